@@ -1,0 +1,88 @@
+# gounet: `make help` lists the targets.
+
+GO      ?= go
+TOOLS   := $(CURDIR)/.tools
+PEERS   := $(TOOLS)/peers
+
+LINT_VERSION := v2.15.0
+LINTER       := $(TOOLS)/golangci-lint-$(LINT_VERSION)
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# What a browser and an ARM machine must be able to build.
+PORTABLE := ./core/... ./backend_cpu/... ./internal/...
+
+# Results of `make generate`, by their names.
+GENERATED = find . -path ./.tools -prune -o \( -name '*_gen.go' -o -name '*.s' \) -type f -print0 | sort -z | xargs -0 -r sha256sum
+
+FUZZTIME ?= 1m
+DEMO     ?= demo
+
+.PHONY: help build test test-long vet lint fmt generate generated-unchanged portable demo bench peers fuzz clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## bin/gounet
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gounet ./cmd/gounet
+
+test: vet lint portable generated-unchanged ## everything that must hold: formats, vet, lint, other machines, generated files, tests
+	$(GO) test ./...
+
+test-long: ## also what takes minutes: the race detector and tests that -short leaves out
+	GOUNET_LONG=1 $(GO) test -timeout 120m ./...
+	GOUNET_LONG= $(GO) test -race -short -timeout 60m ./...
+
+vet:
+	$(GO) vet ./...
+
+lint: $(LINTER) ## gofumpt, depguard and the other checks of .golangci.yml
+	$(LINTER) fmt --diff
+	$(LINTER) run
+
+fmt: $(LINTER) ## write the files as gofumpt wants them
+	$(LINTER) fmt
+
+$(LINTER):
+	@mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	mv $(TOOLS)/golangci-lint $@
+
+portable:
+	GOOS=js GOARCH=wasm $(GO) vet $(PORTABLE)
+	GOOS=linux GOARCH=arm64 $(GO) vet $(PORTABLE)
+	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/gounet
+
+generate: ## write the generated files anew
+	$(GO) generate ./...
+
+generated-unchanged:
+	@mkdir -p $(TOOLS)
+	@$(GENERATED) > $(TOOLS)/generated.before
+	$(GO) generate ./...
+	@$(GENERATED) | diff $(TOOLS)/generated.before - || { echo "make generate changes the files above: run it and keep what it writes"; exit 1; }
+
+demo: build ## plan, train and predict on the hippocampus scans of testdata; writes demo/report.html
+	bin/gounet run testdata/hippocampus --output $(DEMO) --demo
+
+bench: build ## speed of ops, a training step and a prediction on this machine
+	bin/gounet bench ops
+	bin/gounet bench train
+	bin/gounet bench predict
+
+peers: build ## the same on this machine with PyTorch; installs it into .tools/peers
+	test -x $(PEERS)/bin/python || bench/peers/setup.sh $(PEERS)
+	$(PEERS)/bin/python bench/peers/torch_ops.py
+	$(PEERS)/bin/python bench/peers/torch_train.py
+	$(PEERS)/bin/python bench/peers/torch_predict.py
+
+fuzz: ## every fuzz test for FUZZTIME (1m) each
+	@set -e; for package in $$($(GO) list ./...); do \
+		for name in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$name"; \
+			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+clean: ## remove what make built; .tools stays
+	rm -rf bin $(DEMO)

@@ -1,0 +1,249 @@
+package cpu
+
+import "unsafe"
+
+// gather computes every voxel of a grid from a neighbourhood of the input: the
+// forward pass of a convolution, or the gradient of its input, whose parities
+// are classes with grids and taps of their own:
+//
+//	out[g*mul+off] = init + sum over taps t: in[g*step+first+t] * weights[t]
+type gather struct {
+	isa  *isa
+	pool *pool
+	n    int
+	src  source
+	step size // of the grid, in rows of src
+	// first and taps span the taps of all classes; with a fold, H counts rows
+	// of the copy.
+	first, taps size
+	out         [2]tensor
+	outC        [2]int // channels of the outputs
+	outSize     size
+	mul         size
+	classes     []class
+	inits       int // f32 of the shared memory that hold the first rows; weights follow
+
+	bd, bh, nd, nh int // planes and rows of a block, blocks along D and H
+	chunk, nc      int // blocks along D that share a window, and such chunks
+	ring           int // f32 of a worker that hold the window; sums follow
+}
+
+// class is the part of the outputs that sees the same taps.
+type class struct {
+	first, taps size
+	grid, off   size
+	panels      []panel
+	weights     int // where its weights begin in shared memory: [panel][taps][Cin][nv*lanes]
+}
+
+// weightBytes is how much of a panel's weights are used before moving on: they
+// stay in the first level of the cache, and the sums go through memory.
+var weightBytes = env("WB", 16<<10)
+
+// sumBytes bounds the sums of a block and panel that are kept apart from the
+// output.
+var sumBytes = env("SB", 128<<10)
+
+// plan lays out classes, blocks and memory. columns are the output channels
+// that panels cover, for each output.
+func (g *gather) plan(columns []int) need {
+	cin := g.src.cin()
+	grid := g.classes[0].grid // the largest
+	g.src.w0, g.src.w = g.first[2], (grid[2]-1)*g.step[2]+g.taps[2]
+	weights := 0
+	for i := range g.classes {
+		c := &g.classes[i]
+		var floats int
+		c.weights = weights
+		c.panels, floats, g.inits = g.isa.panels(columns, c.taps.volume()*cin)
+		weights += floats
+	}
+	for i := range g.classes {
+		g.classes[i].weights += g.inits
+	}
+	nr := g.isa.vectors * g.isa.lanes
+	g.bd, g.bh = block(grid, g.step, g.taps, g.src.stride()*4, max(1, sumBytes/(grid[2]*nr*4)))
+	g.nd, g.nh = ceil(grid[0], g.bd), ceil(grid[1], g.bh)
+	g.chunk = ceil(g.nd, max(1, ceil(8*len(g.pool.workers), g.n*g.nh)))
+	g.nc = ceil(g.nd, g.chunk)
+	planes, rows := (g.bd-1)*g.step[0]+g.taps[0], (g.bh-1)*g.step[1]+g.taps[1]
+	g.ring = planes * rows * g.src.stride()
+	return need{
+		shared: g.inits + weights,
+		worker: g.ring + g.bd*g.bh*grid[2]*nr,
+		segs:   g.taps[0] * g.taps[1] * maxParts,
+		rows:   planes * rows,
+		planes: planes,
+	}
+}
+
+// run computes all outputs.
+func (g *gather) run() { g.pool.run(g.n*g.nh*g.nc, g) }
+
+func (g *gather) do(w *worker, unit int) {
+	grid := g.classes[0].grid
+	n, h0, c0 := unit/(g.nh*g.nc), unit/g.nc%g.nh*g.bh, unit%g.nc*g.chunk
+	h1 := min(h0+g.bh, grid[1])
+	win := &w.window
+	win.open(&g.src, w.scratch[:g.ring], (g.bd-1)*g.step[0]+g.taps[0], n,
+		h0*g.step[1]*g.src.rowStep+g.first[1], (h1-h0-1)*g.step[1]+g.taps[1])
+	for b := c0; b < min(c0+g.chunk, g.nd); b++ {
+		d0, d1 := b*g.bd, min(b*g.bd+g.bd, grid[0])
+		win.load(d0*g.step[0]+g.first[0], (d1-d0-1)*g.step[0]+g.taps[0])
+		for i := range g.classes {
+			c := &g.classes[i]
+			for j := range c.panels {
+				p := pass{g, w, c, &c.panels[j], d0, min(d1, c.grid[0]), h0, min(h1, c.grid[1]), false}
+				p.all()
+			}
+		}
+	}
+}
+
+// pass makes one panel of the voxels d0 … d1, h0 … h1 of a class.
+type pass struct {
+	*gather
+	w              *worker
+	class          *class
+	panel          *panel
+	d0, d1, h0, h1 int
+	three          bool // it uses the kernels for three taps
+}
+
+// maxParts bounds the parts that a run of weights is cut into.
+const maxParts = 64
+
+// parts cuts a run of k rows of rowBytes into equal parts that fit weightBytes
+// as far as k has the divisors.
+func parts(k, rowBytes int) int {
+	best := 1
+	for p := 1; p <= min(k, maxParts); p++ {
+		if k%p == 0 {
+			best = p
+			if k/p*rowBytes <= weightBytes {
+				break
+			}
+		}
+	}
+	return best
+}
+
+// all makes the panel group by group: as many weights as the cache likes for
+// all voxels, then the next ones.
+func (p *pass) all() {
+	c, t := p.class, &p.w.tile
+	if c.grid.volume() == 0 {
+		return
+	}
+	nr := p.panel.nv * p.isa.lanes
+	k := c.taps[2] * p.src.cin() // one (kd, kh)
+	p.three = p.isa.outer3Rows > 0 && c.taps[2] == 3 && p.step[2] == 1 && p.panel.nv == 1
+	if p.three {
+		k = p.src.cin() // at three places
+		t.bStep = k * nr * 4
+	}
+	cut := parts(k, nr*4) // parts of a run
+	t.k, t.aStep = k/cut, p.step[2]*p.src.cin()*4
+	segs := c.taps[0] * c.taps[1] * cut
+	if k == 0 {
+		segs = 0 // no tap reaches these voxels: they become init
+	}
+	perSeg := t.k * nr * 4
+	if p.three {
+		perSeg *= 3
+	}
+	groups := max(1, ceil(segs, max(1, weightBytes/max(1, perSeg))))
+	group := ceil(segs, groups)
+	direct := p.out[p.panel.out].f32 != nil && p.panel.width == nr
+	for i := range groups {
+		for d := p.d0; d < p.d1; d++ {
+			for h := p.h0; h < p.h1; h++ {
+				p.segments(d, h, i*group, min(i*group+group, segs), cut)
+				t.init = nil
+				if i == 0 {
+					t.init = &p.pool.shared[p.panel.init]
+				}
+				if direct {
+					p.inPlace(d, h)
+				} else {
+					p.apart(d, h, groups > 1, i == groups-1)
+				}
+			}
+		}
+	}
+}
+
+// segments finds the rows and weights of segments s0 … s1 of row (d, h) of the
+// grid; each of the taps (kd, kh) has cut segments.
+func (p *pass) segments(d, h, s0, s1, cut int) {
+	c, t := p.class, &p.w.tile
+	nr := p.panel.nv * p.isa.lanes
+	perTap := c.taps[2] * p.src.cin() * nr
+	d2 := d*p.step[0] + c.first[0]
+	h2 := (h-p.h0)*p.step[1] + c.first[1] - p.first[1]
+	weights := p.pool.shared[c.weights+p.panel.weights:]
+	segs := p.w.segs[:0]
+	for s := s0; s < s1; s++ {
+		tap, part := s/cut, s%cut*t.k
+		if row := p.w.window.row(d2+tap/c.taps[1], h2+tap%c.taps[1]); row != nil {
+			segs = append(segs, segment{unsafe.Add(row, part*4), unsafe.Pointer(&weights[tap*perTap+part*nr])})
+		}
+	}
+	t.seg, t.n = unsafe.SliceData(segs), len(segs)
+}
+
+// inPlace makes row (d, h) of the grid in the output.
+func (p *pass) inPlace(d, h int) {
+	t := &p.w.tile
+	if t.n == 0 && t.init == nil {
+		return
+	}
+	c := p.outC[p.panel.out]
+	t.c, t.cStep = &p.out[p.panel.out].f32[p.base(d, h)*c+p.panel.c0], p.mul[2]*c*4
+	p.tiles()
+}
+
+// apart makes row (d, h) of the grid beside the output, which wants narrower
+// rows or another type, and moves it there after the last group.
+func (p *pass) apart(d, h int, groups, last bool) {
+	t, width := &p.w.tile, p.class.grid[2]
+	nr := p.panel.nv * p.isa.lanes
+	sums := p.w.scratch[p.ring:]
+	if groups {
+		sums = sums[((d-p.d0)*p.bh+h-p.h0)*width*nr:]
+	}
+	sums = sums[:width*nr]
+	if t.n > 0 || t.init != nil {
+		t.c, t.cStep = &sums[0], nr*4
+		p.tiles()
+	}
+	if last {
+		c := p.outC[p.panel.out]
+		p.isa.put(p.out[p.panel.out], p.base(d, h)*c+p.panel.c0, p.mul[2]*c, sums, nr, width, p.panel.width)
+	}
+}
+
+// base is the index of the first output voxel of row (d, h) of the grid.
+func (p *pass) base(d, h int) int {
+	o, m, off := p.outSize, p.mul, p.class.off
+	return ((p.w.window.n*o[0]+d*m[0]+off[0])*o[1]+h*m[1]+off[1])*o[2] + off[2]
+}
+
+// tiles cuts the row that the tile is set up for into tiles of nearly equal
+// height.
+func (p *pass) tiles() {
+	t, c := &p.w.tile, p.class
+	t.aOff, t.cOff = (c.first[2]-p.first[2])*p.src.cin()*4, 0
+	kernels := &p.isa.gather[p.panel.nv]
+	if p.three {
+		kernels = &p.isa.gather3
+	}
+	tiles := ceil(c.grid[2], p.isa.rows[p.panel.nv])
+	rows, higher := c.grid[2]/tiles, c.grid[2]%tiles
+	if higher > 0 {
+		t.tiles = higher
+		kernels[rows+1](t)
+	}
+	t.tiles = tiles - higher
+	kernels[rows](t)
+}

@@ -1,0 +1,231 @@
+package cpu
+
+import "unsafe"
+
+// outer sums the products of a neighbourhood of the input with a tensor on its
+// grid: the gradient of the weights.
+//
+//	sum[tap][Cin][C] = sum over voxels g of the grid: in[g*step+first+tap][Cin] * b[g][C]
+//
+// The sums are made slab by slab of the voxels; how many slabs there are
+// depends on the shape alone, and they are added in their order. Without
+// channels of the input only b is summed.
+type outer struct {
+	isa         *isa
+	pool        *pool
+	n           int
+	src         source
+	step        size // of the grid, in rows of src
+	first, taps size // with a fold, H counts rows of the copy
+	grid        size
+	b           tensor
+	bC          int
+	sumB        bool // one more row: the sum of b
+
+	panels         []panel
+	rows           int // of sums a panel: [kD][kH][kW*Cin], and the sum of b
+	floats         int // f32 of a slab's sums
+	bd, bh, nd, nh int // planes and rows of a block, blocks along D and H
+	slabs          int
+	kd, share      int // taps along D and panels of a unit
+	groups         int // of panels
+	ring           int // f32 of a worker that hold the window; rows of b follow
+}
+
+// m is the number of sums of one (kd, kh).
+func (o *outer) m() int { return o.taps[2] * o.src.cin() }
+
+// plan lays out blocks, slabs and memory.
+func (o *outer) plan() need {
+	o.src.w0, o.src.w = o.first[2], (o.grid[2]-1)*o.step[2]+o.taps[2]
+	o.rows = o.taps[0]*o.taps[1]*o.m() + 1
+	o.panels, o.floats, _ = o.isa.panels([]int{o.bC}, o.rows)
+	nr := o.isa.vectors * o.isa.lanes
+	o.bd, o.bh = block(o.grid, o.step, o.taps, o.src.stride()*4, max(1, sumBytes/(o.grid[2]*nr*4)))
+	o.nd, o.nh = ceil(o.grid[0], o.bd), ceil(o.grid[1], o.bh)
+	blocks := o.n * o.nd * o.nh
+	o.slabs = max(1, min(16, (2<<20)/o.floats, o.n*o.grid.volume()/1024))
+	o.slabs = min(o.slabs, blocks)
+	enough := 4 * len(o.pool.workers)
+	o.kd, o.share = o.taps[0], len(o.panels)
+	for o.share > 1 && o.slabs*ceil(len(o.panels), o.share) < enough {
+		o.share = ceil(o.share, 2)
+	}
+	o.groups = ceil(len(o.panels), o.share)
+	if o.slabs*o.groups < enough {
+		o.kd = 1
+	}
+	planes, rows := (o.bd-1)*o.step[0]+o.kd, (o.bh-1)*o.step[1]+o.taps[1]
+	o.ring = planes * rows * o.src.stride()
+	return need{
+		shared: o.slabs * o.floats,
+		worker: o.ring + o.bd*o.bh*o.grid[2]*nr,
+		segs:   o.bd * o.bh,
+		rows:   planes * rows,
+		planes: planes,
+	}
+}
+
+// sums is the sums of a slab; those of slab 0 are the result of run.
+func (o *outer) sums(slab int) []float32 { return o.pool.shared[slab*o.floats:][:o.floats] }
+
+// run makes the sums.
+func (o *outer) run() {
+	o.pool.run(o.slabs*o.groups*(o.taps[0]/o.kd), o)
+	if o.slabs > 1 {
+		o.pool.run(ceil(o.floats, addFloats), (*outerAdd)(o))
+	}
+}
+
+func (o *outer) do(w *worker, unit int) {
+	parts := o.taps[0] / o.kd
+	slab, g, k0 := unit/(o.groups*parts), unit/parts%o.groups*o.share, unit%parts*o.kd
+	blocks := o.n * o.nd * o.nh
+	begin, end := slab*blocks/o.slabs, (slab+1)*blocks/o.slabs
+	panels := o.panels[g:min(g+o.share, len(o.panels))]
+	win := &w.window
+	for b := begin; b < end; b++ {
+		n, h0, d0 := b/(o.nd*o.nh), b/o.nd%o.nh*o.bh, b%o.nd*o.bd
+		h1, d1 := min(h0+o.bh, o.grid[1]), min(d0+o.bd, o.grid[0])
+		if o.m() > 0 {
+			if b == begin || d0 == 0 {
+				win.open(&o.src, w.scratch[:o.ring], (o.bd-1)*o.step[0]+o.kd, n,
+					h0*o.step[1]*o.src.rowStep+o.first[1], (h1-h0-1)*o.step[1]+o.taps[1])
+			}
+			win.load(d0*o.step[0]+k0+o.first[0], (d1-d0-1)*o.step[0]+o.kd)
+		}
+		for i := range panels {
+			p := product{o, w, &panels[i], o.sums(slab)[panels[i].weights:], b == begin, n, d0, d1, h0, h1, nil}
+			p.all(k0, k0+o.kd)
+		}
+	}
+}
+
+// product adds the voxels d0 … d1, h0 … h1 to the sums of a panel.
+type product struct {
+	*outer
+	w              *worker
+	panel          *panel
+	sums           []float32
+	begin          bool // the sums start from 0
+	n              int
+	d0, d1, h0, h1 int
+	packed         []float32 // rows of b, nil if they are used in place
+}
+
+// all adds the taps k0 … k1 along D.
+func (p *product) all(k0, k1 int) {
+	p.pack()
+	t := &p.w.tile
+	nr := p.panel.nv * p.isa.lanes
+	t.k, t.aStep, t.bStep, t.cStep = p.grid[2], p.step[2]*p.src.cin()*4, nr*4, nr*4
+	if p.packed == nil {
+		t.bStep = p.bC * 4
+	}
+	t.init = nil
+	if p.begin {
+		t.init = &p.w.zero[0]
+	}
+	m := p.m()
+	for kd := k0; kd < k1 && m > 0; kd++ {
+		for kh := range p.taps[1] {
+			p.segments(kd, kh)
+			p.tiles((kd*p.taps[1]+kh)*m, m)
+		}
+	}
+	if p.sumB && k0 == 0 {
+		p.ones()
+		t.aStep = 0
+		p.tiles(p.rows-1, 1)
+	}
+}
+
+// pack brings rows of b to f32 and to the width of the panel, where they are
+// not so already.
+func (p *product) pack() {
+	nr := p.panel.nv * p.isa.lanes
+	p.packed = nil
+	if p.b.f32 != nil && p.panel.width == nr && p.bC == nr {
+		return
+	}
+	p.packed = p.w.scratch[p.ring:]
+	count := (p.h1 - p.h0) * p.grid[2]
+	for d := p.d0; d < p.d1; d++ {
+		to := p.packed[(d-p.d0)*count*nr:][:count*nr]
+		if p.panel.width < nr {
+			clear(to)
+		}
+		from := ((p.n*p.grid[0]+d)*p.grid[1] + p.h0) * p.grid[2]
+		p.isa.fetch(to, nr, p.b, from*p.bC+p.panel.c0, p.bC, count, p.panel.width)
+	}
+}
+
+// row is the row of b of grid row (d, h).
+func (p *product) row(d, h int) unsafe.Pointer {
+	if p.packed == nil {
+		return unsafe.Pointer(&p.b.f32[((p.n*p.grid[0]+d)*p.grid[1]+h)*p.grid[2]*p.bC+p.panel.c0])
+	}
+	nr := p.panel.nv * p.isa.lanes
+	return unsafe.Pointer(&p.packed[((d-p.d0)*(p.h1-p.h0)+h-p.h0)*p.grid[2]*nr])
+}
+
+// segments finds the rows of the input and of b that taps (kd, kh) multiply.
+func (p *product) segments(kd, kh int) {
+	segs := p.w.segs[:0]
+	for d := p.d0; d < p.d1; d++ {
+		for h := p.h0; h < p.h1; h++ {
+			if row := p.w.window.row(d*p.step[0]+kd+p.first[0], (h-p.h0)*p.step[1]+kh); row != nil {
+				segs = append(segs, segment{row, p.row(d, h)})
+			}
+		}
+	}
+	p.w.tile.seg, p.w.tile.n = unsafe.SliceData(segs), len(segs)
+}
+
+// ones makes segments that multiply the rows of b by 1.
+func (p *product) ones() {
+	segs := p.w.segs[:0]
+	for d := p.d0; d < p.d1; d++ {
+		for h := p.h0; h < p.h1; h++ {
+			segs = append(segs, segment{unsafe.Pointer(&p.w.one), p.row(d, h)})
+		}
+	}
+	p.w.tile.seg, p.w.tile.n = unsafe.SliceData(segs), len(segs)
+}
+
+// tiles makes rows from … from+m of the sums.
+func (p *product) tiles(from, m int) {
+	t := &p.w.tile
+	if t.n == 0 && t.init == nil {
+		return
+	}
+	kernels, most := &p.isa.outer[p.panel.nv], p.isa.rows[p.panel.nv]
+	if p.isa.outer3Rows > 0 && p.panel.nv == 1 && m > 1 && p.taps[2] == 3 && p.step[2] == 1 && t.k > 1 {
+		kernels, most = &p.isa.outer3, p.isa.outer3Rows
+		m /= 3
+		t.cRun = m * t.cStep
+	}
+	t.aOff, t.cOff, t.c = 0, 0, &p.sums[from*p.panel.nv*p.isa.lanes]
+	tiles := ceil(m, most)
+	rows, higher := m/tiles, m%tiles
+	if higher > 0 {
+		t.tiles = higher
+		kernels[rows+1](t)
+	}
+	t.tiles = tiles - higher
+	kernels[rows](t)
+}
+
+// outerAdd adds the slabs to the first one, addFloats a unit.
+type outerAdd outer
+
+const addFloats = 8192
+
+func (a *outerAdd) do(_ *worker, unit int) {
+	o := (*outer)(a)
+	from := unit * addFloats
+	part := o.sums(0)[from:min(from+addFloats, o.floats)]
+	for s := 1; s < o.slabs; s++ {
+		o.isa.add(&part[0], &o.sums(s)[from], len(part)/o.isa.lanes)
+	}
+}

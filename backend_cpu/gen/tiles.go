@@ -1,0 +1,325 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// Offsets of the fields of backend_cpu's tile.
+const (
+	tSeg   = 8 * iota // *segment: a, b
+	tN                // segments
+	tK                // steps of a segment
+	tTiles            // tiles to make
+	tAOff
+	tAStep
+	tBStep
+	tC
+	tCOff
+	tCStep
+	tCRun
+	tInit
+)
+
+// frame is what the kinds of tile share: the accumulators [runs*mr][nv] and
+// their way from and to C.
+type frame struct {
+	v            vec
+	runs, mr, nv int
+	args         reg.GPVirtual
+	acc          [][]reg.VecVirtual
+}
+
+func (f *frame) field(off int) reg.GPVirtual {
+	r := GP64()
+	MOVQ(f.at(off), r)
+	return r
+}
+
+func (f *frame) at(off int) Mem { return Mem{Base: f.args, Disp: off} }
+
+func tileName(kind string, v vec, mr, nv int) string {
+	return fmt.Sprintf("%s_%s_%dx%d", kind, v.name, mr, nv*v.lanes())
+}
+
+// tiles makes a kernel that fills tiles one below the other:
+//
+//	for tiles: c = init or c; for segments: body; cOff += mr rows; aOff += advance
+//
+// A tile is runs runs of mr rows, cRun from one to the next.
+func tiles(kind string, v vec, runs, mr, nv int, advance func(f *frame) Op, body func(f *frame, a, b reg.GPVirtual)) {
+	text(tileName(kind, v, mr, nv), "t *tile")
+	f := &frame{v: v, runs: runs, mr: mr, nv: nv, args: Load(Param("t"), GP64()).(reg.GPVirtual)}
+	f.acc = make([][]reg.VecVirtual, runs*mr)
+	for i := range f.acc {
+		for range nv {
+			f.acc[i] = append(f.acc[i], v.reg())
+		}
+	}
+	Label("tile")
+	init := f.field(tInit)
+	TESTQ(init, init)
+	JZ(LabelRef("fromC"))
+	for i := range f.acc {
+		for j, a := range f.acc[i] {
+			VMOVUPS(Mem{Base: init, Disp: j * v.bytes}, a)
+		}
+	}
+	JMP(LabelRef("start"))
+	Label("fromC")
+	f.eachC(func(a reg.VecVirtual, at Mem) { VMOVUPS(at, a) })
+	Label("start")
+	seg, n := f.field(tSeg), f.field(tN)
+	TESTQ(n, n)
+	JZ(LabelRef("done"))
+	Label("segment")
+	a, b := GP64(), GP64()
+	MOVQ(Mem{Base: seg}, a)
+	ADDQ(f.at(tAOff), a)
+	MOVQ(Mem{Base: seg, Disp: 8}, b)
+	ADDQ(Imm(16), seg)
+	body(f, a, b)
+	DECQ(n)
+	JNZ(LabelRef("segment"))
+	Label("done")
+	f.eachC(func(a reg.VecVirtual, at Mem) { VMOVUPS(a, at) })
+	ADDQ(f.times(mr, tCStep), f.at(tCOff))
+	ADDQ(advance(f), f.at(tAOff))
+	DECQ(f.at(tTiles))
+	JNZ(LabelRef("tile"))
+	VZEROUPPER()
+	RET()
+}
+
+// times is a field times n.
+func (f *frame) times(n, off int) reg.GPVirtual {
+	r := GP64()
+	IMUL3Q(Imm(uint64(n)), f.at(off), r)
+	return r
+}
+
+// eachC moves between the accumulators and C.
+func (f *frame) eachC(move func(a reg.VecVirtual, at Mem)) {
+	step, run := f.field(tCStep), f.field(tC)
+	ADDQ(f.at(tCOff), run)
+	for r := range f.runs {
+		c := run
+		if f.runs > 1 {
+			c = GP64()
+			MOVQ(run, c)
+		}
+		for i := range f.mr {
+			for j, a := range f.acc[r*f.mr+i] {
+				move(a, Mem{Base: c, Disp: j * f.v.bytes})
+			}
+			if i+1 < f.mr {
+				ADDQ(step, c)
+			}
+		}
+		if r+1 < f.runs {
+			ADDQ(f.at(tCRun), run)
+		}
+	}
+}
+
+// steps runs step k times: unroll (a power of 2) at a time, then what is left
+// in halves, so that short runs have no loop.
+func steps(k reg.GPVirtual, unroll uint64, step func(n int)) {
+	whole := GP64()
+	MOVQ(k, whole)
+	shift := uint64(0)
+	for u := unroll; u > 1; u /= 2 {
+		shift++
+	}
+	SHRQ(Imm(shift), whole)
+	JZ(LabelRef("rest"))
+	Label("whole")
+	step(int(unroll))
+	DECQ(whole)
+	JNZ(LabelRef("whole"))
+	Label("rest")
+	for u := unroll / 2; u > 0; u /= 2 {
+		after := fmt.Sprintf("rest%d", u)
+		TESTQ(U32(uint32(u)), k)
+		JZ(LabelRef(after))
+		step(int(u))
+		Label(after)
+	}
+}
+
+// voxels finds the operands of n voxels that are step apart: voxel i is at
+// base + step*scale with a base at every third one.
+type voxels struct {
+	step reg.GPVirtual
+	base []reg.GPVirtual
+}
+
+func newVoxels(first, step reg.GPVirtual, n int) voxels {
+	v := voxels{step, []reg.GPVirtual{first}}
+	for i := 3; i < n; i += 3 {
+		p := GP64()
+		LEAQ(Mem{Base: v.base[len(v.base)-1], Index: step, Scale: 2}, p)
+		ADDQ(step, p)
+		v.base = append(v.base, p)
+	}
+	return v
+}
+
+func (v voxels) at(i, disp int) Mem {
+	m := Mem{Base: v.base[i/3], Disp: disp}
+	if i%3 > 0 {
+		m.Index, m.Scale = v.step, uint8(i%3)
+	}
+	return m
+}
+
+func (v voxels) advance(bytes int) {
+	for _, b := range v.base {
+		ADDQ(Imm(uint64(bytes)), b)
+	}
+}
+
+// gather makes the tile of the forward pass and of the input gradient:
+//
+//	c[i][j] += sum over segments, k: a[i*aStep + k] * b[k][j]
+//
+// for mr voxels i and nv vectors j of channels.
+func gather(v vec, mr, nv int) {
+	advance := func(f *frame) Op { return f.times(mr, tAStep) }
+	tiles("gather", v, 1, mr, nv, advance, func(f *frame, a, b reg.GPVirtual) {
+		at, k := newVoxels(a, f.field(tAStep), mr), f.field(tK)
+		steps(k, 4, func(n int) {
+			for s := range n {
+				f.multiply(func(j int) Mem { return Mem{Base: b, Disp: (s*nv + j) * v.bytes} },
+					func(i int) Mem { return at.at(i, 4*s) })
+			}
+			at.advance(4 * n)
+			ADDQ(U32(uint32(n*nv*v.bytes)), b)
+		})
+	})
+}
+
+// outer makes the tile of the weight gradient:
+//
+//	c[i][j] += sum over segments, k: a[k*aStep + i] * b[k*bStep + j]
+//
+// for mr inputs i, nv vectors j of channels and voxels k.
+func outer(v vec, mr, nv int) {
+	advance := func(*frame) Op { return Imm(uint64(4 * mr)) }
+	tiles("outer", v, 1, mr, nv, advance, func(f *frame, a, b reg.GPVirtual) {
+		aStep, bStep, k := f.field(tAStep), f.field(tBStep), f.field(tK)
+		steps(k, 2, func(n int) {
+			for range n {
+				f.multiply(func(j int) Mem { return Mem{Base: b, Disp: j * v.bytes} },
+					func(i int) Mem { return Mem{Base: a, Disp: 4 * i} })
+				ADDQ(aStep, a)
+				ADDQ(bStep, b)
+			}
+		})
+	})
+}
+
+// multiply adds the product of the column at a and the row at b to the
+// accumulators.
+func (f *frame) multiply(b, a func(i int) Mem) {
+	bv := make([]reg.VecVirtual, f.nv)
+	for j := range bv {
+		bv[j] = f.v.reg()
+		VMOVUPS(b(j), bv[j])
+	}
+	for i := range f.mr {
+		x := f.v.reg()
+		VBROADCASTSS(a(i), x)
+		for j := range bv {
+			VFMADD231PS(x, bv[j], f.acc[i][j])
+		}
+	}
+}
+
+// A tile that is one vector wide waits for its loads: one a multiply-add and
+// more, where a core does two of each a cycle. With three taps along W and
+// stride 1 each value of the input serves three of them; that is what the
+// kernels for three taps use.
+
+// gather3 is a gather over three taps t along W:
+//
+//	c[i][j] += sum over segments, t, k: a[(i+t)*aStep + k] * b[t*bStep + k][j]
+func gather3(v vec, mr int) {
+	advance := func(f *frame) Op { return f.times(mr, tAStep) }
+	tiles("gather3", v, 1, mr, 1, advance, func(f *frame, a, b reg.GPVirtual) {
+		at, bStep, k := newVoxels(a, f.field(tAStep), mr+2), f.field(tBStep), f.field(tK)
+		steps(k, 2, func(n int) {
+			for s := range n {
+				w := [3]reg.VecVirtual{v.reg(), v.reg(), v.reg()}
+				VMOVUPS(Mem{Base: b, Disp: s * v.bytes}, w[0])
+				VMOVUPS(Mem{Base: b, Index: bStep, Scale: 1, Disp: s * v.bytes}, w[1])
+				VMOVUPS(Mem{Base: b, Index: bStep, Scale: 2, Disp: s * v.bytes}, w[2])
+				for i := range mr + 2 {
+					x := v.reg()
+					VBROADCASTSS(at.at(i, 4*s), x)
+					for t := range w {
+						if i-t >= 0 && i-t < mr {
+							VFMADD231PS(x, w[t], f.acc[i-t][0])
+						}
+					}
+				}
+			}
+			at.advance(4 * n)
+			ADDQ(U32(uint32(n*v.bytes)), b)
+		})
+	})
+}
+
+// outer3 is an outer over three taps t along W:
+//
+//	c[t*cRun + i][j] += sum over segments, k: a[(k+t)*aStep + i] * b[k*bStep + j]
+//
+// for mr inputs i and at least 2 voxels k.
+func outer3(v vec, mr int) {
+	advance := func(*frame) Op { return Imm(uint64(4 * mr)) }
+	tiles("outer3", v, 3, mr, 1, advance, func(f *frame, a, b reg.GPVirtual) {
+		aStep, bStep, k := f.field(tAStep), f.field(tBStep), f.field(tK)
+		y := [3]reg.VecVirtual{v.reg(), v.reg(), v.reg()} // voxels u, u-1, u-2 of b lie at u, u+1, u+2 mod 3
+		// step multiplies voxel u of a: with the voxels u-t of b for taps from … to.
+		step := func(u, from, to int) {
+			if from == 0 {
+				VMOVUPS(Mem{Base: b}, y[u%3])
+				ADDQ(bStep, b)
+			}
+			for i := range mr {
+				x := v.reg()
+				VBROADCASTSS(Mem{Base: a, Disp: 4 * i}, x)
+				for t := from; t <= to; t++ {
+					VFMADD231PS(x, y[(u+3-t)%3], f.acc[t*mr+i][0])
+				}
+			}
+			ADDQ(aStep, a)
+		}
+		step(0, 0, 0)
+		step(1, 0, 1)
+		SUBQ(Imm(2), k)
+		JZ(LabelRef("end2"))
+		Label("voxels")
+		step(2, 0, 2)
+		DECQ(k)
+		JZ(LabelRef("end0"))
+		step(3, 0, 2)
+		DECQ(k)
+		JZ(LabelRef("end1"))
+		step(4, 0, 2)
+		DECQ(k)
+		JNZ(LabelRef("voxels"))
+		for u := 2; u < 5; u++ { // the first voxel behind b, mod 3
+			Label(fmt.Sprintf("end%d", u%3))
+			step(u, 1, 2)
+			step(u+1, 2, 2)
+			if u < 4 {
+				JMP(LabelRef("next"))
+			}
+		}
+		Label("next")
+	})
+}

@@ -1,0 +1,182 @@
+package cpu
+
+import (
+	"unsafe"
+
+	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/internal/half"
+)
+
+//go:generate go run -C gen . -out ../kernels_amd64.s -table ../kernels_gen.go
+
+// segment is a run of a tile's sum: where its a and b begin.
+type segment struct{ a, b unsafe.Pointer }
+
+// tile is the argument of the kernels that multiply. They make tiles of c one
+// below the other, mr rows each:
+//
+//	gather  c[i][j] += a[i*aStep + k] * b[k][j]          i voxels, k = kW and Ci of one (kd, kh), j channels
+//	outer   c[i][j] += a[k*aStep + i] * b[k*bStep + j]   i = kW and Ci of one (kd, kh), k voxels, j channels
+//
+// and, for three taps t along W and tiles one vector wide:
+//
+//	gather3  c[i][j] += a[(i+t)*aStep + k] * b[t*bStep + k][j]         i voxels, k = Ci
+//	outer3   c[t*cRun + i][j] += a[(k+t)*aStep + i] * b[k*bStep + j]   i = Ci, k at least 2 voxels
+//
+// Each sums over its segments. Steps and offsets are bytes. A kernel leaves
+// cOff and aOff behind the rows that it made and tiles at 0. gen knows the offsets
+// of the fields.
+type tile struct {
+	seg          *segment
+	n            int // segments
+	k            int // steps of a segment
+	tiles        int // at least 1
+	aOff         int // added to every a
+	aStep, bStep int
+	c            *float32
+	cOff         int // added to c
+	cStep, cRun  int
+	init         *float32 // the row that every c starts from; nil: from c itself
+}
+
+// Bounds over all instruction sets.
+const (
+	maxRows  = 14 // of a tile
+	maxLanes = 16 // of a vector; a tile has at most two
+)
+
+// isa is the kernels of one instruction set. gather and outer are indexed by
+// the vectors and the rows of a tile, gather3 and outer3 by rows.
+type isa struct {
+	name    string
+	lanes   int    // f32 in a vector
+	vectors int    // most vectors of a tile's row
+	rows    [3]int // most rows of a tile by its vectors
+
+	gather, outer   [3][maxRows + 1]func(*tile)
+	gather3, outer3 [maxRows + 1]func(*tile) // gather3 has as many rows as gather
+	outer3Rows      int                      // 0 if there are no kernels for three taps
+
+	add                                        func(dst, src *float32, vectors int)          // dst += src
+	transpose                                  func(dst, src *float32, dstStep, srcStep int) // lanes x lanes f32, steps in bytes
+	peak                                       func(n int)                                   // n*12 multiply-adds of vectors
+	triad                                      func(dst, a, b *float32, vectors int)         // dst = a + 3b
+	move                                       convert                                       // f32 to f32
+	widenBF16, widenF16, narrowBF16, narrowF16 convert
+}
+
+// convert moves rows of vectors from src to dst; the steps between rows are
+// bytes, rows and vectors at least 1.
+type convert func(dst, src unsafe.Pointer, rows, vectors, dstStep, srcStep int)
+
+// tensor is memory with a storage type: f32 holds F32, u16 holds F16 and BF16.
+type tensor struct {
+	dtype graph.DType
+	f32   []float32
+	u16   []uint16
+}
+
+// at is the address of element i and the size of an element.
+func (t tensor) at(i int) (unsafe.Pointer, int) {
+	if t.dtype == graph.F32 {
+		return unsafe.Pointer(&t.f32[i]), 4
+	}
+	return unsafe.Pointer(&t.u16[i]), 2
+}
+
+// fetch reads rows of t as f32: dst[r*dstStep+i] = t[off+r*step+i] for i < width.
+func (s *isa) fetch(dst []float32, dstStep int, t tensor, off, step, rows, width int) {
+	if rows == 0 || width == 0 {
+		return
+	}
+	if dstStep == width && step == width {
+		rows, width = 1, rows*width
+	}
+	vectors := width / s.lanes
+	if vectors > 0 {
+		kernel := s.move
+		switch t.dtype {
+		case graph.BF16:
+			kernel = s.widenBF16
+		case graph.F16:
+			kernel = s.widenF16
+		}
+		from, size := t.at(off)
+		_ = dst[(rows-1)*dstStep+width-1]
+		kernel(unsafe.Pointer(&dst[0]), from, rows, vectors, dstStep*4, step*size)
+	}
+	for i := vectors * s.lanes; i < width; i++ {
+		switch t.dtype {
+		case graph.BF16:
+			for r := range rows {
+				dst[r*dstStep+i] = half.FromBF16(t.u16[off+r*step+i])
+			}
+		case graph.F16:
+			for r := range rows {
+				dst[r*dstStep+i] = half.FromF16(t.u16[off+r*step+i])
+			}
+		default:
+			for r := range rows {
+				dst[r*dstStep+i] = t.f32[off+r*step+i]
+			}
+		}
+	}
+}
+
+// put writes rows of f32 to t: t[off+r*step+i] = src[r*srcStep+i] for i < width.
+func (s *isa) put(t tensor, off, step int, src []float32, srcStep, rows, width int) {
+	if rows == 0 || width == 0 {
+		return
+	}
+	if step == width && srcStep == width {
+		rows, width = 1, rows*width
+	}
+	vectors := width / s.lanes
+	if vectors > 0 {
+		kernel := s.move
+		switch t.dtype {
+		case graph.BF16:
+			kernel = s.narrowBF16
+		case graph.F16:
+			kernel = s.narrowF16
+		}
+		to, size := t.at(off)
+		_ = src[(rows-1)*srcStep+width-1]
+		kernel(to, unsafe.Pointer(&src[0]), rows, vectors, step*size, srcStep*4)
+	}
+	for i := vectors * s.lanes; i < width; i++ {
+		switch t.dtype {
+		case graph.BF16:
+			for r := range rows {
+				t.u16[off+r*step+i] = half.ToBF16(src[r*srcStep+i])
+			}
+		case graph.F16:
+			for r := range rows {
+				t.u16[off+r*step+i] = half.ToF16(src[r*srcStep+i])
+			}
+		default:
+			for r := range rows {
+				t.f32[off+r*step+i] = src[r*srcStep+i]
+			}
+		}
+	}
+}
+
+// turn transposes: dst[j*dstStep+i] = src[i*srcStep+j] for i < rows, j < columns.
+func (s *isa) turn(dst []float32, dstStep int, src []float32, srcStep, rows, columns int) {
+	r, c := rows/s.lanes*s.lanes, columns/s.lanes*s.lanes
+	for i := 0; i < r; i += s.lanes {
+		for j := 0; j < c; j += s.lanes {
+			s.transpose(&dst[j*dstStep+i], &src[i*srcStep+j], dstStep*4, srcStep*4)
+		}
+	}
+	for i := range rows {
+		j := c
+		if i >= r {
+			j = 0
+		}
+		for ; j < columns; j++ {
+			dst[j*dstStep+i] = src[i*srcStep+j]
+		}
+	}
+}

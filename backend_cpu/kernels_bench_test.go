@@ -1,0 +1,61 @@
+package cpu
+
+import (
+	"fmt"
+	"testing"
+	"unsafe"
+)
+
+// BenchmarkTile measures the kernels that multiply with operands in the first
+// level of the cache: 9 segments of 24 or 96 steps.
+func BenchmarkTile(b *testing.B) {
+	const segs = 9
+	for _, isa := range isas() {
+		for nv := 1; nv <= isa.vectors; nv++ {
+			for rows := 1; rows <= isa.rows[nv]; rows++ {
+				for _, k := range []int{24, 96} {
+					nr := nv * isa.lanes
+					a, w, c := random(100*1024), random(segs*k*nr), random(maxRows*nr)
+					list := make([]segment, segs)
+					t := &tile{seg: &list[0], n: segs, k: k, aStep: 32, bStep: nr * 4, cRun: rows * nr * 4, c: &c.f32[0], cStep: nr * 4}
+					run := func(kernel func(*tile)) func() {
+						return func() {
+							for range 1000 {
+								t.tiles, t.aOff, t.cOff = 1, 0, 0
+								kernel(t)
+							}
+						}
+					}
+					for i := range list {
+						list[i] = segment{unsafe.Pointer(&a.f32[i*256]), unsafe.Pointer(&w.f32[i*k*nr])}
+					}
+					flops := 1000 * float64(2*segs*k*rows*nr)
+					b.Run(fmt.Sprintf("gather/%s/%dx%d/k%d", isa.name, rows, nr, k), func(b *testing.B) {
+						report(b, isa, 1, flops, run(isa.gather[nv][rows]))
+					})
+					b.Run(fmt.Sprintf("outer/%s/%dx%d/k%d", isa.name, rows, nr, k), func(b *testing.B) {
+						report(b, isa, 1, flops, run(isa.outer[nv][rows]))
+					})
+					if nv > 1 || isa.outer3Rows == 0 {
+						continue
+					}
+					t3 := *t
+					t3.k, t3.bStep = k/3, k/3*nr*4
+					b.Run(fmt.Sprintf("gather3/%s/%dx%d/k%d", isa.name, rows, nr, k), func(b *testing.B) {
+						report(b, isa, 1, flops, func() {
+							for range 1000 {
+								t3.tiles, t3.aOff, t3.cOff = 1, 0, 0
+								isa.gather3[rows](&t3)
+							}
+						})
+					})
+					if rows <= isa.outer3Rows {
+						b.Run(fmt.Sprintf("outer3/%s/%dx%d/k%d", isa.name, rows, nr, k), func(b *testing.B) {
+							report(b, isa, 1, 3*flops, run(isa.outer3[rows]))
+						})
+					}
+				}
+			}
+		}
+	}
+}

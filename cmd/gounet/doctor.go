@@ -1,0 +1,175 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gounet/gounet/internal/machine"
+)
+
+func newDoctor(a *app) *cobra.Command {
+	asJSON := false
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "say what this machine has, and what will be used and why",
+		Long: `doctor looks at the CPU, its instruction sets, memory, disk space and devices,
+and says which of them gounet will use and why. It changes nothing.`,
+		Example: `  gounet doctor
+  gounet doctor --json`,
+		Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			d := examine()
+			if asJSON {
+				return printJSON(a.out, d)
+			}
+			return d.print(a.out)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// diagnosis is what `gounet doctor --json` prints. Sizes are bytes, 0 if unknown.
+type diagnosis struct {
+	Version string `json:"version"`
+	OS      string `json:"os"`
+	CPU     struct {
+		Name     string          `json:"name"`
+		Arch     string          `json:"arch"`
+		Cores    int             `json:"cores"`   // that the system has for us
+		Threads  int             `json:"threads"` // that will be used
+		Features map[string]bool `json:"features"`
+	} `json:"cpu"`
+	Memory struct {
+		Total     int64 `json:"total"`
+		Available int64 `json:"available"`
+	} `json:"memory"`
+	Disk struct {
+		Folder string `json:"folder"`
+		Free   int64  `json:"free"`
+	} `json:"disk"`
+	Devices []device `json:"devices"`
+	Advice  []string `json:"advice"`
+
+	features []machine.Feature
+}
+
+// device is one that programs can run on.
+type device struct {
+	Name    string `json:"name"`
+	Kernels string `json:"kernels"`
+	Used    bool   `json:"used"`
+	Why     string `json:"why"`
+}
+
+// examine asks the machine.
+func examine() *diagnosis {
+	d := &diagnosis{Version: version, OS: runtime.GOOS, features: machine.Features()}
+	d.CPU.Name = machine.CPU()
+	d.CPU.Arch = runtime.GOARCH
+	d.CPU.Cores = runtime.NumCPU()
+	d.CPU.Threads = runtime.GOMAXPROCS(0)
+	d.CPU.Features = map[string]bool{}
+	for _, f := range d.features {
+		d.CPU.Features[f.Name] = f.Has
+	}
+	memory := machine.MainMemory()
+	d.Memory.Total, d.Memory.Available = memory.Total, memory.Available
+	if folder, err := os.Getwd(); err == nil {
+		d.Disk.Folder = folder
+		if free, err := machine.DiskFree(folder); err == nil {
+			d.Disk.Free = free
+		}
+	}
+	kernels, why := cpuKernels(d.CPU.Features)
+	d.Devices = []device{{Name: "cpu", Kernels: kernels, Used: true, Why: why}}
+	d.Advice = d.advise()
+	return d
+}
+
+// cpuKernels is the set of kernels that fits the features, and the reason.
+func cpuKernels(has map[string]bool) (kernels, why string) {
+	switch {
+	case has["avx512"] && has["avx512_bf16"]:
+		return "avx512, bf16", "AVX-512 multiplies 16 numbers at once, and its bf16 instruction twice as many: --precision bf16 pays"
+	case has["avx512"]:
+		return "avx512", "AVX-512 multiplies 16 numbers at once; no bf16 instruction, so --precision bf16 saves memory but no time"
+	case has["avx2"] && has["fma"]:
+		return "avx2", "AVX2 and FMA multiply 8 numbers at once; no AVX-512"
+	case runtime.GOARCH == "amd64":
+		return "go", "neither AVX-512 nor AVX2 with FMA: plain Go kernels, ten times slower or more"
+	}
+	return "go", "kernels in assembly exist for amd64 only: plain Go kernels, ten times slower or more"
+}
+
+// Thresholds of the advice, in bytes.
+const (
+	littleMemory = 4 << 30  // nnU-Net's smallest plans train within it
+	littleDisk   = 10 << 30 // a preprocessed MSD task and a few runs
+)
+
+// advise lists what will get in the way.
+func (d *diagnosis) advise() []string {
+	advice := []string{}
+	if m := d.Memory.Available; m > 0 && m < littleMemory {
+		advice = append(advice, fmt.Sprintf("%s of memory are available: plan with a smaller memory target, or close other programs", size(m)))
+	}
+	if d.Disk.Free > 0 && d.Disk.Free < littleDisk {
+		advice = append(advice, fmt.Sprintf("%s are free in %s: preprocessed data and runs may need more", size(d.Disk.Free), d.Disk.Folder))
+	}
+	if d.CPU.Threads < d.CPU.Cores {
+		advice = append(advice, fmt.Sprintf("%d of %d cores will be used: GOMAXPROCS or the container says so", d.CPU.Threads, d.CPU.Cores))
+	}
+	return advice
+}
+
+func (d *diagnosis) print(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	name := d.CPU.Name
+	if name == "" {
+		name = "unknown"
+	}
+	fmt.Fprintf(t, "gounet\t%s on %s/%s\n", d.Version, d.OS, d.CPU.Arch)
+	fmt.Fprintf(t, "CPU\t%s, %d cores, %d used\n", name, d.CPU.Cores, d.CPU.Threads)
+	var features []string
+	for _, f := range d.features {
+		mark := "no "
+		if f.Has {
+			mark = ""
+		}
+		features = append(features, mark+f.Name)
+	}
+	fmt.Fprintf(t, "features\t%s\n", strings.Join(features, ", "))
+	fmt.Fprintf(t, "memory\t%s, %s available\n", size(d.Memory.Total), size(d.Memory.Available))
+	fmt.Fprintf(t, "disk\t%s free in %s\n", size(d.Disk.Free), d.Disk.Folder)
+	for _, device := range d.Devices {
+		use := "not used"
+		if device.Used {
+			use = "used"
+		}
+		fmt.Fprintf(t, "device\t%s: %s, kernels %s\n\t%s\n", device.Name, use, device.Kernels, device.Why)
+	}
+	for _, line := range d.Advice {
+		fmt.Fprintf(t, "note\t%s\n", line)
+	}
+	return t.Flush()
+}
+
+// size is a number of bytes as people say it.
+func size(bytes int64) string {
+	switch {
+	case bytes <= 0:
+		return "unknown"
+	case bytes < 1<<20:
+		return fmt.Sprintf("%.0f KiB", float64(bytes)/(1<<10))
+	case bytes < 1<<30:
+		return fmt.Sprintf("%.0f MiB", float64(bytes)/(1<<20))
+	}
+	return fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30))
+}

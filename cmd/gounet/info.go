@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func newInfo(a *app) *cobra.Command {
+	asJSON := false
+	cmd := &cobra.Command{
+		Use:   "info FILE",
+		Short: "say what a scan, a plan or a data set is",
+		Long: `info prints what a file or folder holds:
+
+  a scan (.nii, .nii.gz, .hdr, .img): shape in the order of the file's axes,
+    spacing, affine, type on disk, and the range of the scaled values
+  a plan (plan.json, or nnU-Net's plans.json beside a dataset.json), with the
+    memory that training needs
+  a data set (its folder or dataset.json): cases, channels, labels`,
+		Example: `  gounet info scan.nii.gz
+  gounet info scan.nii.gz --json
+  gounet info gounet_work/Task04_Hippocampus/plan.json
+  gounet info Task04_Hippocampus`,
+		Args: wantArgs("FILE"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			found, err := inspect(args[0])
+			if err != nil {
+				return fmt.Errorf("info: %w", err)
+			}
+			if asJSON {
+				return printJSON(a.out, found)
+			}
+			return found.print(a.out)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// report is what is known of a file; it is also printed as JSON, with its kind.
+type report interface {
+	print(w io.Writer) error
+}
+
+// inspect finds out what path is, by its name and, for a folder, by what is in it.
+func inspect(path string) (report, error) {
+	stat, err := os.Stat(path)
+	if err != nil {
+		// A pair may be named by either file, gzipped or not: its reader knows.
+		if isScan(path) {
+			return readScan(path)
+		}
+		return nil, err
+	}
+	name := filepath.Base(path)
+	switch {
+	case stat.IsDir():
+		return inspectFolder(path)
+	case isScan(name):
+		return readScan(path)
+	case name == "dataset.json":
+		return readDataset(filepath.Dir(path))
+	case filepath.Ext(name) == ".json":
+		return readPlan(path)
+	}
+	return nil, fmt.Errorf("%s: its ending names no kind of file that is known: wanted a scan (.nii, .nii.gz, .hdr, .img), a plan (.json) or the folder of a data set", path)
+}
+
+func inspectFolder(dir string) (report, error) {
+	if has(dir, "dataset.json") && has(dir, "imagesTr") {
+		return readDataset(dir)
+	}
+	if has(dir, "plan.json") {
+		return readPlan(filepath.Join(dir, "plan.json"))
+	}
+	if has(dir, "plans.json") {
+		return readPlan(filepath.Join(dir, "plans.json"))
+	}
+	return nil, fmt.Errorf("%s: neither a data set (dataset.json and imagesTr) nor a folder with a plan.json", dir)
+}
+
+// has tells whether dir has an entry of that name.
+func has(dir, name string) bool {
+	_, err := os.Stat(filepath.Join(dir, name))
+	return err == nil
+}
+
+func isScan(name string) bool {
+	name = strings.TrimSuffix(strings.ToLower(name), ".gz")
+	switch filepath.Ext(name) {
+	case ".nii", ".hdr", ".img":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gounet/gounet/core/plan"
+)
+
+// planFlags are the flags of `gounet plan`.
+type planFlags struct {
+	work, output             string
+	fingerprint, datasetJSON string
+	planner                  string
+	memoryGB                 float64
+	fitMemory                bool
+	precision                string
+	spacing                  string
+	noTranspose              bool
+	nnunetPlans              string
+	asJSON                   bool
+}
+
+func newPlan(a *app) *cobra.Command {
+	var f planFlags
+	cmd := &cobra.Command{
+		Use:   "plan [DATASET]",
+		Short: "check a data set and plan networks for it",
+		Long: `plan reads every scan and label of a data set once, lists all that is wrong with
+them, and decides as nnU-Net v2 does: spacing, patch, batch, network. It writes
+plan.json and dataset_fingerprint.json to the work folder and prints the plan
+with the memory that training really needs.
+
+DATASET is a folder of the Medical Segmentation Decathlon (imagesTr, labelsTr,
+dataset.json) or an nnU-Net v2 raw folder. Without images a plan is made of
+nnU-Net's own dataset_fingerprint.json and dataset.json.`,
+		Example: `  gounet plan Task04_Hippocampus
+  gounet plan DATASET --planner resenc-l --nnunet-plans nnUNetResEncUNetLPlans.json
+  gounet plan DATASET --fit-memory --memory-gb 16 --precision bf16
+  gounet plan --fingerprint dataset_fingerprint.json --dataset-json dataset.json --json`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usagef("argument %q: one data set at a time", args[1])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.run(cmd.Context(), a, args); err != nil {
+				return fmt.Errorf("plan: %w", err)
+			}
+			return nil
+		},
+	}
+	addWorkFlag(cmd, &f.work)
+	flags := cmd.Flags()
+	flags.StringVar(&f.output, "output", "", "write plan.json to this `file` instead of the work folder")
+	flags.StringVar(&f.fingerprint, "fingerprint", "", "plan from this dataset_fingerprint.json `file`; no images are read")
+	flags.StringVar(&f.datasetJSON, "dataset-json", "", "the dataset.json `file` that belongs to --fingerprint")
+	flags.StringVar(&f.planner, "planner", plan.PlannerNNUNet, strings.Join(plan.PlannerNames(), ", "))
+	flags.Float64Var(&f.memoryGB, "memory-gb", 0, "memory target in `GB`; 0 is the planner's own (8, 24 or 40)")
+	flags.BoolVar(&f.fitMemory, "fit-memory", false, "fit patch and batch to the memory that training really needs, not to nnU-Net's estimate")
+	flags.StringVar(&f.precision, "precision", "f32", "of activations, for --fit-memory: f32, bf16 or f16")
+	flags.StringVar(&f.spacing, "spacing", "", "resample to `Z,Y,X` mm instead of nnU-Net's choice")
+	flags.BoolVar(&f.noTranspose, "no-transpose", false, "keep the axes of the files")
+	flags.StringVar(&f.nnunetPlans, "nnunet-plans", "", "also write the plan in the form of nnU-Net's plans.json to this `file`")
+	flags.BoolVar(&f.asJSON, "json", false, "print the plan as JSON")
+	return cmd
+}
+
+func (f *planFlags) run(ctx context.Context, a *app, args []string) error {
+	o, err := f.options()
+	if err != nil {
+		return err
+	}
+	fp, ds, file, err := f.sources(ctx, a, args, &o)
+	if err != nil {
+		return err
+	}
+	p, err := plan.Make(fp, ds, o)
+	if err != nil {
+		return err
+	}
+	if file != "" {
+		if err := p.Save(file); err != nil {
+			return err
+		}
+	}
+	if f.nnunetPlans != "" {
+		if err := p.SaveNNUNet(f.nnunetPlans); err != nil {
+			return err
+		}
+	}
+	if f.asJSON {
+		return p.Write(a.out)
+	}
+	if err := p.Render(a.out, memoryRows(p)...); err != nil {
+		return err
+	}
+	if file != "" {
+		fmt.Fprintf(a.out, "\nwritten to %s\n", file)
+	}
+	return nil
+}
+
+// sources returns fingerprint and dataset.json, from the images of a data set or
+// from files, and where the plan goes: "" is nowhere.
+func (f *planFlags) sources(ctx context.Context, a *app, args []string, o *plan.Options) (*plan.Fingerprint, *plan.DatasetJSON, string, error) {
+	switch {
+	case len(args) == 1 && f.fingerprint != "":
+		return nil, nil, "", usagef("DATASET and --fingerprint: give one of them")
+	case len(args) == 1:
+		w, err := openWorkspace(args[0], f.work)
+		if err != nil {
+			return nil, nil, "", err
+		}
+		o.Dataset = w.raw.Name()
+		p := a.progressOf()
+		defer p.wait()
+		fp, err := w.measure(ctx, p)
+		file := w.planFile()
+		if f.output != "" {
+			file = f.output
+		}
+		return fp, w.raw.JSON, file, err
+	case f.fingerprint == "" || f.datasetJSON == "":
+		return nil, nil, "", usagef("DATASET is missing; without images, --fingerprint and --dataset-json are both needed")
+	}
+	fp, err := plan.LoadFingerprint(f.fingerprint)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	ds, err := plan.LoadDatasetJSON(f.datasetJSON)
+	file := f.output
+	if file == "" && f.work != "" {
+		file = filepath.Join(f.work, plan.FileName)
+	}
+	return fp, ds, file, err
+}
+
+func (f *planFlags) options() (plan.Options, error) {
+	o := plan.Options{Planner: f.planner, MemoryGB: f.memoryGB, NoTranspose: f.noTranspose}
+	t, err := storage(f.precision)
+	if err != nil {
+		return o, err
+	}
+	if f.fitMemory {
+		o.Memory = trainingMemory(t)
+	}
+	if f.spacing != "" {
+		mm, err := parseSpacing(f.spacing)
+		if err != nil {
+			return o, err
+		}
+		o.Spacing = &mm
+	}
+	return o, nil
+}
+
+// parseSpacing reads "Z,Y,X" in mm.
+func parseSpacing(text string) (mm [3]float64, err error) {
+	parts := strings.Split(text, ",")
+	if len(parts) != 3 {
+		return mm, usagef("spacing %q: wanted three numbers Z,Y,X in mm", text)
+	}
+	for i, part := range parts {
+		if mm[i], err = strconv.ParseFloat(strings.TrimSpace(part), 64); err != nil || mm[i] <= 0 {
+			return mm, usagef("spacing %q: %q is no length in mm", text, part)
+		}
+	}
+	return mm, nil
+}

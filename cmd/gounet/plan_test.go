@@ -1,0 +1,148 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gounet/gounet/core/plan"
+)
+
+func TestPlanOfADatasetIsKeptAndShown(t *testing.T) {
+	work := filepath.Join(t.TempDir(), "work")
+	got := gounet(t, "plan", hippocampus, "--work", work, "--quiet")
+	require.Equal(t, exitOK, got.code, got.err)
+	assert.Empty(t, got.err)
+	assert.Contains(t, got.out, "3d_fullres")
+	assert.Contains(t, got.out, "memory, f32")
+
+	p, err := plan.Load(filepath.Join(work, plan.FileName))
+	require.NoError(t, err)
+	c, err := configuration(p, "3d_fullres")
+	require.NoError(t, err)
+	assert.Equal(t, [3]int{40, 56, 40}, c.Patch)
+
+	fp := filepath.Join(work, "dataset_fingerprint.json")
+	again := gounet(t, "plan", "--fingerprint", fp, "--dataset-json", filepath.Join(hippocampus, "dataset.json"), "--json")
+	require.Equal(t, exitOK, again.code, again.err)
+	q, err := plan.Parse(strings.NewReader(again.out))
+	require.NoError(t, err)
+	assert.Equal(t, p.Configurations, q.Configurations, "the fingerprint is all that planning needs")
+
+	for _, args := range [][]string{{"info", fp}, {"info", filepath.Join(work, plan.FileName)}, {"info", work}, {"info", hippocampus}} {
+		assert.Equal(t, exitOK, gounet(t, args...).code, args)
+		text := gounet(t, append(args, "--json")...)
+		assert.True(t, json.Valid([]byte(text.out)), args)
+	}
+}
+
+func TestPlanListsAllThatIsWrongAtOnce(t *testing.T) {
+	work := filepath.Join(t.TempDir(), "work")
+	got := gounet(t, "plan", "../../testdata/bad_cases", "--work", work)
+	assert.Equal(t, exitError, got.code)
+	for _, name := range []string{
+		"image_without_label", "label_without_image", "label_shape_differs", "label_affine_differs", "image_has_nan",
+		"label_unknown_7", "image_truncated", "label_truncated", "image_spacing_zero",
+	} {
+		assert.Contains(t, got.err, name)
+	}
+	assert.NotContains(t, got.err, "good_")
+	assert.NoDirExists(t, work, "nothing is written")
+}
+
+func TestPlanFitsTheMemoryThatTrainingReallyNeeds(t *testing.T) {
+	work := t.TempDir()
+	require.Equal(t, exitOK, gounet(t, "plan", hippocampus, "--work", work).code)
+	const gb = 0.125
+	got := gounet(t, "plan", "--fingerprint", filepath.Join(work, "dataset_fingerprint.json"),
+		"--dataset-json", filepath.Join(hippocampus, "dataset.json"), "--fit-memory", "--memory-gb", "0.125", "--json")
+	require.Equal(t, exitOK, got.code, got.err)
+	p, err := plan.Parse(strings.NewReader(got.out))
+	require.NoError(t, err)
+	for i := range p.Configurations {
+		n, err := trainingBytes(p, &p.Configurations[i], precisions["f32"])
+		require.NoError(t, err)
+		assert.LessOrEqual(t, n, int64(gb*(1<<30)), p.Configurations[i].Name)
+	}
+}
+
+// TestPlansEqualThoseOfNNUNet compares with the plans of real runs.
+func TestPlansEqualThoseOfNNUNet(t *testing.T) {
+	data := os.Getenv("GOUNET_DATA")
+	if data == "" {
+		t.Skip("GOUNET_DATA names no folder with the reference data")
+	}
+	runs, err := filepath.Glob(filepath.Join(data, "planner_oracle", "*", "*", "plans.json"))
+	require.NoError(t, err)
+	require.NotEmpty(t, runs)
+	planners := map[string]string{"ConvolutionalEncoder": "nnunet", "ResidualEncoderM": "resenc-m", "ResidualEncoderL": "resenc-l"}
+	type plans struct {
+		Transpose      []int `json:"transpose_forward"`
+		Configurations map[string]struct {
+			Patch   []int     `json:"patch_size"`
+			Batch   int       `json:"batch_size"`
+			Spacing []float64 `json:"spacing"`
+			Dice    bool      `json:"batch_dice"`
+			Network any       `json:"architecture"`
+		} `json:"configurations"`
+	}
+	read := func(path string) (p plans) {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(text, &p))
+		return p
+	}
+	for _, run := range runs {
+		dir := filepath.Dir(run)
+		task := filepath.Dir(dir)
+		t.Run(filepath.Base(task)+"/"+filepath.Base(dir), func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "plans.json")
+			got := gounet(t, "plan", "--fingerprint", filepath.Join(task, "dataset_fingerprint.json"),
+				"--dataset-json", filepath.Join(task, "dataset.json"), "--planner", planners[filepath.Base(dir)], "--nnunet-plans", file)
+			require.Equal(t, exitOK, got.code, got.err)
+			assert.Equal(t, read(run), read(file))
+		})
+	}
+}
+
+func TestPlanExplainsWhatItNeeds(t *testing.T) {
+	for name, args := range map[string][]string{
+		"DATASET is missing":   {"plan"},
+		"give one of them":     {"plan", hippocampus, "--fingerprint", "x"},
+		"three numbers Z,Y,X":  {"plan", hippocampus, "--spacing", "1,1"},
+		`precision "half"`:     {"plan", hippocampus, "--precision", "half"},
+		`"0" is no length`:     {"plan", hippocampus, "--spacing", "1,0,1"},
+	} {
+		got := gounet(t, args...)
+		assert.Equal(t, exitUsage, got.code, name)
+		assert.Contains(t, got.err, name)
+	}
+	got := gounet(t, "plan", t.TempDir())
+	assert.Equal(t, exitError, got.code)
+	assert.Contains(t, got.err, "no dataset.json")
+}
+
+func TestPreprocessPlansFirstAndKeepsWhatIsThere(t *testing.T) {
+	work := t.TempDir()
+	got := gounet(t, "preprocess", hippocampus, "3d_fullres", "--work", work)
+	require.Equal(t, exitOK, got.code, got.err)
+	files, err := filepath.Glob(filepath.Join(work, "preprocessed", "3d_fullres", "*.safetensors"))
+	require.NoError(t, err)
+	require.Len(t, files, 40)
+	before, err := os.Stat(files[7])
+	require.NoError(t, err)
+
+	require.Equal(t, exitOK, gounet(t, "preprocess", hippocampus, "3d_fullres", "--work", work).code)
+	after, err := os.Stat(files[7])
+	require.NoError(t, err)
+	assert.Equal(t, before.ModTime(), after.ModTime())
+
+	got = gounet(t, "preprocess", hippocampus, "4d", "--work", work)
+	assert.Equal(t, exitUsage, got.code)
+	assert.Contains(t, got.err, `configuration "4d": the plan has 2d, 3d_fullres`)
+}

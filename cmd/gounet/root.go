@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// What the process answers to the shell.
+const (
+	exitOK          = 0
+	exitError       = 1   // data, files, devices
+	exitUsage       = 2   // arguments, flags, settings
+	exitInterrupted = 130 // 128 + SIGINT, as shells have it
+)
+
+// usageError is a mistake in what was typed rather than in the data.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// usagef makes a usageError as fmt.Errorf makes an error.
+func usagef(format string, args ...any) error {
+	return usageError{fmt.Errorf(format, args...)}
+}
+
+// app is what every command is handed.
+type app struct {
+	out, err io.Writer // results, and all that is said beside them
+	settings *settings // filled before a command runs
+}
+
+// run parses args, runs the command and returns the exit code. Errors are
+// printed here and nowhere else.
+func run(ctx context.Context, args []string, out, errOut io.Writer) int {
+	a := &app{}
+	return execute(ctx, a, newRoot(a), args, out, errOut)
+}
+
+func execute(ctx context.Context, a *app, root *cobra.Command, args []string, out, errOut io.Writer) int {
+	a.out, a.err = out, errOut
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	command, err := root.ExecuteContextC(ctx)
+	switch usage := (usageError{}); {
+	case err == nil:
+		return exitOK
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintf(errOut, "gounet: %v: interrupted\n", command.Name())
+		return exitInterrupted
+	case errors.As(err, &usage) || a.settings == nil:
+		fmt.Fprintf(errOut, "gounet: %v\nsee: %s --help\n", err, command.CommandPath())
+		return exitUsage
+	}
+	fmt.Fprintf(errOut, "gounet: %v\n", err)
+	return exitError
+}
+
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "gounet",
+		Short: "plan, train and run self-configuring U-Nets for medical images",
+		Long: `gounet is nnU-Net in Go: it looks at a data set of scans and labels, plans a
+U-Net for it, trains it, and labels new scans.
+
+Settings come from --config file.yaml, then the environment (GOUNET_EPOCHS for
+--epochs), then flags; later ones win.`,
+		Example: `  gounet run DATASET                      all of it
+  gounet plan DATASET                     only look and plan
+  gounet train DATASET 3d_fullres --fold 0
+  gounet predict --model RUN --input FOLDER --output FOLDER`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       version,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.PersistentFlags().String("config", "", "settings from a YAML `file`; keys are the names of flags")
+	root.PersistentFlags().BoolP("quiet", "q", false, "no progress, only results and errors")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		s, err := loadSettings(cmd)
+		if err != nil {
+			return usageError{err}
+		}
+		a.settings = s
+		return nil
+	}
+	for _, make := range []func(*app) *cobra.Command{
+		newPlan,
+		newPreprocess,
+		newEvaluate,
+		newInfo,
+		newDoctor,
+		newVersion,
+	} {
+		root.AddCommand(make(a))
+	}
+	return root
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// answer is what the program says and the code it ends with.
+type answer struct {
+	code     int
+	out, err string
+}
+
+func gounet(t *testing.T, args ...string) answer {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	code := run(t.Context(), args, &out, &errOut)
+	return answer{code, out.String(), errOut.String()}
+}
+
+func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
+	root := newRoot(&app{})
+	var visit func(c *cobra.Command)
+	visit = func(c *cobra.Command) {
+		if c.Name() != "version" && c.Name() != "help" && c.Name() != "completion" {
+			assert.NotEmpty(t, c.Short, c.CommandPath())
+			assert.NotEmpty(t, c.Long, c.CommandPath())
+			assert.Contains(t, c.Example, "gounet", c.CommandPath())
+		}
+		for _, below := range c.Commands() {
+			visit(below)
+		}
+	}
+	visit(root)
+}
+
+func TestErrorsArePrintedOnceAndCoded(t *testing.T) {
+	cases := []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"unknown command", []string{"inf"}, exitUsage, `unknown command "inf"`},
+		{"unknown flag", []string{"info", "--depth"}, exitUsage, "unknown flag: --depth"},
+		{"missing argument", []string{"info"}, exitUsage, "FILE is missing"},
+		{"too many arguments", []string{"info", "a", "b"}, exitUsage, `argument "b"`},
+		{"missing file", []string{"info", "absent.nii.gz"}, exitError, "absent.nii.gz"},
+		{"missing config", []string{"doctor", "--config", "absent.yaml"}, exitUsage, "absent.yaml"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			got := gounet(t, c.args...)
+			assert.Equal(t, c.code, got.code)
+			assert.Equal(t, 1, strings.Count(got.err, c.want), got.err)
+			assert.True(t, strings.HasPrefix(got.err, "gounet: "), got.err)
+			assert.Empty(t, got.out)
+		})
+	}
+}
+
+func TestInterruptHasItsOwnCode(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	a := &app{}
+	root := newRoot(a)
+	root.AddCommand(&cobra.Command{Use: "wait", RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Context().Err() }})
+	var out, errOut bytes.Buffer
+	code := execute(ctx, a, root, []string{"wait"}, &out, &errOut)
+	assert.Equal(t, exitInterrupted, code)
+	assert.Equal(t, "gounet: wait: interrupted\n", errOut.String())
+}
+
+func TestDoctorSaysWhatIsUsedAndWhy(t *testing.T) {
+	got := gounet(t, "doctor", "--json")
+	require.Equal(t, exitOK, got.code, got.err)
+	var d diagnosis
+	require.NoError(t, json.Unmarshal([]byte(got.out), &d))
+	assert.Positive(t, d.CPU.Cores)
+	require.NotEmpty(t, d.Devices)
+	assert.True(t, d.Devices[0].Used)
+	assert.NotEmpty(t, d.Devices[0].Why)
+	assert.NotNil(t, d.Advice)
+}
+
+func TestVersionNamesTheMachine(t *testing.T) {
+	got := gounet(t, "version")
+	assert.Equal(t, exitOK, got.code)
+	assert.True(t, strings.HasPrefix(got.out, "gounet "), got.out)
+}

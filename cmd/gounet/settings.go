@@ -1,0 +1,168 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// envPrefix stands in front of a setting in the environment.
+const envPrefix = "GOUNET_"
+
+// settings are the values a command runs with: file, then environment, then
+// flags, then the defaults of the flags where none of them speaks. The flags of
+// the command hold the same values, so that commands read those.
+type settings struct {
+	values map[string]any
+	origin map[string]string // default, flag, environment, or the path of the file
+}
+
+// used returns every setting with its value, to be written to a run folder.
+func (s *settings) used() map[string]any { return s.values }
+
+// setByUser tells whether a setting has another origin than its default.
+func (s *settings) setByUser(name string) bool { return s.origin[name] != "default" }
+
+// loadSettings gathers the settings of cmd and puts them into its flags.
+func loadSettings(cmd *cobra.Command) (*settings, error) {
+	s := &settings{values: map[string]any{}, origin: map[string]string{}}
+	flags := cmd.Flags()
+	k := koanf.New(".")
+
+	if err := s.readFile(k, cmd); err != nil {
+		return nil, err
+	}
+	err := k.Load(env.Provider(".", env.Opt{
+		Prefix: envPrefix,
+		TransformFunc: func(key, value string) (string, any) {
+			name := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(key, envPrefix)), "_", "-")
+			if flags.Lookup(name) == nil || name == "config" || value == "" {
+				return "", nil
+			}
+			s.origin[name] = "environment"
+			return name, value
+		},
+	}), nil)
+	if err != nil {
+		return nil, fmt.Errorf("environment: %w", err)
+	}
+	flags.Visit(func(f *pflag.Flag) { s.origin[f.Name] = "flag" })
+	if err := k.Load(posflag.Provider(flags, ".", k), nil); err != nil {
+		return nil, fmt.Errorf("flags: %w", err)
+	}
+	return s, s.apply(k, flags)
+}
+
+// readFile loads the file of --config, or of GOUNET_CONFIG, into k. A key that no
+// command has as a flag is an error; one of another command is left alone.
+func (s *settings) readFile(k *koanf.Koanf, cmd *cobra.Command) error {
+	path, _ := cmd.Flags().GetString("config")
+	if path == "" {
+		path = os.Getenv(envPrefix + "CONFIG")
+	}
+	if path == "" {
+		return nil
+	}
+	if _, err := os.Stat(path); err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	all := koanf.New(".")
+	if err := all.Load(file.Provider(path), yaml.Parser()); err != nil {
+		return fmt.Errorf("config %s: %w", path, err)
+	}
+	known := flagNames(cmd.Root())
+	for key, value := range all.All() {
+		if !slices.Contains(known, key) {
+			return fmt.Errorf("config %s: unknown setting %q%s", path, key, suggestion(key, known))
+		}
+		if cmd.Flags().Lookup(key) == nil {
+			continue
+		}
+		if err := k.Set(key, value); err != nil {
+			return fmt.Errorf("config %s: %s: %w", path, key, err)
+		}
+		s.origin[key] = path
+	}
+	return nil
+}
+
+// apply sets the flags that were not typed to what k has for them.
+func (s *settings) apply(k *koanf.Koanf, flags *pflag.FlagSet) error {
+	var failed error
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Name == "help" || f.Name == "version" || failed != nil {
+			return
+		}
+		if s.origin[f.Name] == "" {
+			s.origin[f.Name] = "default"
+		}
+		if origin := s.origin[f.Name]; origin != "flag" && origin != "default" {
+			text := k.String(f.Name)
+			if list := k.Strings(f.Name); len(list) > 0 {
+				text = strings.Join(list, ",")
+			}
+			if err := flags.Set(f.Name, text); err != nil {
+				failed = fmt.Errorf("%s from %s: %q: %w", f.Name, origin, text, err)
+				return
+			}
+		}
+		s.values[f.Name] = posflag.FlagVal(flags, f)
+	})
+	return failed
+}
+
+// flagNames are the flags of root and of all commands below it.
+func flagNames(root *cobra.Command) []string {
+	var names []string
+	add := func(f *pflag.Flag) { names = append(names, f.Name) }
+	root.PersistentFlags().VisitAll(add)
+	root.Flags().VisitAll(add)
+	for _, c := range root.Commands() {
+		names = append(names, flagNames(c)...)
+	}
+	return names
+}
+
+// suggestion names the closest of known, if one is close.
+func suggestion(key string, known []string) string {
+	best, distance := "", 3
+	for _, name := range known {
+		if d := editDistance(key, name); d < distance {
+			best, distance = name, d
+		}
+	}
+	if best == "" {
+		return ": settings are named like the flags"
+	}
+	return fmt.Sprintf(": did you mean %q?", best)
+}
+
+// editDistance counts the letters to insert, delete or replace to get from a to b.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

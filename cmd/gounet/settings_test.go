@@ -1,0 +1,106 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// loaded returns the settings of a command with some flags, run with args.
+func loaded(t *testing.T, args ...string) (*settings, error) {
+	t.Helper()
+	var s *settings
+	var failed error
+	root := &cobra.Command{Use: "root", SilenceErrors: true, SilenceUsage: true}
+	root.PersistentFlags().String("config", "", "")
+	cmd := &cobra.Command{Use: "train", RunE: func(cmd *cobra.Command, _ []string) error {
+		s, failed = loadSettings(cmd)
+		return nil
+	}}
+	cmd.Flags().Int("epochs", 1000, "")
+	cmd.Flags().Float64("learning-rate", 0.01, "")
+	cmd.Flags().Bool("resume", false, "")
+	cmd.Flags().StringSlice("folds", []string{"0"}, "")
+	other := &cobra.Command{Use: "predict", RunE: func(*cobra.Command, []string) error { return nil }}
+	other.Flags().Float64("step", 0.5, "")
+	root.AddCommand(cmd, other)
+	root.SetArgs(append([]string{"train"}, args...))
+	require.NoError(t, root.Execute())
+	return s, failed
+}
+
+func config(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "settings.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o666))
+	return path
+}
+
+func TestFlagBeatsEnvironmentBeatsFileBeatsDefault(t *testing.T) {
+	path := config(t, "epochs: 1\nlearning-rate: 0.1\nresume: true\nfolds: [1, 2]\n")
+
+	s, err := loaded(t)
+	require.NoError(t, err)
+	assert.Equal(t, 1000, s.used()["epochs"])
+	assert.Equal(t, "default", s.origin["epochs"])
+
+	s, err = loaded(t, "--config", path)
+	require.NoError(t, err)
+	assert.Equal(t, 1, s.used()["epochs"])
+	assert.Equal(t, true, s.used()["resume"])
+	assert.Equal(t, []string{"1", "2"}, s.used()["folds"])
+	assert.Equal(t, path, s.origin["epochs"])
+
+	t.Setenv("GOUNET_EPOCHS", "2")
+	t.Setenv("GOUNET_LEARNING_RATE", "0.2")
+	s, err = loaded(t, "--config", path)
+	require.NoError(t, err)
+	assert.Equal(t, 2, s.used()["epochs"])
+	assert.Equal(t, 0.2, s.used()["learning-rate"])
+	assert.Equal(t, "environment", s.origin["epochs"])
+
+	s, err = loaded(t, "--config", path, "--epochs", "3")
+	require.NoError(t, err)
+	assert.Equal(t, 3, s.used()["epochs"])
+	assert.Equal(t, 0.2, s.used()["learning-rate"])
+	assert.Equal(t, "flag", s.origin["epochs"])
+	assert.True(t, s.setByUser("epochs"))
+}
+
+func TestUnknownSettingInFileIsNamed(t *testing.T) {
+	path := config(t, "epoch: 1\n")
+	_, err := loaded(t, "--config", path)
+	require.Error(t, err)
+	assert.Contains(t, err.Error(), `unknown setting "epoch": did you mean "epochs"?`)
+	assert.Contains(t, err.Error(), path)
+}
+
+func TestSettingOfAnotherCommandIsLeftAlone(t *testing.T) {
+	s, err := loaded(t, "--config", config(t, "step: 0.25\nepochs: 7\n"))
+	require.NoError(t, err)
+	assert.Equal(t, 7, s.used()["epochs"])
+	assert.NotContains(t, s.used(), "step")
+}
+
+func TestUnknownVariableOfTheEnvironmentIsLeftAlone(t *testing.T) {
+	t.Setenv("GOUNET_SOMETHING_ELSE", "1")
+	_, err := loaded(t)
+	require.NoError(t, err)
+}
+
+func TestBadValueNamesItsOrigin(t *testing.T) {
+	t.Setenv("GOUNET_EPOCHS", "many")
+	_, err := loaded(t)
+	require.Error(t, err)
+	assert.Contains(t, err.Error(), `epochs from environment: "many"`)
+}
+
+func TestMissingFileIsNamed(t *testing.T) {
+	_, err := loaded(t, "--config", "absent.yaml")
+	require.ErrorIs(t, err, os.ErrNotExist)
+	assert.Contains(t, err.Error(), "absent.yaml")
+}

@@ -1,0 +1,253 @@
+package backendtest
+
+import (
+	"math"
+	"slices"
+
+	"github.com/gounet/gounet/core/graph"
+)
+
+func warp(op graph.Warp, src, labels, ctl, x array, y *array) {
+	from := src.typ.Shape
+	size := space(from)
+	for n := range from[0] {
+		m := ctl.v[op.Ctl+n*graph.WarpLen:]
+		voxels(op.Patch, func(o [3]int) {
+			var p [3]place
+			for a := range p {
+				var s sum
+				s.add(m[graph.RowOffset+a])
+				for b := range 3 {
+					centred := float64(o[b]) - float64(op.Patch[b]-1)/2
+					s.mul(m[graph.RowAffine+3*a+b], exact(centred))
+				}
+				p[a] = place{s.v, unit * s.num().e}
+			}
+			for c := range from[4] {
+				x.v[at(x.typ.Shape, n, o[0], o[1], o[2], c)] = linear(p, func(i [3]int) num {
+					if !inside(i, size) {
+						return num{}
+					}
+					return src.v[at(from, n, i[0], i[1], i[2], c)]
+				})
+			}
+			label := func(i [3]int) int {
+				if !inside(i, size) {
+					return 0
+				}
+				l := int(labels.v[at(labels.typ.Shape, n, i[0], i[1], i[2])].v)
+				if l == 255 {
+					return 0
+				}
+				return l
+			}
+			y.decide(at(y.typ.Shape, n, o[0], o[1], o[2]), heaviest(p, label))
+		})
+	}
+}
+
+// heaviest lists the labels that may have the largest linear weight around p,
+// that of the formula first.
+func heaviest(p [3]place, label func([3]int) int) []float64 {
+	top := func(p [3]place, eps float64) []float64 {
+		weights := map[int]float64{}
+		corners(p, func(i [3]int, w float64) { weights[label(i)] += w })
+		most := 0.0
+		for _, w := range weights {
+			most = max(most, w)
+		}
+		var ls []float64
+		for l, w := range weights {
+			if w >= most-eps {
+				ls = append(ls, float64(l))
+			}
+		}
+		slices.Sort(ls)
+		return ls
+	}
+	chosen := top(p, 1e-12)[:1] // float64's own rounding
+	// Eight weights of three rounded factors, added: at most 8·(3 + 8) units each.
+	eps := 2 * 88 * unit
+	for a := range p {
+		// A shift of p[a] changes no weight by more.
+		eps += 2 * p[a].off
+	}
+	return append(chosen, top(p, eps)...)
+}
+
+// perChannel calls f with the parameter of each sample and channel of x.
+func perChannel(x, ctl array, first int, f func(n, c int, a float64, voxels []int)) {
+	channels(x.typ.Shape, func(n, c int, is []int) {
+		f(n, c, ctl.v[first+n*x.typ.Shape[4]+c].v, is)
+	})
+}
+
+// copyChannel is what a parameter of 0 means.
+func copyChannel(x, y array, is []int) {
+	for _, i := range is {
+		y.v[i] = x.v[i]
+	}
+}
+
+func blur(op graph.Blur, x, ctl, y array) {
+	s := x.typ.Shape
+	size := space(s)
+	perChannel(x, ctl, op.Ctl, func(n, c int, sigma float64, is []int) {
+		if sigma == 0 {
+			copyChannel(x, y, is)
+			return
+		}
+		r := min(op.Radius, (int(math.Round(6*sigma+0.5))|1)/2)
+		voxels(size, func(o [3]int) {
+			var top, bottom sum
+			for j := -r; j <= r; j++ {
+				i := o
+				i[op.Axis] = reflect(o[op.Axis]+j, size[op.Axis])
+				arg := -float64(j*j) / (2 * sigma * sigma)
+				g := num{arg, 4 * math.Abs(arg)}.exp() // a square, a product, a quotient
+				top.mul(g, x.v[at(s, n, i[0], i[1], i[2], c)])
+				bottom.add(g)
+			}
+			y.v[at(s, n, o[0], o[1], o[2], c)] = top.num().over(bottom.num())
+		})
+	})
+}
+
+// reflect brings i back into an axis of n voxels.
+func reflect(i, n int) int {
+	for i < 0 || i >= n {
+		switch {
+		case n == 1:
+			return 0
+		case i < 0:
+			i = -i
+		default:
+			i = 2*(n-1) - i
+		}
+	}
+	return i
+}
+
+func lowRes(op graph.LowRes, x, ctl, y array) {
+	s := x.typ.Shape
+	size := space(s)
+	perChannel(x, ctl, op.Ctl, func(n, c int, scale float64, is []int) {
+		if scale == 0 || scale == 1 {
+			copyChannel(x, y, is)
+			return
+		}
+		var coarse [3]int
+		for a := range coarse {
+			coarse[a] = max(1, int(math.Round(scale*float64(size[a]))))
+		}
+		voxels(size, func(o [3]int) {
+			var p [3]place
+			for a := range p {
+				p[a] = halfPixel(o[a], coarse[a], size[a])
+			}
+			y.v[at(s, n, o[0], o[1], o[2], c)] = linear(p, func(j [3]int) num {
+				i := clamped(j, coarse)
+				for a := range i {
+					i[a] = (2*i[a] + 1) * size[a] / (2 * coarse[a])
+				}
+				return x.v[at(s, n, i[0], i[1], i[2], c)]
+			})
+		})
+	})
+}
+
+func intensity(op graph.Intensity, x, ctl, y array) {
+	perChannel(x, ctl, op.Ctl, func(_, _ int, a float64, is []int) {
+		if a == 0 {
+			copyChannel(x, y, is)
+			return
+		}
+		v := make([]num, len(is))
+		low, high := math.Inf(1), math.Inf(-1)
+		for j, i := range is {
+			v[j] = x.v[i]
+			low, high = min(low, v[j].v), max(high, v[j].v)
+		}
+		set := func(r []num) {
+			for j, i := range is {
+				y.v[i] = r[j]
+			}
+		}
+		switch op.Kind {
+		case graph.Noise:
+			for j, i := range is {
+				v[j] = total(v[j], exact(a).times(normal(ctl, op.Seed, i)))
+			}
+			set(v)
+		case graph.Brightness:
+			for j := range v {
+				v[j] = v[j].times(exact(a))
+			}
+			set(v)
+		case graph.Contrast:
+			mean, _ := moments(x.v, is)
+			for j := range v {
+				d := total(v[j], mean.neg()).times(exact(a))
+				v[j] = total(d, mean).bound(func(x float64) float64 { return min(max(x, low), high) })
+			}
+			set(v)
+		case graph.Gamma:
+			set(gammaOf(v, a, low, high))
+		case graph.GammaInvert:
+			for j := range v {
+				v[j] = v[j].neg()
+			}
+			v = gammaOf(v, a, -high, -low)
+			for j := range v {
+				v[j] = v[j].neg()
+			}
+			set(v)
+		}
+	})
+}
+
+// gammaOf raises the place of v in [low, high] to the power a, and gives the
+// result the mean and the deviation of v.
+func gammaOf(v []num, a, low, high float64) []num {
+	if low == high {
+		return v
+	}
+	all := make([]int, len(v))
+	for i := range all {
+		all[i] = i
+	}
+	mean, variance := moments(v, all)
+	p := make([]num, len(v))
+	for i := range v {
+		p[i] = total(v[i], exact(-low)).over(total(exact(high), exact(-low))).pow(a)
+	}
+	pmean, pvariance := moments(p, all)
+	factor := variance.sqrt().over(pvariance.sqrt())
+	r := make([]num, len(v))
+	for i := range p {
+		r[i] = total(p[i].times(factor), pmean.times(factor).neg(), mean)
+	}
+	return r
+}
+
+// normal is the noise of element i. Its cosine is one of a good library, within
+// 4 units; WGSL's own, which may be wrong by 2^-11, is not enough.
+func normal(ctl array, seed, i int) num {
+	s0, s1 := uint32(ctl.v[seed].v), uint64(ctl.v[seed+1].v)
+	p, q := philox(uint64(i)+s1<<32, s0)
+	r := exact((float64(p>>8) + 1) / (1 << 24)).log().times(exact(-2)).sqrt()
+	turn := 2 * math.Pi * float64(q>>8) / (1 << 24)
+	return r.times(num{math.Cos(turn), 2*turn + 4})
+}
+
+// philox is Philox 2×32-10 as Salmon et al. describe it (Random123, 2011): in
+// each of ten rounds the words become high(M·a) ⊕ key ⊕ b and low(M·a).
+func philox(counter uint64, key uint32) (a, b uint32) {
+	a, b = uint32(counter), uint32(counter>>32)
+	for range 10 {
+		product := uint64(0xD256D193) * uint64(a)
+		a, b = uint32(product>>32)^key^b, uint32(product)
+		key += 0x9E3779B9
+	}
+	return a, b
+}

@@ -1,0 +1,218 @@
+package checkpoint
+
+import (
+	"archive/zip"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/internal/atomicfile"
+)
+
+// source is where the files of a model are: a folder or a .gounet file. Names
+// have slashes.
+type source interface {
+	open(name string) (*file, error) // fs.ErrNotExist if there is none
+	folds() ([]string, error)        // names of sub-folders that begin with "fold_"
+}
+
+// file is an open file. Errors call it name.
+type file struct {
+	io.ReaderAt
+	size  int64
+	name  string
+	close func() error
+}
+
+// maxPlanBytes bounds a plan file; plan has its own bound.
+const maxPlanBytes = 64 << 20
+
+// readAll reads a small file.
+func readAll(s source, name string) ([]byte, error) {
+	f, err := s.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.close()
+	if f.size > maxPlanBytes {
+		return nil, fmt.Errorf("%s: %d bytes, at most %d are read", f.name, f.size, maxPlanBytes)
+	}
+	b := make([]byte, f.size)
+	if _, err := io.ReadFull(io.NewSectionReader(f, 0, f.size), b); err != nil {
+		return nil, fmt.Errorf("%s: %w", f.name, err)
+	}
+	return b, nil
+}
+
+// folder is a source on disk.
+type folder string
+
+func (d folder) path(name string) string { return filepath.Join(string(d), filepath.FromSlash(name)) }
+
+func (d folder) open(name string) (*file, error) {
+	f, err := os.Open(d.path(name))
+	if err != nil {
+		return nil, err
+	}
+	stat, err := f.Stat()
+	if err == nil && stat.IsDir() {
+		err = errors.New("is a folder, a file was wanted")
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	return &file{f, stat.Size(), f.Name(), f.Close}, nil
+}
+
+func (d folder) folds() ([]string, error) {
+	entries, err := os.ReadDir(string(d))
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), foldPrefix) {
+			names = append(names, e.Name())
+		}
+	}
+	return sortFolds(names), nil
+}
+
+// sortFolds puts 2 in front of 10.
+func sortFolds(names []string) []string {
+	slices.SortFunc(names, func(a, b string) int {
+		if len(a) != len(b) {
+			return len(a) - len(b)
+		}
+		return strings.Compare(a, b)
+	})
+	return names
+}
+
+// has says whether a folder has a file or folder of the name.
+func (d folder) has(name string) bool {
+	_, err := os.Stat(d.path(name))
+	return err == nil
+}
+
+// archive is a source in one file: a zip whose entries are stored as they are.
+type archive struct {
+	path    string
+	r       *os.File
+	size    int64
+	entries map[string]*zip.File
+}
+
+func openArchive(path string) (*archive, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	a := &archive{path: path, r: f, entries: map[string]*zip.File{}}
+	if err := a.index(); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return a, nil
+}
+
+// index checks the entries. They are found by name and never unpacked, so that
+// no name can lead out of a folder; odd ones are refused all the same.
+func (a *archive) index() error {
+	stat, err := a.r.Stat()
+	if err != nil {
+		return err
+	}
+	a.size = stat.Size()
+	z, err := zip.NewReader(a.r, a.size)
+	if err != nil {
+		return fmt.Errorf("not a whole zip file, which a %s file is: %w", Extension, err)
+	}
+	for _, e := range z.File {
+		if strings.HasSuffix(e.Name, "/") {
+			continue
+		}
+		if !fs.ValidPath(e.Name) || strings.Contains(e.Name, `\`) {
+			return fmt.Errorf("entry %.100q is not a plain relative path", e.Name)
+		}
+		if a.entries[e.Name] != nil {
+			return fmt.Errorf("entry %.100q comes twice", e.Name)
+		}
+		a.entries[e.Name] = e
+	}
+	return nil
+}
+
+func (a *archive) open(name string) (*file, error) {
+	e := a.entries[name]
+	label := a.path + ": " + name
+	if e == nil {
+		return nil, fmt.Errorf("%s: %w", label, fs.ErrNotExist)
+	}
+	if e.Method != zip.Store || e.Flags&1 != 0 || e.CompressedSize64 != e.UncompressedSize64 {
+		return nil, fmt.Errorf("%s is compressed or encrypted: a %s file stores its entries as they are (zip -0)", label, Extension)
+	}
+	at, err := e.DataOffset()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", label, err)
+	}
+	if at > a.size || e.UncompressedSize64 > uint64(a.size-at) {
+		return nil, fmt.Errorf("%s has %d bytes at %d, the file has %d: it is cut off or damaged", label, e.UncompressedSize64, at, a.size)
+	}
+	size := int64(e.UncompressedSize64)
+	return &file{io.NewSectionReader(a.r, at, size), size, label, func() error { return nil }}, nil
+}
+
+func (a *archive) folds() ([]string, error) {
+	seen := map[string]bool{}
+	var names []string
+	for name := range a.entries {
+		first, _, inFolder := strings.Cut(name, "/")
+		if inFolder && strings.HasPrefix(first, foldPrefix) && !seen[first] {
+			seen[first] = true
+			names = append(names, first)
+		}
+	}
+	return sortFolds(names), nil
+}
+
+// saveArchive writes m as one file. The same model gives the same bytes.
+func saveArchive(path string, m *Model) error {
+	var planBytes bytes.Buffer
+	if err := m.Plan.Write(&planBytes); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	planHash := hashOf(planBytes.Bytes())
+	err := atomicfile.Write(path, func(w io.Writer) error {
+		z := zip.NewWriter(w)
+		entry, err := z.CreateHeader(&zip.FileHeader{Name: plan.FileName, Method: zip.Store})
+		if err != nil {
+			return err
+		}
+		if _, err := entry.Write(planBytes.Bytes()); err != nil {
+			return err
+		}
+		for _, f := range m.Folds {
+			entry, err := z.CreateHeader(&zip.FileHeader{Name: m.weightsName(f), Method: zip.Store})
+			if err != nil {
+				return err
+			}
+			if err := m.writeFold(entry, f, planHash); err != nil {
+				return err
+			}
+		}
+		return z.Close()
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,207 @@
+package compile
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/gounet/gounet/core/graph"
+)
+
+// Align is the alignment of every value in bytes: the largest that any backend
+// asks for (WebGPU's minStorageBufferOffsetAlignment).
+const Align = 256
+
+// weightAlign keeps values of Half, which are half as long, aligned as well.
+const weightAlign = 2 * Align
+
+// Place is where a value lives. Bytes is its size; 0 for a value that no node
+// touches.
+type Place struct {
+	Region graph.Region
+	Chunk  int
+	Offset int64
+	Bytes  int64
+}
+
+func align(n, to int64) int64 { return (n + to - 1) / to * to }
+
+// life is a value of Scratch from the node that makes it to the last that reads it.
+type life struct {
+	v           graph.Value
+	first, last int
+	bytes       int64
+	offset      int64
+}
+
+// place gives every value a place. Values of Scratch share memory when their
+// lives do not overlap; values of other regions lie one after the other.
+func place(g *graph.Graph, o Options) (*Program, error) {
+	p := &Program{Graph: g, Places: make([]Place, len(g.Values)), Size: map[graph.Region][]int64{}}
+	lives, err := lifetimes(g)
+	if err != nil {
+		return nil, err
+	}
+	for _, info := range g.Values {
+		b := info.Type.Bytes()
+		if o.ValueBytes > 0 && b > o.ValueBytes {
+			return nil, fmt.Errorf("value %s %v needs %s, the device binds %s: choose a smaller patch or batch",
+				info.Name, info.Type, size(b), size(o.ValueBytes))
+		}
+		if o.BufferBytes > 0 && b > o.BufferBytes {
+			return nil, fmt.Errorf("value %s %v needs %s, the device's largest buffer is %s: choose a smaller patch or batch",
+				info.Name, info.Type, size(b), size(o.BufferBytes))
+		}
+	}
+	p.placeScratch(lives, o.BufferBytes)
+	p.placeOthers(o.BufferBytes, o.Linked)
+	return p, nil
+}
+
+// lifetimes of the values of Scratch.
+func lifetimes(g *graph.Graph) ([]*life, error) {
+	at := map[graph.Value]*life{}
+	var lives []*life
+	for i, n := range g.Nodes {
+		for _, v := range n.In {
+			if v == 0 || g.Info(v).Region != graph.Scratch {
+				continue
+			}
+			l := at[v]
+			if l == nil {
+				return nil, fmt.Errorf("%s reads %s, which no node before it makes", n.Name, g.Info(v).Name)
+			}
+			l.last = i
+		}
+		for _, v := range n.Out {
+			if g.Info(v).Region == graph.Scratch {
+				at[v] = &life{v: v, first: i, last: i, bytes: align(g.Type(v).Bytes(), Align)}
+				lives = append(lives, at[v])
+			}
+		}
+	}
+	for _, v := range g.Outputs {
+		if l := at[v]; l != nil {
+			l.last = len(g.Nodes)
+		}
+	}
+	return lives, nil
+}
+
+// placeScratch puts the largest value first, each at the lowest offset that is
+// free for the whole of its life and does not straddle two chunks.
+func (p *Program) placeScratch(lives []*life, chunk int64) {
+	slices.SortStableFunc(lives, func(a, b *life) int {
+		return cmp.Or(cmp.Compare(b.bytes, a.bytes), cmp.Compare(a.v, b.v))
+	})
+	chunk = chunk / Align * Align
+	var placed []*life // by offset
+	for _, l := range lives {
+		off := fit(0, l.bytes, chunk)
+		for _, o := range placed {
+			if o.last < l.first || l.last < o.first || o.offset+o.bytes <= off {
+				continue
+			}
+			if off+l.bytes <= o.offset {
+				break
+			}
+			off = fit(o.offset+o.bytes, l.bytes, chunk)
+		}
+		l.offset = off
+		p.put(l.v, graph.Scratch, off, chunk)
+		i, _ := slices.BinarySearchFunc(placed, off, func(o *life, off int64) int { return cmp.Compare(o.offset, off) })
+		placed = slices.Insert(placed, i, l)
+	}
+}
+
+// fit is the lowest offset from off on at which n bytes lie in one chunk.
+func fit(off, n, chunk int64) int64 {
+	if chunk > 0 && off/chunk != (off+n-1)/chunk {
+		return align(off, chunk)
+	}
+	return off
+}
+
+// put places v at an offset counted over all chunks of a region.
+func (p *Program) put(v graph.Value, r graph.Region, off, chunk int64) {
+	b := p.Type(v).Bytes()
+	at := Place{Region: r, Offset: off, Bytes: b}
+	if chunk > 0 {
+		at.Chunk, at.Offset = int(off/chunk), off%chunk
+	}
+	p.Places[v-1] = at
+	for len(p.Size[r]) <= at.Chunk {
+		p.Size[r] = append(p.Size[r], 0)
+	}
+	p.Size[r][at.Chunk] = max(p.Size[r][at.Chunk], at.Offset+align(b, Align))
+}
+
+// placeOthers lays out the regions that survive a run. Linked, as always with
+// optimizer state, Weights holds every parameter, and Half, Grads and State
+// repeat its layout. Otherwise a program has only the weights that its nodes read.
+func (p *Program) placeOthers(chunk int64, linked bool) {
+	touched := make([]bool, len(p.Values)+1)
+	for _, n := range p.Nodes {
+		for _, v := range slices.Concat(n.In, n.Out) {
+			touched[max(v, 0)] = true
+		}
+	}
+	for _, v := range p.Outputs {
+		touched[v] = true
+	}
+	for i, info := range p.Values {
+		if info.Of != 0 && info.Region != graph.Half && touched[i+1] {
+			touched[info.Of] = true
+		}
+	}
+	linked = linked || slices.ContainsFunc(p.Values, func(i graph.Info) bool { return i.Region == graph.State })
+	wchunk := chunk / weightAlign * weightAlign
+	next := map[graph.Region]int64{}
+	for i, info := range p.Values {
+		v, r := graph.Value(i+1), info.Region
+		switch {
+		case r == graph.Scratch || !touched[v] && !(linked && r == graph.Weights):
+		case info.Of != 0 && (linked || r != graph.Half):
+		default:
+			step, c := int64(Align), chunk/Align*Align
+			if r == graph.Weights {
+				step, c = weightAlign, wchunk
+			}
+			off := fit(next[r], info.Type.Bytes(), c)
+			p.put(v, r, off, c)
+			next[r] = align(off+info.Type.Bytes(), step)
+		}
+	}
+	// The followers, in the layout of the weights: offsets in elements are equal,
+	// a second state begins where the first ends.
+	for i, info := range p.Values {
+		v := graph.Value(i + 1)
+		if info.Of == 0 || p.Places[i].Bytes > 0 || !touched[v] {
+			continue
+		}
+		w := p.Places[info.Of-1]
+		off := int64(w.Chunk)*wchunk + w.Offset
+		if info.Region == graph.Half {
+			p.put(v, graph.Half, off/2, wchunk/2)
+			continue
+		}
+		total := align(next[graph.Weights], weightAlign)
+		if wchunk > 0 {
+			total = align(total, wchunk)
+		}
+		p.put(v, info.Region, int64(info.Slot)*total+off, wchunk)
+	}
+	// A range is read whole: pad the followers to the length of the weights.
+	for _, r := range []graph.Region{graph.Grads, graph.State} {
+		for c := range p.Size[r] {
+			p.Size[r][c] = align(p.Size[r][c], weightAlign)
+		}
+	}
+}
+
+func size(b int64) string {
+	if b < 1<<20 {
+		return fmt.Sprintf("%d KiB", (b+1023)>>10)
+	}
+	return fmt.Sprintf("%d MiB", (b+1<<20-1)>>20)
+}

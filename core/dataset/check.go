@@ -1,0 +1,196 @@
+package dataset
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/volume"
+)
+
+// ProblemsError lists everything that is wrong with a data set, a line a problem.
+type ProblemsError struct {
+	Dir      string
+	Problems []string
+}
+
+func (e *ProblemsError) Error() string {
+	return fmt.Sprintf("dataset: %s: %d problems:\n  %s", e.Dir, len(e.Problems), strings.Join(e.Problems, "\n  "))
+}
+
+// Measure reads every training case once: it checks the whole data set and
+// measures its fingerprint. All problems come together in one *ProblemsError:
+// files that are missing or broken, shapes and affines that differ, voxels that
+// are not numbers, labels that dataset.json does not know, labels that no case has.
+func (r *Raw) Measure(ctx context.Context, progress Progress) (*plan.Fingerprint, error) {
+	problems := slices.Clone(r.strays)
+	f := plan.NewFingerprinter(len(r.JSON.Channels), len(r.Cases))
+	known := r.known()
+	seen := make([][256]bool, len(r.Cases))
+	found := make([][]string, len(r.Cases))
+	err := each(ctx, len(r.Cases), progress, func(i int) (string, error) {
+		c := r.Cases[i]
+		im, seg, why := r.inspect(c, known, &seen[i])
+		found[i] = why
+		if len(why) > 0 {
+			return c.ID, nil
+		}
+		if err := f.Add(i, im, seg); err != nil {
+			found[i] = append(found[i], fmt.Sprintf("%s: %v", c.ID, err))
+		}
+		return c.ID, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	problems = append(problems, slices.Concat(found...)...)
+	if len(problems) == 0 {
+		problems = r.absent(seen)
+	}
+	if len(problems) > 0 {
+		return nil, &ProblemsError{Dir: r.Dir, Problems: problems}
+	}
+	return f.Finish()
+}
+
+// inspect reads a case and says what is wrong with it.
+func (r *Raw) inspect(c Case, known [256]bool, seen *[256]bool) (*volume.Image, *volume.Labels, []string) {
+	var why []string
+	for _, path := range append(slices.Clone(c.Images), c.Label) {
+		if _, err := os.Stat(path); err != nil {
+			why = append(why, fmt.Sprintf("%s: %s is missing", c.ID, r.relative(path)))
+		}
+	}
+	if len(why) > 0 {
+		return nil, nil, why
+	}
+	im, seg, _, err := c.Read()
+	if err != nil {
+		return nil, nil, []string{strings.TrimPrefix(err.Error(), "dataset: ")}
+	}
+	add := func(format string, a ...any) { why = append(why, c.ID+": "+fmt.Sprintf(format, a...)) }
+	if d := differ(im.Grid, seg.Grid); d != "" {
+		add("the label does not lie on the grid of the image: %s", d)
+	}
+	if im.C != len(r.JSON.Channels) {
+		add("the image has %d channels, dataset.json names %d", im.C, len(r.JSON.Channels))
+	}
+	if err := volume.CheckFinite(im); err != nil {
+		add("%v", err)
+	}
+	for _, v := range seg.Data {
+		seen[v] = true
+	}
+	for v, has := range seen {
+		if has && !known[v] {
+			add("the label has value %d, which dataset.json does not name", v)
+		}
+	}
+	return im, seg, why
+}
+
+func (r *Raw) relative(path string) string {
+	if s, err := filepath.Rel(r.Dir, path); err == nil {
+		return s
+	}
+	return path
+}
+
+// known marks the label values that dataset.json has.
+func (r *Raw) known() (k [256]bool) {
+	for _, l := range r.JSON.Labels {
+		for _, v := range l.Values {
+			k[v] = true
+		}
+	}
+	k[0] = true
+	if r.JSON.Ignore >= 0 {
+		k[r.JSON.Ignore] = true
+	}
+	return k
+}
+
+// absent reports labels that no case has: nothing could learn them.
+func (r *Raw) absent(seen [][256]bool) (problems []string) {
+	for _, l := range r.JSON.Labels[1:] {
+		has := slices.ContainsFunc(seen, func(s [256]bool) bool {
+			return slices.ContainsFunc(l.Values, func(v int) bool { return s[v] })
+		})
+		if !has {
+			problems = append(problems, fmt.Sprintf("label %s (%v) is in no case: remove it from dataset.json", l.Name, l.Values))
+		}
+	}
+	return problems
+}
+
+// findStrays reports files of the folders that belong to no case: images without
+// a label that dataset.json does not list, and the other way round.
+func (r *Raw) findStrays() (problems []string) {
+	used := map[string]bool{}
+	for _, c := range r.Cases {
+		used[c.Label] = true
+		for _, f := range c.Images {
+			used[f] = true
+		}
+	}
+	for _, sub := range []string{"imagesTr", "labelsTr"} {
+		entries, err := os.ReadDir(filepath.Join(r.Dir, sub))
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			path := filepath.Join(r.Dir, sub, e.Name())
+			if strings.HasPrefix(e.Name(), ".") || e.IsDir() || !strings.HasSuffix(e.Name(), r.JSON.FileEnding) || used[path] {
+				continue
+			}
+			problems = append(problems, fmt.Sprintf("%s belongs to no case: list it in dataset.json with its image and label, or remove it", r.relative(path)))
+		}
+	}
+	return problems
+}
+
+// each calls f for 0 … n−1 in as many goroutines as there are processors. The
+// first error, or the end of ctx, stops it.
+func each(ctx context.Context, n int, progress Progress, f func(i int) (what string, err error)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var mu sync.Mutex
+	var first error
+	next, done := 0, 0
+	var wg sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			for {
+				mu.Lock()
+				i := next
+				next++
+				mu.Unlock()
+				if i >= n || ctx.Err() != nil {
+					return
+				}
+				what, err := f(i)
+				mu.Lock()
+				if err != nil && first == nil {
+					first = err
+					cancel()
+				}
+				done++
+				if err == nil && progress != nil {
+					progress(done, n, what)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if first == nil {
+		first = ctx.Err()
+	}
+	return first
+}

@@ -1,0 +1,229 @@
+package dataset_test
+
+import (
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gounet/gounet/core/dataset"
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/volume"
+)
+
+const hippocampus = "../../testdata/hippocampus"
+
+func open(t *testing.T) *dataset.Raw {
+	t.Helper()
+	r, err := dataset.Open(hippocampus)
+	require.NoError(t, err)
+	return r
+}
+
+func TestFoldsAreThoseOfTheOriginal(t *testing.T) {
+	dir := os.Getenv("GOUNET_DATA")
+	if dir == "" {
+		t.Skip("GOUNET_DATA is not set: the stored splits lie there")
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "msd_task04_hippocampus", "splits_final.json"))
+	require.NoError(t, err)
+	var want []dataset.Fold
+	require.NoError(t, json.Unmarshal(b, &want))
+	var ids []string
+	ids = append(append(ids, want[0].Train...), want[0].Val...)
+	got, err := dataset.Split(ids, dataset.Folds)
+	require.NoError(t, err)
+	assert.Equal(t, want, got)
+}
+
+func TestEveryCaseIsValidatedOnce(t *testing.T) {
+	ids := []string{"a", "b", "c", "d", "e", "f", "g"}
+	folds, err := dataset.Split(ids, 5)
+	require.NoError(t, err)
+	var val []string
+	for _, f := range folds {
+		val = append(val, f.Val...)
+		assert.Len(t, f.Train, len(ids)-len(f.Val))
+	}
+	assert.ElementsMatch(t, ids, val)
+	_, err = dataset.Split(ids[:4], 5)
+	assert.ErrorContains(t, err, "4 cases")
+}
+
+// prepared plans six cases once for all tests: the fingerprint draws 10⁸ voxels.
+var prepared = sync.OnceValues(func() (*plan.Plan, error) {
+	r, err := dataset.Open(hippocampus)
+	if err != nil {
+		return nil, err
+	}
+	r.Cases = r.Cases[:6]
+	fp, err := r.Measure(context.Background(), nil)
+	if err != nil {
+		return nil, err
+	}
+	return plan.Make(fp, r.JSON, plan.Options{})
+})
+
+func prepare(t *testing.T) (*dataset.Raw, *plan.Plan, *plan.Configuration, *dataset.Store) {
+	t.Helper()
+	r := open(t)
+	r.Cases = r.Cases[:6]
+	p, err := prepared()
+	require.NoError(t, err)
+	c := p.Configuration("3d_fullres")
+	require.NotNil(t, c)
+	st, err := r.Preprocess(context.Background(), p, c, t.TempDir(), nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, st.Close()) })
+	return r, p, c, st
+}
+
+func TestStoreHoldsWhatPreprocessingMakes(t *testing.T) {
+	r, p, c, st := prepare(t)
+	require.Len(t, st.Samples, 6)
+	for i, s := range st.Samples {
+		im, seg, _, err := r.Cases[i].Read()
+		require.NoError(t, err)
+		want, err := volume.Preprocess(im, seg, dataset.PreprocessOptions(p, c))
+		require.NoError(t, err)
+		assert.Equal(t, want.Image.Data, s.Image)
+		assert.Equal(t, want.Labels.Data, s.Labels)
+		assert.Equal(t, want.Placement, s.Placement)
+		assert.Equal(t, []int{0, 1}, s.Classes)
+		for k, l := range s.Locations {
+			for _, v := range l {
+				require.Equal(t, uint8(s.Classes[k]+1), s.Labels[v])
+			}
+		}
+	}
+}
+
+func TestForcedCropsHoldForeground(t *testing.T) {
+	_, _, _, st := prepare(t)
+	r := rand.New(rand.NewPCG(1, 2))
+	s := st.Samples[0]
+	crop := [3]int{8, 8, 8}
+	image, labels := make([]float32, 512), make([]uint8, 512)
+	for range 200 {
+		lo := s.Corner(r, crop, true)
+		s.Crop(lo, crop, image, labels)
+		assert.Contains(t, []uint8{1, 2}, labels[(4*8+4)*8+4], "the middle of the crop is the drawn voxel")
+	}
+}
+
+func TestCropsPadWhatLiesOutside(t *testing.T) {
+	_, _, _, st := prepare(t)
+	s := st.Samples[0]
+	crop := [3]int{s.Shape[0] + 5, s.Shape[1] + 4, s.Shape[2] + 3}
+	n := crop[0] * crop[1] * crop[2]
+	image, labels := make([]float32, n), make([]uint8, n)
+	lo := s.Corner(rand.New(rand.NewPCG(1, 2)), crop, false)
+	s.Crop(lo, crop, image, labels)
+	inside := 0
+	for d := range crop[0] {
+		for h := range crop[1] {
+			for w := range crop[2] {
+				z, y, x := lo[0]+d, lo[1]+h, lo[2]+w
+				i := (d*crop[1]+h)*crop[2] + w
+				if z < 0 || y < 0 || x < 0 || z >= s.Shape[0] || y >= s.Shape[1] || x >= s.Shape[2] {
+					require.Equal(t, uint8(volume.Outside), labels[i])
+					require.Zero(t, image[i])
+					continue
+				}
+				inside++
+				j := (z*s.Shape[1]+y)*s.Shape[2] + x
+				require.Equal(t, s.Labels[j], labels[i])
+				require.Equal(t, s.Image[j], image[i])
+			}
+		}
+	}
+	assert.Equal(t, len(s.Labels), inside, "a crop larger than the case holds all of it")
+}
+
+func TestForcedShareIsNNUNets(t *testing.T) {
+	for batch, want := range map[int]int{2: 1, 4: 1, 9: 3, 12: 4} {
+		assert.Equal(t, want, dataset.Forced(batch, 0.33), "batch %d", batch)
+	}
+}
+
+func TestPreprocessingKeepsWhatIsThereAndRedoesWhatChanged(t *testing.T) {
+	ctx := context.Background()
+	r, p, c, st := prepare(t)
+	first := filepath.Join(st.Dir, r.Cases[0].ID+dataset.Ending)
+	before, err := os.Stat(first)
+	require.NoError(t, err)
+	st2, err := r.Preprocess(ctx, p, c, st.Dir, nil)
+	require.NoError(t, err)
+	require.NoError(t, st2.Close())
+	after, err := os.Stat(first)
+	require.NoError(t, err)
+	assert.True(t, os.SameFile(before, after))
+	coarse := *c
+	coarse.Spacing = [3]float64{2, 2, 2}
+	st3, err := r.Preprocess(ctx, p, &coarse, st.Dir, nil)
+	require.NoError(t, err)
+	defer st3.Close()
+	assert.Less(t, st3.Samples[0].Shape[0], st.Samples[0].Shape[0])
+}
+
+func TestCheckListsAllProblemsAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t)
+	for _, sub := range []string{"imagesTr", "labelsTr"} {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, sub), 0o777))
+	}
+	var training []map[string]string
+	for i, c := range r.Cases[:4] {
+		for _, path := range []string{c.Images[0], c.Label} {
+			b, err := os.ReadFile(path)
+			require.NoError(t, err)
+			rel, err := filepath.Rel(r.Dir, path)
+			require.NoError(t, err)
+			if i == 0 && path == c.Label {
+				continue // missing
+			}
+			if i == 1 && path == c.Images[0] {
+				b = b[:len(b)/2] // truncated
+			}
+			require.NoError(t, os.WriteFile(filepath.Join(dir, rel), b, 0o666))
+		}
+		training = append(training, map[string]string{"image": "./imagesTr/" + c.ID + ".nii.gz", "label": "./labelsTr/" + c.ID + ".nii.gz"})
+	}
+	stray := filepath.Join(dir, "imagesTr", "stray.nii.gz")
+	require.NoError(t, os.WriteFile(stray, []byte("x"), 0o666))
+	training[3]["label"] = training[2]["label"] // of another scan
+	b, err := json.Marshal(map[string]any{
+		"name": "bad", "tensorImageSize": "3D", "modality": map[string]string{"0": "MRI"},
+		"labels": map[string]string{"0": "background", "1": "Anterior"}, "training": training,
+	})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "dataset.json"), b, 0o666))
+	bad, err := dataset.Open(dir)
+	require.NoError(t, err)
+	_, err = bad.Measure(context.Background(), nil)
+	var problems *dataset.ProblemsError
+	require.ErrorAs(t, err, &problems)
+	for _, want := range []string{"is missing", r.Cases[1].ID, "has value 2", "stray.nii.gz belongs to no case"} {
+		assert.ErrorContains(t, err, want)
+	}
+	t.Log(err)
+}
+
+func TestFolderWithoutDatasetIsAnErrorThatSaysWhatIsWanted(t *testing.T) {
+	_, err := dataset.Open(t.TempDir())
+	assert.ErrorContains(t, err, "has no dataset.json")
+}
+
+func TestCancelledPreprocessingStops(t *testing.T) {
+	r, p, c, _ := prepare(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := r.Preprocess(ctx, p, c, t.TempDir(), nil)
+	assert.ErrorIs(t, err, context.Canceled)
+}

@@ -1,0 +1,65 @@
+package dataset
+
+import (
+	"math"
+	"math/rand/v2"
+)
+
+// Forced is the number of the last samples of a batch whose patches are forced
+// to hold foreground: nnU-Net forces those with index ≥ round(batch·(1 − oversample)).
+func Forced(batch int, oversample float64) int {
+	return batch - int(math.RoundToEven(float64(batch)*(1-oversample)))
+}
+
+// Corner draws the lower corner of a crop, D H W, which may lie outside of the
+// case: nnU-Net pads cases that are smaller than the crop on both sides. Forced,
+// the crop is centred on a random voxel of a random class that is present, but
+// does not begin before the padding.
+func (s *Sample) Corner(r *rand.Rand, crop [3]int, forced bool) (lo [3]int) {
+	var least [3]int
+	for a, n := range s.Shape {
+		pad := max(0, crop[a]-n)
+		least[a] = -(pad / 2)
+		most := n + pad/2 + pad%2 - crop[a]
+		lo[a] = least[a] + r.IntN(most-least[a]+1)
+	}
+	if !forced || len(s.Classes) == 0 {
+		return lo
+	}
+	list := s.Locations[r.IntN(len(s.Locations))]
+	v := int(list[r.IntN(len(list))])
+	at := [3]int{v / (s.Shape[1] * s.Shape[2]), v / s.Shape[2] % s.Shape[1], v % s.Shape[2]}
+	for a := range lo {
+		lo[a] = max(least[a], at[a]-crop[a]/2)
+	}
+	return lo
+}
+
+// Crop copies a crop at the corner lo: image [d h w C] and labels [d h w]. What
+// lies outside of the case is 0 in the image and 255 in the labels.
+func (s *Sample) Crop(lo, crop [3]int, image []float32, labels []uint8) {
+	first, last := max(0, -lo[2]), min(crop[2], s.Shape[2]-lo[2])
+	for d := range crop[0] {
+		for h := range crop[1] {
+			row := (d*crop[1] + h) * crop[2]
+			im, lab := image[row*s.C:][:crop[2]*s.C], labels[row:][:crop[2]]
+			z, y := lo[0]+d, lo[1]+h
+			if z < 0 || y < 0 || z >= s.Shape[0] || y >= s.Shape[1] || first >= last {
+				outside(im, lab)
+				continue
+			}
+			src := (z*s.Shape[1]+y)*s.Shape[2] + lo[2]
+			outside(im[:first*s.C], lab[:first])
+			copy(im[first*s.C:last*s.C], s.Image[(src+first)*s.C:])
+			copy(lab[first:last], s.Labels[src+first:])
+			outside(im[last*s.C:], lab[last:])
+		}
+	}
+}
+
+func outside(image []float32, labels []uint8) {
+	clear(image)
+	for i := range labels {
+		labels[i] = 255
+	}
+}

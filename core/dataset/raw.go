@@ -1,0 +1,241 @@
+// Package dataset reads data sets as users have them on disk (the folders of
+// the Medical Segmentation Decathlon and of nnU-Net v2), checks them whole,
+// splits them into folds, and keeps preprocessed cases where training can cut
+// patches out of them without reading more than it needs.
+package dataset
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gounet/gounet/core/nifti"
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/volume"
+)
+
+// Progress is told of work that is done: n of total steps, and what the last was.
+// Calls do not overlap.
+type Progress func(n, total int, what string)
+
+// Case is a scan with the files of its channels and, for training, its label.
+type Case struct {
+	ID     string
+	Images []string // a file a channel, or one 4-D file
+	Label  string   // "" for test cases
+}
+
+// Raw is a data set on disk.
+type Raw struct {
+	Dir   string
+	JSON  *plan.DatasetJSON
+	Cases []Case // with labels, in byte-wise order of their IDs
+	Test  []Case
+
+	strays []string // files of the folders that belong to no case
+}
+
+// Name is the name of the data set: that of its folder.
+func (r *Raw) Name() string { return filepath.Base(r.Dir) }
+
+// Open finds the cases of the data set in dir: a folder with dataset.json,
+// imagesTr and labelsTr. It reads no voxels; Check does.
+func Open(dir string) (*Raw, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("dataset: %w", err)
+	}
+	name := filepath.Join(dir, "dataset.json")
+	if _, err := os.Stat(name); err != nil {
+		return nil, fmt.Errorf("dataset: %s: has no dataset.json: give the folder of a Decathlon task or of an nnU-Net v2 raw data set", dir)
+	}
+	d, err := plan.LoadDatasetJSON(name)
+	if err != nil {
+		return nil, err
+	}
+	r := &Raw{Dir: dir, JSON: d}
+	if len(d.Training) > 0 {
+		r.listed()
+	} else if err := r.folders(); err != nil {
+		return nil, err
+	}
+	if len(r.Cases) == 0 {
+		return nil, fmt.Errorf("dataset: %s: no training cases: wanted images in imagesTr that end in %s and labels of the same names in labelsTr", dir, d.FileEnding)
+	}
+	slices.SortFunc(r.Cases, func(a, b Case) int { return strings.Compare(a.ID, b.ID) })
+	r.strays = r.findStrays()
+	return r, nil
+}
+
+// listed takes the cases that dataset.json names.
+func (r *Raw) listed() {
+	for _, c := range r.JSON.Training {
+		k := Case{ID: c.Name, Label: filepath.Join(r.Dir, filepath.FromSlash(c.Label))}
+		for _, f := range c.Images {
+			k.Images = append(k.Images, filepath.Join(r.Dir, filepath.FromSlash(f)))
+		}
+		r.Cases = append(r.Cases, k)
+	}
+	for _, f := range r.JSON.Test {
+		base := filepath.Base(f)
+		if !strings.HasPrefix(base, "._") {
+			r.Test = append(r.Test, Case{ID: strip(base, r.JSON.FileEnding), Images: []string{filepath.Join(r.Dir, filepath.FromSlash(f))}})
+		}
+	}
+}
+
+func strip(name, ending string) string {
+	if s, ok := strings.CutSuffix(name, ending); ok && ending != "" {
+		return s
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(name, ".gz"), ".nii")
+}
+
+// folders takes the cases of imagesTr and imagesTs.
+func (r *Raw) folders() (err error) {
+	if r.Cases, err = Scan(filepath.Join(r.Dir, "imagesTr"), r.JSON.FileEnding, len(r.JSON.Channels)); err != nil {
+		return err
+	}
+	for i := range r.Cases {
+		r.Cases[i].Label = filepath.Join(r.Dir, "labelsTr", r.Cases[i].ID+r.JSON.FileEnding)
+	}
+	r.Test, err = Scan(filepath.Join(r.Dir, "imagesTs"), r.JSON.FileEnding, len(r.JSON.Channels))
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	return err
+}
+
+// Scan lists the cases of a folder of images: CASE_0000.nii.gz, CASE_0001.nii.gz
+// … a channel each, or CASE.nii.gz where a file holds all channels. Every case
+// must have all its channels.
+func Scan(dir, ending string, channels int) ([]Case, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("dataset: %w", err)
+	}
+	type found map[int]string
+	cases := map[string]found{}
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), ending)
+		if !ok || e.IsDir() || strings.HasPrefix(name, ".") {
+			continue
+		}
+		id, channel := splitChannel(name)
+		if cases[id] == nil {
+			cases[id] = found{}
+		}
+		cases[id][channel] = filepath.Join(dir, e.Name())
+	}
+	var out []Case
+	var errs []error
+	for id, f := range cases {
+		c := Case{ID: id}
+		if whole, ok := f[-1]; ok && len(f) == 1 {
+			c.Images = []string{whole}
+		} else {
+			for i := range channels {
+				if f[i] == "" {
+					errs = append(errs, fmt.Errorf("dataset: %s: case %s has no channel %d: wanted %s_%04d%s", dir, id, i, id, i, ending))
+				}
+				c.Images = append(c.Images, f[i])
+			}
+		}
+		out = append(out, c)
+	}
+	slices.SortFunc(out, func(a, b Case) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return out, errors.Join(errs...)
+}
+
+// splitChannel takes the four digits of nnU-Net's channel off a name; −1: none.
+func splitChannel(name string) (id string, channel int) {
+	if n := len(name); n > 5 && name[n-5] == '_' {
+		for _, r := range name[n-4:] {
+			if r < '0' || r > '9' {
+				return name, -1
+			}
+			channel = channel*10 + int(r-'0')
+		}
+		return name[:n-5], channel
+	}
+	return name, -1
+}
+
+// ReadImage reads the channels of c into one image. All must have the grid of
+// the first. The header is that of the first file.
+func (c Case) ReadImage() (*volume.Image, *nifti.Header, error) {
+	if len(c.Images) == 1 {
+		im, h, err := nifti.ReadImage(c.Images[0])
+		if err != nil {
+			return nil, nil, fmt.Errorf("dataset: %s: %w", c.ID, err)
+		}
+		return im, h, nil
+	}
+	var all *volume.Image
+	var header *nifti.Header
+	for i, path := range c.Images {
+		im, h, err := nifti.ReadImage(path)
+		if err != nil {
+			return nil, nil, fmt.Errorf("dataset: %s: %w", c.ID, err)
+		}
+		if im.C != 1 {
+			return nil, nil, fmt.Errorf("dataset: %s: %s has %d channels, wanted 1: every channel has a file of its own", c.ID, path, im.C)
+		}
+		if all == nil {
+			all, header = volume.NewImage(im.Grid, len(c.Images)), h
+		}
+		if why := differ(all.Grid, im.Grid); why != "" {
+			return nil, nil, fmt.Errorf("dataset: %s: %s does not lie on the grid of %s: %s", c.ID, filepath.Base(path), filepath.Base(c.Images[0]), why)
+		}
+		for v, x := range im.Data {
+			all.Data[v*all.C+i] = x
+		}
+	}
+	return all, header, nil
+}
+
+// Read reads image and label of a training case; they must lie on one grid.
+func (c Case) Read() (*volume.Image, *volume.Labels, *nifti.Header, error) {
+	im, h, err := c.ReadImage()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	seg, _, err := nifti.ReadLabels(c.Label)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("dataset: %s: %w", c.ID, err)
+	}
+	if seg.Shape != im.Shape {
+		return nil, nil, nil, fmt.Errorf("dataset: %s: the label has shape %v, the image %v (D H W): use the label that was drawn on this image", c.ID, seg.Shape, im.Shape)
+	}
+	return im, seg, h, nil
+}
+
+// differ says in which way two grids are not the same; "" if they are.
+func differ(a, b volume.Grid) string {
+	if a.Shape != b.Shape {
+		return fmt.Sprintf("shape %v instead of %v (D H W)", b.Shape, a.Shape)
+	}
+	for i := range 3 {
+		if !near(a.Spacing[i], b.Spacing[i]) {
+			return fmt.Sprintf("spacing %v instead of %v mm (D H W)", b.Spacing, a.Spacing)
+		}
+	}
+	for i := range 3 {
+		for j := range 4 {
+			if !near(a.Affine[i][j], b.Affine[i][j]) {
+				return fmt.Sprintf("affine row %d is %.4v instead of %.4v", i, b.Affine[i], a.Affine[i])
+			}
+		}
+	}
+	return ""
+}
+
+// near allows for what headers lose when they are rewritten by another program.
+func near(a, b float64) bool {
+	d := a - b
+	return d <= 1e-3 && d >= -1e-3 // mm
+}

@@ -1,0 +1,68 @@
+package graph
+
+import "fmt"
+
+// Add is y = a + b, elementwise: a, b, y of one type.
+type Add struct{}
+
+func (Add) Types(in []Type) ([]Type, error) {
+	return []Type{in[0]}, wantSame("a", "b", in[0], in[1])
+}
+
+func (Add) Grad(_ *Builder, _ Node, dout []Value) []Value { return []Value{dout[0], dout[0]} }
+
+// AddAct is y = leaky(a + b), the end of a residual block.
+type AddAct struct{ Slope float32 }
+
+func (AddAct) Types(in []Type) ([]Type, error) {
+	return []Type{in[0]}, wantSame("a", "b", in[0], in[1])
+}
+
+func (op AddAct) Grad(b *Builder, n Node, dout []Value) []Value {
+	d := b.Apply("grad."+n.Name, ActGrad{op.Slope}, dout[0], n.Out[0])[0]
+	return []Value{d, d}
+}
+
+// ActGrad is the adjoint of a leaky ReLU, from its result y:
+//
+//	dx = y ≥ 0 ? dy : Slope·dy
+type ActGrad struct{ Slope float32 }
+
+func (ActGrad) Grad(b *Builder, n Node, d []Value) []Value { return noGrad{}.Grad(b, n, d) }
+
+func (ActGrad) Types(in []Type) ([]Type, error) {
+	return []Type{in[0]}, wantSame("dy", "y", in[0], in[1])
+}
+
+// AvgPool is the mean over windows that do not overlap, whose size is the stride:
+//
+//	x T[N D H W C] → y T[N D/sD H/sH W/sW C]
+type AvgPool struct{ Stride [3]int }
+
+func (op AvgPool) Types(in []Type) ([]Type, error) {
+	s := Shape{in[0].Shape[0], 0, 0, 0, in[0].Shape[4]}
+	for i, k := range op.Stride {
+		n := in[0].Shape[i+1]
+		if k < 1 || n%k != 0 {
+			return nil, fmt.Errorf("x %v is not divisible by the stride %v", in[0], op.Stride)
+		}
+		s[i+1] = n / k
+	}
+	return []Type{{in[0].DType, s}}, nil
+}
+
+func (op AvgPool) Grad(b *Builder, n Node, dout []Value) []Value {
+	return b.Apply("grad."+n.Name, AvgPoolGrad(op), dout[0])
+}
+
+// AvgPoolGrad is the adjoint of AvgPool: dx = dy / window, spread over the window.
+//
+//	dy T[N D/sD H/sH W/sW C] → dx T[N D H W C]
+type AvgPoolGrad struct{ Stride [3]int }
+
+func (AvgPoolGrad) Grad(b *Builder, n Node, d []Value) []Value { return noGrad{}.Grad(b, n, d) }
+
+func (op AvgPoolGrad) Types(in []Type) ([]Type, error) {
+	y, k := in[0].Shape, op.Stride
+	return []Type{{in[0].DType, Shape{y[0], y[1] * k[0], y[2] * k[1], y[3] * k[2], y[4]}}}, nil
+}

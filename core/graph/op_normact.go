@@ -1,0 +1,60 @@
+package graph
+
+import "fmt"
+
+// NormAct is an instance norm with affine parameters and a leaky ReLU:
+//
+//	x T[N D H W C]   γ, β f32[C] → y T[N D H W C]   stats f32[N C 2]
+//
+//	stats[n c] = (mean, 1/√(variance + Eps)) of x[n · c], variance over all voxels
+//	y = leaky((x − mean)·rstd·γ + β)        leaky(a) = a ≥ 0 ? a : Slope·a
+//
+// Slope 1 is no activation.
+type NormAct struct{ Eps, Slope float32 }
+
+func (NormAct) Types(in []Type) ([]Type, error) {
+	x := in[0]
+	if len(x.Shape) != 5 {
+		return nil, fmt.Errorf("x %v must have 5 axes", x)
+	}
+	for i, name := range []string{1: "gamma", 2: "beta"} {
+		if i > 0 {
+			if err := wantVector(name, in[i], x.Shape[4]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return []Type{x, {F32, Shape{x.Shape[0], x.Shape[4], 2}}}, nil
+}
+
+func (op NormAct) Grad(b *Builder, n Node, dout []Value) []Value {
+	x, gamma, beta, stats := n.In[0], n.In[1], n.In[2], n.Out[1]
+	return b.Apply("grad."+n.Name, NormActGrad{op.Slope}, dout[0], x, gamma, beta, stats)
+}
+
+// NormApply makes y of NormAct again from its statistics:
+//
+//	x T[N D H W C]   γ, β f32[C]   stats f32[N C 2] → y T[N D H W C]
+type NormApply struct{ Slope float32 }
+
+func (NormApply) Grad(b *Builder, n Node, d []Value) []Value { return noGrad{}.Grad(b, n, d) }
+
+func (NormApply) Types(in []Type) ([]Type, error) { return []Type{in[0]}, nil }
+
+// NormActGrad is the adjoint of NormAct:
+//
+//	dy, x T[N D H W C]   γ, β f32[C]   stats f32[N C 2] → dx T[N D H W C]   dγ, dβ f32[C]
+//
+// With x̂ = (x − mean)·rstd, g = dy·leaky′(x̂·γ + β) and V voxels:
+//
+//	dβ = Σ g   dγ = Σ g·x̂   dx = γ·rstd·(g − Σg/V − x̂·Σ(g·x̂)/V), sums over the voxels of a sample
+type NormActGrad struct{ Slope float32 }
+
+func (NormActGrad) Grad(b *Builder, n Node, d []Value) []Value { return noGrad{}.Grad(b, n, d) }
+
+func (NormActGrad) Types(in []Type) ([]Type, error) {
+	if err := wantSame("dy", "x", in[0], in[1]); err != nil {
+		return nil, err
+	}
+	return []Type{in[1], in[2], in[3]}, nil
+}

@@ -1,0 +1,196 @@
+package plan
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/gounet/gounet/internal/atomicfile"
+)
+
+// FileName is the name of a plan in a model folder.
+const FileName = "plan.json"
+
+// maxJSON is the largest file that the readers of this package accept, in bytes:
+// a fingerprint of a hundred thousand cases fits.
+const maxJSON = 64 << 20
+
+// readJSON decodes one JSON value of at most maxJSON bytes into v and rejects
+// what follows it.
+func readJSON(r io.Reader, v any, strict bool) error {
+	data, err := readBounded(r)
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	if strict {
+		d.DisallowUnknownFields()
+	}
+	if err := d.Decode(v); err != nil {
+		return place(data, err)
+	}
+	if rest := bytes.TrimSpace(data[d.InputOffset():]); len(rest) > 0 {
+		return fmt.Errorf("line %d: text after the end of the JSON value", line(data, d.InputOffset()))
+	}
+	return nil
+}
+
+func readBounded(r io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxJSON+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxJSON {
+		return nil, fmt.Errorf("more than %d MiB of JSON", maxJSON>>20)
+	}
+	return data, nil
+}
+
+// place adds the line to a decoder's error.
+func place(data []byte, err error) error {
+	var syntax *json.SyntaxError
+	var typ *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return fmt.Errorf("line %d: %w", line(data, syntax.Offset), err)
+	case errors.As(err, &typ):
+		return fmt.Errorf("line %d: %w", line(data, typ.Offset), err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("line %d: the JSON ends too early", line(data, int64(len(data))))
+	}
+	return err
+}
+
+func line(data []byte, offset int64) int {
+	return 1 + bytes.Count(data[:min(max(offset, 0), int64(len(data)))], []byte("\n"))
+}
+
+// Parse reads a plan.json and validates it.
+func Parse(r io.Reader) (*Plan, error) {
+	var p Plan
+	if err := readJSON(r, &p, true); err != nil {
+		return nil, fmt.Errorf("plan: %w", err)
+	}
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	return &p, nil
+}
+
+// Load reads and validates the plan in the file path.
+func Load(path string) (*Plan, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("plan: %w", err)
+	}
+	defer f.Close()
+	p, err := Parse(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return p, nil
+}
+
+// Write writes p as JSON with short arrays on one line. The same plan gives the
+// same bytes.
+func (p *Plan) Write(w io.Writer) error {
+	data, err := encode(p)
+	if err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	_, err = w.Write(data)
+	return err
+}
+
+// Save validates p and writes it to path, whole or not at all.
+func (p *Plan) Save(path string) error {
+	if err := p.Validate(); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if err := atomicfile.Write(path, p.Write); err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	return nil
+}
+
+// encode is v as indented JSON whose arrays of plain values stay on one line.
+func encode(v any) ([]byte, error) {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, 0, len(data))
+	for i := 0; i < len(data); {
+		switch data[i] {
+		case '"':
+			n := stringEnd(data[i:])
+			out = append(out, data[i:i+n]...)
+			i += n
+		case '[':
+			n := flatArray(data[i:])
+			out = appendFlat(out, data[i:i+n])
+			i += n
+		default:
+			out = append(out, data[i])
+			i++
+		}
+	}
+	return append(out, '\n'), nil
+}
+
+// stringEnd is the length of the JSON string that b starts with.
+func stringEnd(b []byte) int {
+	for i := 1; i < len(b); i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(b)
+}
+
+// flatArray is the length of the array that b starts with if it holds numbers,
+// strings or arrays of such only, else 1.
+func flatArray(b []byte) int {
+	depth := 0
+	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '"':
+			i += stringEnd(b[i:]) - 1
+		case '[':
+			depth++
+		case '{':
+			return 1
+		case ']':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return 1
+}
+
+// appendFlat appends b without its line breaks; the space after a comma stays.
+func appendFlat(out, b []byte) []byte {
+	for i := 0; i < len(b); {
+		switch b[i] {
+		case '"':
+			n := stringEnd(b[i:])
+			out = append(out, b[i:i+n]...)
+			i += n
+			continue
+		case ',':
+			out = append(out, ',', ' ')
+		case ' ', '\n':
+		default:
+			out = append(out, b[i])
+		}
+		i++
+	}
+	return out
+}

@@ -1,0 +1,92 @@
+package plan
+
+// Network is a U-Net, stage by stage from the full resolution down.
+type Network struct {
+	Kind         string   `json:"kind"`          // Plain or Residual: the encoder; the decoder is plain
+	Features     []int    `json:"features"`      // channels of each stage
+	Kernels      [][3]int `json:"kernels"`       // of each stage, also of the decoder there; 2-D has 1 in D
+	Strides      [][3]int `json:"strides"`       // on entry to each stage; 1 1 1 first
+	Convs        []int    `json:"convs"`         // convolutions (plain) or blocks (residual) of each encoder stage
+	DecoderConvs []int    `json:"decoder_convs"` // convolutions of each decoder stage, lowest resolution first; one fewer than stages
+	ConvBias     bool     `json:"conv_bias"`
+	NormEps      float32  `json:"norm_eps"` // 1e-5: nnU-Net's instance norm
+	Slope        float32  `json:"slope"`    // 0.01: of nnU-Net's leaky ReLU
+}
+
+// Stages is the number of resolutions.
+func (n *Network) Stages() int { return len(n.Features) }
+
+// Divisor is what a patch must be a multiple of on each axis: the product of the strides.
+func (n *Network) Divisor() [3]int {
+	d := [3]int{1, 1, 1}
+	for _, s := range n.Strides {
+		for a := range d {
+			d[a] *= s[a]
+		}
+	}
+	return d
+}
+
+// Sizes returns the voxels of each stage for a patch.
+func (n *Network) Sizes(patch [3]int) [][3]int {
+	sizes := make([][3]int, len(n.Strides))
+	size := patch
+	for i, s := range n.Strides {
+		for a := range size {
+			size[a] /= s[a]
+		}
+		sizes[i] = size
+	}
+	return sizes
+}
+
+// Parameters counts the weights for inputs of in channels and an output of
+// classes: all of nnU-Net's model, with a head at each resolution of the decoder.
+// The network must be valid.
+func (n *Network) Parameters(in, classes int) int {
+	total := n.encoderParameters(in)
+	for d := range n.Stages() - 1 {
+		l := n.Stages() - 2 - d
+		f, k := n.Features[l], prod(n.Kernels[l])
+		total += prod(n.Strides[l+1])*n.Features[l+1]*f + f*b2i(n.ConvBias) // up-sampling
+		total += n.conv(2*f, f, k) + (n.DecoderConvs[d]-1)*n.conv(f, f, k)
+		total += f*classes + classes // head
+	}
+	return total
+}
+
+func (n *Network) encoderParameters(in int) int {
+	total, width := 0, in
+	if n.Kind == Residual {
+		width = n.Features[0]
+		total = n.conv(in, width, prod(n.Kernels[0])) // stem
+	}
+	for i, f := range n.Features {
+		k := prod(n.Kernels[i])
+		for range n.Convs[i] {
+			total += n.conv(width, f, k)
+			if n.Kind == Residual {
+				total += n.conv(f, f, k)
+				if width != f {
+					total += width*f + 2*f // 1×1×1 without bias, and its norm
+				}
+			}
+			width = f
+		}
+	}
+	return total
+}
+
+// conv counts a convolution of k taps with its instance norm.
+func (n *Network) conv(in, out, k int) int {
+	return k*in*out + out*b2i(n.ConvBias) + 2*out
+}
+
+func prod(v [3]int) int { return v[0] * v[1] * v[2] }
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

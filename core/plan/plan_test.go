@@ -1,0 +1,264 @@
+package plan
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// spleen is the plan of a stored fingerprint, with a cascade.
+func spleen(t testing.TB, o Options) *Plan {
+	fp, err := LoadFingerprint("testdata/spleen/dataset_fingerprint.json")
+	require.NoError(t, err)
+	ds, err := LoadDatasetJSON("testdata/spleen/dataset.json")
+	require.NoError(t, err)
+	p, err := Make(fp, ds, o)
+	require.NoError(t, err)
+	return p
+}
+
+func TestSavedPlanLoadsEqual(t *testing.T) {
+	path := filepath.Join(t.TempDir(), FileName)
+	p := spleen(t, Options{})
+	require.NoError(t, p.Save(path))
+	got, err := Load(path)
+	require.NoError(t, err)
+	assert.Equal(t, p, got)
+
+	first, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, got.Save(path))
+	second, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, string(first), string(second))
+	assert.Contains(t, string(first), `"patch": [64, 192, 160]`, "short arrays are one line")
+}
+
+func TestParseSaysWhereTheFileIsWrong(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                         "line 1: the JSON ends too early",
+		"{\n\"version\": 1,\n}":    "line 3",
+		"{\"version\": 1}{":        "text after the end",
+		"{\n\n\"version\": \"x\"}": "line 3",
+		"{\"versoin\": 1}":         `unknown field "versoin"`,
+		"{\"version\": 7}":         "version is 7, this program reads 1",
+	} {
+		_, err := Parse(strings.NewReader(text))
+		assert.ErrorContains(t, err, want, text)
+	}
+}
+
+func TestParseIsBounded(t *testing.T) {
+	_, err := Parse(strings.NewReader(`"` + strings.Repeat(" ", maxJSON)))
+	assert.ErrorContains(t, err, "more than 64 MiB")
+}
+
+func TestSaveRefusesAnInvalidPlanAndKeepsTheOldFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), FileName)
+	require.NoError(t, os.WriteFile(path, []byte("old"), 0o600))
+	p := spleen(t, Options{})
+	p.Channels = nil
+	require.Error(t, p.Save(path))
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, "old", string(data))
+}
+
+func TestValidateListsEverything(t *testing.T) {
+	changes := []struct {
+		want   string
+		change func(p *Plan)
+	}{
+		{"version is 2", func(p *Plan) { p.Version = 2 }},
+		{`normalization "zcore" is unknown`, func(p *Plan) { p.Channels[0].Normalization = "zcore" }},
+		{"intensities: 0 for 1 channels", func(p *Plan) { p.Intensities = nil }},
+		{`"spleen" and "liver" both have the value 1`, func(p *Plan) { p.Labels = append(p.Labels, Label{"liver", []int{1}}) }},
+		{"ignore is 5, wanted 2", func(p *Plan) { p.Ignore = 5 }},
+		{"transpose is [0 0 1]", func(p *Plan) { p.Transpose = [3]int{0, 0, 1} }},
+		{"median_spacing is [0 1 1]", func(p *Plan) { p.MedianSpacing = [3]float64{0, 1, 1} }},
+		{"patch [1 510 512] is not a multiple of [1 128 128]", func(p *Plan) { p.Configurations[0].Patch[1] = 510 }},
+		{"D of 2-D: patch 4", func(p *Plan) { p.Configurations[0].Patch[0] = 4 }},
+		{"batch is 0", func(p *Plan) { p.Configurations[1].Batch = 0 }},
+		{`previous or next is "3d"`, func(p *Plan) { p.Configurations[1].Next = "3d" }},
+		{"the order 2 is not one of", func(p *Plan) { p.Configurations[1].Resampling.ImageOrder = 2 }},
+		{"kernels[1] is [3 2 3]", func(p *Plan) { p.Configurations[2].Network.Kernels[1] = [3]int{3, 2, 3} }},
+		{"strides 5", func(p *Plan) { p.Configurations[1].Network.Strides = p.Configurations[1].Network.Strides[:5:5] }},
+		{"the name is there twice", func(p *Plan) { p.Configurations[3].Name = Config2D }},
+		{`voxel is "dice"`, func(p *Plan) { p.Recipe.Loss.Voxel = "dice" }},
+		{"momentum is 1", func(p *Plan) { p.Recipe.Optimizer.Momentum = 1 }},
+		{"epochs is 0", func(p *Plan) { p.Recipe.Schedule.Epochs = 0 }},
+		{`augmentation[1] "scaling": scale is [0 1]`, func(p *Plan) { p.Recipe.Augmentation[1].Ranges["scale"] = Range{0, 1} }},
+		{`augmentation[2] "noise": the range "sigma" is missing`, func(p *Plan) { p.Recipe.Augmentation[2].Ranges = nil }},
+		{"step is 0", func(p *Plan) { p.Recipe.Inference.Step = 0 }},
+	}
+	all := spleen(t, Options{})
+	for _, c := range changes {
+		p := spleen(t, Options{})
+		c.change(p)
+		assert.ErrorContains(t, p.Validate(), c.want)
+		c.change(all)
+	}
+	var invalid *InvalidError
+	require.True(t, errors.As(all.Validate(), &invalid))
+	assert.GreaterOrEqual(t, len(invalid.Problems), len(changes))
+	assert.NoError(t, spleen(t, Options{}).Validate())
+}
+
+func TestValidateSurvivesAnEmptyPlan(t *testing.T) {
+	assert.Error(t, (&Plan{}).Validate())
+	assert.Error(t, (&Plan{Configurations: make([]Configuration, 3)}).Validate())
+}
+
+func TestParametersEqualThoseOfPyTorch(t *testing.T) {
+	cube := func(n int, v int) [][3]int {
+		list := make([][3]int, n)
+		for i := range list {
+			list[i] = [3]int{v, v, v}
+		}
+		return list
+	}
+	net := func(kind string, features []int, convs []int, decoder int) *Network {
+		s := cube(len(features), 2)
+		s[0] = [3]int{1, 1, 1}
+		return &Network{Kind: kind, Features: features, Kernels: cube(len(features), 3), Strides: s, Convs: convs, DecoderConvs: fill(len(features)-1, decoder), ConvBias: true}
+	}
+	assert.Equal(t, 5603177, net(Plain, []int{32, 64, 128, 256}, fill(4, 2), 2).Parameters(1, 3), "hippocampus 3d_fullres")
+	assert.Equal(t, 31199796, net(Plain, []int{32, 64, 128, 256, 320, 320}, fill(6, 2), 2).Parameters(4, 4), "BraTS 3d_fullres")
+	assert.Equal(t, 454893568.0, net(Plain, []int{32, 64, 128, 256, 320, 320}, fill(6, 2), 2).Cost([3]int{128, 128, 128}, 4), "its cost")
+}
+
+// randomFingerprint is a data set of a few cases of one spacing and about one shape.
+func randomFingerprint(r *rand.Rand, channels int) *Fingerprint {
+	f := &Fingerprint{Intensities: make([]Intensity, channels), MedianRelativeSize: 0.3 + 0.7*r.Float64()}
+	var spacing [3]float64
+	var shape [3]int
+	for a := range 3 {
+		spacing[a] = 0.3 + 5*r.Float64()*r.Float64()
+		shape[a] = 16 + r.IntN(400)
+	}
+	for range 1 + r.IntN(6) {
+		s := shape
+		for a := range s {
+			s[a] += r.IntN(20)
+		}
+		f.Spacings, f.Shapes = append(f.Spacings, spacing), append(f.Shapes, s)
+	}
+	return f
+}
+
+func randomDataset(r *rand.Rand) *DatasetJSON {
+	d := &DatasetJSON{Channels: []string{"CT", "T1", "noNorm", "x"}[:1+r.IntN(4)], Ignore: -1, NumTraining: 1 + r.IntN(300), FileEnding: ".nii.gz"}
+	d.Labels = []Label{{"background", []int{0}}, {"a", []int{1}}, {"b", []int{2}}}
+	return d
+}
+
+func TestEveryPlanHasTheseProperties(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 7))
+	for i := range 200 {
+		ds := randomDataset(r)
+		fp := randomFingerprint(r, len(ds.Channels))
+		o := Options{Planner: PlannerNames()[i%4]}
+		p, err := Make(fp, ds, o)
+		require.NoError(t, err) // Make validates: patches are multiples of the strides' product
+		pl := planners()[i%4]
+		for _, c := range p.Configurations {
+			n := &c.Network
+			assert.GreaterOrEqual(t, c.Batch, minBatch)
+			reference, batch := pl.cost3D, 2.0
+			if c.Dim == 2 {
+				reference, batch = pl.cost2D, 12
+			}
+			if pl.perBatch {
+				reference *= batch / 2
+			}
+			assert.LessOrEqual(t, n.Cost(c.Patch, len(p.Labels)), reference, "the patch fits the memory")
+			bottom := n.Sizes(c.Patch)[n.Stages()-1]
+			for a := 3 - c.Dim; a < 3; a++ {
+				assert.True(t, n.Divisor()[a] == 1 || bottom[a] >= minEdge, "an axis that is pooled keeps %d voxels: %v", minEdge, bottom)
+				assert.Equal(t, 3, n.Kernels[n.Stages()-1][a])
+				assert.Less(t, float64(c.Patch[a])-c.MedianShape[a], float64(n.Divisor()[a]), "a patch is larger than the scans by padding only")
+			}
+		}
+		last := p.Configurations[len(p.Configurations)-1]
+		assert.Equal(t, p.Configuration(ConfigLowRes) != nil, last.Name == ConfigCascade)
+		assert.Equal(t, 1, p.Configurations[0].Patch[0])
+	}
+}
+
+func TestMoreMemoryNeverMakesASmallerStep(t *testing.T) {
+	before := 0
+	for _, gb := range []float64{2, 4, 8, 16, 32} {
+		c := spleen(t, Options{MemoryGB: gb}).Configuration(ConfigFullRes)
+		step := c.Batch * prod(c.Patch)
+		assert.Greater(t, step, before)
+		before = step
+	}
+}
+
+func TestMemoryFunctionReplacesTheEstimate(t *testing.T) {
+	need := func(c *Configuration, in, classes int) (int64, error) {
+		assert.Equal(t, [2]int{1, 2}, [2]int{in, classes})
+		return int64(c.Batch*prod(c.Patch)) * 500, nil
+	}
+	p := spleen(t, Options{MemoryGB: 2, Memory: need, Planner: PlannerResEncM})
+	for _, c := range p.Configurations {
+		n, err := need(&c, 1, 2)
+		require.NoError(t, err)
+		assert.LessOrEqual(t, n, int64(2<<30), c.Name)
+		c.Batch++
+		n, err = need(&c, 1, 2)
+		require.NoError(t, err)
+		assert.Greater(t, n, int64(2<<30), "a larger batch would not fit: %s", c.Name)
+	}
+	broken := errors.New("no device")
+	fp, ds := randomFingerprint(rand.New(rand.NewPCG(1, 1)), 1), &DatasetJSON{Channels: []string{"CT"}, Labels: p.Labels, Ignore: -1, NumTraining: 3}
+	_, err := Make(fp, ds, Options{Memory: func(*Configuration, int, int) (int64, error) { return 0, broken }})
+	require.ErrorIs(t, err, broken)
+	_, err = Make(fp, ds, Options{MemoryGB: 1e-4})
+	require.ErrorContains(t, err, "no patch fits")
+}
+
+func TestMakeSaysWhatDoesNotFit(t *testing.T) {
+	fp := randomFingerprint(rand.New(rand.NewPCG(1, 1)), 1)
+	ds := &DatasetJSON{Channels: []string{"CT"}, Labels: []Label{{"background", []int{0}}, {"a", []int{1}}}, Ignore: -1, NumTraining: 3}
+	_, err := Make(fp, ds, Options{Planner: "resenc"})
+	require.ErrorContains(t, err, `planner "resenc" is unknown, there are nnunet, resenc-m, resenc-l, resenc-xl`)
+	_, err = Make(fp, &DatasetJSON{Channels: []string{"a", "b"}}, Options{})
+	require.ErrorContains(t, err, "2 channels, the fingerprint 1")
+	fp.Shapes = [][3]int{{3, 4, 5}}
+	fp.Spacings = fp.Spacings[:1]
+	_, err = Make(fp, ds, Options{})
+	require.ErrorContains(t, err, "too small for a U-Net")
+}
+
+func TestFlatImagesArePlannedIn2DOnly(t *testing.T) {
+	fp := &Fingerprint{Spacings: [][3]float64{{999, 1, 1}}, Shapes: [][3]int{{1, 300, 200}}, Intensities: make([]Intensity, 3), MedianRelativeSize: 1}
+	ds := &DatasetJSON{Channels: []string{"R", "G", "B"}, Labels: []Label{{"background", []int{0}}, {"a", []int{1}}}, Ignore: -1, NumTraining: 50, FileEnding: ".png"}
+	p, err := Make(fp, ds, Options{})
+	require.NoError(t, err)
+	assert.Equal(t, []string{Config2D}, p.ConfigurationNames())
+	assert.Equal(t, [3]float64{0, 1, 1}, p.Configurations[0].Spacing)
+}
+
+func TestRenderedPlan(t *testing.T) {
+	var b bytes.Buffer
+	p := spleen(t, Options{Dataset: "Dataset009_Spleen"})
+	require.NoError(t, p.Render(&b, Extra{"arena", func(c *Configuration) string { return "1 GiB" }}))
+	golden := "testdata/spleen/nnunet.txt"
+	if *update {
+		require.NoError(t, os.WriteFile(golden, b.Bytes(), 0o600))
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), b.String())
+}

@@ -1,0 +1,66 @@
+package plan
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func op(r Recipe, name string) Transform {
+	for _, t := range r.Augmentation {
+		if t.Op == name {
+			return t
+		}
+	}
+	return Transform{}
+}
+
+func TestRotationFollowsThePatch(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		dim   int
+		patch [3]int
+		angle Range
+		axes  [3]bool
+		scale [3]bool // axes of scaling and low resolution
+	}{
+		{"cube", 3, [3]int{128, 128, 128}, Range{-30, 30}, [3]bool{true, true, true}, [3]bool{true, true, true}},
+		{"three times as wide as deep", 3, [3]int{32, 96, 64}, Range{-30, 30}, [3]bool{true, true, true}, [3]bool{true, true, true}},
+		{"wider still: dummy 2-D", 3, [3]int{16, 56, 56}, Range{-180, 180}, [3]bool{true, false, false}, [3]bool{false, true, true}},
+		{"plane", 2, [3]int{1, 56, 40}, Range{-180, 180}, [3]bool{true, false, false}, [3]bool{false, true, true}},
+		{"long plane", 2, [3]int{1, 64, 32}, Range{-15, 15}, [3]bool{true, false, false}, [3]bool{false, true, true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			config := &Configuration{Dim: c.dim, Patch: c.patch}
+			r := NNUNet(3).For(config)
+			assert.Equal(t, map[string]Range{"angle": c.angle}, op(r, Rotation).Ranges)
+			assert.Equal(t, c.axes, op(r, Rotation).Axes)
+			assert.Equal(t, c.scale, op(r, Scaling).Axes)
+			assert.Equal(t, c.scale, op(r, LowRes).Axes)
+			assert.Equal(t, [3]bool{c.dim == 3, true, true}, op(r, Mirror).Axes, "mirroring is in all axes that the images have")
+			assert.Equal(t, [3]bool{c.dim == 3, true, true}, r.Inference.Mirror)
+			assert.Equal(t, r, r.For(config), "fitting twice changes nothing")
+			e := newProblems()
+			r.validate(e)
+			assert.NoError(t, e.err("recipe"))
+		})
+	}
+}
+
+func TestForLeavesTheRecipeAsItIs(t *testing.T) {
+	r := NNUNet(3)
+	r.For(&Configuration{Dim: 2, Patch: [3]int{1, 64, 64}})
+	assert.Equal(t, NNUNet(3), r)
+}
+
+func TestSupervisionWeightsSumToOne(t *testing.T) {
+	all := DeepSupervision{Decay: 0.5}
+	assert.Equal(t, []float64{4.0 / 7, 2.0 / 7, 1.0 / 7}, all.Weights(4))
+	nnunet := NNUNet(3).DeepSupervision
+	assert.Equal(t, []float64{8.0 / 15, 4.0 / 15, 2.0 / 15, 1.0 / 15, 0}, nnunet.Weights(6), "nnU-Net gives the lowest none")
+	assert.Equal(t, []float64{1}, nnunet.Weights(2), "the only one counts")
+	two := DeepSupervision{Heads: 2, Decay: 0.5, DropLowest: true}
+	assert.Equal(t, []float64{2.0 / 3, 1.0 / 3, 0, 0}, two.Weights(5))
+	one := DeepSupervision{Heads: 1, Decay: 0.5}
+	assert.Equal(t, []float64{1, 0, 0}, one.Weights(4))
+}

@@ -1,0 +1,266 @@
+package plan
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/gounet/gounet/core/volume"
+)
+
+// Bounds of what a plan may ask for; beyond them arithmetic on sizes would not be safe.
+const (
+	maxEdge     = 1 << 14 // voxels of a patch on an axis
+	maxVoxels   = 1 << 31 // of a patch
+	maxBatch    = 1 << 16
+	maxFeatures = 1 << 15
+	maxStages   = 16
+	maxChannels = 1 << 10
+	maxConvs    = 64
+	maxStride   = 16
+	maxKernel   = 31
+)
+
+// InvalidError lists everything that is wrong with a file.
+type InvalidError struct {
+	What     string // plan, dataset.json …
+	Problems []string
+}
+
+func (e *InvalidError) Error() string {
+	if len(e.Problems) == 1 {
+		return e.What + ": " + e.Problems[0]
+	}
+	return fmt.Sprintf("%s: %d problems:\n  %s", e.What, len(e.Problems), strings.Join(e.Problems, "\n  "))
+}
+
+// problems collects what is wrong; at puts a place in front.
+type problems struct {
+	list *[]string
+	at   string
+}
+
+func newProblems() problems { return problems{list: new([]string)} }
+
+func (p problems) in(format string, a ...any) problems {
+	p.at += fmt.Sprintf(format, a...) + ": "
+	return p
+}
+
+func (p problems) add(format string, a ...any) {
+	*p.list = append(*p.list, p.at+fmt.Sprintf(format, a...))
+}
+
+// need adds the message unless ok.
+func (p problems) need(ok bool, format string, a ...any) bool {
+	if !ok {
+		p.add(format, a...)
+	}
+	return ok
+}
+
+func (p problems) err(what string) error {
+	if len(*p.list) == 0 {
+		return nil
+	}
+	return &InvalidError{What: what, Problems: *p.list}
+}
+
+// Validate returns an *InvalidError with everything that is wrong with p, or nil.
+func (p *Plan) Validate() error {
+	e := newProblems()
+	e.need(p.Version == FormatVersion, "version is %d, this program reads %d", p.Version, FormatVersion)
+	p.validateChannels(e)
+	validateLabels(e.in("labels"), p.Labels, p.RegionOrder, p.Ignore)
+	p.validateGeometry(e)
+	e.need(len(p.Configurations) > 0, "configurations: there is none")
+	for i := range p.Configurations {
+		c := &p.Configurations[i]
+		p.validateConfiguration(e.in("configurations[%d] %q", i, c.Name), i)
+	}
+	p.Recipe.validate(e.in("recipe"))
+	e.need(!p.HasRegions() || p.Recipe.Loss.Voxel != CrossEntropy, "recipe: loss: voxel is %q, but the labels are regions, which overlap: wanted %q or %q", CrossEntropy, BinaryCrossEntropy, Focal)
+	return e.err("plan")
+}
+
+func (p *Plan) validateChannels(e problems) {
+	e.need(len(p.Channels) > 0 && len(p.Channels) <= maxChannels, "channels: there are %d, wanted 1 to %d", len(p.Channels), maxChannels)
+	for i, c := range p.Channels {
+		validateScheme(e.in("channels[%d] %q", i, c.Name), c.Normalization)
+	}
+	e.need(len(p.Intensities) == len(p.Channels), "intensities: %d for %d channels", len(p.Intensities), len(p.Channels))
+	for i, v := range p.Intensities {
+		ok := finite(v.Mean, v.Median, v.Std, v.Min, v.Max, v.Percentile_00_5, v.Percentile_99_5)
+		e.need(ok && v.Std >= 0 && v.Percentile_00_5 <= v.Percentile_99_5, "intensities[%d]: want finite numbers, std ≥ 0 and percentile_00_5 ≤ percentile_99_5", i)
+	}
+}
+
+func validateScheme(e problems, s string) {
+	e.need(slices.Contains(schemes(), s), "normalization %q is unknown, there are %s", s, strings.Join(schemes(), ", "))
+}
+
+func schemes() []string { return []string{NormCT, NormZScore, NormNone, NormRescale, NormRGB} }
+
+// validateLabels checks what nnU-Net asks of labels: background 0 first, no
+// value twice, consecutive values, and the ignore label behind the last.
+func validateLabels(e problems, labels []Label, order []int, ignore int) {
+	if !e.need(len(labels) >= 2, "there are %d, wanted background and at least one more", len(labels)) {
+		return
+	}
+	e.need(slices.Equal(labels[0].Values, []int{0}), "the first is %q with %v, wanted background with the value 0", labels[0].Name, labels[0].Values)
+	names, used, regions := map[string]bool{}, map[int]string{}, false
+	for _, l := range labels {
+		e.need(l.Name != "" && !names[l.Name], "the name %q is empty or there twice", l.Name)
+		names[l.Name] = true
+		e.need(len(l.Values) > 0, "%q has no value", l.Name)
+		regions = regions || len(l.Values) > 1
+	}
+	highest := 0
+	for _, l := range labels {
+		for _, v := range l.Values {
+			e.need(v >= 0 && v <= volume.MaxLabel, "%q has the value %d, wanted 0 to %d", l.Name, v, volume.MaxLabel)
+			if other, ok := used[v]; ok && !regions {
+				e.add("%q and %q both have the value %d", other, l.Name, v)
+			}
+			used[v] = l.Name
+			highest = max(highest, v)
+		}
+	}
+	for v := range min(highest, volume.MaxLabel) {
+		if _, ok := used[v]; !ok && v != ignore {
+			e.add("the value %d is missing between 0 and %d: values must be consecutive", v, highest)
+		}
+	}
+	if ignore != -1 {
+		e.need(ignore == highest+1 && ignore <= volume.MaxLabel, "ignore is %d, wanted %d, one more than the highest label, or -1 for none", ignore, highest+1)
+	}
+	validateOrder(e, labels, order, regions)
+}
+
+func validateOrder(e problems, labels []Label, order []int, regions bool) {
+	if !regions {
+		e.need(len(order) == 0, "the order of regions is %v, but no label has several values", order)
+		return
+	}
+	e.need(len(order) == len(labels)-1, "the order of regions has %d values for %d regions: give one for each, in the order of the labels without background", len(order), len(labels)-1)
+	for _, v := range order {
+		e.need(v >= 0 && v <= volume.MaxLabel, "the order of regions has the value %d, wanted 0 to %d", v, volume.MaxLabel)
+	}
+}
+
+func (p *Plan) validateGeometry(e problems) {
+	sorted := p.Transpose
+	slices.Sort(sorted[:])
+	if e.need(sorted == [3]int{0, 1, 2}, "transpose is %v, wanted 0, 1, 2 in some order", p.Transpose) {
+		e.need(p.TransposeBack == inverse(p.Transpose), "transpose_back is %v, wanted %v, the inverse of transpose", p.TransposeBack, inverse(p.Transpose))
+	}
+	for a := range 3 {
+		e.need(positive(p.MedianSpacing[a]), "median_spacing is %v, wanted mm > 0", p.MedianSpacing)
+		e.need(p.MedianShape[a] > 0, "median_shape is %v, wanted voxels > 0", p.MedianShape)
+	}
+}
+
+func (p *Plan) validateConfiguration(e problems, i int) {
+	c := &p.Configurations[i]
+	e.need(c.Name != "", "it has no name")
+	e.need(slices.Index(p.ConfigurationNames(), c.Name) == i, "the name is there twice")
+	if !e.need(c.Dim == 2 || c.Dim == 3, "dim is %d, wanted 2 or 3", c.Dim) {
+		return
+	}
+	e.need(c.Batch >= 1 && c.Batch <= maxBatch, "batch is %d, wanted 1 to %d", c.Batch, maxBatch)
+	for a := range 3 {
+		if a == 0 && c.Dim == 2 {
+			e.need(c.Patch[0] == 1 && c.Spacing[0] == 0 && c.MedianShape[0] == 1, "D of 2-D: patch %d, spacing %v, median_shape %v, wanted 1, 0, 1", c.Patch[0], c.Spacing[0], c.MedianShape[0])
+			continue
+		}
+		e.need(c.Patch[a] >= 1 && c.Patch[a] <= maxEdge, "patch is %v, wanted 1 to %d", c.Patch, maxEdge)
+		e.need(positive(c.Spacing[a]), "spacing is %v, wanted mm > 0", c.Spacing)
+		e.need(positive(c.MedianShape[a]), "median_shape is %v, wanted voxels > 0", c.MedianShape)
+	}
+	e.need(len(c.Normalization) == len(p.Channels) && len(c.MaskNorm) == len(p.Channels), "normalization has %d and mask_norm %d entries for %d channels", len(c.Normalization), len(c.MaskNorm), len(p.Channels))
+	for _, s := range c.Normalization {
+		validateScheme(e, s)
+	}
+	for _, stage := range []string{c.Previous, c.Next} {
+		e.need(stage == "" || stage != c.Name && p.Configuration(stage) != nil, "previous or next is %q, which is not another configuration of this plan", stage)
+	}
+	c.Resampling.validate(e.in("resampling"))
+	c.validateNetwork(e)
+}
+
+func (r Resampling) validate(e problems) {
+	for _, o := range []int{r.ImageOrder, r.ImageOrderZ, r.LabelOrder, r.LabelOrderZ, r.LogitOrder, r.LogitOrderZ} {
+		e.need(o == 0 || o == 1 || o == 3, "the order %d is not one of 0 (nearest), 1 (linear), 3 (cubic)", o)
+	}
+	e.need(slices.Contains([]string{SeparateAuto, SeparateAlways, SeparateNever}, r.SeparateZ), "separate_z is %q, wanted auto, always or never", r.SeparateZ)
+}
+
+func (c *Configuration) validateNetwork(e problems) {
+	n := &c.Network
+	e = e.in("network")
+	e.need(n.Kind == Plain || n.Kind == Residual, "kind is %q, wanted %s or %s", n.Kind, Plain, Residual)
+	s := n.Stages()
+	if !e.need(s >= 2 && s <= maxStages, "features has %d stages, wanted 2 to %d", s, maxStages) {
+		return
+	}
+	same := len(n.Kernels) == s && len(n.Strides) == s && len(n.Convs) == s && len(n.DecoderConvs) == s-1
+	if !e.need(same, "kernels %d, strides %d, convs %d, decoder_convs %d entries, wanted %d, %d, %d, %d for %d features",
+		len(n.Kernels), len(n.Strides), len(n.Convs), len(n.DecoderConvs), s, s, s, s-1, s) {
+		return
+	}
+	for i, f := range n.Features {
+		e.need(f >= 1 && f <= maxFeatures, "features[%d] is %d, wanted 1 to %d", i, f, maxFeatures)
+	}
+	for _, v := range slices.Concat(n.Convs, n.DecoderConvs) {
+		e.need(v >= 1 && v <= maxConvs, "a stage has %d convolutions or blocks, wanted 1 to %d", v, maxConvs)
+	}
+	ok := true
+	for i := range s {
+		k, d := n.Kernels[i], n.Strides[i]
+		for a := range 3 {
+			ok = e.need(k[a]%2 == 1 && k[a] >= 1 && k[a] <= maxKernel, "kernels[%d] is %v, wanted odd numbers from 1 to %d", i, k, maxKernel) && ok
+			ok = e.need(d[a] >= 1 && d[a] <= maxStride, "strides[%d] is %v, wanted 1 to %d", i, d, maxStride) && ok
+		}
+		e.need(c.Dim == 3 || k[0] == 1 && d[0] == 1, "stage %d has kernel %v and stride %v, wanted 1 in D for 2-D", i, k, d)
+	}
+	e.need(n.Strides[0] == [3]int{1, 1, 1}, "strides[0] is %v, wanted 1, 1, 1: the first stage has the full resolution", n.Strides[0])
+	e.need(positive(float64(n.NormEps)) && finite(float64(n.Slope)), "norm_eps is %v and slope %v, wanted a number > 0 and a finite one", n.NormEps, n.Slope)
+	if ok {
+		c.validatePatch(e)
+	}
+}
+
+// validatePatch checks that every stage has whole voxels.
+func (c *Configuration) validatePatch(e problems) {
+	div, voxels := [3]int{1, 1, 1}, int64(1)
+	for _, s := range c.Network.Strides {
+		for a := range 3 {
+			div[a] = min(div[a]*s[a], maxEdge*maxStride)
+		}
+	}
+	for a := range 3 {
+		e.need(c.Patch[a]%div[a] == 0, "patch %v is not a multiple of %v, the product of the strides", c.Patch, div)
+		voxels *= int64(min(max(c.Patch[a], 1), maxEdge))
+	}
+	e.need(voxels <= maxVoxels, "patch %v has %d voxels, wanted at most %d", c.Patch, voxels, int64(maxVoxels))
+}
+
+func inverse(t [3]int) [3]int {
+	var b [3]int
+	for i, a := range t {
+		b[a] = i
+	}
+	return b
+}
+
+func finite(v ...float64) bool {
+	for _, x := range v {
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return false
+		}
+	}
+	return true
+}
+
+func positive(v float64) bool { return v > 0 && !math.IsInf(v, 1) }

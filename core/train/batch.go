@@ -1,0 +1,112 @@
+package train
+
+import (
+	"context"
+	"time"
+
+	"github.com/gounet/gounet/core/augment"
+	"github.com/gounet/gounet/core/dataset"
+	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/core/unet"
+)
+
+// batch is what the host gives a step: crops, labels, and the rows of ctl.
+type batch struct {
+	image         []float32
+	labels        []uint8
+	ctl           []float32
+	load, augment float64 // seconds that making it took
+}
+
+// batcher makes batches ahead of the steps that use them.
+type batcher struct {
+	*trainer
+	source [3]int // of training crops; validation takes patches
+	slots  []unet.Slot
+	free   chan *batch
+}
+
+// ahead is the number of batches that wait for a step.
+const ahead = 2
+
+func newBatcher(t *trainer) *batcher {
+	b := &batcher{trainer: t, source: augment.SourceShape(t.recipe, t.config.Patch), free: make(chan *batch, ahead+2)}
+	for range ahead + 2 {
+		b.free <- &batch{}
+	}
+	return b
+}
+
+func (b *batcher) recycle(x *batch) { b.free <- x }
+
+// start makes n batches from step first on in the background. stop ends that
+// and must be called.
+func (b *batcher) start(ctx context.Context, first, n int, seed uint64, training bool) (feed <-chan *batch, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	out := make(chan *batch, ahead)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range n {
+			select {
+			case x := <-b.free:
+				b.fill(x, seed, first+i, training)
+				select {
+				case out <- x:
+				case <-ctx.Done():
+					b.recycle(x)
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out, func() {
+		cancel()
+		<-done
+		for len(out) > 0 {
+			b.recycle(<-out)
+		}
+	}
+}
+
+// fill draws and cuts the samples of a step, as nnU-Net's loader does: cases
+// with replacement, the last ones of a batch with foreground.
+func (b *batcher) fill(x *batch, seed uint64, step int, training bool) {
+	begin := time.Now()
+	cases, crop := b.Val, b.config.Patch
+	if training {
+		cases, crop = b.Train, b.source
+	}
+	n, c := b.config.Batch, b.Plan.InputChannels(b.config)
+	voxels := crop[0] * crop[1] * crop[2]
+	x.image = sized(x.image, n*voxels*c)
+	x.labels = sized(x.labels, n*voxels)
+	forced := dataset.Forced(n, b.recipe.Oversample)
+	for i := range n {
+		// A stream of its own: what is cut does not depend on how it is augmented.
+		r := augment.Random(seed^0x9E3779B97F4A7C15, step, i)
+		s := cases[r.IntN(len(cases))]
+		s.Crop(s.Corner(r, crop, i >= n-forced), crop, x.image[i*voxels*c:][:voxels*c], x.labels[i*voxels:][:voxels])
+	}
+	cut := time.Now()
+	if training {
+		x.ctl = sized(x.ctl, b.step.CtlLen)
+		a := augment.Batch{Recipe: b.recipe, Slots: b.slots, Source: crop, Patch: b.config.Patch, Samples: n, Channels: c}
+		a.Draw(x.ctl, seed, step)
+	} else {
+		x.ctl = sized(x.ctl, b.val.CtlLen)
+		for i := range n {
+			augment.Identity(x.ctl[b.val.Slots[0].Ctl+i*graph.WarpLen:], crop, crop)
+		}
+	}
+	x.load, x.augment = cut.Sub(begin).Seconds(), time.Since(cut).Seconds()
+}
+
+func sized[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}

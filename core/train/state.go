@@ -1,0 +1,204 @@
+package train
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/unet"
+	"github.com/gounet/gounet/internal/safetensors"
+)
+
+// state is what a training continues from, beside the tensors.
+type state struct {
+	Epoch     int     `json:"epoch"`     // the one under way
+	Iteration int     `json:"iteration"` // steps of it that are done
+	LossSum   float64 `json:"loss_sum"`  // of these steps
+	BestEMA   Number  `json:"best_ema"`
+	BestEpoch int     `json:"best_epoch"` // −1: none
+	Log       []Epoch `json:"log"`
+	Time      Timing  `json:"time"`
+
+	// What must be the same for the bits to be the same.
+	Seed          uint64 `json:"seed"`
+	Configuration string `json:"configuration"`
+	Fold          string `json:"fold"`
+	Storage       string `json:"storage"`
+	Batch         int    `json:"batch"`
+	Iterations    int    `json:"iterations"`
+}
+
+// Steps is the number of training steps that are done.
+func (s *state) Steps(sch plan.Schedule) int { return s.Epoch*sch.Iterations + s.Iteration }
+
+// stateKey is the metadata of the state file that holds the state.
+const stateKey = "state"
+
+// begin gives the device the first weights: fresh ones, or those of a checkpoint.
+func (t *trainer) begin(ctx context.Context) error {
+	t.state = state{
+		BestEpoch: -1, Seed: t.Seed, Configuration: t.Configuration, Fold: t.Fold,
+		Storage: t.Storage.String(), Batch: t.config.Batch, Iterations: t.recipe.Schedule.Iterations,
+	}
+	path := filepath.Join(t.Dir, checkpoint.StateFile)
+	if _, err := os.Stat(path); err == nil {
+		if !t.Resume {
+			return fmt.Errorf("%s holds a training already: continue it with --resume, or choose another --output", t.Dir)
+		}
+		return t.load(ctx, path)
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(t.Dir, 0o777); err != nil {
+		return err
+	}
+	weights := unet.InitialWeights(t.step.Graph, t.step.Params, t.Seed)
+	for i, v := range t.step.Params {
+		if err := t.train.WriteWeight(ctx, v, weights[i]); err != nil {
+			return err
+		}
+	}
+	ctl := make([]float32, t.step.CtlLen)
+	ctl[graph.CtlLossScale], ctl[graph.CtlClip] = 1, float32(t.recipe.Optimizer.ClipNorm)
+	if t.Storage == graph.F16 {
+		ctl[graph.CtlLossScale] = lossScale
+	}
+	if err := t.train.WriteF32(ctx, t.step.Ctl, ctl); err != nil {
+		return err
+	}
+	return t.evaCtl(ctx)
+}
+
+// evaCtl gives the validation program a ctl of its own: no loss scale.
+func (t *trainer) evaCtl(ctx context.Context) error {
+	ctl := make([]float32, t.val.CtlLen)
+	ctl[graph.CtlLossScale] = 1
+	return t.eva.WriteF32(ctx, t.val.Ctl, ctl)
+}
+
+// tensors lists the values that a checkpoint has, by their names in it.
+func (t *trainer) tensors() map[string]graph.Value {
+	m := map[string]graph.Value{"ctl": t.step.Ctl}
+	for i, info := range t.train.Program.Values {
+		if info.Region == graph.Weights || info.Region == graph.State {
+			m[info.Name] = graph.Value(i + 1)
+		}
+	}
+	return m
+}
+
+// save writes the state file and the model of the same moment.
+func (t *trainer) save(ctx context.Context) error {
+	b, err := json.Marshal(t.state)
+	if err != nil {
+		return err
+	}
+	var list []safetensors.Tensor
+	for name, v := range t.tensors() {
+		shape := t.train.Program.Type(v).Shape
+		data := make([]float32, shape.Elems())
+		if err := t.train.ReadF32(ctx, v, data); err != nil {
+			return err
+		}
+		list = append(list, safetensors.Tensor{Name: name, DType: safetensors.F32, Shape: shape, Float32s: data})
+	}
+	// The state is whole in itself: nothing else is read to continue.
+	if err := safetensors.Save(filepath.Join(t.Dir, checkpoint.StateFile), map[string]string{stateKey: string(b)}, list); err != nil {
+		return err
+	}
+	m, err := t.model(ctx)
+	if err != nil {
+		return err
+	}
+	return checkpoint.Save(t.Dir, m)
+}
+
+// load continues from a state file.
+func (t *trainer) load(ctx context.Context, path string) error {
+	f, err := safetensors.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var s state
+	if err := json.Unmarshal([]byte(f.Metadata()[stateKey]), &s); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if err := t.state.same(s); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	for name, v := range t.tensors() {
+		data, shape, err := f.Float32s(name)
+		if err != nil {
+			return err
+		}
+		if want := t.train.Program.Type(v).Shape; graph.Shape(shape).String() != want.String() {
+			return fmt.Errorf("%s: %s has shape %v, the plan wants %v: resume with the plan and options that it began with", path, name, graph.Shape(shape), want)
+		}
+		if t.train.Program.Info(v).Region == graph.Weights {
+			err = t.train.WriteWeight(ctx, v, data)
+		} else {
+			err = t.train.WriteF32(ctx, v, data)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	t.state = s
+	if err := t.rewriteLogs(); err != nil {
+		return err
+	}
+	return t.evaCtl(ctx)
+}
+
+// same says what would keep a resumed run from having the bits of one that went on.
+func (s *state) same(o state) error {
+	for _, c := range []struct {
+		what        string
+		have, wants any
+	}{
+		{"--seed", s.Seed, o.Seed}, {"the configuration", s.Configuration, o.Configuration}, {"--fold", s.Fold, o.Fold},
+		{"--precision", s.Storage, o.Storage}, {"--batch", s.Batch, o.Batch}, {"--iterations", s.Iterations, o.Iterations},
+	} {
+		if c.have != c.wants {
+			return fmt.Errorf("the training began with %s %v, not %v: resume with the same", c.what, c.wants, c.have)
+		}
+	}
+	return nil
+}
+
+// model is the network as it is now.
+func (t *trainer) model(ctx context.Context) (*checkpoint.Model, error) {
+	w := checkpoint.Weights{}
+	for _, v := range t.step.Params {
+		info := t.train.Program.Info(v)
+		data := make([]float32, info.Type.Shape.Elems())
+		if err := t.train.ReadF32(ctx, v, data); err != nil {
+			return nil, err
+		}
+		x, err := checkpoint.FromGraph(info.Name, info.Type.Shape, data, t.config.Dim)
+		if err != nil {
+			return nil, err
+		}
+		w[info.Name] = x
+	}
+	return &checkpoint.Model{
+		Plan: t.Plan, Configuration: t.Configuration, Mirror: t.recipe.Inference.Mirror,
+		Folds: []checkpoint.Fold{{Epoch: t.state.Epoch, Weights: w}},
+	}, nil
+}
+
+// saveBest keeps the weights of the best epoch so far.
+func (t *trainer) saveBest(ctx context.Context) error {
+	m, err := t.model(ctx)
+	if err != nil {
+		return err
+	}
+	return checkpoint.SaveBest(t.Dir, m)
+}

@@ -1,0 +1,373 @@
+// Package train is the training loop: it streams augmented batches to a device,
+// runs the plan's training step, follows losses and Dice, and leaves a run folder
+// that prediction loads and that training continues from, whenever it ended.
+//
+// The one idea: the state of a training is one file, written at once. Random
+// numbers depend on the step alone, so that a run that was killed and resumed
+// has the bits of one that was not.
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/gounet/gounet/core/backend"
+	"github.com/gounet/gounet/core/compile"
+	"github.com/gounet/gounet/core/dataset"
+	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/unet"
+)
+
+// Options are a training. The recipe of the plan has everything else.
+type Options struct {
+	Plan          *plan.Plan
+	Configuration string
+	Fold          string // "0" … or "all"; goes into the checkpoint
+	Train, Val    []*dataset.Sample
+	Dir           string // the run folder
+	Device        backend.Device
+	Storage       graph.DType // of activations
+	Seed          uint64
+	Rematerialise bool
+	MaxTime       time.Duration  // ends after the epoch in which it is over; 0: no limit
+	Every         int            // epochs between checkpoints; 0: 50, as nnU-Net
+	Resume        bool           // continue from the state in Dir
+	Settings      map[string]any // every value that was used, for the run folder
+	Progress      func(Progress) // after each step and each epoch; may be nil
+}
+
+// Progress is what a step or an epoch came to.
+type Progress struct {
+	Epoch, Epochs    int
+	Iteration, Total int // within the epoch; Iteration = Total: the epoch is over
+	Loss             float64
+	Dice             float64 // pseudo Dice of the last validation, mean of the foreground
+	ImagesPerSecond  float64
+	Done             *Epoch // the epoch that is over, or nil
+}
+
+// Result is how a training ended.
+type Result struct {
+	Epochs  []Epoch
+	Stopped string // "" for all epochs, else why it ended early: patience, time
+	Time    Timing
+}
+
+// Timing says where the time went, in seconds. Loading and augmentation overlap
+// with steps; Wait is what steps waited for them.
+type Timing struct {
+	Load     float64 `json:"load"`
+	Augment  float64 `json:"augment"`
+	Wait     float64 `json:"wait"`
+	Step     float64 `json:"step"`
+	Validate float64 `json:"validate"`
+}
+
+// lossScale of a fresh 16-bit training, and the steps after which it doubles:
+// PyTorch's GradScaler.
+const (
+	lossScale = 65536
+	growth    = 2000
+)
+
+// trainer is a training under way.
+type trainer struct {
+	Options
+	config     *plan.Configuration
+	recipe     plan.Recipe
+	step, val  *unet.Train
+	train, eva *backend.Session
+	batches    *batcher
+	state      state
+	best       bool // the last epoch was the best so far
+	started    time.Time
+}
+
+// Run trains until the schedule, patience or time is over. A cancelled ctx
+// leaves a checkpoint and returns ctx's error.
+func Run(ctx context.Context, o Options) (*Result, error) {
+	t, err := newTrainer(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	defer t.close()
+	res, err := t.run(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	return res, nil
+}
+
+func newTrainer(ctx context.Context, o Options) (*trainer, error) {
+	t := &trainer{Options: o, config: o.Plan.Configuration(o.Configuration), started: time.Now()}
+	if t.config == nil {
+		return nil, fmt.Errorf("the plan has no configuration %s, but %v", o.Configuration, o.Plan.ConfigurationNames())
+	}
+	if len(o.Train) == 0 {
+		return nil, errors.New("no cases to train on")
+	}
+	if t.Every == 0 {
+		t.Every = 50
+	}
+	t.recipe = o.Plan.Recipe.For(t.config)
+	if err := t.compile(); err != nil {
+		return nil, err
+	}
+	if err := t.begin(ctx); err != nil {
+		t.close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// compile builds the programs of training and validation, which share weights.
+func (t *trainer) compile() error {
+	b := newBatcher(t)
+	o := unet.TrainOptions{Source: b.source}
+	if t.Storage != graph.F32 {
+		o.Growth = growth
+	}
+	if t.Storage == graph.BF16 {
+		o.Growth = 0 // its range is that of f32
+	}
+	var err error
+	if t.step, err = unet.NewTrain(t.Plan, t.config, o); err != nil {
+		return err
+	}
+	if t.val, err = unet.NewValidation(t.Plan, t.config, 0); err != nil {
+		return err
+	}
+	limits := t.Device.Limits()
+	co := compile.Options{
+		Storage: t.Storage, Rematerialise: t.Rematerialise, World: limits.World, Linked: true,
+		BufferBytes: limits.BufferBytes, ValueBytes: limits.ValueBytes,
+	}
+	if t.train, err = t.session(t.step.Graph, co, nil); err != nil {
+		return err
+	}
+	if t.eva, err = t.session(t.val.Graph, co, t.train); err != nil {
+		t.close()
+		return err
+	}
+	b.slots = t.step.Slots
+	t.batches = b
+	return nil
+}
+
+func (t *trainer) session(g *graph.Graph, o compile.Options, shared *backend.Session) (*backend.Session, error) {
+	p, err := compile.Compile(g, o)
+	if err != nil {
+		return nil, err
+	}
+	if free := t.Device.Limits().TotalBytes; free > 0 && p.TotalBytes() > free {
+		return nil, fmt.Errorf("%s: a step needs %d MiB, the device has %d MiB: use a smaller --batch or --width, or --precision bf16",
+			t.Device.Name(), p.TotalBytes()>>20, free>>20)
+	}
+	return backend.NewSession(t.Device, p, shared, graph.Weights, graph.Half)
+}
+
+func (t *trainer) close() {
+	if t.eva != nil {
+		t.eva.Close()
+	}
+	if t.train != nil {
+		t.train.Close()
+	}
+}
+
+// run is the loop over epochs.
+func (t *trainer) run(ctx context.Context) (*Result, error) {
+	s := t.recipe.Schedule
+	res := &Result{}
+	for t.state.Epoch < s.Epochs {
+		e, err := t.epoch(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				err = errors.Join(err, t.save(context.WithoutCancel(ctx)))
+			}
+			return nil, err
+		}
+		if err := t.finish(ctx, e); err != nil {
+			return nil, err
+		}
+		if s.Patience > 0 && t.state.Epoch-t.state.BestEpoch-1 >= s.Patience {
+			res.Stopped = fmt.Sprintf("patience: no better Dice in %d epochs", s.Patience)
+			break
+		}
+		if t.MaxTime > 0 && time.Since(t.started) >= t.MaxTime {
+			res.Stopped = fmt.Sprintf("time: %v are over", t.MaxTime)
+			break
+		}
+	}
+	if err := t.save(ctx); err != nil {
+		return nil, err
+	}
+	res.Epochs, res.Time = t.state.Log, t.state.Time
+	return res, nil
+}
+
+// finish logs an epoch that is over and keeps checkpoints.
+func (t *trainer) finish(ctx context.Context, e Epoch) error {
+	t.state.Log = append(t.state.Log, e)
+	t.state.Epoch++
+	t.state.Iteration, t.state.LossSum = 0, 0
+	if t.best = t.state.BestEpoch < 0 || e.EMA > t.state.BestEMA; t.best {
+		t.state.BestEMA, t.state.BestEpoch = e.EMA, e.Epoch
+		if err := t.saveBest(ctx); err != nil {
+			return err
+		}
+	}
+	if err := t.writeLogs(e); err != nil {
+		return err
+	}
+	if t.state.Epoch%t.Every == 0 {
+		if err := t.save(ctx); err != nil {
+			return err
+		}
+	}
+	if t.Progress != nil {
+		s := t.recipe.Schedule
+		t.Progress(Progress{
+			Epoch: e.Epoch, Epochs: s.Epochs, Iteration: s.Iterations, Total: s.Iterations,
+			Loss: float64(e.TrainLoss), Dice: float64(e.MeanDice), ImagesPerSecond: e.ImagesPerSecond, Done: &e,
+		})
+	}
+	return nil
+}
+
+// epoch trains the iterations that are left of the epoch, and validates.
+func (t *trainer) epoch(ctx context.Context) (Epoch, error) {
+	s := t.recipe.Schedule
+	begin, first := time.Now(), t.state.Iteration
+	rate := Rate(t.recipe, t.state.Epoch)
+	feed, stop := t.batches.start(ctx, t.state.Steps(s), s.Iterations-first, t.Seed, true)
+	defer stop()
+	for i := first; i < s.Iterations; i++ {
+		loss, err := t.iterate(ctx, feed, rate)
+		if err != nil {
+			return Epoch{}, fmt.Errorf("epoch %d, iteration %d: %w", t.state.Epoch, i, err)
+		}
+		t.state.LossSum += loss
+		t.state.Iteration++
+		if t.Progress != nil {
+			t.Progress(Progress{
+				Epoch: t.state.Epoch, Epochs: s.Epochs, Iteration: i + 1, Total: s.Iterations + s.ValIterations,
+				Loss: t.state.LossSum / float64(i+1), Dice: t.lastDice(),
+				ImagesPerSecond: float64((i+1-first)*t.config.Batch) / time.Since(begin).Seconds(),
+			})
+		}
+	}
+	trained := time.Since(begin)
+	e := Epoch{
+		Epoch: t.state.Epoch, Rate: rate, TrainLoss: Number(t.state.LossSum / float64(s.Iterations)),
+		ImagesPerSecond: float64((s.Iterations-first)*t.config.Batch) / trained.Seconds(),
+	}
+	if err := t.validate(ctx, &e); err != nil {
+		return Epoch{}, fmt.Errorf("epoch %d, validation: %w", t.state.Epoch, err)
+	}
+	e.Seconds = time.Since(begin).Seconds()
+	e.Time = t.state.Time
+	return e, nil
+}
+
+func (t *trainer) lastDice() float64 {
+	if n := len(t.state.Log); n > 0 {
+		return float64(t.state.Log[n-1].MeanDice)
+	}
+	return math.NaN()
+}
+
+// iterate runs one training step and returns its loss.
+func (t *trainer) iterate(ctx context.Context, feed <-chan *batch, rate float64) (float64, error) {
+	begin := time.Now()
+	b, err := t.take(ctx, feed)
+	if err != nil {
+		return 0, err
+	}
+	ready := time.Now()
+	defer t.batches.recycle(b)
+	if err := t.train.WriteAt(ctx, t.step.Ctl, 4*graph.CtlRate, backend.F32Bytes([]float32{float32(rate)})); err != nil {
+		return 0, err
+	}
+	loss, err := t.runBatch(ctx, t.train, t.step, b)
+	t.state.Time.Wait += ready.Sub(begin).Seconds()
+	t.state.Time.Load += b.load
+	t.state.Time.Augment += b.augment
+	t.state.Time.Step += time.Since(ready).Seconds()
+	if err == nil && t.Storage == graph.F32 && math.IsNaN(loss) {
+		err = errors.New("the loss is not a number: lower the learning rate, or look for broken cases with gounet plan")
+	}
+	return loss, err
+}
+
+func (t *trainer) take(ctx context.Context, feed <-chan *batch) (*batch, error) {
+	select {
+	case b := <-feed:
+		return b, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// runBatch writes a batch, runs its program and returns the loss.
+func (t *trainer) runBatch(ctx context.Context, s *backend.Session, u *unet.Train, b *batch) (float64, error) {
+	if err := s.WriteF32(ctx, u.Source, b.image); err != nil {
+		return 0, err
+	}
+	if err := s.Write(ctx, u.Labels, b.labels); err != nil {
+		return 0, err
+	}
+	rows := b.ctl[graph.CtlRows:]
+	if err := s.WriteAt(ctx, u.Ctl, 4*graph.CtlRows, backend.F32Bytes(rows)); err != nil {
+		return 0, err
+	}
+	if err := s.Run(ctx); err != nil {
+		return 0, err
+	}
+	var loss [1]float32
+	err := s.ReadF32(ctx, u.Loss, loss[:])
+	return float64(loss[0]), err
+}
+
+// validate measures loss and pseudo Dice on random patches of the validation
+// cases, nnU-Net's measure of progress.
+func (t *trainer) validate(ctx context.Context, e *Epoch) error {
+	nan := Number(math.NaN())
+	e.EMA, e.MeanDice, e.ValLoss = nan, nan, nan
+	n := t.recipe.Schedule.ValIterations
+	if len(t.Val) == 0 || n == 0 {
+		e.EMA = -e.TrainLoss // the best by the training loss, where nothing else is known
+		return nil
+	}
+	begin := time.Now()
+	feed, stop := t.batches.start(ctx, t.state.Epoch*n, n, ^t.Seed, false)
+	defer stop()
+	sums := make([]float64, t.Plan.Classes()*graph.SumsLen)
+	hard := make([]float32, t.config.Batch*len(sums))
+	e.ValLoss = 0
+	for range n {
+		b, err := t.take(ctx, feed)
+		if err != nil {
+			return err
+		}
+		loss, err := t.runBatch(ctx, t.eva, t.val, b)
+		t.batches.recycle(b)
+		if err != nil {
+			return err
+		}
+		if err := t.eva.ReadF32(ctx, t.val.Hard, hard); err != nil {
+			return err
+		}
+		e.ValLoss += Number(loss / float64(n))
+		for i, v := range hard {
+			sums[i%len(sums)] += float64(v)
+		}
+	}
+	e.measure(sums, t.Plan, t.state.Log)
+	t.state.Time.Validate += time.Since(begin).Seconds()
+	return nil
+}

@@ -1,0 +1,86 @@
+package unet
+
+import (
+	"fmt"
+
+	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/core/plan"
+)
+
+// Slot says where in ctl the parameters of a transform go. What is drawn is
+// core/augment's business.
+type Slot struct {
+	Op   string // of the recipe's transform; "" for the affine maps of Warp
+	Axis int    // of Blur
+	Ctl  int    // first slot: a value for each sample and channel, or WarpLen values a sample
+	Seed int    // of Noise: two slots of 24 bits
+}
+
+// augmentation adds the recipe's transforms in order: rotation, scaling and
+// mirroring as one Warp, then those of the intensities.
+//
+//	src f32[N d h w C]   labels u8[N d h w]   ctl → x T[N D H W C]   u8[N D H W]
+func augmentation(b *graph.Builder, ts []plan.Transform, patch [3]int, src, labels, ctl graph.Value) (x, y graph.Value, slots []Slot) {
+	slots, _ = slotsOf(ts, patch, b.Type(src).Shape[0], b.Type(src).Shape[4])
+	out := b.Apply("augment.warp", graph.Warp{Patch: patch, Ctl: slots[0].Ctl}, src, labels, ctl)
+	x, y = out[0], out[1]
+	for _, s := range slots[1:] {
+		name := "augment." + s.Op
+		var op graph.Op
+		switch s.Op {
+		case plan.Blur:
+			name = fmt.Sprintf("%s.%d", name, s.Axis)
+			op = graph.Blur{Axis: s.Axis, Radius: blurRadius(ts), Ctl: s.Ctl}
+		case plan.LowRes:
+			op = graph.LowRes{Ctl: s.Ctl}
+		default:
+			op = graph.Intensity{Kind: intensities[s.Op], Ctl: s.Ctl, Seed: s.Seed}
+		}
+		x = b.Apply(name, op, x, ctl)[0]
+	}
+	return x, y, slots
+}
+
+var intensities = map[string]graph.IntensityKind{
+	plan.Noise: graph.Noise, plan.Brightness: graph.Brightness, plan.Contrast: graph.Contrast,
+	plan.Gamma: graph.Gamma, plan.GammaInverted: graph.GammaInvert,
+}
+
+// slotsOf lays out ctl for n samples of c channels and returns its length.
+func slotsOf(ts []plan.Transform, patch [3]int, n, c int) (slots []Slot, length int) {
+	next := graph.CtlRows
+	take := func(s Slot, k int) {
+		s.Ctl = next
+		next += k
+		slots = append(slots, s)
+	}
+	take(Slot{}, n*graph.WarpLen)
+	for _, t := range ts {
+		switch t.Op {
+		case plan.Rotation, plan.Scaling, plan.Mirror: // in the warp
+		case plan.Blur:
+			for a := range 3 {
+				if t.Axes[a] && patch[a] > 1 {
+					take(Slot{Op: t.Op, Axis: a}, n*c)
+				}
+			}
+		case plan.Noise:
+			take(Slot{Op: t.Op, Seed: next + n*c}, n*c+2)
+		default:
+			take(Slot{Op: t.Op}, n*c)
+		}
+	}
+	return slots, next
+}
+
+// blurRadius covers the largest sigma of the recipe: half of nnU-Net's kernel,
+// the odd number next to 6σ + ½.
+func blurRadius(ts []plan.Transform) int {
+	r := 1
+	for _, t := range ts {
+		if t.Op == plan.Blur {
+			r = max(r, (int(6*t.Ranges["sigma"][1]+0.5)|1)/2)
+		}
+	}
+	return r
+}

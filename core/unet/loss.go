@@ -1,0 +1,69 @@
+package unet
+
+import (
+	"fmt"
+
+	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/core/plan"
+)
+
+// Loss adds the loss of the heads, weighted by w from the full resolution down.
+//
+//	logits T[N D/s H/s W/s K] a head   labels u8[N D H W] → f32[1]
+func Loss(b *graph.Builder, p *plan.Plan, c *plan.Configuration, logits []graph.Value, labels, ctl graph.Value, w []float64) graph.Value {
+	var total graph.Value
+	stride := one
+	for i, z := range logits {
+		for a := range stride {
+			stride[a] *= c.Network.Strides[i][a]
+		}
+		if w[i] == 0 {
+			continue
+		}
+		name := fmt.Sprintf("loss.%d", i)
+		sums := b.Apply(name+".sums", segSums(p, stride), z, labels)[0]
+		if c.BatchDice {
+			b.Place(sums, graph.IO) // where it can be reduced in place
+			b.Apply(name+".reduce", graph.AllReduce{}, sums)
+		}
+		total = b.Apply(name, segLoss(p, c, float32(w[i])), sums, total, ctl)[0]
+	}
+	return total
+}
+
+// segSums is the target of the plan: a softmax over labels, or a sigmoid a region.
+func segSums(p *plan.Plan, stride [3]int) graph.SegSums {
+	op := graph.SegSums{Stride: stride, Act: graph.Softmax, Ignore: p.Ignore}
+	if p.HasRegions() {
+		op.Act = graph.Sigmoid
+		for _, l := range p.Foreground() {
+			var values []uint8
+			for _, v := range l.Values {
+				values = append(values, uint8(v))
+			}
+			op.Regions = append(op.Regions, values)
+		}
+	}
+	if p.Recipe.Loss.Voxel == plan.Focal {
+		op.Gamma = float32(p.Recipe.Loss.Gamma)
+	}
+	return op
+}
+
+func segLoss(p *plan.Plan, c *plan.Configuration, weight float32) graph.SegLoss {
+	l := p.Recipe.Loss
+	op := graph.SegLoss{
+		Weight: weight, CE: float32(l.VoxelWeight), Dice: float32(l.DiceWeight), Smooth: float32(l.Smooth),
+		Mean: 1, First: 1, Batch: c.BatchDice,
+	}
+	if p.HasRegions() {
+		op.First = 0
+		if p.Ignore < 0 { // nnU-Net divides by the mask, which has one channel
+			op.Mean = p.Classes()
+		}
+	}
+	if l.DiceBackground {
+		op.First = 0
+	}
+	return op
+}

@@ -1,0 +1,113 @@
+package unet
+
+import (
+	"fmt"
+
+	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/core/plan"
+)
+
+// TrainOptions are what a training step depends on beside the plan.
+type TrainOptions struct {
+	Batch  int    // samples a step; 0: the configuration's
+	Source [3]int // voxels of the padded crops that the host provides; zero: the patch
+	Growth int    // steps after which the loss scale doubles; 0: it is fixed
+}
+
+// Train is a training step, or without Step its validation: the loss and the
+// Dice of a batch.
+type Train struct {
+	Graph  *graph.Graph
+	Source graph.Value   // IO f32[N d h w C]: padded crops
+	Labels graph.Value   // IO u8[N d h w]
+	Ctl    graph.Value   // IO f32
+	Loss   graph.Value   // IO f32[1]
+	Hard   graph.Value   // IO f32[N K 5]: SegSums of the arg max (regions: of p > ½), for the pseudo Dice
+	Params []graph.Value // all parameters, in order
+	Slots  []Slot        // of the augmentation; the affine maps come first
+	CtlLen int
+}
+
+// NewTrain is one step of training of configuration c: augmentation, network,
+// loss with deep supervision, backward pass, and the recipe's optimizer.
+func NewTrain(p *plan.Plan, c *plan.Configuration, o TrainOptions) (*Train, error) {
+	r := p.Recipe.For(c)
+	return build(p, c, o, r.Augmentation, r.DeepSupervision.Weights(c.Network.Stages()), true)
+}
+
+// NewValidation is the loss and the Dice of a batch, without augmentation and
+// with the weights of NewTrain in the same layout.
+func NewValidation(p *plan.Plan, c *plan.Configuration, batch int) (*Train, error) {
+	r := p.Recipe.For(c)
+	return build(p, c, TrainOptions{Batch: batch}, nil, r.DeepSupervision.Weights(c.Network.Stages()), false)
+}
+
+func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, ts []plan.Transform, weights []float64, step bool) (*Train, error) {
+	if o.Batch == 0 {
+		o.Batch = c.Batch
+	}
+	if o.Source == [3]int{} {
+		o.Source = c.Patch
+	}
+	heads := len(weights)
+	for heads > 1 && weights[heads-1] == 0 {
+		heads--
+	}
+	t := &Train{}
+	g, err := graph.Build(func(b *graph.Builder) []graph.Value {
+		n, s := o.Batch, o.Source
+		_, t.CtlLen = slotsOf(ts, c.Patch, n, p.InputChannels(c))
+		t.Ctl = b.Declare("ctl", graph.IO, graph.F32, t.CtlLen)
+		t.Source = b.Declare("source", graph.IO, graph.F32, n, s[0], s[1], s[2], p.InputChannels(c))
+		t.Labels = b.Declare("labels", graph.IO, graph.U8, n, s[0], s[1], s[2])
+		var x, y graph.Value
+		x, y, t.Slots = augmentation(b, ts, c.Patch, t.Source, t.Labels, t.Ctl)
+		var logits []graph.Value
+		logits, t.Params = Forward(b, c.Network, x, p.Classes(), heads)
+		hard := segSums(p, one)
+		if hard.Act == graph.Softmax {
+			hard.Act = graph.Hard
+		}
+		t.Hard = b.Apply("dice", hard, logits[0], y)[0]
+		b.Place(t.Hard, graph.IO)
+		t.Loss = Loss(b, p, c, logits, y, t.Ctl, weights)
+		b.Place(t.Loss, graph.IO)
+		if step {
+			update(b, p, t.Ctl, t.Loss, t.Params, o.Growth)
+		}
+		return []graph.Value{t.Loss, t.Hard}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("unet: %s: %w", c.Name, err)
+	}
+	t.Graph = g
+	return t, nil
+}
+
+// update adds the backward pass and the optimizer. Parameters without a
+// gradient are left alone: neither decay nor momentum touches them.
+func update(b *graph.Builder, p *plan.Plan, ctl, loss graph.Value, params []graph.Value, growth int) {
+	var trained, grads []graph.Value
+	for i, g := range b.Backward(loss, params) {
+		if g != 0 {
+			trained, grads = append(trained, params[i]), append(grads, g)
+		}
+	}
+	b.Apply("reduce", graph.AllReduce{Mean: true}, grads...)
+	b.Apply("norm", graph.GradNorm{Growth: growth}, append([]graph.Value{ctl}, grads...)...)
+	o := p.Recipe.Optimizer
+	op := graph.Step{
+		Rule: rules[o.Kind], N: len(trained), Momentum: float32(o.Momentum), Decay: float32(o.WeightDecay),
+		Nesterov: o.Nesterov, Beta1: float32(o.Beta1), Beta2: float32(o.Beta2), Epsilon: float32(o.Epsilon),
+	}
+	in := append([]graph.Value{ctl}, trained...)
+	in = append(in, grads...)
+	for slot := range op.Rule.Slots() {
+		for _, w := range trained {
+			in = append(in, b.State(w, slot))
+		}
+	}
+	b.Apply("step", op, in...)
+}
+
+var rules = map[string]graph.Rule{plan.SGD: graph.SGD, plan.Adam: graph.Adam, plan.AdamW: graph.AdamW}

@@ -1,0 +1,143 @@
+// Package unet builds the graphs of nnU-Net: the network of a plan, its loss
+// with deep supervision, the training step with augmentation, and the program
+// that predicts tiles of a volume. It decides what is computed; it computes
+// nothing.
+//
+// Parameters have the names of nnU-Net's PyTorch modules, so that a checkpoint
+// of either side loads into the other.
+package unet
+
+import (
+	"fmt"
+
+	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/core/plan"
+)
+
+// net declares parameters and applies layers of one network.
+type net struct {
+	*graph.Builder
+	plan.Network
+	params []graph.Value
+}
+
+func (n *net) param(name string, shape ...int) graph.Value {
+	v := n.Param(name, shape...)
+	n.params = append(n.params, v)
+	return v
+}
+
+// Forward adds the network to b for an input x T[N D H W C]. It returns the
+// logits T[N D H W K] of the heads from the full resolution down to level
+// heads−1, and all parameters; those of the lowest heads come last, since they
+// may go without a gradient.
+func Forward(b *graph.Builder, network plan.Network, x graph.Value, classes, heads int) (logits, params []graph.Value) {
+	n := &net{Builder: b, Network: network}
+	skips := n.encode(x)
+	levels := n.decode(skips)
+	for l, y := range levels { // 0 is the full resolution
+		name := fmt.Sprintf("decoder.seg_layers.%d", n.Stages()-2-l)
+		w := n.param(name+".weight", 1, 1, 1, n.Features[l], classes)
+		bias := n.param(name+".bias", classes)
+		if l < heads {
+			logits = append(logits, b.Apply(name, graph.Conv3D{Stride: one}, y, w, bias)[0])
+		}
+	}
+	return logits, n.params
+}
+
+var one = [3]int{1, 1, 1}
+
+// encode returns the output of each stage.
+func (n *net) encode(x graph.Value) (skips []graph.Value) {
+	if n.Kind == plan.Residual {
+		x = n.convNormAct("encoder.stem.convs.0", x, 0, n.Features[0], n.Kernels[0], one, n.Slope)
+	}
+	for s := range n.Stages() {
+		stride := n.Strides[s]
+		for i := range n.Convs[s] {
+			if n.Kind == plan.Residual {
+				x = n.block(fmt.Sprintf("encoder.stages.%d.blocks.%d", s, i), x, s, stride)
+			} else {
+				x = n.convNormAct(fmt.Sprintf("encoder.stages.%d.0.convs.%d", s, i), x, 0, n.Features[s], n.Kernels[s], stride, n.Slope)
+			}
+			stride = one
+		}
+		skips = append(skips, x)
+	}
+	return skips
+}
+
+// decode returns the output of each decoder stage, full resolution first.
+func (n *net) decode(skips []graph.Value) []graph.Value {
+	last := n.Stages() - 1
+	levels := make([]graph.Value, last)
+	x := skips[last]
+	for d := range last {
+		l := last - 1 - d
+		s := n.Strides[l+1]
+		name := fmt.Sprintf("decoder.transpconvs.%d", d)
+		w := n.param(name+".weight", s[0], s[1], s[2], n.Features[l+1], n.Features[l])
+		var b graph.Value
+		if n.ConvBias {
+			b = n.param(name+".bias", n.Features[l])
+		}
+		up := n.Apply(name, graph.UpConv3D{}, x, w, b)[0]
+		if a, k := n.Type(up), n.Type(skips[l]); a.Shape.String() != k.Shape.String() {
+			n.Fail("%s: gives %v where the skip connection is %v: the patch must be a multiple of %v", name, a, k, n.Divisor())
+		}
+		x = n.convNormAct(fmt.Sprintf("decoder.stages.%d.convs.0", d), up, skips[l], n.Features[l], n.Kernels[l], one, n.Slope)
+		for i := 1; i < n.DecoderConvs[d]; i++ {
+			x = n.convNormAct(fmt.Sprintf("decoder.stages.%d.convs.%d", d, i), x, 0, n.Features[l], n.Kernels[l], one, n.Slope)
+		}
+		levels[l] = x
+	}
+	return levels
+}
+
+// convNormAct is convolution, instance norm and leaky ReLU; slope 1 leaves the
+// last one out. x2 stands beside x in C, or is zero.
+func (n *net) convNormAct(name string, x, x2 graph.Value, co int, k, stride [3]int, slope float32) graph.Value {
+	return n.norm(name, n.conv(name, x, x2, co, k, stride, n.ConvBias), slope)
+}
+
+func (n *net) conv(name string, x, x2 graph.Value, co int, k, stride [3]int, bias bool) graph.Value {
+	ci := n.Type(x).Shape[4]
+	if x2 != 0 {
+		ci += n.Type(x2).Shape[4]
+	}
+	w := n.param(name+".conv.weight", k[0], k[1], k[2], ci, co)
+	var b graph.Value
+	if bias {
+		b = n.param(name+".conv.bias", co)
+	}
+	in := []graph.Value{x, w, b}
+	if x2 != 0 {
+		in = append(in, x2)
+	}
+	return n.Apply(name+".conv", graph.Conv3D{Stride: stride}, in...)[0]
+}
+
+func (n *net) norm(name string, x graph.Value, slope float32) graph.Value {
+	c := n.Type(x).Shape[4]
+	gamma := n.param(name+".norm.weight", c)
+	beta := n.param(name+".norm.bias", c)
+	return n.Apply(name+".norm", graph.NormAct{Eps: n.NormEps, Slope: slope}, x, gamma, beta)[0]
+}
+
+// block is a residual block of stage s: two convolutions, and around them the
+// identity, or average pooling and a 1×1×1 convolution where the shape changes.
+func (n *net) block(name string, x graph.Value, s int, stride [3]int) graph.Value {
+	co, k := n.Features[s], n.Kernels[s]
+	y := n.convNormAct(name+".conv1", x, 0, co, k, stride, n.Slope)
+	y = n.convNormAct(name+".conv2", y, 0, co, k, one, 1)
+	skip, j := x, 0
+	if stride != one {
+		skip, j = n.Apply(name+".skip.0", graph.AvgPool{Stride: stride}, x)[0], 1
+	}
+	if n.Type(x).Shape[4] != co {
+		proj := fmt.Sprintf("%s.skip.%d", name, j)
+		skip = n.norm(proj, n.conv(proj, skip, 0, co, one, one, false), 1)
+	}
+	return n.Apply(name+".add", graph.AddAct{Slope: n.Slope}, y, skip)[0]
+}

@@ -1,0 +1,116 @@
+package volume
+
+import "fmt"
+
+// PreprocessOptions say what a configuration of a plan does to a case.
+type PreprocessOptions struct {
+	Axes       Axes            // the plan's transpose_forward
+	Spacing    [3]float64      // target in mm, of the axes after the transposition; 0 keeps that axis' own (the slices of 2d)
+	Normalize  []Normalization // one a channel
+	OrderImage Order           // of the image's resampling: Cubic in nnU-Net's plans
+}
+
+// Placement is how a preprocessed case lies in its scan: all that the way back
+// needs. Axes are those after the transposition, except in Original.
+type Placement struct {
+	Original    Grid       // of the scan, in the file's axes
+	Axes        Axes       // the transposition that was applied
+	BeforeCrop  [3]int     // shape of the scan
+	Crop        Box        // in the scan
+	Cropped     [3]int     // shape of Crop
+	CropSpacing [3]float64 // mm, before resampling
+	Shape       [3]int     // of the preprocessed case
+	Spacing     [3]float64 // mm, of the preprocessed case
+}
+
+// Preprocessed is a case as the network gets it.
+type Preprocessed struct {
+	Image  *Image
+	Labels *Labels // nil if the case has none
+	Placement
+}
+
+// Preprocess does what nnU-Net's DefaultPreprocessor does to a case, in its
+// order: transpose, crop to the non-zero region, normalise, resample. seg, on
+// the grid of im, may be nil. The arguments are not changed.
+//
+// Errors: NaN or infinite voxels (*NotFiniteError), shapes that differ, channels
+// that the plan does not have, a spacing that is not positive.
+func Preprocess(im *Image, seg *Labels, o PreprocessOptions) (*Preprocessed, error) {
+	if err := o.check(im, seg); err != nil {
+		return nil, fmt.Errorf("volume: preprocess: %w", err)
+	}
+	mask := NonzeroMask(im)
+	box := BoundingBox(mask, im.Shape)
+	cropped := im.cropTranspose(box, o.Axes)
+	var labels *Labels
+	if seg != nil || o.needMask() {
+		labels = cropLabels(im.Grid, seg, mask, box, o.Axes)
+	}
+	if err := Normalize(cropped, labels, o.Normalize); err != nil {
+		return nil, err
+	}
+	p := &Preprocessed{Placement: o.place(im.Grid, box)}
+	var err error
+	if p.Image, err = ResampleImage(cropped, p.Shape, p.Spacing, o.OrderImage); err != nil {
+		return nil, err
+	}
+	if seg == nil {
+		return p, nil
+	}
+	if p.Labels, err = ResampleLabels(labels, p.Shape, p.Spacing); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (o PreprocessOptions) check(im *Image, seg *Labels) error {
+	if err := checkPair(im, seg); err != nil {
+		return err
+	}
+	if err := o.Axes.Check(); err != nil {
+		return err
+	}
+	for a := range 3 {
+		if !(im.Spacing[a] > 0) || !(o.Spacing[a] >= 0) {
+			return fmt.Errorf("spacing %v to %v mm (D H W), want more than 0: correct the header", im.Spacing, o.Spacing)
+		}
+	}
+	if len(o.Normalize) != im.C {
+		return fmt.Errorf("the image has %d channels, the plan has %d: give the channels of the plan's dataset", im.C, len(o.Normalize))
+	}
+	return CheckFinite(im)
+}
+
+// needMask reports whether a channel is normalised inside the mask only.
+func (o PreprocessOptions) needMask() bool {
+	for _, n := range o.Normalize {
+		if n.Scheme == ZScore && n.MaskOnly {
+			return true
+		}
+	}
+	return false
+}
+
+// place says where a case with a crop box, in the file's axes, comes to lie.
+func (o PreprocessOptions) place(g Grid, box Box) Placement {
+	p := Placement{
+		Original:    g,
+		Axes:        o.Axes,
+		BeforeCrop:  reorder(g.Shape, o.Axes),
+		Crop:        Box{Lo: reorder(box.Lo, o.Axes), Hi: reorder(box.Hi, o.Axes)},
+		CropSpacing: reorder(g.Spacing, o.Axes),
+		Spacing:     o.Spacing,
+	}
+	p.Cropped = p.Crop.Shape()
+	for a := range 3 {
+		if p.Spacing[a] == 0 {
+			p.Spacing[a] = p.CropSpacing[a]
+		}
+	}
+	p.Shape = ResampledShape(p.Cropped, p.CropSpacing, p.Spacing)
+	for a := range 3 {
+		p.Shape[a] = max(p.Shape[a], 1) // nnU-Net fails on an axis thinner than half a voxel
+	}
+	return p
+}

@@ -1,0 +1,80 @@
+package deps
+
+// Row says what one package, or all below one folder, may import. Go's own
+// library is always allowed, but for a few packages in core.
+type Row struct {
+	Package string   // folder below the root; the longest that fits is in force
+	May     []string // packages of the project, with all below them (without: "!")
+	Modules []string // modules of others
+}
+
+// Table is the import table of docs/design.md §2. Rings: graph, then domain,
+// then use; arrows go inward only.
+var Table = []Row{
+	// graph
+	{Package: "core/graph"},
+	{Package: "core/compile", May: []string{"core/graph"}},
+	{Package: "core/backend", May: []string{"core/graph", "core/compile", "internal/half"}},
+	{Package: "core/backend/backendtest", May: []string{"core/graph", "core/compile", "core/backend", "internal/half"}, Modules: testModules},
+
+	// domain
+	{Package: "core/volume"},
+	{Package: "core/nifti", May: []string{"core/volume", "internal/atomicfile"}, Modules: gzipModules},
+	{Package: "core/dicom", May: []string{"core/volume"}, Modules: []string{"github.com/suyashkumar/dicom"}},
+	{Package: "core/nrrd", May: []string{"core/volume", "internal/atomicfile"}, Modules: gzipModules},
+	{Package: "core/metric", May: []string{"core/volume", "internal/atomicfile"}},
+	{Package: "core/plan", May: []string{"core/volume", "internal/atomicfile"}},
+	{Package: "core/unet", May: []string{"core/graph", "core/plan"}},
+	{Package: "core/unet/unettest", May: []string{"core", "internal"}, Modules: testModules},
+	{Package: "core/augment", May: []string{"core/graph", "core/plan", "core/unet", "core/volume"}},
+	{
+		Package: "core/dataset",
+		May:     []string{"core/plan", "core/volume", "core/nifti", "core/dicom", "core/nrrd", "internal"},
+		Modules: append([]string{"golang.org/x/sys"}, gzipModules...), // memory maps
+	},
+	{
+		Package: "core/checkpoint",
+		May:     []string{"core/graph", "core/plan", "core/unet", "core/volume", "internal"},
+		Modules: []string{"google.golang.org/protobuf"}, // ONNX
+	},
+
+	// use
+	{Package: "core/train", May: []string{"core", "internal"}},
+	{Package: "core/predict", May: []string{"core", "internal"}},
+	{Package: "server", May: []string{"core", "internal/api"}, Modules: anyModule},
+	{Package: "web", May: []string{"internal/api"}, Modules: anyModule},
+	{Package: "wasm", May: []string{"core/predict", "backend_webgpu", "backend_cpu", "internal/api"}},
+	{Package: "cmd", May: []string{"core", "backend_*", "server", "internal"}, Modules: anyModule},
+
+	// devices
+	{
+		Package: "backend_cpu",
+		May:     []string{"core/graph", "core/compile", "core/backend!", "internal/half"},
+		Modules: []string{"golang.org/x/sys"}, // CPU features
+	},
+	{
+		Package: "backend_cuda",
+		May:     []string{"core/graph", "core/compile", "core/backend!", "shaders", "internal/half"},
+		Modules: anyModule,
+	},
+	{
+		Package: "backend_webgpu",
+		May:     []string{"core/graph", "core/compile", "core/backend!", "shaders", "internal/half"},
+		Modules: anyModule,
+	},
+	{Package: "shaders"},
+
+	// leaves
+	{Package: "internal", May: []string{"internal"}, Modules: []string{"golang.org/x/sys"}},
+}
+
+// Modules of others, by what they are for.
+var (
+	gzipModules = []string{"github.com/klauspost/compress", "github.com/klauspost/pgzip"}
+	testModules = []string{"github.com/stretchr/testify"}
+	anyModule   = []string{"*"}
+)
+
+// notInCore are packages of Go's library that core stays away from: it runs in a
+// browser as well, and hands facts to its callers.
+var notInCore = []string{"net", "os/exec", "os/signal", "log", "syscall/js", "plugin", "flag"}
