@@ -1,7 +1,5 @@
 package cpu
 
-import "github.com/gounet/gounet/core/graph"
-
 // convShape is the shapes of a Conv3D:
 //
 //	x [N D H W C1]   x2 [N D H W C2]   w [kD kH kW C1+C2 Co]   b [Co]
@@ -46,7 +44,8 @@ type conv struct {
 	turn *turner
 	dw   *outer
 
-	w, dwOut, dbOut tensor // of the run
+	w, dwOut tensor // of the run
+	dbOut    []float32
 }
 
 // newConv plans the directions of a convolution and reserves the memory that
@@ -125,7 +124,7 @@ func (c *conv) forward(x, x2, w, b, y tensor) {
 			c.isa.fetch(init, 0, b, p.c0, 0, 1, p.width)
 		}
 	}
-	c.pool.run(len(g.classes[0].panels)*ceil(c.rows(), packRows), (*convPack)(c))
+	c.pool.run(ceil(c.rows(), packRows), (*convPack)(c))
 	g.run()
 }
 
@@ -152,25 +151,25 @@ func (c *conv) run(row int) int {
 	return ((kd*k[1]+kh)*k[2]+kw)*cin + row%cin
 }
 
-// convPack brings weights into panels, packRows of a panel a unit.
+// convPack brings weights into panels, packRows of all panels a unit.
 type convPack conv
 
-const packRows = 512
+const packRows = 32
 
 func (p *convPack) do(_ *worker, unit int) {
 	c := (*conv)(p)
 	class := &c.y.classes[0]
-	parts := ceil(c.rows(), packRows)
-	pn := class.panels[unit/parts]
-	nr := pn.nv * c.isa.lanes
-	to := c.pool.shared[class.weights+pn.weights:]
-	c.each(unit%parts*packRows, packRows, func(row, from, rows int) {
-		dst := to[row*nr:][:rows*nr]
-		if pn.width < nr {
-			clear(dst)
-		}
-		c.isa.fetch(dst, nr, c.w, from*c.shape.Co+pn.c0, c.shape.Co, rows, pn.width)
-	})
+	for _, pn := range class.panels {
+		nr := pn.nv * c.isa.lanes
+		to := c.pool.shared[class.weights+pn.weights:]
+		c.each(unit*packRows, packRows, func(row, from, rows int) {
+			dst := to[row*nr:][:rows*nr]
+			if pn.width < nr {
+				clear(dst)
+			}
+			c.isa.fetch(dst, nr, c.w, from*c.shape.Co+pn.c0, c.shape.Co, rows, pn.width)
+		})
+	}
 }
 
 // each calls f for the runs among rows row … row+count of packed weights: they
@@ -269,26 +268,26 @@ func (c *conv) planGradWeight() {
 func (c *conv) gradWeight(dy, x, x2 tensor, dw, db []float32) {
 	o := c.dw
 	o.src.in, o.b = [2]tensor{x, x2}, dy
-	c.dwOut, c.dbOut = tensor{dtype: graph.F32, f32: dw}, tensor{dtype: graph.F32, f32: db}
+	c.dwOut, c.dbOut = f32s(dw), db
 	o.run()
-	c.pool.run(len(o.panels)*ceil(c.rows(), packRows), (*convUnpack)(c))
+	c.pool.run(ceil(c.rows(), packRows), (*convUnpack)(c))
 }
 
-// convUnpack brings the sums of gradWeight to dw and db, packRows of a panel a
-// unit.
+// convUnpack brings the sums of gradWeight to dw and db, packRows of all panels
+// a unit.
 type convUnpack conv
 
 func (p *convUnpack) do(_ *worker, unit int) {
 	c := (*conv)(p)
 	o := c.dw
-	parts := ceil(c.rows(), packRows)
-	pn := o.panels[unit/parts]
-	nr := pn.nv * c.isa.lanes
-	sums := o.sums(0)[pn.weights:]
-	c.each(unit%parts*packRows, packRows, func(row, to, rows int) {
-		c.isa.put(c.dwOut, to*c.shape.Co+pn.c0, c.shape.Co, sums[row*nr:], nr, rows, pn.width)
-	})
-	if unit%parts == 0 {
-		copy(c.dbOut.f32[pn.c0:][:pn.width], sums[(o.rows-1)*nr:])
+	for _, pn := range o.panels {
+		nr := pn.nv * c.isa.lanes
+		sums := o.sums(0)[pn.weights:]
+		c.each(unit*packRows, packRows, func(row, to, rows int) {
+			c.isa.put(c.dwOut, to*c.shape.Co+pn.c0, c.shape.Co, sums[row*nr:], nr, rows, pn.width)
+		})
+		if unit == 0 {
+			copy(c.dbOut[pn.c0:][:pn.width], sums[(o.rows-1)*nr:])
+		}
 	}
 }

@@ -37,12 +37,12 @@ type class struct {
 }
 
 // weightBytes is how much of a panel's weights are used before moving on: they
-// stay in the first level of the cache, and the sums go through memory.
-var weightBytes = env("WB", 16<<10)
+// stay in the second level of the cache, and the sums go through memory.
+const weightBytes = 128 << 10
 
 // sumBytes bounds the sums of a block and panel that are kept apart from the
 // output.
-var sumBytes = env("SB", 128<<10)
+const sumBytes = 128 << 10
 
 // plan lays out classes, blocks and memory. columns are the output channels
 // that panels cover, for each output.
@@ -62,7 +62,8 @@ func (g *gather) plan(columns []int) need {
 		g.classes[i].weights += g.inits
 	}
 	nr := g.isa.vectors * g.isa.lanes
-	g.bd, g.bh = block(grid, g.step, g.taps, g.src.stride()*4, max(1, sumBytes/(grid[2]*nr*4)))
+	limit := min(max(inputBytes, weights*4/16), 2*inputBytes) // many weights are not read often
+	g.bd, g.bh = block(grid, g.step, g.taps, g.src.stride()*4, limit, max(1, sumBytes/(grid[2]*nr*4)))
 	g.nd, g.nh = ceil(grid[0], g.bd), ceil(grid[1], g.bh)
 	g.chunk = ceil(g.nd, max(1, ceil(8*len(g.pool.workers), g.n*g.nh)))
 	g.nc = ceil(g.nd, g.chunk)
@@ -80,16 +81,38 @@ func (g *gather) plan(columns []int) need {
 // run computes all outputs.
 func (g *gather) run() { g.pool.run(g.n*g.nh*g.nc, g) }
 
+// place is what a unit of work begins with: rows h0 … of sample n, blocks c0 …
+// along D.
+func (g *gather) place(unit int) (n, h0, c0 int) {
+	return unit / (g.nh * g.nc), unit / g.nc % g.nh * g.bh, unit % g.nc * g.chunk
+}
+
+// windowRows is the first row of the copy that rows h0 … of the grid need, and
+// how many they need.
+func (g *gather) windowRows(h0 int) (first, rows int) {
+	h1 := min(h0+g.bh, g.classes[0].grid[1])
+	return h0*g.step[1]*g.src.rowStep + g.first[1], (h1-h0-1)*g.step[1] + g.taps[1]
+}
+
+// windowPlanes is the first plane that block b along D needs, and how many it
+// needs.
+func (g *gather) windowPlanes(b int) (first, planes int) {
+	d0, d1 := b*g.bd, min(b*g.bd+g.bd, g.classes[0].grid[0])
+	return d0*g.step[0] + g.first[0], (d1-d0-1)*g.step[0] + g.taps[0]
+}
+
 func (g *gather) do(w *worker, unit int) {
 	grid := g.classes[0].grid
-	n, h0, c0 := unit/(g.nh*g.nc), unit/g.nc%g.nh*g.bh, unit%g.nc*g.chunk
+	n, h0, c0 := g.place(unit)
+	c1 := min(c0+g.chunk, g.nd)
 	h1 := min(h0+g.bh, grid[1])
 	win := &w.window
-	win.open(&g.src, w.scratch[:g.ring], (g.bd-1)*g.step[0]+g.taps[0], n,
-		h0*g.step[1]*g.src.rowStep+g.first[1], (h1-h0-1)*g.step[1]+g.taps[1])
-	for b := c0; b < min(c0+g.chunk, g.nd); b++ {
+	first, rows := g.windowRows(h0)
+	win.open(&g.src, w.scratch[:g.ring], (g.bd-1)*g.step[0]+g.taps[0], n, first, rows)
+	for b := c0; b < c1; b++ {
 		d0, d1 := b*g.bd, min(b*g.bd+g.bd, grid[0])
-		win.load(d0*g.step[0]+g.first[0], (d1-d0-1)*g.step[0]+g.taps[0])
+		win.load(g.windowPlanes(b))
+		g.lookAhead(w, unit, b+1, c1)
 		for i := range g.classes {
 			c := &g.classes[i]
 			for j := range c.panels {
@@ -98,6 +121,25 @@ func (g *gather) do(w *worker, unit int) {
 			}
 		}
 	}
+}
+
+// lookAhead plans reading what block b needs, or, if the unit ends there, what
+// the unit needs that this worker may do next.
+func (g *gather) lookAhead(w *worker, unit, b, end int) {
+	w.ahead.reset()
+	if b == end {
+		unit += len(g.pool.workers)
+	}
+	if unit < g.n*g.nh*g.nc {
+		n, h0, c0 := g.place(unit)
+		if b == end {
+			b = c0
+		}
+		first, rows := g.windowRows(h0)
+		p0, planes := g.windowPlanes(b)
+		w.ahead.addRows(&w.window, n, first, rows, p0, planes)
+	}
+	w.begin()
 }
 
 // pass makes one panel of the voxels d0 … d1, h0 … h1 of a class.
@@ -246,4 +288,5 @@ func (p *pass) tiles() {
 	}
 	t.tiles = tiles - higher
 	kernels[rows](t)
+	p.w.lookAhead()
 }

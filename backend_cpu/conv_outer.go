@@ -41,7 +41,7 @@ func (o *outer) plan() need {
 	o.rows = o.taps[0]*o.taps[1]*o.m() + 1
 	o.panels, o.floats, _ = o.isa.panels([]int{o.bC}, o.rows)
 	nr := o.isa.vectors * o.isa.lanes
-	o.bd, o.bh = block(o.grid, o.step, o.taps, o.src.stride()*4, max(1, sumBytes/(o.grid[2]*nr*4)))
+	o.bd, o.bh = block(o.grid, o.step, o.taps, o.src.stride()*4, inputBytes, max(1, sumBytes/(o.grid[2]*nr*4)))
 	o.nd, o.nh = ceil(o.grid[0], o.bd), ceil(o.grid[1], o.bh)
 	blocks := o.n * o.nd * o.nh
 	o.slabs = max(1, min(16, (2<<20)/o.floats, o.n*o.grid.volume()/1024))
@@ -77,6 +77,25 @@ func (o *outer) run() {
 	}
 }
 
+// place is what block b begins with: rows h0 … and planes d0 … of sample n.
+func (o *outer) place(b int) (n, h0, d0 int) {
+	return b / (o.nd * o.nh), b / o.nd % o.nh * o.bh, b % o.nd * o.bd
+}
+
+// windowRows is the first row of the copy that rows h0 … of the grid need, and
+// how many they need.
+func (o *outer) windowRows(h0 int) (first, rows int) {
+	h1 := min(h0+o.bh, o.grid[1])
+	return h0*o.step[1]*o.src.rowStep + o.first[1], (h1-h0-1)*o.step[1] + o.taps[1]
+}
+
+// windowPlanes is the first plane that taps k0 … of grid planes d0 … need, and
+// how many they need.
+func (o *outer) windowPlanes(d0, k0 int) (first, planes int) {
+	d1 := min(d0+o.bd, o.grid[0])
+	return d0*o.step[0] + k0 + o.first[0], (d1-d0-1)*o.step[0] + o.kd
+}
+
 func (o *outer) do(w *worker, unit int) {
 	parts := o.taps[0] / o.kd
 	slab, g, k0 := unit/(o.groups*parts), unit/parts%o.groups*o.share, unit%parts*o.kd
@@ -85,20 +104,40 @@ func (o *outer) do(w *worker, unit int) {
 	panels := o.panels[g:min(g+o.share, len(o.panels))]
 	win := &w.window
 	for b := begin; b < end; b++ {
-		n, h0, d0 := b/(o.nd*o.nh), b/o.nd%o.nh*o.bh, b%o.nd*o.bd
-		h1, d1 := min(h0+o.bh, o.grid[1]), min(d0+o.bd, o.grid[0])
+		n, h0, d0 := o.place(b)
 		if o.m() > 0 {
 			if b == begin || d0 == 0 {
-				win.open(&o.src, w.scratch[:o.ring], (o.bd-1)*o.step[0]+o.kd, n,
-					h0*o.step[1]*o.src.rowStep+o.first[1], (h1-h0-1)*o.step[1]+o.taps[1])
+				first, rows := o.windowRows(h0)
+				win.open(&o.src, w.scratch[:o.ring], (o.bd-1)*o.step[0]+o.kd, n, first, rows)
 			}
-			win.load(d0*o.step[0]+k0+o.first[0], (d1-d0-1)*o.step[0]+o.kd)
+			win.load(o.windowPlanes(d0, k0))
 		}
+		o.lookAhead(w, b+1, end, k0)
+		h1, d1 := min(h0+o.bh, o.grid[1]), min(d0+o.bd, o.grid[0])
 		for i := range panels {
 			p := product{o, w, &panels[i], o.sums(slab)[panels[i].weights:], b == begin, n, d0, d1, h0, h1, nil}
 			p.all(k0, k0+o.kd)
 		}
 	}
+}
+
+// lookAhead plans reading what block b needs, unless the unit ends there.
+func (o *outer) lookAhead(w *worker, b, end, k0 int) {
+	w.ahead.reset()
+	if b < end {
+		n, h0, d0 := o.place(b)
+		h1 := min(h0+o.bh, o.grid[1])
+		for d := d0; d < min(d0+o.bd, o.grid[0]); d++ {
+			from := ((n*o.grid[0]+d)*o.grid[1] + h0) * o.grid[2]
+			w.ahead.add(o.b, from*o.bC, (from+(h1-h0)*o.grid[2])*o.bC)
+		}
+		if o.m() > 0 {
+			first, rows := o.windowRows(h0)
+			p0, planes := o.windowPlanes(d0, k0)
+			w.ahead.addRows(&w.window, n, first, rows, p0, planes)
+		}
+	}
+	w.begin()
 }
 
 // product adds the voxels d0 … d1, h0 … h1 to the sums of a panel.
@@ -126,18 +165,39 @@ func (p *product) all(k0, k1 int) {
 	if p.begin {
 		t.init = &p.w.zero[0]
 	}
-	m := p.m()
-	for kd := k0; kd < k1 && m > 0; kd++ {
-		for kh := range p.taps[1] {
-			p.segments(kd, kh)
-			p.tiles((kd*p.taps[1]+kh)*m, m)
+	m, rows := p.m(), (p.d1-p.d0)*(p.h1-p.h0)
+	some := p.some()
+	for from := 0; from < rows && m > 0; from += some {
+		for kd := k0; kd < k1; kd++ {
+			for kh := range p.taps[1] {
+				p.segments(kd, kh, from, min(from+some, rows))
+				p.tiles((kd*p.taps[1]+kh)*m, m)
+			}
 		}
+		t.init = nil
 	}
 	if p.sumB && k0 == 0 {
+		if p.begin {
+			t.init = &p.w.zero[0]
+		}
 		p.ones()
 		t.aStep = 0
 		p.tiles(p.rows-1, 1)
 	}
+}
+
+// rowBytes is how much of the rows of the input and of b are used for all taps
+// before moving on: they stay in the first level of the cache.
+const rowBytes = 28 << 10
+
+// some is how many rows that is: all, if the runs over so few were too short.
+func (p *product) some() int {
+	rows := (p.d1 - p.d0) * (p.h1 - p.h0)
+	some := rowBytes / max(1, (p.src.stride()+p.grid[2]*p.panel.nv*p.isa.lanes)*4)
+	if some*p.grid[2] < 32 {
+		return rows
+	}
+	return some
 }
 
 // pack brings rows of b to f32 and to the width of the panel, where they are
@@ -169,14 +229,15 @@ func (p *product) row(d, h int) unsafe.Pointer {
 	return unsafe.Pointer(&p.packed[((d-p.d0)*(p.h1-p.h0)+h-p.h0)*p.grid[2]*nr])
 }
 
-// segments finds the rows of the input and of b that taps (kd, kh) multiply.
-func (p *product) segments(kd, kh int) {
+// segments finds the rows of the input and of b that taps (kd, kh) multiply,
+// for rows from … to of the block.
+func (p *product) segments(kd, kh, from, to int) {
 	segs := p.w.segs[:0]
-	for d := p.d0; d < p.d1; d++ {
-		for h := p.h0; h < p.h1; h++ {
-			if row := p.w.window.row(d*p.step[0]+kd+p.first[0], (h-p.h0)*p.step[1]+kh); row != nil {
-				segs = append(segs, segment{row, p.row(d, h)})
-			}
+	height := p.h1 - p.h0
+	for r := from; r < to; r++ {
+		d, h := p.d0+r/height, r%height
+		if row := p.w.window.row(d*p.step[0]+kd+p.first[0], h*p.step[1]+kh); row != nil {
+			segs = append(segs, segment{row, p.row(d, p.h0+h)})
 		}
 	}
 	p.w.tile.seg, p.w.tile.n = unsafe.SliceData(segs), len(segs)
@@ -214,6 +275,7 @@ func (p *product) tiles(from, m int) {
 	}
 	t.tiles = tiles - higher
 	kernels[rows](t)
+	p.w.lookAhead()
 }
 
 // outerAdd adds the slabs to the first one, addFloats a unit.

@@ -130,13 +130,13 @@ func (win *window) row(plane, j int) unsafe.Pointer { return win.rows[win.slot(p
 
 // inputBytes is how much of a padded input a block of voxels looks at: it stays
 // in the second level of the cache.
-var inputBytes = env("IB", 192<<10)
+const inputBytes = 320 << 10
 
-// block chooses how many planes and rows of a grid share a window. More than
-// rowLimit rows are not worth while.
-func block(grid, step, taps size, rowBytes, rowLimit int) (d, h int) {
+// block chooses how many planes and rows of a grid share a window, of at most
+// byteLimit bytes. More than rowLimit rows are not worth while.
+func block(grid, step, taps size, rowBytes, byteLimit, rowLimit int) (d, h int) {
 	fits := func(d, h int) bool {
-		return ((d-1)*step[0]+taps[0])*((h-1)*step[1]+taps[1])*rowBytes <= inputBytes && d*h <= rowLimit
+		return ((d-1)*step[0]+taps[0])*((h-1)*step[1]+taps[1])*rowBytes <= byteLimit && d*h <= rowLimit
 	}
 	d, h = 1, 1
 	for h < grid[1] && h < 16 && fits(d, h+1) {

@@ -24,8 +24,9 @@ type segment struct{ a, b unsafe.Pointer }
 //	outer3   c[t*cRun + i][j] += a[(k+t)*aStep + i] * b[k*bStep + j]   i = Ci, k at least 2 voxels
 //
 // Each sums over its segments. Steps and offsets are bytes. A kernel leaves
-// cOff and aOff behind the rows that it made and tiles at 0. gen knows the offsets
-// of the fields.
+// cOff and aOff behind the rows that it made and tiles at 0. With each segment
+// it asks for 256 bytes at ahead and moves ahead by aheadStep. gen knows the
+// offsets of the fields.
 type tile struct {
 	seg          *segment
 	n            int // segments
@@ -37,6 +38,8 @@ type tile struct {
 	cOff         int // added to c
 	cStep, cRun  int
 	init         *float32 // the row that every c starts from; nil: from c itself
+	ahead        uintptr  // an address only: nothing is read
+	aheadStep    int
 }
 
 // Bounds over all instruction sets.
@@ -75,6 +78,9 @@ type tensor struct {
 	f32   []float32
 	u16   []uint16
 }
+
+// f32s is a tensor over f32.
+func f32s(v []float32) tensor { return tensor{dtype: graph.F32, f32: v} }
 
 // at is the address of element i and the size of an element.
 func (t tensor) at(i int) (unsafe.Pointer, int) {

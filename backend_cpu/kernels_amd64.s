@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func gather_256_1x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather_256_1x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -29,15 +29,22 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 16(AX), DI
-	MOVQ DI, R8
-	SHRQ $0x02, R8
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       16(AX), DI
+	MOVQ       DI, R8
+	SHRQ       $0x02, R8
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y1
@@ -97,7 +104,7 @@ done:
 	RET
 
 // func outer_256_1x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_256_1x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -121,16 +128,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y1
@@ -173,7 +187,7 @@ done:
 	RET
 
 // func gather_256_2x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather_256_2x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -200,15 +214,22 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 16(AX), R8
-	MOVQ R8, R9
-	SHRQ $0x02, R9
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       16(AX), R8
+	MOVQ       R8, R9
+	SHRQ       $0x02, R9
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y2
@@ -284,7 +305,7 @@ done:
 	RET
 
 // func outer_256_2x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_256_2x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -311,16 +332,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y2
@@ -371,7 +399,7 @@ done:
 	RET
 
 // func gather_256_3x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather_256_3x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -401,15 +429,22 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 16(AX), R8
-	MOVQ R8, R9
-	SHRQ $0x02, R9
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       16(AX), R8
+	MOVQ       R8, R9
+	SHRQ       $0x02, R9
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y3
@@ -501,7 +536,7 @@ done:
 	RET
 
 // func outer_256_3x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_256_3x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -531,16 +566,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y3
@@ -599,7 +641,7 @@ done:
 	RET
 
 // func gather_256_4x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather_256_4x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -632,17 +674,24 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x02, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x02, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y4
@@ -753,7 +802,7 @@ done:
 	RET
 
 // func outer_256_4x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_256_4x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -786,16 +835,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y4
@@ -862,7 +918,7 @@ done:
 	RET
 
 // func gather_256_5x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather_256_5x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -898,17 +954,24 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x02, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x02, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y5
@@ -1035,7 +1098,7 @@ done:
 	RET
 
 // func outer_256_5x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_256_5x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -1071,16 +1134,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y5
@@ -1155,7 +1225,7 @@ done:
 	RET
 
 // func gather_256_6x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather_256_6x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -1194,17 +1264,24 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x02, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x02, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y6
@@ -1347,7 +1424,7 @@ done:
 	RET
 
 // func outer_256_6x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_256_6x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -1386,16 +1463,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y6
@@ -1478,7 +1562,7 @@ done:
 	RET
 
 // func gather_256_7x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather_256_7x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -1520,19 +1604,26 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	MOVQ 16(AX), R10
-	MOVQ R10, R11
-	SHRQ $0x02, R11
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	MOVQ       16(AX), R10
+	MOVQ       R10, R11
+	SHRQ       $0x02, R11
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y7
@@ -1694,7 +1785,7 @@ done:
 	RET
 
 // func outer_256_7x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_256_7x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -1736,16 +1827,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y7
@@ -1836,7 +1934,7 @@ done:
 	RET
 
 // func gather_256_8x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather_256_8x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -1881,19 +1979,26 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	MOVQ 16(AX), R10
-	MOVQ R10, R11
-	SHRQ $0x02, R11
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	MOVQ       16(AX), R10
+	MOVQ       R10, R11
+	SHRQ       $0x02, R11
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y8
@@ -2071,7 +2176,7 @@ done:
 	RET
 
 // func outer_256_8x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_256_8x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -2116,16 +2221,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y8
@@ -2224,7 +2336,7 @@ done:
 	RET
 
 // func gather_256_9x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather_256_9x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -2272,19 +2384,26 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	MOVQ 16(AX), R10
-	MOVQ R10, R11
-	SHRQ $0x02, R11
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	MOVQ       16(AX), R10
+	MOVQ       R10, R11
+	SHRQ       $0x02, R11
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y9
@@ -2478,7 +2597,7 @@ done:
 	RET
 
 // func outer_256_9x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_256_9x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -2526,16 +2645,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y9
@@ -2642,7 +2768,7 @@ done:
 	RET
 
 // func gather_256_10x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather_256_10x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -2693,21 +2819,28 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	MOVQ 16(AX), R11
-	MOVQ R11, R12
-	SHRQ $0x02, R12
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	MOVQ       16(AX), R11
+	MOVQ       R11, R12
+	SHRQ       $0x02, R12
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y10
@@ -2920,7 +3053,7 @@ done:
 	RET
 
 // func outer_256_10x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_256_10x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -2971,16 +3104,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y10
@@ -3095,7 +3235,7 @@ done:
 	RET
 
 // func gather_256_11x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather_256_11x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -3149,21 +3289,28 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	MOVQ 16(AX), R11
-	MOVQ R11, R12
-	SHRQ $0x02, R12
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	MOVQ       16(AX), R11
+	MOVQ       R11, R12
+	SHRQ       $0x02, R12
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y11
@@ -3392,7 +3539,7 @@ done:
 	RET
 
 // func outer_256_11x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_256_11x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -3446,16 +3593,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y11
@@ -3578,7 +3732,7 @@ done:
 	RET
 
 // func gather_256_12x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather_256_12x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -3635,21 +3789,28 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	MOVQ 16(AX), R11
-	MOVQ R11, R12
-	SHRQ $0x02, R12
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	MOVQ       16(AX), R11
+	MOVQ       R11, R12
+	SHRQ       $0x02, R12
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y12
@@ -3894,7 +4055,7 @@ done:
 	RET
 
 // func outer_256_12x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_256_12x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -3951,16 +4112,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y12
@@ -4091,7 +4259,7 @@ done:
 	RET
 
 // func gather_256_1x16(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather_256_1x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -4117,15 +4285,22 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 16(AX), DI
-	MOVQ DI, R8
-	SHRQ $0x02, R8
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       16(AX), DI
+	MOVQ       DI, R8
+	SHRQ       $0x02, R8
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y2
@@ -4200,7 +4375,7 @@ done:
 	RET
 
 // func outer_256_1x16(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_256_1x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -4226,16 +4401,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y2
@@ -4285,7 +4467,7 @@ done:
 	RET
 
 // func gather_256_2x16(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather_256_2x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -4316,15 +4498,22 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 16(AX), R8
-	MOVQ R8, R9
-	SHRQ $0x02, R9
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       16(AX), R8
+	MOVQ       R8, R9
+	SHRQ       $0x02, R9
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y4
@@ -4423,7 +4612,7 @@ done:
 	RET
 
 // func outer_256_2x16(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_256_2x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -4454,16 +4643,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y4
@@ -4525,7 +4721,7 @@ done:
 	RET
 
 // func gather_256_3x16(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather_256_3x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -4561,15 +4757,22 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 16(AX), R8
-	MOVQ R8, R9
-	SHRQ $0x02, R9
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       16(AX), R8
+	MOVQ       R8, R9
+	SHRQ       $0x02, R9
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y6
@@ -4692,7 +4895,7 @@ done:
 	RET
 
 // func outer_256_3x16(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_256_3x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -4728,16 +4931,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y6
@@ -4811,7 +5021,7 @@ done:
 	RET
 
 // func gather_256_4x16(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather_256_4x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -4852,17 +5062,24 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x02, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x02, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y8
@@ -5012,7 +5229,7 @@ done:
 	RET
 
 // func outer_256_4x16(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_256_4x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -5053,16 +5270,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y8
@@ -5148,7 +5372,7 @@ done:
 	RET
 
 // func gather_256_5x16(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather_256_5x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -5194,17 +5418,24 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x02, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x02, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y10
@@ -5378,7 +5609,7 @@ done:
 	RET
 
 // func outer_256_5x16(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_256_5x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -5424,16 +5655,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y10
@@ -5531,7 +5769,7 @@ done:
 	RET
 
 // func gather_256_6x16(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather_256_6x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -5582,17 +5820,24 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x02, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x02, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y12
@@ -5790,7 +6035,7 @@ done:
 	RET
 
 // func outer_256_6x16(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_256_6x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -5841,16 +6086,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y12
@@ -5960,7 +6212,7 @@ done:
 	RET
 
 // func gather3_256_1x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather3_256_1x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -5984,16 +6236,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y1
@@ -6053,7 +6312,7 @@ done:
 	RET
 
 // func gather3_256_2x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather3_256_2x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -6080,18 +6339,25 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	MOVQ 48(AX), R9
-	MOVQ 16(AX), R10
-	MOVQ R10, R11
-	SHRQ $0x01, R11
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	MOVQ       48(AX), R9
+	MOVQ       16(AX), R10
+	MOVQ       R10, R11
+	SHRQ       $0x01, R11
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y2
@@ -6167,7 +6433,7 @@ done:
 	RET
 
 // func gather3_256_3x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather3_256_3x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -6197,18 +6463,25 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	MOVQ 48(AX), R9
-	MOVQ 16(AX), R10
-	MOVQ R10, R11
-	SHRQ $0x01, R11
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	MOVQ       48(AX), R9
+	MOVQ       16(AX), R10
+	MOVQ       R10, R11
+	SHRQ       $0x01, R11
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y3
@@ -6298,7 +6571,7 @@ done:
 	RET
 
 // func gather3_256_4x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather3_256_4x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -6331,18 +6604,25 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	MOVQ 48(AX), R9
-	MOVQ 16(AX), R10
-	MOVQ R10, R11
-	SHRQ $0x01, R11
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	MOVQ       48(AX), R9
+	MOVQ       16(AX), R10
+	MOVQ       R10, R11
+	SHRQ       $0x01, R11
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y4
@@ -6446,7 +6726,7 @@ done:
 	RET
 
 // func gather3_256_5x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather3_256_5x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -6482,20 +6762,27 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	MOVQ 48(AX), R10
-	MOVQ 16(AX), R11
-	MOVQ R11, R12
-	SHRQ $0x01, R12
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	MOVQ       48(AX), R10
+	MOVQ       16(AX), R11
+	MOVQ       R11, R12
+	SHRQ       $0x01, R12
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y5
@@ -6615,7 +6902,7 @@ done:
 	RET
 
 // func gather3_256_6x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather3_256_6x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -6654,20 +6941,27 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	MOVQ 48(AX), R10
-	MOVQ 16(AX), R11
-	MOVQ R11, R12
-	SHRQ $0x01, R12
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	MOVQ       48(AX), R10
+	MOVQ       16(AX), R11
+	MOVQ       R11, R12
+	SHRQ       $0x01, R12
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y6
@@ -6801,7 +7095,7 @@ done:
 	RET
 
 // func gather3_256_7x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather3_256_7x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -6843,20 +7137,27 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	MOVQ 48(AX), R10
-	MOVQ 16(AX), R11
-	MOVQ R11, R12
-	SHRQ $0x01, R12
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	MOVQ       48(AX), R10
+	MOVQ       16(AX), R11
+	MOVQ       R11, R12
+	SHRQ       $0x01, R12
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y7
@@ -7004,7 +7305,7 @@ done:
 	RET
 
 // func gather3_256_8x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather3_256_8x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -7049,22 +7350,29 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	MOVQ 48(AX), R11
-	MOVQ 16(AX), R12
-	MOVQ R12, R13
-	SHRQ $0x01, R13
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	MOVQ       48(AX), R11
+	MOVQ       16(AX), R12
+	MOVQ       R12, R13
+	SHRQ       $0x01, R13
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y8
@@ -7228,7 +7536,7 @@ done:
 	RET
 
 // func gather3_256_9x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather3_256_9x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -7276,22 +7584,29 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	MOVQ 48(AX), R11
-	MOVQ 16(AX), R12
-	MOVQ R12, R13
-	SHRQ $0x01, R13
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	MOVQ       48(AX), R11
+	MOVQ       16(AX), R12
+	MOVQ       R12, R13
+	SHRQ       $0x01, R13
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y9
@@ -7469,7 +7784,7 @@ done:
 	RET
 
 // func gather3_256_10x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather3_256_10x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -7520,22 +7835,29 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	MOVQ 48(AX), R11
-	MOVQ 16(AX), R12
-	MOVQ R12, R13
-	SHRQ $0x01, R13
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	MOVQ       48(AX), R11
+	MOVQ       16(AX), R12
+	MOVQ       R12, R13
+	SHRQ       $0x01, R13
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y10
@@ -7727,7 +8049,7 @@ done:
 	RET
 
 // func gather3_256_11x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather3_256_11x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -7781,24 +8103,31 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	LEAQ (R10)(DI*2), R11
-	ADDQ DI, R11
-	MOVQ 48(AX), R12
-	MOVQ 16(AX), R13
-	MOVQ R13, R14
-	SHRQ $0x01, R14
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	LEAQ       (R10)(DI*2), R11
+	ADDQ       DI, R11
+	MOVQ       48(AX), R12
+	MOVQ       16(AX), R13
+	MOVQ       R13, R14
+	SHRQ       $0x01, R14
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y11
@@ -8006,7 +8335,7 @@ done:
 	RET
 
 // func gather3_256_12x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gather3_256_12x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -8063,24 +8392,31 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	LEAQ (R10)(DI*2), R11
-	ADDQ DI, R11
-	MOVQ 48(AX), R12
-	MOVQ 16(AX), R13
-	MOVQ R13, R14
-	SHRQ $0x01, R14
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	LEAQ       (R10)(DI*2), R11
+	ADDQ       DI, R11
+	MOVQ       48(AX), R12
+	MOVQ       16(AX), R13
+	MOVQ       R13, R14
+	SHRQ       $0x01, R14
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Y12
@@ -8302,7 +8638,7 @@ done:
 	RET
 
 // func outer3_256_1x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer3_256_1x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -8338,6 +8674,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
+	MOVQ         96(AX), DI
+	PREFETCHT1   (DI)
+	PREFETCHT1   64(DI)
+	PREFETCHT1   128(DI)
+	PREFETCHT1   192(DI)
+	ADDQ         104(AX), DI
+	MOVQ         DI, 96(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -8437,7 +8780,7 @@ done:
 	RET
 
 // func outer3_256_2x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer3_256_2x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -8482,6 +8825,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
+	MOVQ         96(AX), DI
+	PREFETCHT1   (DI)
+	PREFETCHT1   64(DI)
+	PREFETCHT1   128(DI)
+	PREFETCHT1   192(DI)
+	ADDQ         104(AX), DI
+	MOVQ         DI, 96(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -8619,7 +8969,7 @@ done:
 	RET
 
 // func outer3_256_3x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer3_256_3x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -8673,6 +9023,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
+	MOVQ         96(AX), DI
+	PREFETCHT1   (DI)
+	PREFETCHT1   64(DI)
+	PREFETCHT1   128(DI)
+	PREFETCHT1   192(DI)
+	ADDQ         104(AX), DI
+	MOVQ         DI, 96(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -8848,7 +9205,7 @@ done:
 	RET
 
 // func outer3_256_4x8(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer3_256_4x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -8911,6 +9268,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
+	MOVQ         96(AX), DI
+	PREFETCHT1   (DI)
+	PREFETCHT1   64(DI)
+	PREFETCHT1   128(DI)
+	PREFETCHT1   192(DI)
+	ADDQ         104(AX), DI
+	MOVQ         DI, 96(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -9461,7 +9825,7 @@ loop:
 	RET
 
 // func gather_512_1x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_1x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -9485,15 +9849,22 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 16(AX), DI
-	MOVQ DI, R8
-	SHRQ $0x02, R8
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       16(AX), DI
+	MOVQ       DI, R8
+	SHRQ       $0x02, R8
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z1
@@ -9553,7 +9924,7 @@ done:
 	RET
 
 // func outer_512_1x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_1x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -9577,16 +9948,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z1
@@ -9629,7 +10007,7 @@ done:
 	RET
 
 // func gather_512_2x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_2x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -9656,15 +10034,22 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 16(AX), R8
-	MOVQ R8, R9
-	SHRQ $0x02, R9
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       16(AX), R8
+	MOVQ       R8, R9
+	SHRQ       $0x02, R9
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z2
@@ -9740,7 +10125,7 @@ done:
 	RET
 
 // func outer_512_2x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_2x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -9767,16 +10152,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z2
@@ -9827,7 +10219,7 @@ done:
 	RET
 
 // func gather_512_3x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_3x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -9857,15 +10249,22 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 16(AX), R8
-	MOVQ R8, R9
-	SHRQ $0x02, R9
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       16(AX), R8
+	MOVQ       R8, R9
+	SHRQ       $0x02, R9
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z3
@@ -9957,7 +10356,7 @@ done:
 	RET
 
 // func outer_512_3x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_3x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -9987,16 +10386,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z3
@@ -10055,7 +10461,7 @@ done:
 	RET
 
 // func gather_512_4x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_4x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -10088,17 +10494,24 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x02, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x02, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z4
@@ -10209,7 +10622,7 @@ done:
 	RET
 
 // func outer_512_4x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_4x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -10242,16 +10655,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z4
@@ -10318,7 +10738,7 @@ done:
 	RET
 
 // func gather_512_5x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_5x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -10354,17 +10774,24 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x02, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x02, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z5
@@ -10491,7 +10918,7 @@ done:
 	RET
 
 // func outer_512_5x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_5x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -10527,16 +10954,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z5
@@ -10611,7 +11045,7 @@ done:
 	RET
 
 // func gather_512_6x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_6x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -10650,17 +11084,24 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x02, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x02, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z6
@@ -10803,7 +11244,7 @@ done:
 	RET
 
 // func outer_512_6x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_6x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -10842,16 +11283,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z6
@@ -10934,7 +11382,7 @@ done:
 	RET
 
 // func gather_512_7x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_7x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -10976,19 +11424,26 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	MOVQ 16(AX), R10
-	MOVQ R10, R11
-	SHRQ $0x02, R11
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	MOVQ       16(AX), R10
+	MOVQ       R10, R11
+	SHRQ       $0x02, R11
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z7
@@ -11150,7 +11605,7 @@ done:
 	RET
 
 // func outer_512_7x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_7x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -11192,16 +11647,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z7
@@ -11292,7 +11754,7 @@ done:
 	RET
 
 // func gather_512_8x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_8x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -11337,19 +11799,26 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	MOVQ 16(AX), R10
-	MOVQ R10, R11
-	SHRQ $0x02, R11
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	MOVQ       16(AX), R10
+	MOVQ       R10, R11
+	SHRQ       $0x02, R11
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z8
@@ -11527,7 +11996,7 @@ done:
 	RET
 
 // func outer_512_8x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_8x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -11572,16 +12041,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z8
@@ -11680,7 +12156,7 @@ done:
 	RET
 
 // func gather_512_9x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_9x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -11728,19 +12204,26 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	MOVQ 16(AX), R10
-	MOVQ R10, R11
-	SHRQ $0x02, R11
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	MOVQ       16(AX), R10
+	MOVQ       R10, R11
+	SHRQ       $0x02, R11
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z9
@@ -11934,7 +12417,7 @@ done:
 	RET
 
 // func outer_512_9x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_9x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -11982,16 +12465,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z9
@@ -12098,7 +12588,7 @@ done:
 	RET
 
 // func gather_512_10x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_10x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -12149,21 +12639,28 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	MOVQ 16(AX), R11
-	MOVQ R11, R12
-	SHRQ $0x02, R12
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	MOVQ       16(AX), R11
+	MOVQ       R11, R12
+	SHRQ       $0x02, R12
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z10
@@ -12376,7 +12873,7 @@ done:
 	RET
 
 // func outer_512_10x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_10x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -12427,16 +12924,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z10
@@ -12551,7 +13055,7 @@ done:
 	RET
 
 // func gather_512_11x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_11x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -12605,21 +13109,28 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	MOVQ 16(AX), R11
-	MOVQ R11, R12
-	SHRQ $0x02, R12
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	MOVQ       16(AX), R11
+	MOVQ       R11, R12
+	SHRQ       $0x02, R12
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z11
@@ -12848,7 +13359,7 @@ done:
 	RET
 
 // func outer_512_11x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_11x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -12902,16 +13413,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z11
@@ -13034,7 +13552,7 @@ done:
 	RET
 
 // func gather_512_12x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_12x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -13091,21 +13609,28 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	MOVQ 16(AX), R11
-	MOVQ R11, R12
-	SHRQ $0x02, R12
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	MOVQ       16(AX), R11
+	MOVQ       R11, R12
+	SHRQ       $0x02, R12
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z12
@@ -13350,7 +13875,7 @@ done:
 	RET
 
 // func outer_512_12x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_12x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -13407,16 +13932,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z12
@@ -13547,7 +14079,7 @@ done:
 	RET
 
 // func gather_512_13x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_13x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -13607,23 +14139,30 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	LEAQ (R10)(DI*2), R11
-	ADDQ DI, R11
-	MOVQ 16(AX), R12
-	MOVQ R12, R13
-	SHRQ $0x02, R13
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	LEAQ       (R10)(DI*2), R11
+	ADDQ       DI, R11
+	MOVQ       16(AX), R12
+	MOVQ       R12, R13
+	SHRQ       $0x02, R13
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z13
@@ -13887,7 +14426,7 @@ done:
 	RET
 
 // func outer_512_13x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_13x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -13947,16 +14486,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z13
@@ -14095,7 +14641,7 @@ done:
 	RET
 
 // func gather_512_14x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_14x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -14158,23 +14704,30 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	LEAQ (R10)(DI*2), R11
-	ADDQ DI, R11
-	MOVQ 16(AX), R12
-	MOVQ R12, R13
-	SHRQ $0x02, R13
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	LEAQ       (R10)(DI*2), R11
+	ADDQ       DI, R11
+	MOVQ       16(AX), R12
+	MOVQ       R12, R13
+	SHRQ       $0x02, R13
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z14
@@ -14454,7 +15007,7 @@ done:
 	RET
 
 // func outer_512_14x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_14x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -14517,16 +15070,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z14
@@ -14673,7 +15233,7 @@ done:
 	RET
 
 // func gather_512_1x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_1x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -14699,15 +15259,22 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 16(AX), DI
-	MOVQ DI, R8
-	SHRQ $0x02, R8
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       16(AX), DI
+	MOVQ       DI, R8
+	SHRQ       $0x02, R8
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z2
@@ -14782,7 +15349,7 @@ done:
 	RET
 
 // func outer_512_1x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_1x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -14808,16 +15375,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z2
@@ -14867,7 +15441,7 @@ done:
 	RET
 
 // func gather_512_2x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_2x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -14898,15 +15472,22 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 16(AX), R8
-	MOVQ R8, R9
-	SHRQ $0x02, R9
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       16(AX), R8
+	MOVQ       R8, R9
+	SHRQ       $0x02, R9
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z4
@@ -15005,7 +15586,7 @@ done:
 	RET
 
 // func outer_512_2x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_2x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -15036,16 +15617,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z4
@@ -15107,7 +15695,7 @@ done:
 	RET
 
 // func gather_512_3x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_3x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -15143,15 +15731,22 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 16(AX), R8
-	MOVQ R8, R9
-	SHRQ $0x02, R9
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       16(AX), R8
+	MOVQ       R8, R9
+	SHRQ       $0x02, R9
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z6
@@ -15274,7 +15869,7 @@ done:
 	RET
 
 // func outer_512_3x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_3x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -15310,16 +15905,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z6
@@ -15393,7 +15995,7 @@ done:
 	RET
 
 // func gather_512_4x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_4x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -15434,17 +16036,24 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x02, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x02, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z8
@@ -15594,7 +16203,7 @@ done:
 	RET
 
 // func outer_512_4x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_4x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -15635,16 +16244,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z8
@@ -15730,7 +16346,7 @@ done:
 	RET
 
 // func gather_512_5x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_5x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -15776,17 +16392,24 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x02, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x02, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z10
@@ -15960,7 +16583,7 @@ done:
 	RET
 
 // func outer_512_5x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_5x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -16006,16 +16629,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z10
@@ -16113,7 +16743,7 @@ done:
 	RET
 
 // func gather_512_6x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_6x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -16164,17 +16794,24 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x02, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x02, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z12
@@ -16372,7 +17009,7 @@ done:
 	RET
 
 // func outer_512_6x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_6x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -16423,16 +17060,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z12
@@ -16542,7 +17186,7 @@ done:
 	RET
 
 // func gather_512_7x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_7x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -16598,19 +17242,26 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	MOVQ 16(AX), R10
-	MOVQ R10, R11
-	SHRQ $0x02, R11
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	MOVQ       16(AX), R10
+	MOVQ       R10, R11
+	SHRQ       $0x02, R11
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z14
@@ -16835,7 +17486,7 @@ done:
 	RET
 
 // func outer_512_7x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_7x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -16891,16 +17542,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z14
@@ -17022,7 +17680,7 @@ done:
 	RET
 
 // func gather_512_8x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_8x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -17083,19 +17741,26 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	MOVQ 16(AX), R10
-	MOVQ R10, R11
-	SHRQ $0x02, R11
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	MOVQ       16(AX), R10
+	MOVQ       R10, R11
+	SHRQ       $0x02, R11
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z16
@@ -17344,7 +18009,7 @@ done:
 	RET
 
 // func outer_512_8x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_8x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -17405,16 +18070,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z16
@@ -17548,7 +18220,7 @@ done:
 	RET
 
 // func gather_512_9x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_9x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -17614,19 +18286,26 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	MOVQ 16(AX), R10
-	MOVQ R10, R11
-	SHRQ $0x02, R11
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	MOVQ       16(AX), R10
+	MOVQ       R10, R11
+	SHRQ       $0x02, R11
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z18
@@ -17899,7 +18578,7 @@ done:
 	RET
 
 // func outer_512_9x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_9x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -17965,16 +18644,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z18
@@ -18120,7 +18806,7 @@ done:
 	RET
 
 // func gather_512_10x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_10x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -18191,21 +18877,28 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	MOVQ 16(AX), R11
-	MOVQ R11, R12
-	SHRQ $0x02, R12
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	MOVQ       16(AX), R11
+	MOVQ       R11, R12
+	SHRQ       $0x02, R12
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z20
@@ -18505,7 +19198,7 @@ done:
 	RET
 
 // func outer_512_10x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_10x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -18576,16 +19269,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z20
@@ -18743,7 +19443,7 @@ done:
 	RET
 
 // func gather_512_11x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_11x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -18819,21 +19519,28 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	MOVQ 16(AX), R11
-	MOVQ R11, R12
-	SHRQ $0x02, R12
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	MOVQ       16(AX), R11
+	MOVQ       R11, R12
+	SHRQ       $0x02, R12
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z22
@@ -19157,7 +19864,7 @@ done:
 	RET
 
 // func outer_512_11x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_11x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -19233,16 +19940,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z22
@@ -19412,7 +20126,7 @@ done:
 	RET
 
 // func gather_512_12x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_12x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -19493,21 +20207,28 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	MOVQ 16(AX), R11
-	MOVQ R11, R12
-	SHRQ $0x02, R12
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	MOVQ       16(AX), R11
+	MOVQ       R11, R12
+	SHRQ       $0x02, R12
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z24
@@ -19855,7 +20576,7 @@ done:
 	RET
 
 // func outer_512_12x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_12x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -19936,16 +20657,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z24
@@ -20127,7 +20855,7 @@ done:
 	RET
 
 // func gather_512_13x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_13x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -20213,23 +20941,30 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	LEAQ (R10)(DI*2), R11
-	ADDQ DI, R11
-	MOVQ 16(AX), R12
-	MOVQ R12, R13
-	SHRQ $0x02, R13
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	LEAQ       (R10)(DI*2), R11
+	ADDQ       DI, R11
+	MOVQ       16(AX), R12
+	MOVQ       R12, R13
+	SHRQ       $0x02, R13
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z26
@@ -20604,7 +21339,7 @@ done:
 	RET
 
 // func outer_512_13x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_13x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -20690,16 +21425,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z26
@@ -20893,7 +21635,7 @@ done:
 	RET
 
 // func gather_512_14x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather_512_14x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -20984,23 +21726,30 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	LEAQ (R10)(DI*2), R11
-	ADDQ DI, R11
-	MOVQ 16(AX), R12
-	MOVQ R12, R13
-	SHRQ $0x02, R13
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	LEAQ       (R10)(DI*2), R11
+	ADDQ       DI, R11
+	MOVQ       16(AX), R12
+	MOVQ       R12, R13
+	SHRQ       $0x02, R13
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z28
@@ -21399,7 +22148,7 @@ done:
 	RET
 
 // func outer_512_14x32(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_512_14x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -21490,16 +22239,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z28
@@ -21705,7 +22461,7 @@ done:
 	RET
 
 // func gather3_512_1x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather3_512_1x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -21729,16 +22485,23 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	MOVQ 48(AX), R8
-	MOVQ 16(AX), R9
-	MOVQ R9, R10
-	SHRQ $0x01, R10
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	MOVQ       48(AX), R8
+	MOVQ       16(AX), R9
+	MOVQ       R9, R10
+	SHRQ       $0x01, R10
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z1
@@ -21798,7 +22561,7 @@ done:
 	RET
 
 // func gather3_512_2x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather3_512_2x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -21825,18 +22588,25 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	MOVQ 48(AX), R9
-	MOVQ 16(AX), R10
-	MOVQ R10, R11
-	SHRQ $0x01, R11
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	MOVQ       48(AX), R9
+	MOVQ       16(AX), R10
+	MOVQ       R10, R11
+	SHRQ       $0x01, R11
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z2
@@ -21912,7 +22682,7 @@ done:
 	RET
 
 // func gather3_512_3x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather3_512_3x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -21942,18 +22712,25 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	MOVQ 48(AX), R9
-	MOVQ 16(AX), R10
-	MOVQ R10, R11
-	SHRQ $0x01, R11
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	MOVQ       48(AX), R9
+	MOVQ       16(AX), R10
+	MOVQ       R10, R11
+	SHRQ       $0x01, R11
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z3
@@ -22043,7 +22820,7 @@ done:
 	RET
 
 // func gather3_512_4x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather3_512_4x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -22076,18 +22853,25 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	MOVQ 48(AX), R9
-	MOVQ 16(AX), R10
-	MOVQ R10, R11
-	SHRQ $0x01, R11
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	MOVQ       48(AX), R9
+	MOVQ       16(AX), R10
+	MOVQ       R10, R11
+	SHRQ       $0x01, R11
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z4
@@ -22191,7 +22975,7 @@ done:
 	RET
 
 // func gather3_512_5x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather3_512_5x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -22227,20 +23011,27 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	MOVQ 48(AX), R10
-	MOVQ 16(AX), R11
-	MOVQ R11, R12
-	SHRQ $0x01, R12
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	MOVQ       48(AX), R10
+	MOVQ       16(AX), R11
+	MOVQ       R11, R12
+	SHRQ       $0x01, R12
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z5
@@ -22360,7 +23151,7 @@ done:
 	RET
 
 // func gather3_512_6x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather3_512_6x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -22399,20 +23190,27 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	MOVQ 48(AX), R10
-	MOVQ 16(AX), R11
-	MOVQ R11, R12
-	SHRQ $0x01, R12
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	MOVQ       48(AX), R10
+	MOVQ       16(AX), R11
+	MOVQ       R11, R12
+	SHRQ       $0x01, R12
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z6
@@ -22546,7 +23344,7 @@ done:
 	RET
 
 // func gather3_512_7x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather3_512_7x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -22588,20 +23386,27 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	MOVQ 48(AX), R10
-	MOVQ 16(AX), R11
-	MOVQ R11, R12
-	SHRQ $0x01, R12
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	MOVQ       48(AX), R10
+	MOVQ       16(AX), R11
+	MOVQ       R11, R12
+	SHRQ       $0x01, R12
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z7
@@ -22749,7 +23554,7 @@ done:
 	RET
 
 // func gather3_512_8x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather3_512_8x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -22794,22 +23599,29 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	MOVQ 48(AX), R11
-	MOVQ 16(AX), R12
-	MOVQ R12, R13
-	SHRQ $0x01, R13
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	MOVQ       48(AX), R11
+	MOVQ       16(AX), R12
+	MOVQ       R12, R13
+	SHRQ       $0x01, R13
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z8
@@ -22973,7 +23785,7 @@ done:
 	RET
 
 // func gather3_512_9x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather3_512_9x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -23021,22 +23833,29 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	MOVQ 48(AX), R11
-	MOVQ 16(AX), R12
-	MOVQ R12, R13
-	SHRQ $0x01, R13
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	MOVQ       48(AX), R11
+	MOVQ       16(AX), R12
+	MOVQ       R12, R13
+	SHRQ       $0x01, R13
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z9
@@ -23214,7 +24033,7 @@ done:
 	RET
 
 // func gather3_512_10x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather3_512_10x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -23265,22 +24084,29 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	MOVQ 48(AX), R11
-	MOVQ 16(AX), R12
-	MOVQ R12, R13
-	SHRQ $0x01, R13
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	MOVQ       48(AX), R11
+	MOVQ       16(AX), R12
+	MOVQ       R12, R13
+	SHRQ       $0x01, R13
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z10
@@ -23472,7 +24298,7 @@ done:
 	RET
 
 // func gather3_512_11x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather3_512_11x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -23526,24 +24352,31 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	LEAQ (R10)(DI*2), R11
-	ADDQ DI, R11
-	MOVQ 48(AX), R12
-	MOVQ 16(AX), R13
-	MOVQ R13, R14
-	SHRQ $0x01, R14
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	LEAQ       (R10)(DI*2), R11
+	ADDQ       DI, R11
+	MOVQ       48(AX), R12
+	MOVQ       16(AX), R13
+	MOVQ       R13, R14
+	SHRQ       $0x01, R14
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z11
@@ -23751,7 +24584,7 @@ done:
 	RET
 
 // func gather3_512_12x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather3_512_12x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -23808,24 +24641,31 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	LEAQ (R10)(DI*2), R11
-	ADDQ DI, R11
-	MOVQ 48(AX), R12
-	MOVQ 16(AX), R13
-	MOVQ R13, R14
-	SHRQ $0x01, R14
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	LEAQ       (R10)(DI*2), R11
+	ADDQ       DI, R11
+	MOVQ       48(AX), R12
+	MOVQ       16(AX), R13
+	MOVQ       R13, R14
+	SHRQ       $0x01, R14
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z12
@@ -24047,7 +24887,7 @@ done:
 	RET
 
 // func gather3_512_13x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather3_512_13x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -24107,24 +24947,31 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	LEAQ (R10)(DI*2), R11
-	ADDQ DI, R11
-	MOVQ 48(AX), R12
-	MOVQ 16(AX), R13
-	MOVQ R13, R14
-	SHRQ $0x01, R14
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	LEAQ       (R10)(DI*2), R11
+	ADDQ       DI, R11
+	MOVQ       48(AX), R12
+	MOVQ       16(AX), R13
+	MOVQ       R13, R14
+	SHRQ       $0x01, R14
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z13
@@ -24360,7 +25207,7 @@ done:
 	RET
 
 // func gather3_512_14x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gather3_512_14x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -24423,26 +25270,33 @@ start:
 	JZ    done
 
 segment:
-	MOVQ (CX), BX
-	ADDQ 32(AX), BX
-	MOVQ 8(CX), SI
-	ADDQ $0x10, CX
-	MOVQ 40(AX), DI
-	LEAQ (BX)(DI*2), R8
-	ADDQ DI, R8
-	LEAQ (R8)(DI*2), R9
-	ADDQ DI, R9
-	LEAQ (R9)(DI*2), R10
-	ADDQ DI, R10
-	LEAQ (R10)(DI*2), R11
-	ADDQ DI, R11
-	LEAQ (R11)(DI*2), R12
-	ADDQ DI, R12
-	MOVQ 48(AX), R13
-	MOVQ 16(AX), R14
-	MOVQ R14, R15
-	SHRQ $0x01, R15
-	JZ   rest
+	MOVQ       (CX), BX
+	ADDQ       32(AX), BX
+	MOVQ       8(CX), SI
+	ADDQ       $0x10, CX
+	MOVQ       96(AX), DI
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       104(AX), DI
+	MOVQ       DI, 96(AX)
+	MOVQ       40(AX), DI
+	LEAQ       (BX)(DI*2), R8
+	ADDQ       DI, R8
+	LEAQ       (R8)(DI*2), R9
+	ADDQ       DI, R9
+	LEAQ       (R9)(DI*2), R10
+	ADDQ       DI, R10
+	LEAQ       (R10)(DI*2), R11
+	ADDQ       DI, R11
+	LEAQ       (R11)(DI*2), R12
+	ADDQ       DI, R12
+	MOVQ       48(AX), R13
+	MOVQ       16(AX), R14
+	MOVQ       R14, R15
+	SHRQ       $0x01, R15
+	JZ         rest
 
 whole:
 	VMOVUPS      (SI), Z14
@@ -24694,7 +25548,7 @@ done:
 	RET
 
 // func outer3_512_1x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer3_512_1x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -24730,6 +25584,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
+	MOVQ         96(AX), DI
+	PREFETCHT1   (DI)
+	PREFETCHT1   64(DI)
+	PREFETCHT1   128(DI)
+	PREFETCHT1   192(DI)
+	ADDQ         104(AX), DI
+	MOVQ         DI, 96(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -24829,7 +25690,7 @@ done:
 	RET
 
 // func outer3_512_2x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer3_512_2x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -24874,6 +25735,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
+	MOVQ         96(AX), DI
+	PREFETCHT1   (DI)
+	PREFETCHT1   64(DI)
+	PREFETCHT1   128(DI)
+	PREFETCHT1   192(DI)
+	ADDQ         104(AX), DI
+	MOVQ         DI, 96(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -25011,7 +25879,7 @@ done:
 	RET
 
 // func outer3_512_3x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer3_512_3x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -25065,6 +25933,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
+	MOVQ         96(AX), DI
+	PREFETCHT1   (DI)
+	PREFETCHT1   64(DI)
+	PREFETCHT1   128(DI)
+	PREFETCHT1   192(DI)
+	ADDQ         104(AX), DI
+	MOVQ         DI, 96(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -25240,7 +26115,7 @@ done:
 	RET
 
 // func outer3_512_4x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer3_512_4x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -25303,6 +26178,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
+	MOVQ         96(AX), DI
+	PREFETCHT1   (DI)
+	PREFETCHT1   64(DI)
+	PREFETCHT1   128(DI)
+	PREFETCHT1   192(DI)
+	ADDQ         104(AX), DI
+	MOVQ         DI, 96(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -25516,7 +26398,7 @@ done:
 	RET
 
 // func outer3_512_5x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer3_512_5x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -25588,6 +26470,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
+	MOVQ         96(AX), DI
+	PREFETCHT1   (DI)
+	PREFETCHT1   64(DI)
+	PREFETCHT1   128(DI)
+	PREFETCHT1   192(DI)
+	ADDQ         104(AX), DI
+	MOVQ         DI, 96(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -25839,7 +26728,7 @@ done:
 	RET
 
 // func outer3_512_6x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer3_512_6x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -25920,6 +26809,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
+	MOVQ         96(AX), DI
+	PREFETCHT1   (DI)
+	PREFETCHT1   64(DI)
+	PREFETCHT1   128(DI)
+	PREFETCHT1   192(DI)
+	ADDQ         104(AX), DI
+	MOVQ         DI, 96(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -26209,7 +27105,7 @@ done:
 	RET
 
 // func outer3_512_7x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer3_512_7x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -26299,6 +27195,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
+	MOVQ         96(AX), DI
+	PREFETCHT1   (DI)
+	PREFETCHT1   64(DI)
+	PREFETCHT1   128(DI)
+	PREFETCHT1   192(DI)
+	ADDQ         104(AX), DI
+	MOVQ         DI, 96(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -26626,7 +27529,7 @@ done:
 	RET
 
 // func outer3_512_8x16(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer3_512_8x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
@@ -26725,6 +27628,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
+	MOVQ         96(AX), DI
+	PREFETCHT1   (DI)
+	PREFETCHT1   64(DI)
+	PREFETCHT1   128(DI)
+	PREFETCHT1   192(DI)
+	ADDQ         104(AX), DI
+	MOVQ         DI, 96(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -27492,5 +28402,618 @@ loop:
 	ADDQ        $0x40, DX
 	DECQ        BX
 	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func sumsAVX2(s *byte)
+// Requires: AVX, MMX+
+TEXT ·sumsAVX2(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ 32(AX), DX
+	SHLQ $0x02, DX
+	MOVQ 80(AX), SI
+	XORQ BX, BX
+
+columns:
+	VMOVUPS (SI)(BX*1), Y0
+	VMOVUPS 32(SI)(BX*1), Y1
+	VMOVUPS 64(SI)(BX*1), Y2
+	VMOVUPS 96(SI)(BX*1), Y3
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DI
+	ADDQ    BX, DI
+
+row:
+	PREFETCHT0 1024(DI)
+	PREFETCHT0 1088(DI)
+	VADDPS     (DI), Y0, Y0
+	VADDPS     32(DI), Y1, Y1
+	VADDPS     64(DI), Y2, Y2
+	VADDPS     96(DI), Y3, Y3
+	ADDQ       DX, DI
+	DECQ       CX
+	JNZ        row
+	VMOVUPS    Y0, (SI)(BX*1)
+	VMOVUPS    Y1, 32(SI)(BX*1)
+	VMOVUPS    Y2, 64(SI)(BX*1)
+	VMOVUPS    Y3, 96(SI)(BX*1)
+	ADDQ       $0x80, BX
+	CMPQ       BX, DX
+	JLT        columns
+	VZEROUPPER
+	RET
+
+// func momentsAVX2(s *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·momentsAVX2(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ 32(AX), DX
+	SHLQ $0x02, DX
+	MOVQ 80(AX), SI
+	MOVQ 88(AX), DI
+	MOVQ 40(AX), R8
+	XORQ BX, BX
+
+columns:
+	VMOVUPS (SI)(BX*1), Y0
+	VMOVUPS 32(SI)(BX*1), Y1
+	VMOVUPS 64(SI)(BX*1), Y2
+	VMOVUPS 96(SI)(BX*1), Y3
+	VMOVUPS (DI)(BX*1), Y4
+	VMOVUPS 32(DI)(BX*1), Y5
+	VMOVUPS 64(DI)(BX*1), Y6
+	VMOVUPS 96(DI)(BX*1), Y7
+	MOVQ    24(AX), CX
+	MOVQ    (AX), R9
+	ADDQ    BX, R9
+
+row:
+	PREFETCHT0  1024(R9)
+	PREFETCHT0  1088(R9)
+	VMOVUPS     (R9), Y8
+	VSUBPS      (R8)(BX*1), Y8, Y8
+	VADDPS      Y8, Y0, Y0
+	VFMADD231PS Y8, Y8, Y4
+	VMOVUPS     32(R9), Y8
+	VSUBPS      32(R8)(BX*1), Y8, Y8
+	VADDPS      Y8, Y1, Y1
+	VFMADD231PS Y8, Y8, Y5
+	VMOVUPS     64(R9), Y8
+	VSUBPS      64(R8)(BX*1), Y8, Y8
+	VADDPS      Y8, Y2, Y2
+	VFMADD231PS Y8, Y8, Y6
+	VMOVUPS     96(R9), Y8
+	VSUBPS      96(R8)(BX*1), Y8, Y8
+	VADDPS      Y8, Y3, Y3
+	VFMADD231PS Y8, Y8, Y7
+	ADDQ        DX, R9
+	DECQ        CX
+	JNZ         row
+	VMOVUPS     Y0, (SI)(BX*1)
+	VMOVUPS     Y1, 32(SI)(BX*1)
+	VMOVUPS     Y2, 64(SI)(BX*1)
+	VMOVUPS     Y3, 96(SI)(BX*1)
+	VMOVUPS     Y4, (DI)(BX*1)
+	VMOVUPS     Y5, 32(DI)(BX*1)
+	VMOVUPS     Y6, 64(DI)(BX*1)
+	VMOVUPS     Y7, 96(DI)(BX*1)
+	ADDQ        $0x80, BX
+	CMPQ        BX, DX
+	JLT         columns
+	VZEROUPPER
+	RET
+
+// func normAVX2(s *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·normAVX2(SB), NOSPLIT, $0-8
+	MOVQ         s+0(FP), AX
+	MOVQ         32(AX), CX
+	SHLQ         $0x02, CX
+	MOVQ         (AX), DX
+	MOVQ         16(AX), BX
+	VBROADCASTSS 96(AX), Y0
+	MOVQ         40(AX), SI
+	MOVQ         48(AX), DI
+	MOVQ         56(AX), R8
+	MOVQ         24(AX), AX
+
+row:
+	XORQ R9, R9
+
+block:
+	PREFETCHT0  1024(DX)(R9*1)
+	PREFETCHT0  1024(BX)(R9*1)
+	VMOVUPS     (DX)(R9*1), Y1
+	VMOVUPS     (DI)(R9*1), Y2
+	VSUBPS      (SI)(R9*1), Y1, Y1
+	VFMADD213PS (R8)(R9*1), Y2, Y1
+	VMULPS      Y0, Y1, Y2
+	VBLENDVPS   Y1, Y2, Y1, Y1
+	VMOVUPS     Y1, (BX)(R9*1)
+	VMOVUPS     32(DX)(R9*1), Y1
+	VMOVUPS     32(DI)(R9*1), Y2
+	VSUBPS      32(SI)(R9*1), Y1, Y1
+	VFMADD213PS 32(R8)(R9*1), Y2, Y1
+	VMULPS      Y0, Y1, Y2
+	VBLENDVPS   Y1, Y2, Y1, Y1
+	VMOVUPS     Y1, 32(BX)(R9*1)
+	PREFETCHT0  1088(DX)(R9*1)
+	PREFETCHT0  1088(BX)(R9*1)
+	VMOVUPS     64(DX)(R9*1), Y1
+	VMOVUPS     64(DI)(R9*1), Y2
+	VSUBPS      64(SI)(R9*1), Y1, Y1
+	VFMADD213PS 64(R8)(R9*1), Y2, Y1
+	VMULPS      Y0, Y1, Y2
+	VBLENDVPS   Y1, Y2, Y1, Y1
+	VMOVUPS     Y1, 64(BX)(R9*1)
+	VMOVUPS     96(DX)(R9*1), Y1
+	VMOVUPS     96(DI)(R9*1), Y2
+	VSUBPS      96(SI)(R9*1), Y1, Y1
+	VFMADD213PS 96(R8)(R9*1), Y2, Y1
+	VMULPS      Y0, Y1, Y2
+	VBLENDVPS   Y1, Y2, Y1, Y1
+	VMOVUPS     Y1, 96(BX)(R9*1)
+	ADDQ        $0x80, R9
+	CMPQ        R9, CX
+	JLT         block
+	ADDQ        CX, DX
+	ADDQ        CX, BX
+	DECQ        AX
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func gradSumsAVX2(s *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gradSumsAVX2(SB), NOSPLIT, $0-8
+	MOVQ         s+0(FP), AX
+	MOVQ         32(AX), DX
+	SHLQ         $0x02, DX
+	MOVQ         80(AX), SI
+	MOVQ         88(AX), DI
+	MOVQ         40(AX), R8
+	MOVQ         48(AX), R9
+	MOVQ         56(AX), R10
+	VBROADCASTSS 96(AX), Y0
+	VXORPS       Y1, Y1, Y1
+	XORQ         BX, BX
+
+columns:
+	VMOVUPS (SI)(BX*1), Y2
+	VMOVUPS 32(SI)(BX*1), Y3
+	VMOVUPS (DI)(BX*1), Y4
+	VMOVUPS 32(DI)(BX*1), Y5
+	VMOVUPS (R8)(BX*1), Y6
+	VMOVUPS 32(R8)(BX*1), Y7
+	VMOVUPS (R9)(BX*1), Y8
+	VMOVUPS 32(R9)(BX*1), Y9
+	MOVQ    24(AX), CX
+	MOVQ    (AX), R11
+	ADDQ    BX, R11
+	MOVQ    8(AX), R12
+	ADDQ    BX, R12
+
+row:
+	PREFETCHT0  1024(R11)
+	PREFETCHT0  1024(R12)
+	VMOVUPS     (R11), Y10
+	VMOVUPS     (R12), Y11
+	VSUBPS      Y6, Y10, Y10
+	VMOVAPS     Y10, Y12
+	VFMADD213PS (R10)(BX*1), Y8, Y12
+	VCMPPS      $0x01, Y1, Y12, Y12
+	VMULPS      Y0, Y11, Y13
+	VBLENDVPS   Y12, Y13, Y11, Y11
+	VADDPS      Y11, Y2, Y2
+	VFMADD231PS Y10, Y11, Y4
+	VMOVUPS     32(R11), Y10
+	VMOVUPS     32(R12), Y11
+	VSUBPS      Y7, Y10, Y10
+	VMOVAPS     Y10, Y12
+	VFMADD213PS 32(R10)(BX*1), Y9, Y12
+	VCMPPS      $0x01, Y1, Y12, Y12
+	VMULPS      Y0, Y11, Y13
+	VBLENDVPS   Y12, Y13, Y11, Y11
+	VADDPS      Y11, Y3, Y3
+	VFMADD231PS Y10, Y11, Y5
+	ADDQ        DX, R11
+	ADDQ        DX, R12
+	DECQ        CX
+	JNZ         row
+	VMOVUPS     Y2, (SI)(BX*1)
+	VMOVUPS     Y3, 32(SI)(BX*1)
+	VMOVUPS     Y4, (DI)(BX*1)
+	VMOVUPS     Y5, 32(DI)(BX*1)
+	ADDQ        $0x40, BX
+	CMPQ        BX, DX
+	JLT         columns
+	VZEROUPPER
+	RET
+
+// func gradAVX2(s *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gradAVX2(SB), NOSPLIT, $0-8
+	MOVQ         s+0(FP), AX
+	MOVQ         32(AX), CX
+	SHLQ         $0x02, CX
+	MOVQ         (AX), DX
+	MOVQ         8(AX), BX
+	MOVQ         16(AX), SI
+	VBROADCASTSS 96(AX), Y0
+	MOVQ         40(AX), DI
+	MOVQ         48(AX), R8
+	MOVQ         56(AX), R9
+	MOVQ         64(AX), R10
+	MOVQ         72(AX), R11
+	VXORPS       Y1, Y1, Y1
+	MOVQ         24(AX), AX
+
+row:
+	XORQ R12, R12
+
+block:
+	PREFETCHT0  1024(DX)(R12*1)
+	PREFETCHT0  1024(BX)(R12*1)
+	PREFETCHT0  1024(SI)(R12*1)
+	VMOVUPS     (DX)(R12*1), Y2
+	VMOVUPS     (BX)(R12*1), Y3
+	VMOVUPS     (R8)(R12*1), Y4
+	VSUBPS      (DI)(R12*1), Y2, Y2
+	VMOVAPS     Y2, Y5
+	VFMADD213PS (R9)(R12*1), Y4, Y5
+	VCMPPS      $0x01, Y1, Y5, Y5
+	VMULPS      Y0, Y3, Y6
+	VBLENDVPS   Y5, Y6, Y3, Y3
+	VMOVUPS     (R11)(R12*1), Y5
+	VFMADD213PS (R10)(R12*1), Y5, Y2
+	VFMSUB213PS Y2, Y4, Y3
+	VMOVUPS     Y3, (SI)(R12*1)
+	VMOVUPS     32(DX)(R12*1), Y2
+	VMOVUPS     32(BX)(R12*1), Y3
+	VMOVUPS     32(R8)(R12*1), Y4
+	VSUBPS      32(DI)(R12*1), Y2, Y2
+	VMOVAPS     Y2, Y5
+	VFMADD213PS 32(R9)(R12*1), Y4, Y5
+	VCMPPS      $0x01, Y1, Y5, Y5
+	VMULPS      Y0, Y3, Y6
+	VBLENDVPS   Y5, Y6, Y3, Y3
+	VMOVUPS     32(R11)(R12*1), Y5
+	VFMADD213PS 32(R10)(R12*1), Y5, Y2
+	VFMSUB213PS Y2, Y4, Y3
+	VMOVUPS     Y3, 32(SI)(R12*1)
+	PREFETCHT0  1088(DX)(R12*1)
+	PREFETCHT0  1088(BX)(R12*1)
+	PREFETCHT0  1088(SI)(R12*1)
+	VMOVUPS     64(DX)(R12*1), Y2
+	VMOVUPS     64(BX)(R12*1), Y3
+	VMOVUPS     64(R8)(R12*1), Y4
+	VSUBPS      64(DI)(R12*1), Y2, Y2
+	VMOVAPS     Y2, Y5
+	VFMADD213PS 64(R9)(R12*1), Y4, Y5
+	VCMPPS      $0x01, Y1, Y5, Y5
+	VMULPS      Y0, Y3, Y6
+	VBLENDVPS   Y5, Y6, Y3, Y3
+	VMOVUPS     64(R11)(R12*1), Y5
+	VFMADD213PS 64(R10)(R12*1), Y5, Y2
+	VFMSUB213PS Y2, Y4, Y3
+	VMOVUPS     Y3, 64(SI)(R12*1)
+	VMOVUPS     96(DX)(R12*1), Y2
+	VMOVUPS     96(BX)(R12*1), Y3
+	VMOVUPS     96(R8)(R12*1), Y4
+	VSUBPS      96(DI)(R12*1), Y2, Y2
+	VMOVAPS     Y2, Y5
+	VFMADD213PS 96(R9)(R12*1), Y4, Y5
+	VCMPPS      $0x01, Y1, Y5, Y5
+	VMULPS      Y0, Y3, Y6
+	VBLENDVPS   Y5, Y6, Y3, Y3
+	VMOVUPS     96(R11)(R12*1), Y5
+	VFMADD213PS 96(R10)(R12*1), Y5, Y2
+	VFMSUB213PS Y2, Y4, Y3
+	VMOVUPS     Y3, 96(SI)(R12*1)
+	ADDQ        $0x80, R12
+	CMPQ        R12, CX
+	JLT         block
+	ADDQ        CX, DX
+	ADDQ        CX, BX
+	ADDQ        CX, SI
+	DECQ        AX
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func leakyAddAVX2(y *float32, a *float32, b *float32, vectors int, slope float32)
+// Requires: AVX, AVX2, SSE
+TEXT ·leakyAddAVX2(SB), NOSPLIT, $0-36
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         vectors+24(FP), BX
+	MOVSS        slope+32(FP), X0
+	VBROADCASTSS X0, Y0
+
+loop:
+	VMOVUPS   (CX), Y1
+	VADDPS    (DX), Y1, Y1
+	VMULPS    Y0, Y1, Y2
+	VBLENDVPS Y1, Y2, Y1, Y1
+	VMOVUPS   Y1, (AX)
+	ADDQ      $0x20, AX
+	ADDQ      $0x20, CX
+	ADDQ      $0x20, DX
+	DECQ      BX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func leakyGradAVX2(dx *float32, dy *float32, y *float32, vectors int, slope float32)
+// Requires: AVX, AVX2, SSE
+TEXT ·leakyGradAVX2(SB), NOSPLIT, $0-36
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         y+16(FP), DX
+	MOVQ         vectors+24(FP), BX
+	MOVSS        slope+32(FP), X0
+	VBROADCASTSS X0, Y0
+	VXORPS       Y1, Y1, Y1
+
+loop:
+	VMOVUPS   (CX), Y2
+	VMOVUPS   (DX), Y3
+	VCMPPS    $0x01, Y1, Y3, Y3
+	VMULPS    Y0, Y2, Y4
+	VBLENDVPS Y3, Y4, Y2, Y2
+	VMOVUPS   Y2, (AX)
+	ADDQ      $0x20, AX
+	ADDQ      $0x20, CX
+	ADDQ      $0x20, DX
+	DECQ      BX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func axpyAVX2(y *float32, x *float32, vectors int, m float32)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·axpyAVX2(SB), NOSPLIT, $0-28
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         vectors+16(FP), DX
+	MOVSS        m+24(FP), X0
+	VBROADCASTSS X0, Y0
+
+loop:
+	VMOVUPS     (AX), Y1
+	VFMADD231PS (CX), Y0, Y1
+	VMOVUPS     Y1, (AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	DECQ        DX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func blendAVX2(y *float32, x *float32, w *float32, index *int32, k int, groups int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·blendAVX2(SB), NOSPLIT, $0-48
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ index+24(FP), BX
+	MOVQ k+32(FP), SI
+	MOVQ groups+40(FP), DI
+
+group:
+	VMOVUPS (DX), Y0
+	MOVQ    BX, R8
+	MOVQ    SI, R9
+
+vector:
+	VMOVDQU     (R8), Y1
+	VMOVUPS     (AX), Y2
+	VPERMPS     Y0, Y1, Y1
+	VFMADD231PS (CX), Y1, Y2
+	VMOVUPS     Y2, (AX)
+	ADDQ        $0x20, R8
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, AX
+	DECQ        R9
+	JNZ         vector
+	ADDQ        $0x20, DX
+	DECQ        DI
+	JNZ         group
+	VZEROUPPER
+	RET
+
+// func squaresAVX2(sum *float64, x *float32, vectors int)
+// Requires: AVX, FMA3
+TEXT ·squaresAVX2(SB), NOSPLIT, $0-24
+	MOVQ    sum+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    vectors+16(FP), DX
+	VMOVUPD (AX), Y0
+	VXORPD  Y1, Y1, Y1
+
+loop:
+	VCVTPS2PD   (CX), Y2
+	VFMADD231PD Y2, Y2, Y0
+	VCVTPS2PD   16(CX), Y2
+	VFMADD231PD Y2, Y2, Y1
+	ADDQ        $0x20, CX
+	DECQ        DX
+	JNZ         loop
+	VADDPD      Y1, Y0, Y0
+	VMOVUPD     Y0, (AX)
+	VZEROUPPER
+	RET
+
+// func sgdAVX2(u *byte, vectors int)
+// Requires: AVX, FMA3
+TEXT ·sgdAVX2(SB), NOSPLIT, $0-16
+	MOVQ         u+0(FP), AX
+	MOVQ         vectors+8(FP), CX
+	MOVQ         (AX), DX
+	MOVQ         8(AX), BX
+	MOVQ         16(AX), SI
+	VBROADCASTSS 32(AX), Y0
+	VBROADCASTSS 36(AX), Y1
+	VBROADCASTSS 40(AX), Y2
+	VBROADCASTSS 44(AX), Y3
+	VBROADCASTSS 48(AX), Y4
+	VBROADCASTSS 52(AX), Y5
+
+loop:
+	VMOVUPS      (DX), Y6
+	VMULPS       (BX), Y0, Y7
+	VFMADD231PS  Y6, Y1, Y7
+	VMOVAPS      Y3, Y8
+	VFMADD132PS  (SI), Y7, Y8
+	VMOVUPS      Y8, (SI)
+	VMULPS       Y4, Y7, Y7
+	VFMADD231PS  Y8, Y5, Y7
+	VFNMADD231PS Y7, Y2, Y6
+	VMOVUPS      Y6, (DX)
+	ADDQ         $0x20, DX
+	ADDQ         $0x20, BX
+	ADDQ         $0x20, SI
+	DECQ         CX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func adamAVX2(u *byte, vectors int)
+// Requires: AVX, FMA3
+TEXT ·adamAVX2(SB), NOSPLIT, $0-16
+	MOVQ         u+0(FP), AX
+	MOVQ         vectors+8(FP), CX
+	MOVQ         (AX), DX
+	MOVQ         8(AX), BX
+	MOVQ         16(AX), SI
+	MOVQ         24(AX), DI
+	VBROADCASTSS 32(AX), Y0
+	VBROADCASTSS 36(AX), Y1
+	VBROADCASTSS 40(AX), Y2
+	VBROADCASTSS 44(AX), Y3
+	VBROADCASTSS 56(AX), Y4
+	VBROADCASTSS 60(AX), Y5
+	VBROADCASTSS 64(AX), Y6
+	VBROADCASTSS 68(AX), Y7
+	VBROADCASTSS 72(AX), Y8
+	VBROADCASTSS 76(AX), Y9
+
+loop:
+	VMOVUPS      (DX), Y10
+	VMULPS       (BX), Y0, Y11
+	VFMADD231PS  Y10, Y1, Y11
+	VMULPS       (SI), Y3, Y12
+	VFMADD231PS  Y11, Y4, Y12
+	VMOVUPS      Y12, (SI)
+	VMULPS       Y11, Y11, Y11
+	VMULPS       Y6, Y11, Y11
+	VMOVAPS      Y5, Y13
+	VFMADD132PS  (DI), Y11, Y13
+	VMOVUPS      Y13, (DI)
+	VSQRTPS      Y13, Y13
+	VFMADD213PS  Y9, Y8, Y13
+	VMULPS       Y2, Y12, Y12
+	VDIVPS       Y13, Y12, Y12
+	VFNMADD231PS Y10, Y7, Y10
+	VSUBPS       Y12, Y10, Y10
+	VMOVUPS      Y10, (DX)
+	ADDQ         $0x20, DX
+	ADDQ         $0x20, BX
+	ADDQ         $0x20, SI
+	ADDQ         $0x20, DI
+	DECQ         CX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func largestAVX2(m *float32, x *float32, vectors int)
+// Requires: AVX
+TEXT ·largestAVX2(SB), NOSPLIT, $0-24
+	MOVQ m+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ vectors+16(FP), DX
+
+loop:
+	VMOVUPS (AX), Y0
+	VMAXPS  (CX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	DECQ    DX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func expSubAVX2(e *float32, x *float32, m *float32, vectors int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·expSubAVX2(SB), NOSPLIT, $0-32
+	MOVQ         e+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         m+16(FP), DX
+	MOVQ         vectors+24(FP), BX
+	MOVL         $0xc2b00000, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x3fb8aa3b, SI
+	VMOVD        SI, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $0x3f318000, SI
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $0xb95e8083, SI
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	MOVL         $0x0000007f, SI
+	VMOVD        SI, X4
+	VPBROADCASTD X4, Y4
+	MOVL         $0x39500d01, SI
+	VMOVD        SI, X5
+	VPBROADCASTD X5, Y5
+	MOVL         $0x3ab60b61, SI
+	VMOVD        SI, X6
+	VPBROADCASTD X6, Y6
+	MOVL         $0x3c088889, SI
+	VMOVD        SI, X7
+	VPBROADCASTD X7, Y7
+	MOVL         $0x3d2aaaab, SI
+	VMOVD        SI, X8
+	VPBROADCASTD X8, Y8
+	MOVL         $0x3e2aaaab, SI
+	VMOVD        SI, X9
+	VPBROADCASTD X9, Y9
+	MOVL         $0x3f000000, SI
+	VMOVD        SI, X10
+	VPBROADCASTD X10, Y10
+	MOVL         $0x3f800000, SI
+	VMOVD        SI, X11
+	VPBROADCASTD X11, Y11
+
+loop:
+	VMOVUPS      (CX), Y12
+	VSUBPS       (DX), Y12, Y12
+	VMAXPS       Y12, Y0, Y12
+	VMULPS       Y1, Y12, Y13
+	VROUNDPS     $0x08, Y13, Y13
+	VFNMADD231PS Y2, Y13, Y12
+	VFNMADD231PS Y3, Y13, Y12
+	VMOVAPS      Y5, Y14
+	VFMADD213PS  Y6, Y12, Y14
+	VFMADD213PS  Y7, Y12, Y14
+	VFMADD213PS  Y8, Y12, Y14
+	VFMADD213PS  Y9, Y12, Y14
+	VFMADD213PS  Y10, Y12, Y14
+	VFMADD213PS  Y11, Y12, Y14
+	VFMADD213PS  Y11, Y12, Y14
+	VCVTPS2DQ    Y13, Y13
+	VPADDD       Y4, Y13, Y13
+	VPSLLD       $0x17, Y13, Y13
+	VMULPS       Y13, Y14, Y14
+	VMOVUPS      Y14, (AX)
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, DX
+	DECQ         BX
+	JNZ          loop
 	VZEROUPPER
 	RET

@@ -495,3 +495,45 @@ func peak_512(n int)
 
 //go:noescape
 func triad_512(dst, a, b *float32, vectors int)
+
+//go:noescape
+func sumsAVX2(s *sweep)
+
+//go:noescape
+func momentsAVX2(s *sweep)
+
+//go:noescape
+func normAVX2(s *sweep)
+
+//go:noescape
+func gradSumsAVX2(s *sweep)
+
+//go:noescape
+func gradAVX2(s *sweep)
+
+//go:noescape
+func leakyAddAVX2(y, a, b *float32, vectors int, slope float32)
+
+//go:noescape
+func leakyGradAVX2(dx, dy, y *float32, vectors int, slope float32)
+
+//go:noescape
+func axpyAVX2(y, x *float32, vectors int, m float32)
+
+//go:noescape
+func blendAVX2(y, x, w *float32, index *int32, k, groups int)
+
+//go:noescape
+func squaresAVX2(sum *float64, x *float32, vectors int)
+
+//go:noescape
+func sgdAVX2(u *update, vectors int)
+
+//go:noescape
+func adamAVX2(u *update, vectors int)
+
+//go:noescape
+func largestAVX2(m, x *float32, vectors int)
+
+//go:noescape
+func expSubAVX2(e, x, m *float32, vectors int)

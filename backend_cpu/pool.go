@@ -31,8 +31,10 @@ type worker struct {
 	segs    []segment
 	window  window
 	tile    tile
+	ahead   ahead
 	zero    [2 * maxLanes]float32
 	one     float32
+	flatArgs
 }
 
 // newPool starts a pool of workers, at least one.

@@ -45,7 +45,7 @@ func (v vec) lanes() int { return v.bytes / 4 }
 var declarations []string
 
 // plain replaces the types that avo does not know.
-var plain = strings.NewReplacer("*tile", "*byte", "unsafe.Pointer", "*byte")
+var plain = strings.NewReplacer("*tile", "*byte", "*sweep", "*byte", "*update", "*byte", "unsafe.Pointer", "*byte")
 
 // text begins a kernel; parameters is what stands between the brackets of its
 // Go declaration. Pointers are pointers to bytes to avo.
@@ -80,6 +80,7 @@ func main() {
 		peak(v)
 		triad(v)
 	}
+	elementwise()
 	Generate()
 	if err := os.WriteFile(*table, goFile(), 0o644); err != nil {
 		log.Fatal("gen: ", err)

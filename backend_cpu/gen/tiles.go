@@ -22,6 +22,8 @@ const (
 	tCStep
 	tCRun
 	tInit
+	tAhead
+	tAheadStep
 )
 
 // frame is what the kinds of tile share: the accumulators [runs*mr][nv] and
@@ -81,6 +83,7 @@ func tiles(kind string, v vec, runs, mr, nv int, advance func(f *frame) Op, body
 	ADDQ(f.at(tAOff), a)
 	MOVQ(Mem{Base: seg, Disp: 8}, b)
 	ADDQ(Imm(16), seg)
+	f.lookAhead()
 	body(f, a, b)
 	DECQ(n)
 	JNZ(LabelRef("segment"))
@@ -92,6 +95,16 @@ func tiles(kind string, v vec, runs, mr, nv int, advance func(f *frame) Op, body
 	JNZ(LabelRef("tile"))
 	VZEROUPPER()
 	RET()
+}
+
+// lookAhead asks for some cache lines of what the next tiles will read.
+func (f *frame) lookAhead() {
+	p := f.field(tAhead)
+	for i := range 4 {
+		PREFETCHT1(Mem{Base: p, Disp: 64 * i})
+	}
+	ADDQ(f.at(tAheadStep), p)
+	MOVQ(p, f.at(tAhead))
 }
 
 // times is a field times n.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	cpu "github.com/gounet/gounet/backend_cpu"
 	"github.com/gounet/gounet/internal/machine"
 )
 
@@ -62,10 +63,11 @@ type diagnosis struct {
 
 // device is one that programs can run on.
 type device struct {
-	Name    string `json:"name"`
-	Kernels string `json:"kernels"`
-	Used    bool   `json:"used"`
-	Why     string `json:"why"`
+	Name    string   `json:"name"`
+	Kernels string   `json:"kernels"` // in use
+	Others  []string `json:"others"`  // to be had by --device NAME:KERNELS
+	Used    bool     `json:"used"`
+	Why     string   `json:"why"`
 }
 
 // examine asks the machine.
@@ -87,25 +89,25 @@ func examine() *diagnosis {
 			d.Disk.Free = free
 		}
 	}
-	kernels, why := cpuKernels(d.CPU.Features)
-	d.Devices = []device{{Name: "cpu", Kernels: kernels, Used: true, Why: why}}
+	kernels := cpu.ISAs()
+	d.Devices = []device{{Name: "cpu", Kernels: kernels[0], Others: kernels[1:], Used: true, Why: cpuWhy(kernels[0], d.CPU.Features)}}
 	d.Advice = d.advise()
 	return d
 }
 
-// cpuKernels is the set of kernels that fits the features, and the reason.
-func cpuKernels(has map[string]bool) (kernels, why string) {
+// cpuWhy says why the kernels that the CPU backend chose are the best here.
+func cpuWhy(kernels string, has map[string]bool) string {
 	switch {
-	case has["avx512"] && has["avx512_bf16"]:
-		return "avx512, bf16", "AVX-512 multiplies 16 numbers at once, and its bf16 instruction twice as many: --precision bf16 pays"
-	case has["avx512"]:
-		return "avx512", "AVX-512 multiplies 16 numbers at once; no bf16 instruction, so --precision bf16 saves memory but no time"
-	case has["avx2"] && has["fma"]:
-		return "avx2", "AVX2 and FMA multiply 8 numbers at once; no AVX-512"
+	case kernels == "avx512" && has["avx512_bf16"]:
+		return "AVX-512 multiplies 16 numbers at once, and its bf16 instruction twice as many: --precision bf16 pays"
+	case kernels == "avx512":
+		return "AVX-512 multiplies 16 numbers at once; no bf16 instruction, so --precision bf16 saves memory but little time"
+	case kernels == "avx2":
+		return "AVX2 and FMA multiply 8 numbers at once; no AVX-512; --precision bf16 saves memory but little time"
 	case runtime.GOARCH == "amd64":
-		return "go", "neither AVX-512 nor AVX2 with FMA: plain Go kernels, ten times slower or more"
+		return "neither AVX-512 nor AVX2 with FMA: plain Go, ten times slower or more"
 	}
-	return "go", "kernels in assembly exist for amd64 only: plain Go kernels, ten times slower or more"
+	return "kernels in assembly exist for amd64 only: plain Go, ten times slower or more"
 }
 
 // Thresholds of the advice, in bytes.

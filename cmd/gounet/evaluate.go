@@ -128,7 +128,7 @@ func (f *evaluateFlags) structures(references, predictions string) (structures, 
 // readStructures reads labels and regions of a plan.json or a dataset.json.
 func readStructures(file string) (structures, error) {
 	var labels []plan.Label
-	ignore := -1
+	var ignore int
 	if filepath.Base(file) == plan.FileName {
 		p, err := plan.Load(file)
 		if err != nil {

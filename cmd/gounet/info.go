@@ -14,13 +14,15 @@ func newInfo(a *app) *cobra.Command {
 	asJSON := false
 	cmd := &cobra.Command{
 		Use:   "info FILE",
-		Short: "say what a scan, a plan or a data set is",
+		Short: "say what a scan, a plan, a model or a data set is",
 		Long: `info prints what a file or folder holds:
 
   a scan (.nii, .nii.gz, .hdr, .img): shape in the order of the file's axes,
     spacing, affine, type on disk, and the range of the scaled values
   a plan (plan.json, or nnU-Net's plans.json beside a dataset.json), with the
     memory that training needs
+  a model (its folder, a run folder, a .gounet file, a results folder of
+    nnU-Net v2 or a .pth file there): what it was trained on, folds, labels
   a data set (its folder or dataset.json): cases, channels, labels`,
 		Example: `  gounet info scan.nii.gz
   gounet info scan.nii.gz --json
@@ -59,6 +61,8 @@ func inspect(path string) (report, error) {
 	}
 	name := filepath.Base(path)
 	switch {
+	case isModel(path, stat.IsDir()):
+		return readModel(path)
 	case stat.IsDir():
 		return inspectFolder(path)
 	case isScan(name):
@@ -68,7 +72,7 @@ func inspect(path string) (report, error) {
 	case filepath.Ext(name) == ".json":
 		return readPlan(path)
 	}
-	return nil, fmt.Errorf("%s: its ending names no kind of file that is known: wanted a scan (.nii, .nii.gz, .hdr, .img), a plan (.json) or the folder of a data set", path)
+	return nil, fmt.Errorf("%s: its ending names no kind of file that is known: wanted a scan (.nii, .nii.gz, .hdr, .img), a plan (.json), a model (.gounet, .pth) or a folder", path)
 }
 
 func inspectFolder(dir string) (report, error) {
@@ -81,7 +85,7 @@ func inspectFolder(dir string) (report, error) {
 	if has(dir, "plans.json") {
 		return readPlan(filepath.Join(dir, "plans.json"))
 	}
-	return nil, fmt.Errorf("%s: neither a data set (dataset.json and imagesTr) nor a folder with a plan.json", dir)
+	return nil, fmt.Errorf("%s: no data set (dataset.json and imagesTr), no model and no plan.json in it", dir)
 }
 
 // has tells whether dir has an entry of that name.

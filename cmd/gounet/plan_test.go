@@ -43,7 +43,7 @@ func TestPlanOfADatasetIsKeptAndShown(t *testing.T) {
 
 func TestPlanListsAllThatIsWrongAtOnce(t *testing.T) {
 	work := filepath.Join(t.TempDir(), "work")
-	got := gounet(t, "plan", "../../testdata/bad_cases", "--work", work)
+	got := gounet(t, "plan", "../../testdata/bad_cases", "--work", work, "--quiet")
 	assert.Equal(t, exitError, got.code)
 	for _, name := range []string{
 		"image_without_label", "label_without_image", "label_shape_differs", "label_affine_differs", "image_has_nan",
@@ -112,11 +112,11 @@ func TestPlansEqualThoseOfNNUNet(t *testing.T) {
 
 func TestPlanExplainsWhatItNeeds(t *testing.T) {
 	for name, args := range map[string][]string{
-		"DATASET is missing":   {"plan"},
-		"give one of them":     {"plan", hippocampus, "--fingerprint", "x"},
-		"three numbers Z,Y,X":  {"plan", hippocampus, "--spacing", "1,1"},
-		`precision "half"`:     {"plan", hippocampus, "--precision", "half"},
-		`"0" is no length`:     {"plan", hippocampus, "--spacing", "1,0,1"},
+		"DATASET is missing":  {"plan"},
+		"give one of them":    {"plan", hippocampus, "--fingerprint", "x"},
+		"three numbers Z,Y,X": {"plan", hippocampus, "--spacing", "1,1"},
+		`precision "half"`:    {"plan", hippocampus, "--precision", "half"},
+		`"0" is no length`:    {"plan", hippocampus, "--spacing", "1,0,1"},
 	} {
 		got := gounet(t, args...)
 		assert.Equal(t, exitUsage, got.code, name)

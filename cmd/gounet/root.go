@@ -93,9 +93,11 @@ Settings come from --config file.yaml, then the environment (GOUNET_EPOCHS for
 	for _, make := range []func(*app) *cobra.Command{
 		newPlan,
 		newPreprocess,
+		newTrain,
 		newEvaluate,
 		newInfo,
 		newDoctor,
+		newBench,
 		newVersion,
 	} {
 		root.AddCommand(make(a))

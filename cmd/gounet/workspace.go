@@ -49,11 +49,6 @@ func (w *workspace) preprocessed(configuration string) string {
 	return filepath.Join(w.dir, "preprocessed", configuration)
 }
 
-// run is the run folder of a fold.
-func (w *workspace) run(configuration string, fold int) string {
-	return filepath.Join(w.dir, configuration, fmt.Sprintf("fold_%d", fold))
-}
-
 // measure checks the data set, measures it and keeps the fingerprint.
 func (w *workspace) measure(ctx context.Context, p *progress) (*plan.Fingerprint, error) {
 	t := p.start("check", "cases", len(w.raw.Cases))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -83,12 +84,13 @@ func OpenWith(path string, o Options) (*Model, error) {
 func openFile(path string, o Options) (*Model, error) {
 	switch filepath.Ext(path) {
 	case Extension:
-		a, err := openArchive(path)
+		d, base := filepath.Split(path)
+		f, err := folder(d).open(base)
 		if err != nil {
 			return nil, err
 		}
-		defer a.r.Close()
-		return load(a, path, o)
+		defer f.Close()
+		return Read(f, f.size, path, o)
 	case ".pth":
 		parent, name, isFold := foldOf(filepath.Dir(path))
 		if !isFold || !parent.has(nnunetPlans) {
@@ -100,6 +102,16 @@ func openFile(path string, o Options) (*Model, error) {
 	}
 	return nil, fmt.Errorf("%s: not a model: a model folder, a run folder, a %s file, an nnU-Net v2 results folder or a .pth file in one was wanted",
 		path, Extension)
+}
+
+// Read loads a model from the size bytes of a .gounet file, for programs that
+// have it in memory or get it otherwise. Errors call it name.
+func Read(r io.ReaderAt, size int64, name string, o Options) (*Model, error) {
+	a := &archive{name: name, r: r, size: size}
+	if err := a.index(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return load(a, name, o)
 }
 
 // foldOf takes a fold's folder apart: where it is, and the name of the fold.
@@ -153,7 +165,10 @@ func load(s source, path string, o Options) (*Model, error) {
 		}
 		m.Folds = append(m.Folds, f)
 	}
-	return m, m.setMirror()
+	if err := m.setMirror(); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 func weightsBase(o Options) string {
@@ -168,7 +183,7 @@ func weightsFiles(s source, o Options) ([]string, error) {
 	base := weightsBase(o)
 	root, err := s.open(base)
 	if err == nil {
-		return []string{base}, root.close()
+		return []string{base}, root.Close()
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -186,7 +201,7 @@ func weightsFiles(s source, o Options) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := f.close(); err != nil {
+		if err := f.Close(); err != nil {
 			return nil, err
 		}
 		if len(o.Folds) == 0 || slices.Contains(o.Folds, strings.TrimPrefix(fold, foldPrefix)) {
@@ -206,7 +221,7 @@ func (m *Model) loadFold(s source, name, planHash string) (Fold, error) {
 	if err != nil {
 		return Fold{}, err
 	}
-	defer f.close()
+	defer f.Close()
 	st, err := safetensors.New(f, f.size, f.name)
 	if err != nil {
 		return Fold{}, err

@@ -90,7 +90,7 @@ func LoadRun(dir string) (*Model, *State, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	defer f.close()
+	defer f.Close()
 	st, err := safetensors.New(f, f.size, f.name)
 	if err != nil {
 		return nil, nil, err
@@ -108,7 +108,10 @@ func LoadRun(dir string) (*Model, *State, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return m, s, m.bringUpToDate(dir)
+	if err := m.bringUpToDate(dir); err != nil {
+		return nil, nil, err
+	}
+	return m, s, nil
 }
 
 func readState(st *safetensors.File) (*State, error) {

@@ -26,9 +26,9 @@ type source interface {
 // file is an open file. Errors call it name.
 type file struct {
 	io.ReaderAt
-	size  int64
-	name  string
-	close func() error
+	io.Closer
+	size int64
+	name string
 }
 
 // maxPlanBytes bounds a plan file; plan has its own bound.
@@ -40,7 +40,7 @@ func readAll(s source, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.close()
+	defer f.Close()
 	if f.size > maxPlanBytes {
 		return nil, fmt.Errorf("%s: %d bytes, at most %d are read", f.name, f.size, maxPlanBytes)
 	}
@@ -69,7 +69,7 @@ func (d folder) open(name string) (*file, error) {
 		f.Close()
 		return nil, fmt.Errorf("%s: %w", f.Name(), err)
 	}
-	return &file{f, stat.Size(), f.Name(), f.Close}, nil
+	return &file{f, f, stat.Size(), f.Name()}, nil
 }
 
 func (d folder) folds() ([]string, error) {
@@ -105,38 +105,26 @@ func (d folder) has(name string) bool {
 
 // archive is a source in one file: a zip whose entries are stored as they are.
 type archive struct {
-	path    string
-	r       *os.File
+	name    string
+	r       io.ReaderAt
 	size    int64
 	entries map[string]*zip.File
-}
-
-func openArchive(path string) (*archive, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	a := &archive{path: path, r: f, entries: map[string]*zip.File{}}
-	if err := a.index(); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return a, nil
 }
 
 // index checks the entries. They are found by name and never unpacked, so that
 // no name can lead out of a folder; odd ones are refused all the same.
 func (a *archive) index() error {
-	stat, err := a.r.Stat()
-	if err != nil {
-		return err
-	}
-	a.size = stat.Size()
+	a.entries = map[string]*zip.File{}
 	z, err := zip.NewReader(a.r, a.size)
 	if err != nil {
 		return fmt.Errorf("not a whole zip file, which a %s file is: %w", Extension, err)
 	}
+	left := uint64(a.size)
 	for _, e := range z.File {
+		if e.CompressedSize64 > left {
+			return fmt.Errorf("entries are larger than the file's %d bytes, or overlap: it is damaged", a.size)
+		}
+		left -= e.CompressedSize64
 		if strings.HasSuffix(e.Name, "/") {
 			continue
 		}
@@ -153,7 +141,7 @@ func (a *archive) index() error {
 
 func (a *archive) open(name string) (*file, error) {
 	e := a.entries[name]
-	label := a.path + ": " + name
+	label := a.name + ": " + name
 	if e == nil {
 		return nil, fmt.Errorf("%s: %w", label, fs.ErrNotExist)
 	}
@@ -168,7 +156,7 @@ func (a *archive) open(name string) (*file, error) {
 		return nil, fmt.Errorf("%s has %d bytes at %d, the file has %d: it is cut off or damaged", label, e.UncompressedSize64, at, a.size)
 	}
 	size := int64(e.UncompressedSize64)
-	return &file{io.NewSectionReader(a.r, at, size), size, label, func() error { return nil }}, nil
+	return &file{io.NewSectionReader(a.r, at, size), io.NopCloser(nil), size, label}, nil
 }
 
 func (a *archive) folds() ([]string, error) {

@@ -16,12 +16,22 @@ const Align = 256
 const weightAlign = 2 * Align
 
 // Place is where a value lives. Bytes is its size; 0 for a value that no node
-// touches.
+// touches. Gaps between the values of Weights, Half, Grads and State are zero, as
+// new memory is, and stay it: a kernel may treat a range of them as a whole.
 type Place struct {
 	Region graph.Region
 	Chunk  int
 	Offset int64
 	Bytes  int64
+}
+
+// stepOf is what values of a region are spaced by.
+func stepOf(r graph.Region) int64 {
+	switch r {
+	case graph.Weights, graph.Grads, graph.State:
+		return weightAlign
+	}
+	return Align
 }
 
 func align(n, to int64) int64 { return (n + to - 1) / to * to }
@@ -48,7 +58,7 @@ func place(g *graph.Graph, o Options) (*Program, error) {
 			return nil, fmt.Errorf("value %s %v needs %s, the device binds %s: choose a smaller patch or batch",
 				info.Name, info.Type, size(b), size(o.ValueBytes))
 		}
-		if o.BufferBytes > 0 && b > o.BufferBytes {
+		if step := stepOf(info.Region); o.BufferBytes > 0 && align(b, step) > o.BufferBytes/step*step {
 			return nil, fmt.Errorf("value %s %v needs %s, the device's largest buffer is %s: choose a smaller patch or batch",
 				info.Name, info.Type, size(b), size(o.BufferBytes))
 		}
@@ -191,8 +201,8 @@ func (p *Program) placeOthers(chunk int64, linked bool) {
 		}
 		p.put(v, info.Region, int64(info.Slot)*total+off, wchunk)
 	}
-	// A range is read whole: pad the followers to the length of the weights.
-	for _, r := range []graph.Region{graph.Grads, graph.State} {
+	// A range is read whole: pad it to the step of the weights.
+	for _, r := range []graph.Region{graph.Weights, graph.Grads, graph.State} {
 		for c := range p.Size[r] {
 			p.Size[r][c] = align(p.Size[r][c], weightAlign)
 		}

@@ -36,6 +36,9 @@ func (b *Builder) Backward(loss Value, wrt []Value) []Value {
 			continue
 		}
 		info := b.g.Info(g)
+		if info.Region == Grads {
+			b.Fail("backward: %s and %s have one gradient between them: do not add parameters to each other", b.Name(info.Of), b.Name(w))
+		}
 		info.Name, info.Region, info.Of = "grad."+b.Name(w), Grads, w
 		grads[i] = g
 	}

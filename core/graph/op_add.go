@@ -40,6 +40,9 @@ func (ActGrad) Types(in []Type) ([]Type, error) {
 type AvgPool struct{ Stride [3]int }
 
 func (op AvgPool) Types(in []Type) ([]Type, error) {
+	if len(in[0].Shape) != 5 {
+		return nil, fmt.Errorf("x %v must have 5 axes", in[0])
+	}
 	s := Shape{in[0].Shape[0], 0, 0, 0, in[0].Shape[4]}
 	for i, k := range op.Stride {
 		n := in[0].Shape[i+1]
@@ -64,5 +67,8 @@ func (AvgPoolGrad) Grad(b *Builder, n Node, d []Value) []Value { return noGrad{}
 
 func (op AvgPoolGrad) Types(in []Type) ([]Type, error) {
 	y, k := in[0].Shape, op.Stride
+	if len(y) != 5 {
+		return nil, fmt.Errorf("dy %v must have 5 axes", in[0])
+	}
 	return []Type{{in[0].DType, Shape{y[0], y[1] * k[0], y[2] * k[1], y[3] * k[2], y[4]}}}, nil
 }

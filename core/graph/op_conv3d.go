@@ -115,10 +115,13 @@ func (op Conv3DGradInput) Types(in []Type) ([]Type, error) {
 	var out []Type
 	c := 0
 	for _, x := range op.X {
+		if err := wantStrided(in[0], x, op.Stride); err != nil {
+			return nil, err
+		}
 		out = append(out, Type{in[0].DType, x})
 		c += x[4]
 	}
-	if w := in[1].Shape; w[3] != c || w[4] != in[0].Shape[4] {
+	if w := in[1].Shape; len(w) != 5 || w[3] != c || w[4] != in[0].Shape[4] {
 		return nil, fmt.Errorf("w %v does not go with dy %v and %d input channels", in[1], in[0], c)
 	}
 	return out, nil
@@ -135,13 +138,31 @@ type Conv3DGradWeight struct {
 func (Conv3DGradWeight) Grad(b *Builder, n Node, d []Value) []Value { return noGrad{}.Grad(b, n, d) }
 
 func (op Conv3DGradWeight) Types(in []Type) ([]Type, error) {
+	if err := wantStrided(in[0], in[1].Shape, op.Stride); err != nil {
+		return nil, err
+	}
 	c := in[1].Shape[4]
 	if len(in) > 2 && in[2].Shape != nil {
+		if !sameGrid(in[1].Shape, in[2].Shape) {
+			return nil, fmt.Errorf("x2 %v does not go with x %v", in[2], in[1])
+		}
 		c += in[2].Shape[4]
 	}
 	co := in[0].Shape[4]
 	k := op.Kernel
 	return []Type{{F32, Shape{k[0], k[1], k[2], c, co}}, {F32, Shape{co}}}, nil
+}
+
+// wantStrided checks that dy is the grid of x after a stride.
+func wantStrided(dy Type, x Shape, stride [3]int) error {
+	ok := len(dy.Shape) == 5 && len(x) == 5 && dy.Shape[0] == x[0]
+	for a, s := range stride {
+		ok = ok && s > 0 && dy.Shape[a+1] == (x[a+1]+s-1)/s
+	}
+	if !ok {
+		return fmt.Errorf("dy %v does not go with x [%v] and stride %v", dy, x, stride)
+	}
+	return nil
 }
 
 func sameGrid(a, b Shape) bool {

@@ -14,17 +14,23 @@ type NormAct struct{ Eps, Slope float32 }
 
 func (NormAct) Types(in []Type) ([]Type, error) {
 	x := in[0]
+	if err := wantNorm(x, in[1], in[2]); err != nil {
+		return nil, err
+	}
+	return []Type{x, statsType(x)}, nil
+}
+
+// statsType is the type of the statistics of x.
+func statsType(x Type) Type { return Type{F32, Shape{x.Shape[0], x.Shape[4], 2}} }
+
+func wantNorm(x, gamma, beta Type) error {
 	if len(x.Shape) != 5 {
-		return nil, fmt.Errorf("x %v must have 5 axes", x)
+		return fmt.Errorf("x %v must have 5 axes", x)
 	}
-	for i, name := range []string{1: "gamma", 2: "beta"} {
-		if i > 0 {
-			if err := wantVector(name, in[i], x.Shape[4]); err != nil {
-				return nil, err
-			}
-		}
+	if err := wantVector("gamma", gamma, x.Shape[4]); err != nil {
+		return err
 	}
-	return []Type{x, {F32, Shape{x.Shape[0], x.Shape[4], 2}}}, nil
+	return wantVector("beta", beta, x.Shape[4])
 }
 
 func (op NormAct) Grad(b *Builder, n Node, dout []Value) []Value {
@@ -39,7 +45,12 @@ type NormApply struct{ Slope float32 }
 
 func (NormApply) Grad(b *Builder, n Node, d []Value) []Value { return noGrad{}.Grad(b, n, d) }
 
-func (NormApply) Types(in []Type) ([]Type, error) { return []Type{in[0]}, nil }
+func (NormApply) Types(in []Type) ([]Type, error) {
+	if err := wantNorm(in[0], in[1], in[2]); err != nil {
+		return nil, err
+	}
+	return []Type{in[0]}, wantSame("stats", "statistics of x", in[3], statsType(in[0]))
+}
 
 // NormActGrad is the adjoint of NormAct:
 //
@@ -56,5 +67,8 @@ func (NormActGrad) Types(in []Type) ([]Type, error) {
 	if err := wantSame("dy", "x", in[0], in[1]); err != nil {
 		return nil, err
 	}
-	return []Type{in[1], in[2], in[3]}, nil
+	if err := wantNorm(in[1], in[2], in[3]); err != nil {
+		return nil, err
+	}
+	return []Type{in[1], in[2], in[3]}, wantSame("stats", "statistics of x", in[4], statsType(in[1]))
 }

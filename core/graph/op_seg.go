@@ -72,7 +72,13 @@ type SegGrad struct{ SegSums }
 
 func (SegGrad) Grad(b *Builder, n Node, d []Value) []Value { return noGrad{}.Grad(b, n, d) }
 
-func (SegGrad) Types(in []Type) ([]Type, error) { return []Type{in[0]}, nil }
+func (op SegGrad) Types(in []Type) ([]Type, error) {
+	sums, err := op.SegSums.Types(in[:2])
+	if err != nil {
+		return nil, err
+	}
+	return []Type{in[0]}, wantSame("dsums", "sums", in[2], sums[0])
+}
 
 // SegLoss adds the loss of one scale of deep supervision to the losses so far,
 // and hands out its own gradient, multiplied by ctl's loss scale:

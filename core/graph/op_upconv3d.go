@@ -49,6 +49,9 @@ func (UpConv3DGradInput) Grad(b *Builder, n Node, d []Value) []Value { return no
 
 func (UpConv3DGradInput) Types(in []Type) ([]Type, error) {
 	y, w := in[0].Shape, in[1].Shape
+	if len(y) != 5 || len(w) != 5 || y[1]%w[0] != 0 || y[2]%w[1] != 0 || y[3]%w[2] != 0 || y[4] != w[4] {
+		return nil, fmt.Errorf("w %v does not go with dy %v", in[1], in[0])
+	}
 	return []Type{{in[0].DType, Shape{y[0], y[1] / w[0], y[2] / w[1], y[3] / w[2], w[3]}}}, nil
 }
 
@@ -60,6 +63,10 @@ type UpConv3DGradWeight struct{ Stride [3]int }
 func (UpConv3DGradWeight) Grad(b *Builder, n Node, d []Value) []Value { return noGrad{}.Grad(b, n, d) }
 
 func (op UpConv3DGradWeight) Types(in []Type) ([]Type, error) {
-	s, co := op.Stride, in[0].Shape[4]
+	s, y, x := op.Stride, in[0].Shape, in[1].Shape
+	if len(y) != 5 || len(x) != 5 || [4]int(y[:4]) != [4]int{x[0], x[1] * s[0], x[2] * s[1], x[3] * s[2]} {
+		return nil, fmt.Errorf("dy %v does not go with x %v and stride %v", in[0], in[1], s)
+	}
+	co := y[4]
 	return []Type{{F32, Shape{s[0], s[1], s[2], in[1].Shape[4], co}}, {F32, Shape{co}}}, nil
 }

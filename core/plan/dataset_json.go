@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -58,18 +57,9 @@ func (d *DatasetJSON) entries() int {
 	return len(d.Labels)
 }
 
-// LoadDatasetJSON reads the dataset.json in the file name.
-func LoadDatasetJSON(name string) (*DatasetJSON, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("dataset.json: %w", err)
-	}
-	defer f.Close()
-	d, err := ParseDatasetJSON(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return d, nil
+// LoadDatasetJSON reads the dataset.json in the file path.
+func LoadDatasetJSON(path string) (*DatasetJSON, error) {
+	return load(path, "dataset.json", ParseDatasetJSON)
 }
 
 // ParseDatasetJSON reads a dataset.json of nnU-Net v2 or of the Medical

@@ -81,17 +81,20 @@ func Parse(r io.Reader) (*Plan, error) {
 }
 
 // Load reads and validates the plan in the file path.
-func Load(path string) (*Plan, error) {
+func Load(path string) (*Plan, error) { return load(path, "plan", Parse) }
+
+// load parses the file path, a what.
+func load[T any](path, what string, parse func(io.Reader) (*T, error)) (*T, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("plan: %w", err)
+		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	defer f.Close()
-	p, err := Parse(f)
+	defer func() { _ = f.Close() }() // nothing was written
+	v, err := parse(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return p, nil
+	return v, nil
 }
 
 // Write writes p as JSON with short arrays on one line. The same plan gives the

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 
 	"github.com/gounet/gounet/internal/atomicfile"
@@ -95,16 +94,7 @@ func ParseFingerprint(r io.Reader) (*Fingerprint, error) {
 
 // LoadFingerprint reads the dataset_fingerprint.json in the file path.
 func LoadFingerprint(path string) (*Fingerprint, error) {
-	r, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("fingerprint: %w", err)
-	}
-	defer r.Close()
-	f, err := ParseFingerprint(r)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return f, nil
+	return load(path, "fingerprint", ParseFingerprint)
 }
 
 // Save writes f to path in nnU-Net's form, whole or not at all.

@@ -85,8 +85,8 @@ type Intensity struct {
 	Std             float64 `json:"std"`
 	Min             float64 `json:"min"`
 	Max             float64 `json:"max"`
-	Percentile_00_5 float64 `json:"percentile_00_5"` //nolint:revive,staticcheck // nnU-Net's name
-	Percentile_99_5 float64 `json:"percentile_99_5"` //nolint:revive,staticcheck // nnU-Net's name
+	Percentile_00_5 float64 `json:"percentile_00_5"`
+	Percentile_99_5 float64 `json:"percentile_99_5"`
 }
 
 // Configuration is one way to train on the data set.

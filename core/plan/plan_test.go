@@ -3,7 +3,7 @@ package plan
 import (
 	"bytes"
 	"errors"
-	"flag"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -13,8 +13,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // spleen is the plan of a stored fingerprint, with a cascade.
 func spleen(t testing.TB, o Options) *Plan {
@@ -50,7 +48,7 @@ func TestParseSaysWhereTheFileIsWrong(t *testing.T) {
 		"{\n\"version\": 1,\n}":    "line 3",
 		"{\"version\": 1}{":        "text after the end",
 		"{\n\n\"version\": \"x\"}": "line 3",
-		"{\"versoin\": 1}":         `unknown field "versoin"`,
+		"{\"verzion\": 1}":         `unknown field "verzion"`,
 		"{\"version\": 7}":         "version is 7, this program reads 1",
 	} {
 		_, err := Parse(strings.NewReader(text))
@@ -241,6 +239,22 @@ func TestMakeSaysWhatDoesNotFit(t *testing.T) {
 	require.ErrorContains(t, err, "too small for a U-Net")
 }
 
+func TestCoarsestAxisComesFirst(t *testing.T) {
+	ds := &DatasetJSON{Channels: []string{"CT"}, Labels: []Label{{"background", []int{0}}, {"a", []int{1}}}, Ignore: -1, NumTraining: 9}
+	fp := &Fingerprint{Spacings: [][3]float64{{0.75, 0.8, 4.5}}, Shapes: [][3]int{{54, 55, 15}}, Intensities: make([]Intensity, 1), MedianRelativeSize: 1}
+	p, err := Make(fp, ds, Options{})
+	require.NoError(t, err)
+	assert.Equal(t, [3]int{2, 0, 1}, p.Transpose)
+	assert.Equal(t, [3]int{1, 2, 0}, p.TransposeBack)
+	assert.Equal(t, [3]int{15, 54, 55}, p.MedianShape)
+	assert.Equal(t, [3]float64{0, 0.75, 0.8}, p.Configuration(Config2D).Spacing)
+	assert.Equal(t, [3]int{1, 3, 3}, p.Configuration(ConfigFullRes).Network.Kernels[0], "no kernel reaches over thick slices")
+
+	p, err = Make(fp, ds, Options{NoTranspose: true})
+	require.NoError(t, err)
+	assert.Equal(t, [3]int{0, 1, 2}, p.Transpose)
+}
+
 func TestFlatImagesArePlannedIn2DOnly(t *testing.T) {
 	fp := &Fingerprint{Spacings: [][3]float64{{999, 1, 1}}, Shapes: [][3]int{{1, 300, 200}}, Intensities: make([]Intensity, 3), MedianRelativeSize: 1}
 	ds := &DatasetJSON{Channels: []string{"R", "G", "B"}, Labels: []Label{{"background", []int{0}}, {"a", []int{1}}}, Ignore: -1, NumTraining: 50, FileEnding: ".png"}
@@ -255,10 +269,32 @@ func TestRenderedPlan(t *testing.T) {
 	p := spleen(t, Options{Dataset: "Dataset009_Spleen"})
 	require.NoError(t, p.Render(&b, Extra{"arena", func(c *Configuration) string { return "1 GiB" }}))
 	golden := "testdata/spleen/nnunet.txt"
-	if *update {
+	if os.Getenv("GOUNET_UPDATE") != "" { // rewrites the golden file
 		require.NoError(t, os.WriteFile(golden, b.Bytes(), 0o600))
 	}
 	want, err := os.ReadFile(golden)
 	require.NoError(t, err)
 	assert.Equal(t, string(want), b.String())
+}
+
+func TestPlanningEndsForAnyFingerprint(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 9))
+	planned := 0
+	for i := range 300 {
+		fp := randomFingerprint(r, 1)
+		fp.Spacings, fp.Shapes = fp.Spacings[:1], fp.Shapes[:1]
+		for a := range 3 {
+			fp.Spacings[0][a] = math.Pow(10, 8*r.Float64()-4)
+			fp.Shapes[0][a] = 1 << r.IntN(20)
+		}
+		if i%50 == 0 {
+			fp.Spacings[0] = [3]float64{5e-324, 1, math.MaxFloat64}
+		}
+		ds := randomDataset(r)
+		ds.Channels = ds.Channels[:1]
+		if _, err := Make(fp, ds, Options{Planner: PlannerNames()[i%4]}); err == nil {
+			planned++
+		}
+	}
+	assert.Greater(t, planned, 100)
 }

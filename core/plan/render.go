@@ -56,7 +56,7 @@ func (p *Plan) renderDataset(b *strings.Builder) {
 		row("intensity "+strconv.Itoa(i), "mean %s, std %s, median %s, 0.5 %% %s, 99.5 %% %s, %s to %s",
 			short(v.Mean), short(v.Std), short(v.Median), short(v.Percentile_00_5), short(v.Percentile_99_5), short(v.Min), short(v.Max))
 	}
-	t.Flush() // of a strings.Builder: no error
+	_ = t.Flush() // a strings.Builder takes everything
 }
 
 // field is a row of the table.
@@ -119,7 +119,7 @@ func (p *Plan) renderTable(b *strings.Builder, extra []Extra) {
 	for _, e := range extra {
 		row(e.Name, e.Value)
 	}
-	t.Flush() // of a strings.Builder: no error
+	_ = t.Flush() // a strings.Builder takes everything
 }
 
 func (r *Recipe) render(b *strings.Builder) {
@@ -149,7 +149,7 @@ func (r *Recipe) render(b *strings.Builder) {
 	row("augmentation", "%s", strings.Join(ops, ", "))
 	row("foreground", "forced in %s %% of a batch", short(100*r.Oversample))
 	row("inference", "step %s, %s weights", short(r.Inference.Step), r.Inference.Blend)
-	t.Flush() // of a strings.Builder: no error
+	_ = t.Flush() // a strings.Builder takes everything
 }
 
 func schemeList(c *Configuration) string {

@@ -12,7 +12,6 @@ import (
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/unet"
-	"github.com/gounet/gounet/internal/safetensors"
 )
 
 // state is what a training continues from, beside the tensors.
@@ -37,7 +36,7 @@ type state struct {
 // Steps is the number of training steps that are done.
 func (s *state) Steps(sch plan.Schedule) int { return s.Epoch*sch.Iterations + s.Iteration }
 
-// stateKey is the metadata of the state file that holds the state.
+// stateKey is the part of checkpoint.State's Meta that holds the state.
 const stateKey = "state"
 
 // begin gives the device the first weights: fresh ones, or those of a checkpoint.
@@ -51,7 +50,7 @@ func (t *trainer) begin(ctx context.Context) error {
 		if !t.Resume {
 			return fmt.Errorf("%s holds a training already: continue it with --resume, or choose another --output", t.Dir)
 		}
-		return t.load(ctx, path)
+		return t.load(ctx)
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
@@ -82,71 +81,68 @@ func (t *trainer) evaCtl(ctx context.Context) error {
 	return t.eva.WriteF32(ctx, t.val.Ctl, ctl)
 }
 
-// tensors lists the values that a checkpoint has, by their names in it.
+// tensors lists what a checkpoint has beside the weights, by their names in it.
 func (t *trainer) tensors() map[string]graph.Value {
 	m := map[string]graph.Value{"ctl": t.step.Ctl}
 	for i, info := range t.train.Program.Values {
-		if info.Region == graph.Weights || info.Region == graph.State {
+		if info.Region == graph.State {
 			m[info.Name] = graph.Value(i + 1)
 		}
 	}
 	return m
 }
 
-// save writes the state file and the model of the same moment.
+// save writes a checkpoint: the state, and the model of the same moment.
 func (t *trainer) save(ctx context.Context) error {
 	b, err := json.Marshal(t.state)
 	if err != nil {
 		return err
 	}
-	var list []safetensors.Tensor
+	st := &checkpoint.State{Tensors: map[string]checkpoint.Tensor{}, Meta: map[string]string{stateKey: string(b)}}
 	for name, v := range t.tensors() {
 		shape := t.train.Program.Type(v).Shape
 		data := make([]float32, shape.Elems())
 		if err := t.train.ReadF32(ctx, v, data); err != nil {
 			return err
 		}
-		list = append(list, safetensors.Tensor{Name: name, DType: safetensors.F32, Shape: shape, Float32s: data})
-	}
-	// The state is whole in itself: nothing else is read to continue.
-	if err := safetensors.Save(filepath.Join(t.Dir, checkpoint.StateFile), map[string]string{stateKey: string(b)}, list); err != nil {
-		return err
+		st.Tensors[name] = checkpoint.Tensor{Shape: shape, Data: data}
 	}
 	m, err := t.model(ctx)
 	if err != nil {
 		return err
 	}
-	return checkpoint.Save(t.Dir, m)
+	return checkpoint.SaveRun(t.Dir, m, st)
 }
 
-// load continues from a state file.
-func (t *trainer) load(ctx context.Context, path string) error {
-	f, err := safetensors.Open(path)
+// load continues from the checkpoint in the run folder.
+func (t *trainer) load(ctx context.Context) error {
+	m, st, err := checkpoint.LoadRun(t.Dir)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
 	var s state
-	if err := json.Unmarshal([]byte(f.Metadata()[stateKey]), &s); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+	if err := json.Unmarshal([]byte(st.Meta[stateKey]), &s); err != nil {
+		return fmt.Errorf("%s: %w", t.Dir, err)
 	}
 	if err := t.state.same(s); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", t.Dir, err)
 	}
-	for name, v := range t.tensors() {
-		data, shape, err := f.Float32s(name)
+	for _, v := range t.step.Params {
+		name := t.train.Program.Info(v).Name
+		data, _, err := checkpoint.ToGraph(name, m.Folds[0].Weights[name])
 		if err != nil {
 			return err
 		}
-		if want := t.train.Program.Type(v).Shape; graph.Shape(shape).String() != want.String() {
-			return fmt.Errorf("%s: %s has shape %v, the plan wants %v: resume with the plan and options that it began with", path, name, graph.Shape(shape), want)
+		if err := t.train.WriteWeight(ctx, v, data); err != nil {
+			return fmt.Errorf("%s: %w: resume with the plan and options that it began with", t.Dir, err)
 		}
-		if t.train.Program.Info(v).Region == graph.Weights {
-			err = t.train.WriteWeight(ctx, v, data)
-		} else {
-			err = t.train.WriteF32(ctx, v, data)
+	}
+	for name, v := range t.tensors() {
+		if x := st.Tensors[name]; len(x.Data) != t.train.Program.Type(v).Shape.Elems() {
+			return fmt.Errorf("%s: %s has shape %v, the plan wants %v: resume with the plan and options that it began with",
+				t.Dir, name, x.Shape, t.train.Program.Type(v).Shape)
 		}
-		if err != nil {
+		if err := t.train.WriteF32(ctx, v, st.Tensors[name].Data); err != nil {
 			return err
 		}
 	}
@@ -190,7 +186,7 @@ func (t *trainer) model(ctx context.Context) (*checkpoint.Model, error) {
 	}
 	return &checkpoint.Model{
 		Plan: t.Plan, Configuration: t.Configuration, Mirror: t.recipe.Inference.Mirror,
-		Folds: []checkpoint.Fold{{Epoch: t.state.Epoch, Weights: w}},
+		Folds: []checkpoint.Fold{{Name: t.Fold, Epoch: t.state.Epoch, Weights: w}},
 	}, nil
 }
 

@@ -49,7 +49,7 @@ func TestCheckFindsForbiddenImports(t *testing.T) {
 		},
 		{
 			"a backend imports its conformance suite", "backend_cpu/a.go", `import "github.com/gounet/gounet/core/backend/backendtest"`,
-			"backend_cpu/a.go:3: imports github.com/gounet/gounet/core/backend/backendtest: backend_cpu may import core/graph, core/compile, core/backend, internal/half",
+			"backend_cpu/a.go:3: imports github.com/gounet/gounet/core/backend/backendtest: backend_cpu may import core/graph, core/compile, core/backend, internal/half, internal/machine",
 		},
 		{"a backend's test may", "backend_cpu/a_test.go", `import "github.com/gounet/gounet/core/backend/backendtest"`, ""},
 		{"a unet's test runs on the CPU", "core/unet/a_test.go", `import "github.com/gounet/gounet/backend_cpu"`, ""},

@@ -22,7 +22,7 @@ var Table = []Row{
 	{Package: "core/nifti", May: []string{"core/volume", "internal/atomicfile"}, Modules: gzipModules},
 	{Package: "core/dicom", May: []string{"core/volume"}, Modules: []string{"github.com/suyashkumar/dicom"}},
 	{Package: "core/nrrd", May: []string{"core/volume", "internal/atomicfile"}, Modules: gzipModules},
-	{Package: "core/metric", May: []string{"core/volume", "internal/atomicfile"}},
+	{Package: "core/metric", May: []string{"core/volume", "core/nifti", "internal/atomicfile"}},
 	{Package: "core/plan", May: []string{"core/volume", "internal/atomicfile"}},
 	{Package: "core/unet", May: []string{"core/graph", "core/plan"}},
 	{Package: "core/unet/unettest", May: []string{"core", "internal"}, Modules: testModules},
@@ -39,7 +39,7 @@ var Table = []Row{
 	},
 
 	// use
-	{Package: "core/train", May: []string{"core", "internal"}},
+	{Package: "core/train", May: []string{"core", "internal"}, Modules: []string{"google.golang.org/protobuf"}}, // TensorBoard
 	{Package: "core/predict", May: []string{"core", "internal"}},
 	{Package: "server", May: []string{"core", "internal/api"}, Modules: anyModule},
 	{Package: "web", May: []string{"internal/api"}, Modules: anyModule},
@@ -49,7 +49,7 @@ var Table = []Row{
 	// devices
 	{
 		Package: "backend_cpu",
-		May:     []string{"core/graph", "core/compile", "core/backend!", "internal/half"},
+		May:     []string{"core/graph", "core/compile", "core/backend!", "internal/half", "internal/machine"},
 		Modules: []string{"golang.org/x/sys"}, // CPU features
 	},
 	{
@@ -65,6 +65,7 @@ var Table = []Row{
 	{Package: "shaders"},
 
 	// leaves
+	{Package: "internal/report", May: []string{"core"}},
 	{Package: "internal", May: []string{"internal"}, Modules: []string{"golang.org/x/sys"}},
 }
 

@@ -117,8 +117,11 @@ func checkPlain(t *testing.T, d *Dict) {
 	one := []any{int64(1)}
 	assert.Equal(t, []any{
 		nil, true, false, int64(0), int64(255), int64(65535), int64(-1), int64(1) << 31, -int64(1) << 40,
-		huge, new(big.Int).Neg(huge), 1.5, "α", []byte{0, 255}, []any(nil), one,
-		[]any{int64(1), []any{int64(2), int64(3)}}, []any(nil), &Dict{},
+		huge, new(big.Int).Neg(huge), 1.5, "α",
+		[]byte{0, 255},
+		[]any(nil), one,
+		[]any{int64(1), []any{int64(2), int64(3)}},
+		[]any(nil), &Dict{},
 	}, lookup[[]any](t, d, "plain"))
 
 	keys := lookup[*Dict](t, d, "keys")

@@ -45,10 +45,11 @@ type rig struct {
 	program *compile.Program
 	chunks  map[graph.Region][]*chunk
 	exec    backend.Executable
+	inputs  map[graph.Value][]float64 // before rounding
 }
 
 func newRig(dev backend.Device, p *compile.Program) (*rig, error) {
-	r := &rig{program: p, chunks: map[graph.Region][]*chunk{}}
+	r := &rig{program: p, chunks: map[graph.Region][]*chunk{}, inputs: map[graph.Value][]float64{}}
 	bind := map[graph.Region][]backend.Buffer{}
 	for region := range graph.Region(graph.Regions) {
 		for _, n := range p.Size[region] {
@@ -110,6 +111,7 @@ func (r *rig) bytes(v graph.Value, after bool) (b []byte, ok bool) {
 
 // set makes a an input: its elements, rounded to the type of v.
 func (r *rig) set(v graph.Value, elems []float64) {
+	r.inputs[v] = elems
 	if b, ok := r.bytes(v, false); ok {
 		encode(b, r.program.Type(v).DType, elems)
 	}

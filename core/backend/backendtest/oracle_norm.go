@@ -18,7 +18,8 @@ func channels(s graph.Shape, f func(n, c int, voxels []int)) {
 }
 
 // moments are mean and variance of some elements of x, by their definition: the
-// deviations from the mean are squared, not the values.
+// deviations from the mean are squared, not the values. An error δ of the mean
+// moves the variance by δ² only, for the deviations add up to zero.
 func moments(x []num, is []int) (mean, variance num) {
 	v := exact(float64(len(is)))
 	var s sum
@@ -28,10 +29,11 @@ func moments(x []num, is []int) (mean, variance num) {
 	mean = s.num().over(v)
 	var q sum
 	for _, i := range is {
-		d := x[i].minus(mean)
+		d := x[i].minus(exact(mean.v))
 		q.mul(d, d)
 	}
-	return mean, q.num().over(v)
+	variance = q.num().over(v)
+	return mean, variance.within(unit * mean.e * unit * mean.e)
 }
 
 func normAct(op graph.NormAct, x, gamma, beta, y, stats array) {

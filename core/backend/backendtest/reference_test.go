@@ -16,6 +16,8 @@ type reference struct {
 	limits backend.Limits
 	// fault changes what a node has made before it is stored.
 	fault func(n graph.Node, result func(v graph.Value) array, m *memory)
+	// mutant replaces an op.
+	mutant func(op graph.Op) graph.Op
 }
 
 func (d *reference) Name() string           { return "reference" }
@@ -77,6 +79,9 @@ func (e *execution) Run(context.Context) error {
 				values[v] = decode(b, e.p.Type(v))
 			}
 		}
+		if e.dev.mutant != nil {
+			n.Op = e.dev.mutant(n.Op)
+		}
 		one := *e.p.Graph
 		one.Nodes = []graph.Node{n}
 		p := *e.p
@@ -84,7 +89,11 @@ func (e *execution) Run(context.Context) error {
 		interpret(&p, values, false)
 		if op, ok := n.Op.(graph.NormAct); ok { // made of the stored statistics, as NormApply makes it again
 			v := func(i int) array { return values[n.In[i]] }
-			normApply(op.Slope, v(0), v(1), v(2), stored(values[n.Out[1]]), values[n.Out[0]])
+			again := newArray(e.p.Type(n.Out[0]))
+			normApply(op.Slope, v(0), v(1), v(2), stored(values[n.Out[1]]), again)
+			for i, x := range again.v {
+				values[n.Out[0]].v[i].v = x.v
+			}
 		}
 		written := append(append([]graph.Value(nil), n.Out...), n.Mutated()...)
 		if e.dev.fault != nil && len(written) > 0 {
@@ -114,4 +123,20 @@ func newReference() *reference {
 
 func TestTheOracleItselfPasses(t *testing.T) {
 	Run(t, func(testing.TB) backend.Device { return newReference() })
+}
+
+// spoiler writes an input.
+type spoiler struct{ *reference }
+
+func (d *spoiler) Compile(p *compile.Program, bind map[graph.Region][]backend.Buffer) (backend.Executable, error) {
+	e, err := d.reference.Compile(p, bind)
+	return &spoiling{e.(*execution)}, err
+}
+
+type spoiling struct{ *execution }
+
+func (e *spoiling) Run(ctx context.Context) error {
+	b, _ := e.at(e.p.Nodes[0].In[1])
+	defer func() { b[0] ^= 1 }()
+	return e.execution.Run(ctx)
 }

@@ -210,7 +210,7 @@ func (g *golden) labels(loss string, p *plan.Plan) []byte {
 			for k := range g.OutChannels {
 				bits |= byte(x.data[(i*c+k)*v+j]) << k
 			}
-			if c > g.OutChannels && x.data[(i*c+g.OutChannels)*v+j] == 0 {
+			if c > g.OutChannels && x.data[(i*c+g.OutChannels)*v+j] != 0 { // the ignore mask
 				bits = 200
 			}
 			out[i*v+j] = bits

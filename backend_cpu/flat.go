@@ -1,0 +1,159 @@
+package cpu
+
+import (
+	"github.com/gounet/gounet/core/graph"
+)
+
+// flat is the kernels of one instruction set for ops that touch an element a few
+// times: they should be as fast as memory. vectors are at least 1.
+type flat struct {
+	lanes int // f32 in a vector
+	block int // the columns of a sweep are a multiple of it
+
+	sums, moments, norm, gradSums, grad func(*sweep)
+
+	leakyAdd  func(y, a, b *float32, vectors int, slope float32)   // y = leaky(a + b)
+	leakyGrad func(dx, dy, y *float32, vectors int, slope float32) // dx = y ≥ 0 ? dy : slope·dy
+	axpy      func(y, x *float32, vectors int, m float32)          // y += m·x
+	blend     func(y, x, w *float32, index *int32, k, groups int)  // see blendRow
+	squares   func(sum *float64, x *float32, vectors int)          // sum[j] += Σ x[i·4+j]², j < 4
+	sgd, adam func(u *update, vectors int)
+
+	largest func(m, x *float32, vectors int)    // m = max(m, x)
+	expSub  func(e, x, m *float32, vectors int) // e = exp(x − m) for x ≤ m: within 2 ulp, 0 below 2^-126
+}
+
+// sweep is the argument of kernels that go through rows of columns, of which
+// each belongs to one channel: d = x − mean, and
+//
+//	sums      sum += Σ x over the rows
+//	moments   sum += Σ d   sum2 += Σ d²
+//	norm      y = leaky(d·scale + shift)
+//	gradSums  sum += Σ g   sum2 += Σ g·d      g = dy where d·scale + shift ≥ 0, else slope·dy
+//	grad      y = scale·g − (k0 + k1·d)
+//
+// gen knows the offsets of the fields.
+type sweep struct {
+	x, dy, y           *float32 // [rows columns]
+	rows, columns      int
+	mean, scale, shift *float32 // [columns]
+	k0, k1             *float32
+	sum, sum2          *float32
+	slope              float32
+}
+
+// update is the argument of the optimizer kernels: w, g and states m, v.
+//
+//	sgd   d = factor·g + decay·w   m = beta1·m + d   w −= rate·(own·d + of·m)
+//	adam  w −= shrink·w   d = factor·g + decay·w   m = beta1·m + rest1·d   v = beta2·v + rest2·d²
+//	      w −= rate·m / (√v·root + epsilon)
+//
+// gen knows the offsets of the fields.
+type update struct {
+	w, g, m, v                   *float32
+	factor, decay, rate          float32
+	beta1, own, of               float32
+	rest1, beta2, rest2          float32
+	shrink, root, epsilon, spare float32
+}
+
+// read returns elements off … off+n of t: in place where they are f32, else in buf.
+func (s *isa) read(t tensor, off, n int, buf []float32) []float32 {
+	if t.dtype == graph.F32 {
+		return t.f32[off:][:n]
+	}
+	s.fetch(buf[:n], n, t, off, n, 1, n)
+	return buf[:n]
+}
+
+// target is where elements off … off+n of t are to be computed: flush brings
+// them to t if that is buf.
+func (s *isa) target(t tensor, off, n int, buf []float32) []float32 {
+	if t.dtype == graph.F32 {
+		return t.f32[off:][:n]
+	}
+	return buf[:n]
+}
+
+func (s *isa) flush(t tensor, off int, buf []float32) {
+	if t.dtype != graph.F32 {
+		s.put(t, off, len(buf), buf, len(buf), 1, len(buf))
+	}
+}
+
+// addLeaky makes y = leaky(a + b).
+func (f *flat) addLeaky(y, a, b []float32, slope float32) {
+	n := len(y) / f.lanes * f.lanes
+	if n > 0 {
+		f.leakyAdd(&y[0], &a[0], &b[0], n/f.lanes, slope)
+	}
+	leakyAdd(y[n:], a[n:len(y)], b[n:len(y)], slope)
+}
+
+// gradLeaky makes dx = y ≥ 0 ? dy : slope·dy.
+func (f *flat) gradLeaky(dx, dy, y []float32, slope float32) {
+	n := len(dx) / f.lanes * f.lanes
+	if n > 0 {
+		f.leakyGrad(&dx[0], &dy[0], &y[0], n/f.lanes, slope)
+	}
+	leakyGrad(dx[n:], dy[n:len(dx)], y[n:len(dx)], slope)
+}
+
+// addScaled makes y += m·x.
+func (f *flat) addScaled(y, x []float32, m float32) {
+	n := len(y) / f.lanes * f.lanes
+	if n > 0 {
+		f.axpy(&y[0], &x[0], n/f.lanes, m)
+	}
+	axpy(y[n:], x[n:len(y)], m)
+}
+
+// blendRow makes y[i k] += w[i]·x[i k] for voxels i and k classes. index is
+// [k lanes]: the voxel, of as many as lanes, that each element of k vectors belongs to.
+func (f *flat) blendRow(y, x, w []float32, index []int32, k int) {
+	n := len(w) / f.lanes * f.lanes
+	if n > 0 {
+		f.blend(&y[0], &x[0], &w[0], &index[0], k, n/f.lanes)
+	}
+	for i := n; i < len(w); i++ {
+		axpy(y[i*k:][:k], x[i*k:][:k], w[i])
+	}
+}
+
+// blendIndex is the index of blendRow.
+func (f *flat) blendIndex(k int) []int32 {
+	index := make([]int32, k*f.lanes)
+	for i := range index {
+		index[i] = int32(i / k)
+	}
+	return index
+}
+
+// sumSquares adds Σ x² to sum, in four parts.
+func (f *flat) sumSquares(sum *[4]float64, x []float32) {
+	n := len(x) / f.lanes * f.lanes
+	if n > 0 {
+		f.squares(&sum[0], &x[0], n/f.lanes)
+	}
+	for i, v := range x[n:] {
+		sum[i&3] += float64(v) * float64(v)
+	}
+}
+
+// max makes m = max(m, x).
+func (f *flat) max(m, x []float32) {
+	n := len(m) / f.lanes * f.lanes
+	if n > 0 {
+		f.largest(&m[0], &x[0], n/f.lanes)
+	}
+	largest(m[n:], x[n:len(m)])
+}
+
+// exp makes e = exp(x − m), x ≤ m.
+func (f *flat) exp(e, x, m []float32) {
+	n := len(e) / f.lanes * f.lanes
+	if n > 0 {
+		f.expSub(&e[0], &x[0], &m[0], n/f.lanes)
+	}
+	expSub(e[n:], x[n:len(e)], m[n:len(e)])
+}

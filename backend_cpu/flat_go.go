@@ -1,0 +1,186 @@
+package cpu
+
+import (
+	"math"
+	"unsafe"
+)
+
+// plainFlat is the kernels of flat in Go.
+var plainFlat = flat{
+	lanes: 4, block: 4,
+	sums: sumsGo, moments: momentsGo, norm: normGo, gradSums: gradSumsGo, grad: gradGo,
+	leakyAdd: func(y, a, b *float32, vectors int, slope float32) {
+		leakyAdd(slice4(y, vectors), slice4(a, vectors), slice4(b, vectors), slope)
+	},
+	leakyGrad: func(dx, dy, y *float32, vectors int, slope float32) {
+		leakyGrad(slice4(dx, vectors), slice4(dy, vectors), slice4(y, vectors), slope)
+	},
+	axpy:    func(y, x *float32, vectors int, m float32) { axpy(slice4(y, vectors), slice4(x, vectors), m) },
+	blend:   blendGo,
+	squares: squaresGo,
+	sgd:     func(u *update, vectors int) { sgd(u, 4*vectors) },
+	adam:    func(u *update, vectors int) { adam(u, 4*vectors) },
+	largest: func(m, x *float32, vectors int) { largest(slice4(m, vectors), slice4(x, vectors)) },
+	expSub: func(e, x, m *float32, vectors int) {
+		expSub(slice4(e, vectors), slice4(x, vectors), slice4(m, vectors))
+	},
+}
+
+func slice4(p *float32, vectors int) []float32 { return unsafe.Slice(p, 4*vectors) }
+
+// row is row r of x in s, and column the values of the columns.
+func (s *sweep) row(x *float32, r int) []float32 {
+	return unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(x), 4*r*s.columns)), s.columns)
+}
+
+func (s *sweep) column(x *float32) []float32 { return unsafe.Slice(x, s.columns) }
+
+func sumsGo(s *sweep) {
+	sum := s.column(s.sum)
+	for r := range s.rows {
+		x := s.row(s.x, r)[:len(sum)]
+		for i := range sum {
+			sum[i] += x[i]
+		}
+	}
+}
+
+func momentsGo(s *sweep) {
+	mean, sum, sum2 := s.column(s.mean), s.column(s.sum), s.column(s.sum2)
+	sum, sum2 = sum[:len(mean)], sum2[:len(mean)]
+	for r := range s.rows {
+		x := s.row(s.x, r)[:len(mean)]
+		for i, m := range mean {
+			d := x[i] - m
+			sum[i] += d
+			sum2[i] += d * d
+		}
+	}
+}
+
+func normGo(s *sweep) {
+	mean, scale, shift := s.column(s.mean), s.column(s.scale), s.column(s.shift)
+	scale, shift = scale[:len(mean)], shift[:len(mean)]
+	for r := range s.rows {
+		x, y := s.row(s.x, r)[:len(mean)], s.row(s.y, r)[:len(mean)]
+		for i, m := range mean {
+			a := (x[i]-m)*scale[i] + shift[i]
+			if a < 0 {
+				a *= s.slope
+			}
+			y[i] = a
+		}
+	}
+}
+
+func gradSumsGo(s *sweep) {
+	mean, scale, shift := s.column(s.mean), s.column(s.scale), s.column(s.shift)
+	sum, sum2 := s.column(s.sum), s.column(s.sum2)
+	scale, shift, sum, sum2 = scale[:len(mean)], shift[:len(mean)], sum[:len(mean)], sum2[:len(mean)]
+	for r := range s.rows {
+		x, dy := s.row(s.x, r)[:len(mean)], s.row(s.dy, r)[:len(mean)]
+		for i, m := range mean {
+			d, g := x[i]-m, dy[i]
+			if d*scale[i]+shift[i] < 0 {
+				g *= s.slope
+			}
+			sum[i] += g
+			sum2[i] += g * d
+		}
+	}
+}
+
+func gradGo(s *sweep) {
+	mean, scale, shift := s.column(s.mean), s.column(s.scale), s.column(s.shift)
+	k0, k1 := s.column(s.k0), s.column(s.k1)
+	scale, shift, k0, k1 = scale[:len(mean)], shift[:len(mean)], k0[:len(mean)], k1[:len(mean)]
+	for r := range s.rows {
+		x, dy, dx := s.row(s.x, r)[:len(mean)], s.row(s.dy, r)[:len(mean)], s.row(s.y, r)[:len(mean)]
+		for i, m := range mean {
+			d, g := x[i]-m, dy[i]
+			if d*scale[i]+shift[i] < 0 {
+				g *= s.slope
+			}
+			dx[i] = scale[i]*g - (k0[i] + k1[i]*d)
+		}
+	}
+}
+
+func leakyAdd(y, a, b []float32, slope float32) {
+	for i := range y {
+		v := a[i] + b[i]
+		if v < 0 {
+			v *= slope
+		}
+		y[i] = v
+	}
+}
+
+func leakyGrad(dx, dy, y []float32, slope float32) {
+	for i := range dx {
+		d := dy[i]
+		if y[i] < 0 {
+			d *= slope
+		}
+		dx[i] = d
+	}
+}
+
+func axpy(y, x []float32, m float32) {
+	for i := range y {
+		y[i] += m * x[i]
+	}
+}
+
+func blendGo(y, x, w *float32, index *int32, k, groups int) {
+	of := unsafe.Slice(index, 4*k)
+	for g := range groups {
+		wg := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(w), 16*g)), 4)
+		yg := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(y), 16*g*k)), 4*k)
+		xg := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(x), 16*g*k)), 4*k)
+		for i, v := range of {
+			yg[i] += wg[v] * xg[i]
+		}
+	}
+}
+
+func squaresGo(sum *float64, x *float32, vectors int) {
+	s := (*[4]float64)(unsafe.Pointer(sum))
+	for i, v := range slice4(x, vectors) {
+		s[i&3] += float64(v) * float64(v)
+	}
+}
+
+// sgd updates n weights.
+func sgd(u *update, n int) {
+	w, g, m := unsafe.Slice(u.w, n), unsafe.Slice(u.g, n), unsafe.Slice(u.m, n)
+	for i := range w {
+		d := u.factor*g[i] + u.decay*w[i]
+		m[i] = u.beta1*m[i] + d
+		w[i] -= u.rate * (u.own*d + u.of*m[i])
+	}
+}
+
+// adam updates n weights.
+func adam(u *update, n int) {
+	w, g, m, v := unsafe.Slice(u.w, n), unsafe.Slice(u.g, n), unsafe.Slice(u.m, n), unsafe.Slice(u.v, n)
+	for i := range w {
+		x := w[i] - u.shrink*w[i]
+		d := u.factor*g[i] + u.decay*w[i]
+		m[i] = u.beta1*m[i] + u.rest1*d
+		v[i] = u.beta2*v[i] + u.rest2*d*d
+		w[i] = x - u.rate*m[i]/(float32(math.Sqrt(float64(v[i])))*u.root+u.epsilon)
+	}
+}
+
+func largest(m, x []float32) {
+	for i := range m {
+		m[i] = max(m[i], x[i])
+	}
+}
+
+func expSub(e, x, m []float32) {
+	for i := range e {
+		e[i] = float32(math.Exp(float64(x[i] - m[i])))
+	}
+}

@@ -1,0 +1,250 @@
+package cpu
+
+import (
+	"math"
+
+	"github.com/gounet/gounet/core/graph"
+)
+
+// unitFloats is about how many elements a unit of an elementwise op has: what
+// it reads stays in the first levels of the cache.
+const unitFloats = 8192
+
+// channelGroup is how many channels are reduced by one unit.
+const channelGroup = 16
+
+// normPlan cuts x [N V C] into units. A unit is rows of period elements, so
+// that column i of all rows belongs to channel i mod C, and fewer at the end.
+//
+//	partial f64 [N units C 2]   columns f32 [N 5 period]: mean, scale, shift, k0, k1
+//
+// lie in the memory that the workers share.
+type normPlan struct {
+	*scope
+	n, v, c int
+	period  int
+	chunk   int // elements of a unit, whole periods
+	units   int // of a sample
+	slope   float32
+	x       tensor
+	gamma   []float32
+	beta    []float32
+	stats   []float32 // [N C 2]
+}
+
+func (s *scope) normPlan(slope float32, x, gamma, beta, stats graph.Value) *normPlan {
+	t := s.Type(x).Shape
+	p := &normPlan{
+		scope: s, n: t[0], v: t[1] * t[2] * t[3], c: t[4], slope: slope,
+		x: s.tensor(x), gamma: s.f32(gamma), beta: s.f32(beta), stats: s.f32(stats),
+	}
+	p.period = p.c / gcd(p.c, s.flat.block) * s.flat.block
+	p.chunk = max(1, unitFloats/p.period) * p.period
+	p.units = ceil(p.v*p.c, p.chunk)
+	s.pool.reserve(need{
+		shared: p.columnsAt() + p.n*5*p.period,
+		worker: 2*p.chunk + 3*p.period + 4*p.c,
+	})
+	return p
+}
+
+func gcd(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// columnsAt is where the columns lie in shared memory, behind partial.
+func (p *normPlan) columnsAt() int { return p.n * p.units * p.c * 4 }
+
+// partial is the two sums of unit u of sample n.
+func (p *normPlan) partial(n, u int) []float64 {
+	return doubles(p.pool.shared[:p.columnsAt()])[(n*p.units+u)*2*p.c:][:2*p.c]
+}
+
+// column is column vector i of sample n.
+func (p *normPlan) column(n, i int) []float32 {
+	return p.pool.shared[p.columnsAt()+(n*5+i)*p.period:][:p.period]
+}
+
+// unit is the sample of a unit, and where its elements are.
+func (p *normPlan) unit(unit int) (n, off, length int) {
+	n = unit / p.units
+	first := unit % p.units * p.chunk
+	return n, n*p.v*p.c + first, min(p.chunk, p.v*p.c-first)
+}
+
+// buffers of a worker: two chunks, two sums and a mean a column, two sums a channel.
+func (p *normPlan) buffers(w *worker) (a, b, sum, sum2, mean []float32, total []float64) {
+	m := w.scratch
+	take := func(n int) []float32 {
+		r := m[:n:n]
+		m = m[n:]
+		return r
+	}
+	total = doubles(take(4 * p.c))
+	a, b = take(p.chunk), take(p.chunk)
+	return a, b, take(p.period), take(p.period), take(p.period), total
+}
+
+// sweep runs a kernel over n elements: whole rows, then the rest of a row.
+func (p *normPlan) sweep(kernel, rest func(*sweep), s *sweep, x, dy, y []float32) {
+	s.rows, s.columns = len(x)/p.period, p.period
+	done := s.rows * p.period
+	if s.rows > 0 {
+		s.x, s.dy, s.y = first(x), first(dy), first(y)
+		kernel(s)
+	}
+	if done < len(x) {
+		s.rows, s.columns = 1, len(x)-done
+		s.x, s.dy, s.y = first(tail(x, done)), first(tail(dy, done)), first(tail(y, done))
+		rest(s)
+	}
+}
+
+func first(x []float32) *float32 {
+	if len(x) == 0 {
+		return nil
+	}
+	return &x[0]
+}
+
+func tail(x []float32, from int) []float32 { return x[min(from, len(x)):] }
+
+// fold adds the columns of sum to the channels of total.
+func (p *normPlan) fold(total []float64, sum []float32) {
+	total = total[:p.c]
+	clear(total)
+	for ; len(sum) >= len(total); sum = sum[len(total):] {
+		for c, x := range sum[:len(total)] {
+			total[c] += float64(x)
+		}
+	}
+}
+
+// spread repeats channel c of a column vector.
+func (p *normPlan) spread(column []float32, c int, x float32) {
+	for i := c; i < len(column); i += p.c {
+		column[i] = x
+	}
+}
+
+// channels is the channels of a unit that reduces.
+func (p *normPlan) channels(unit int) (n, from, to int) {
+	groups := ceil(p.c, channelGroup)
+	from = unit % groups * channelGroup
+	return unit / groups, from, min(from+channelGroup, p.c)
+}
+
+// normAct makes y and stats.
+func (s *scope) normAct(op graph.NormAct, n graph.Node) []part {
+	p := s.normPlan(op.Slope, n.In[0], n.In[1], n.In[2], n.Out[1])
+	y := s.tensor(n.Out[0])
+	return []part{
+		s.parallel(p.n*p.units, p.moments),
+		s.parallel(p.n*ceil(p.c, channelGroup), func(_ *worker, unit int) { p.statistics(unit, float64(op.Eps)) }),
+		s.parallel(p.n*p.units, func(w *worker, unit int) { p.apply(w, unit, y) }),
+	}
+}
+
+// normApply makes y of x and stats.
+func (s *scope) normApply(op graph.NormApply, n graph.Node) []part {
+	p := s.normPlan(op.Slope, n.In[0], n.In[1], n.In[2], n.In[3])
+	y := s.tensor(n.Out[0])
+	return []part{
+		s.parallel(p.n*ceil(p.c, channelGroup), func(_ *worker, unit int) { p.columns(unit) }),
+		s.parallel(p.n*p.units, func(w *worker, unit int) { p.apply(w, unit, y) }),
+	}
+}
+
+// moments makes the partial sums of a unit: Σ x, and Σ (x − m)² around the mean
+// m of the unit, which is in the cache when it is read again. m is rounded, so
+// both are corrected by Σ (x − m).
+func (p *normPlan) moments(w *worker, unit int) {
+	n, off, length := p.unit(unit)
+	buf, _, sum, sum2, mean, total := p.buffers(w)
+	x := p.isa.read(p.x, off, length, buf)
+	count := float64(length / p.c)
+	s := &w.sweep
+	*s = sweep{sum: &sum[0], sum2: &sum2[0], mean: &mean[0]}
+	clear(sum)
+	p.sweep(p.flat.sums, sumsGo, s, x, nil, nil)
+	t := total[:p.c]
+	p.fold(t, sum)
+	for c, x := range t {
+		mean[c] = float32(x / count)
+	}
+	for i := p.c; i < len(mean); i += p.c {
+		copy(mean[i:], mean[:p.c])
+	}
+	clear(sum)
+	clear(sum2)
+	p.sweep(p.flat.moments, momentsGo, s, x, nil, nil)
+	off2 := total[p.c:]
+	p.fold(t, sum)
+	p.fold(off2, sum2)
+	out := p.partial(n, unit%p.units)
+	for c := range t {
+		d := t[c]
+		out[2*c] = float64(mean[c])*count + d
+		out[2*c+1] = off2[c] - d*d/count
+	}
+}
+
+// statistics adds up the partial sums of a few channels in the order of the
+// units (Chan, Golub and LeVeque 1983) and makes stats and columns of them.
+func (p *normPlan) statistics(unit int, eps float64) {
+	n, from, to := p.channels(unit)
+	var sum, square [channelGroup]float64
+	for u := range p.units {
+		t := p.partial(n, u)
+		for c := from; c < to; c++ {
+			sum[c-from] += t[2*c]
+		}
+	}
+	for u := range p.units {
+		t := p.partial(n, u)
+		_, _, length := p.unit(u)
+		count := float64(length / p.c)
+		for c := from; c < to; c++ {
+			d := t[2*c]/count - sum[c-from]/float64(p.v)
+			square[c-from] += t[2*c+1] + count*d*d
+		}
+	}
+	for c := from; c < to; c++ {
+		st := p.stats[(n*p.c+c)*2:][:2]
+		st[0] = float32(sum[c-from] / float64(p.v))
+		st[1] = float32(1 / math.Sqrt(max(0, square[c-from]/float64(p.v))+eps))
+	}
+	p.columns(unit)
+}
+
+// columns spreads mean, scale and shift of a few channels.
+func (p *normPlan) columns(unit int) {
+	n, from, to := p.channels(unit)
+	for c := from; c < to; c++ {
+		st := p.stats[(n*p.c+c)*2:][:2]
+		p.spread(p.column(n, 0), c, st[0])
+		p.spread(p.column(n, 1), c, st[1]*p.gamma[c])
+		p.spread(p.column(n, 2), c, p.beta[c])
+	}
+}
+
+// columnsOf is a sweep with the columns of a sample.
+func (p *normPlan) columnsOf(s *sweep, n int) {
+	*s = sweep{
+		mean: &p.column(n, 0)[0], scale: &p.column(n, 1)[0], shift: &p.column(n, 2)[0],
+		k0: &p.column(n, 3)[0], k1: &p.column(n, 4)[0], slope: p.slope,
+	}
+}
+
+// apply makes a unit of y.
+func (p *normPlan) apply(w *worker, unit int, to tensor) {
+	n, off, length := p.unit(unit)
+	buf, out, _, _, _, _ := p.buffers(w)
+	x, y := p.isa.read(p.x, off, length, buf), p.isa.target(to, off, length, out)
+	p.columnsOf(&w.sweep, n)
+	p.sweep(p.flat.norm, normGo, &w.sweep, x, nil, y)
+	p.isa.flush(to, off, y)
+}

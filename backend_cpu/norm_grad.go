@@ -1,0 +1,85 @@
+package cpu
+
+import "github.com/gounet/gounet/core/graph"
+
+// normGrad is a NormActGrad.
+type normGrad struct {
+	*normPlan
+	dy, dx        tensor
+	dgamma, dbeta []float32
+}
+
+// normActGrad makes dx, dγ and dβ.
+func (s *scope) normActGrad(op graph.NormActGrad, n graph.Node) []part {
+	p := &normGrad{
+		normPlan: s.normPlan(op.Slope, n.In[1], n.In[2], n.In[3], n.In[4]),
+		dy:       s.tensor(n.In[0]), dx: s.tensor(n.Out[0]), dgamma: s.f32(n.Out[1]), dbeta: s.f32(n.Out[2]),
+	}
+	groups := ceil(p.c, channelGroup)
+	return []part{
+		s.parallel(p.n*groups, func(_ *worker, unit int) { p.columns(unit) }),
+		s.parallel(p.n*p.units, p.sums),
+		s.parallel(groups, p.reduce),
+		s.parallel(p.n*p.units, p.apply),
+	}
+}
+
+// sums makes the partial sums of a unit: Σ g and Σ g·d, d = x − mean.
+func (p *normGrad) sums(w *worker, unit int) {
+	n, off, length := p.unit(unit)
+	a, b, sum, sum2, _, total := p.buffers(w)
+	x, dy := p.isa.read(p.x, off, length, a), p.isa.read(p.dy, off, length, b)
+	clear(sum)
+	clear(sum2)
+	s := &w.sweep
+	p.columnsOf(s, n)
+	s.sum, s.sum2 = &sum[0], &sum2[0]
+	p.sweep(p.flat.gradSums, gradSumsGo, s, x, dy, nil)
+	t, t2 := total[:p.c], total[p.c:]
+	p.fold(t, sum)
+	p.fold(t2, sum2)
+	out := p.partial(n, unit%p.units)
+	for c := range t {
+		out[2*c], out[2*c+1] = t[c], t2[c]
+	}
+}
+
+// reduce adds up the partial sums of a few channels in the order of the units:
+//
+//	dβ = Σ g   dγ = Σ g·d·rstd   k0 = scale·Σg/V   k1 = scale·rstd²·Σ(g·d)/V
+func (p *normGrad) reduce(_ *worker, group int) {
+	_, from, to := p.channels(group)
+	var dgamma, dbeta [channelGroup]float64
+	for n := range p.n {
+		var g, gd [channelGroup]float64
+		for u := range p.units {
+			t := p.partial(n, u)
+			for c := from; c < to; c++ {
+				g[c-from] += t[2*c]
+				gd[c-from] += t[2*c+1]
+			}
+		}
+		for c := from; c < to; c++ {
+			i, rstd := c-from, float64(p.stats[(n*p.c+c)*2+1])
+			dbeta[i] += g[i]
+			dgamma[i] += gd[i] * rstd
+			scale := rstd * float64(p.gamma[c]) / float64(p.v)
+			p.spread(p.column(n, 3), c, float32(scale*g[i]))
+			p.spread(p.column(n, 4), c, float32(scale*rstd*rstd*gd[i]))
+		}
+	}
+	for c := from; c < to; c++ {
+		p.dgamma[c], p.dbeta[c] = float32(dgamma[c-from]), float32(dbeta[c-from])
+	}
+}
+
+// apply makes a unit of dx.
+func (p *normGrad) apply(w *worker, unit int) {
+	n, off, length := p.unit(unit)
+	a, b, _, _, _, _ := p.buffers(w)
+	x, dy := p.isa.read(p.x, off, length, a), p.isa.read(p.dy, off, length, b)
+	dx := p.isa.target(p.dx, off, length, a)
+	p.columnsOf(&w.sweep, n)
+	p.sweep(p.flat.grad, gradGo, &w.sweep, x, dy, dx)
+	p.isa.flush(p.dx, off, dx)
+}

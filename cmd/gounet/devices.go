@@ -1,0 +1,57 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	cpu "github.com/gounet/gounet/backend_cpu"
+	"github.com/gounet/gounet/core/backend"
+	"github.com/gounet/gounet/core/graph"
+)
+
+// deviceFlags choose where programs run and how they store activations.
+type deviceFlags struct {
+	device    string
+	threads   int
+	precision string
+	amp       bool
+}
+
+func (f *deviceFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.device, "device", "cpu", "`name` of the device: cpu, or cpu:KERNELS to choose them ("+strings.Join(cpu.ISAs(), ", ")+")")
+	flags.IntVar(&f.threads, "threads", 0, "threads that compute; 0 is all cores. Results do not depend on it")
+	flags.StringVar(&f.precision, "precision", "f32", "of activations: f32, bf16 or f16")
+	flags.BoolVar(&f.amp, "amp", false, "short for --precision bf16")
+}
+
+// open opens the device; it must be closed.
+func (f *deviceFlags) open() (backend.Device, error) {
+	name, kernels, _ := strings.Cut(f.device, ":")
+	if name != "cpu" {
+		return nil, usagef("device %q: this binary has cpu", f.device)
+	}
+	if kernels != "" && !slices.Contains(cpu.ISAs(), kernels) {
+		return nil, usagef("device %q: this processor has kernels for %s", f.device, strings.Join(cpu.ISAs(), ", "))
+	}
+	return cpu.Open(cpu.Options{Workers: f.threads, ISA: kernels}), nil
+}
+
+// storage is the element type of activations on dev.
+func (f *deviceFlags) storage(dev backend.Device) (graph.DType, error) {
+	precision := f.precision
+	if f.amp {
+		precision = "bf16"
+	}
+	t, err := storage(precision)
+	if err != nil {
+		return t, err
+	}
+	l := dev.Limits()
+	if t == graph.F16 && !l.F16 || t == graph.BF16 && !l.BF16 {
+		return t, usagef("precision %s: %s cannot store it", precision, dev.Name())
+	}
+	return t, nil
+}

@@ -1,0 +1,273 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gounet/gounet/core/dataset"
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/train"
+	"github.com/gounet/gounet/internal/atomicfile"
+)
+
+// settingsFile keeps in a run folder every value that the run used.
+const settingsFile = "settings.json"
+
+// trainFlags are the flags of `gounet train`, also of `gounet run`.
+type trainFlags struct {
+	work, output, fold, splits string
+	deviceFlags
+	seed                           uint64
+	epochs, iterations, valBatches int
+	batch, width                   int
+	rate                           float64
+	optimizer, schedule            string
+	patience, every                int
+	maxTime                        time.Duration
+	resume, noAugment              bool
+	rematerialise                  bool
+}
+
+func newTrain(a *app) *cobra.Command {
+	var f trainFlags
+	cmd := &cobra.Command{
+		Use:   "train DATASET CONFIG",
+		Short: "train a network on a fold of a data set",
+		Long: `train trains the network that the plan has for CONFIG (2d, 3d_fullres, 3d_lowres)
+and validates it with the sliding window. What is missing is made first: plan and
+preprocessed cases. The run folder has the model, logs, curves and validation.
+
+Ctrl-C, SIGTERM or a crash lose nothing: --resume continues to the same bits.
+Flags that are not given take the values of the plan's recipe.`,
+		Example: `  gounet train Task04_Hippocampus 3d_fullres --fold 0
+  gounet train DATASET 3d_fullres --fold all --epochs 200 --precision bf16
+  gounet train DATASET 2d --fold 1 --output runs/a --width 16 --batch 8 --seed 3
+  gounet train DATASET 3d_fullres --fold 0 --resume`,
+		Args: wantArgs("DATASET", "CONFIG"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			w, err := openWorkspace(args[0], f.work)
+			if err == nil {
+				err = f.run(cmd.Context(), a, w, args[1])
+			}
+			if err != nil {
+				return fmt.Errorf("train: %w", err)
+			}
+			return nil
+		},
+	}
+	addWorkFlag(cmd, &f.work)
+	flags := cmd.Flags()
+	flags.StringVar(&f.fold, "fold", "0", "fold to hold out: 0 to 4, or all to train on every case")
+	flags.StringVar(&f.output, "output", "", "run `folder` (default WORK/CONFIG/fold_N)")
+	f.add(cmd)
+	return cmd
+}
+
+// add declares the flags that do not name one run.
+func (f *trainFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	f.deviceFlags.add(cmd)
+	flags.StringVar(&f.splits, "splits", "", "`file` with folds in the form of nnU-Net's splits_final.json (default the data set's own, else nnU-Net's five folds)")
+	flags.Uint64Var(&f.seed, "seed", 0, "the same seed on the same device gives the same bits")
+	flags.IntVar(&f.epochs, "epochs", 0, "epochs")
+	flags.IntVar(&f.iterations, "iterations", 0, "training steps an epoch")
+	flags.IntVar(&f.valBatches, "val-iterations", -1, "validation batches an epoch")
+	flags.IntVar(&f.batch, "batch", 0, "samples a step")
+	flags.IntVar(&f.width, "width", 0, "features of the first stage; each stage has twice as many, up to the plan's limit")
+	flags.Float64Var(&f.rate, "learning-rate", 0, "initial learning rate")
+	flags.StringVar(&f.optimizer, "optimizer", "", "sgd, adam or adamw")
+	flags.StringVar(&f.schedule, "schedule", "", "poly, cosine or constant")
+	flags.IntVar(&f.patience, "patience", 0, "end after so many epochs without a better Dice; 0: never")
+	flags.DurationVar(&f.maxTime, "max-time", 0, "end after the epoch in which this time is over, for example 90m")
+	flags.IntVar(&f.every, "checkpoint-every", 10, "epochs between checkpoints")
+	flags.BoolVar(&f.resume, "resume", false, "continue a run that was interrupted, or start one if there is none")
+	flags.BoolVar(&f.noAugment, "no-augment", false, "train without augmentation")
+	flags.BoolVar(&f.rematerialise, "low-memory", false, "recompute activations in the backward pass: less memory, a little slower")
+}
+
+// run trains one fold of a configuration, and validates it.
+func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string) error {
+	p := a.progressOf()
+	defer p.wait()
+	made, err := w.loadPlan(ctx, p)
+	if err != nil {
+		return err
+	}
+	c, err := configuration(made, name)
+	if err != nil {
+		return err
+	}
+	store, err := w.preprocess(ctx, p, made, c)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	fold, err := w.split(f.splits, f.fold)
+	if err != nil {
+		return err
+	}
+	if err := f.override(c, &made.Recipe); err != nil {
+		return err
+	}
+	if err := made.Validate(); err != nil {
+		return err
+	}
+	o := train.Options{
+		Plan: made, Configuration: name, Fold: f.fold, Dir: f.output, Seed: f.seed,
+		MaxTime: f.maxTime, Every: f.every, Resume: f.resume, Rematerialise: f.rematerialise,
+	}
+	if o.Dir == "" {
+		o.Dir = w.run(name, f.fold)
+	}
+	if o.Train, err = store.Subset(fold.Train); err != nil {
+		return err
+	}
+	if o.Val, err = store.Subset(fold.Val); err != nil {
+		return err
+	}
+	if o.Device, err = f.open(); err != nil {
+		return err
+	}
+	defer o.Device.Close()
+	if o.Storage, err = f.storage(o.Device); err != nil {
+		return err
+	}
+	if err := f.record(a, o); err != nil {
+		return err
+	}
+	if err := trainWithBar(ctx, a, p, o); err != nil {
+		return err
+	}
+	return nil
+}
+
+// override puts the flags that were given in the place of the plan's values.
+func (f *trainFlags) override(c *plan.Configuration, r *plan.Recipe) error {
+	if f.batch < 0 || f.width < 0 || f.epochs < 0 || f.iterations < 0 {
+		return usagef("--batch, --width, --epochs and --iterations must be above 0")
+	}
+	set(&c.Batch, f.batch)
+	set(&r.Schedule.Epochs, f.epochs)
+	set(&r.Schedule.Iterations, f.iterations)
+	set(&r.Schedule.Patience, f.patience)
+	set(&r.Optimizer.LearningRate, f.rate)
+	set(&r.Optimizer.Kind, f.optimizer)
+	set(&r.Schedule.Kind, f.schedule)
+	if f.valBatches >= 0 {
+		r.Schedule.ValIterations = f.valBatches
+	}
+	if f.width > 0 {
+		most := 320 // nnU-Net's limit in 3-D
+		if c.Dim == 2 {
+			most = 512
+		}
+		for i := range c.Network.Features {
+			c.Network.Features[i] = min(f.width<<i, most)
+		}
+	}
+	if f.noAugment {
+		r.Augmentation = nil
+	}
+	return nil
+}
+
+func set[T comparable](dst *T, v T) {
+	var zero T
+	if v != zero {
+		*dst = v
+	}
+}
+
+// record writes the settings of the run to its folder.
+func (f *trainFlags) record(a *app, o train.Options) error {
+	if err := os.MkdirAll(o.Dir, 0o777); err != nil {
+		return fmt.Errorf("run folder: %w", err)
+	}
+	used := a.settings.used()
+	used["dataset"] = o.Plan.Dataset
+	used["device-name"] = o.Device.Name()
+	used["version"] = version
+	return atomicfile.Write(filepath.Join(o.Dir, settingsFile), func(w io.Writer) error { return printJSON(w, used) })
+}
+
+// trainWithBar trains, with a bar over all steps.
+func trainWithBar(ctx context.Context, a *app, p *progress, o train.Options) error {
+	s := o.Plan.Recipe.Schedule
+	steps := s.Iterations + s.ValIterations
+	t := p.start("train", "steps", s.Epochs*steps)
+	defer t.end()
+	o.Progress = func(g train.Progress) {
+		done := g.Epoch*steps + g.Iteration
+		if g.Done != nil {
+			done = (g.Epoch + 1) * steps
+		}
+		note := fmt.Sprintf("epoch %d/%d, loss %.3f", g.Epoch+1, g.Epochs, g.Loss)
+		if !math.IsNaN(g.Dice) {
+			note += fmt.Sprintf(", Dice %.3f", g.Dice)
+		}
+		t.set(done, fmt.Sprintf("%s, %.1f images/s", note, g.ImagesPerSecond))
+	}
+	res, err := train.Run(ctx, o)
+	if err != nil {
+		return err
+	}
+	t.end()
+	last := res.Epochs[len(res.Epochs)-1]
+	fmt.Fprintf(a.out, "trained   %d epochs, loss %.3f, pseudo Dice %.3f: %s\n", len(res.Epochs), float64(last.TrainLoss), float64(last.MeanDice), o.Dir)
+	if res.Stopped != "" {
+		fmt.Fprintf(a.out, "ended     by %s\n", res.Stopped)
+	}
+	m := res.Time
+	fmt.Fprintf(a.out, "time      step %s, validation %s, waited for data %s (load %s, augment %s beside it)\n",
+		of(m.Step), of(m.Validate), of(m.Wait), of(m.Load), of(m.Augment))
+	return nil
+}
+
+func of(s float64) string { return seconds(time.Duration(s * float64(time.Second))) }
+
+// run is the run folder of a fold.
+func (w *workspace) run(configuration, fold string) string {
+	return filepath.Join(w.dir, configuration, "fold_"+fold)
+}
+
+// split returns the cases of a fold: of the file, of the data set's own
+// splits_final.json, or of nnU-Net's five folds.
+func (w *workspace) split(file, name string) (dataset.Fold, error) {
+	var ids []string
+	for _, c := range w.raw.Cases {
+		ids = append(ids, c.ID)
+	}
+	if name == "all" {
+		return dataset.Fold{Train: ids}, nil
+	}
+	n, err := strconv.Atoi(name)
+	if err != nil || n < 0 {
+		return dataset.Fold{}, usagef("fold %q: wanted a number from 0 on, or all", name)
+	}
+	if own := filepath.Join(w.raw.Dir, "splits_final.json"); file == "" {
+		if _, err := os.Stat(own); err == nil {
+			file = own
+		}
+	}
+	var folds []dataset.Fold
+	if file != "" {
+		folds, err = dataset.LoadSplits(file, ids)
+	} else {
+		folds, err = dataset.Split(ids, dataset.Folds)
+	}
+	if err != nil {
+		return dataset.Fold{}, err
+	}
+	if n >= len(folds) {
+		return dataset.Fold{}, usagef("fold %d: there are %d folds, 0 to %d", n, len(folds), len(folds)-1)
+	}
+	return folds[n], nil
+}

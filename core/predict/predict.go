@@ -1,0 +1,197 @@
+// Package predict turns scans into labels with a trained model, on any device:
+// preprocess, blend the logits of overlapping and mirrored tiles, decide on the
+// scan's own grid. Native programs and the browser run the same code; only
+// Folder and WriteProbabilities touch files.
+//
+// The one idea: the volume goes to the device once and labels come back. What
+// does not fit is worked off from one end of D to the other, through an
+// accumulator of a few planes that wanders along; the labels have the same bits.
+//
+// What is computed is nnU-Net v2's nnUNetPredictor with float32 sums.
+package predict
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/gounet/gounet/core/backend"
+	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/dataset"
+	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/volume"
+)
+
+// Options of a Predictor. The zero value but for Device is what nnU-Net does.
+type Options struct {
+	Device   backend.Device
+	Storage  graph.DType // of activations: F32 (the zero value), F16 or BF16
+	Step     float64     // largest move between tiles, in patches; 0: the recipe's
+	Mirror   *[3]bool    // D H W: axes of test-time mirroring, of those that the model allows; nil: all of those
+	NoMirror bool        // no test-time mirroring
+	Rows     int         // tiles, mirrored ones counted each, in one run of the device; 0: chosen by memory
+	// MemoryBytes bounds what is taken on the device; 0: the device's own memory,
+	// if it is known.
+	MemoryBytes int64
+}
+
+// Predictor is a model on a device. It belongs to the goroutine that the device
+// belongs to.
+type Predictor struct {
+	Model *checkpoint.Model
+
+	o          Options
+	plan       *plan.Plan
+	config     *plan.Configuration
+	inference  plan.Inference
+	mirrors    []int
+	blend      []float32
+	preprocess volume.PreprocessOptions
+
+	weights *weights
+	engines []*engine // least recently used first
+}
+
+// New puts the weights of m on the device.
+//
+// Errors: a model that needs the labels of another one (cascade), logits that
+// are resampled in another way than nnU-Net's default, options out of range, a
+// device that lacks the storage type or the memory.
+func New(m *checkpoint.Model, o Options) (*Predictor, error) {
+	p, err := newPredictor(m, o)
+	if err != nil {
+		return nil, fmt.Errorf("predict: %w", err)
+	}
+	return p, nil
+}
+
+func newPredictor(m *checkpoint.Model, o Options) (*Predictor, error) {
+	c, err := m.Config()
+	if err != nil {
+		return nil, err
+	}
+	p := &Predictor{Model: m, o: o, plan: m.Plan, config: c, inference: m.Plan.Recipe.For(c).Inference}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	if o.Step > 0 {
+		p.inference.Step = o.Step
+	}
+	axes := m.Mirror
+	for a := range axes {
+		axes[a] = axes[a] && !o.NoMirror && (o.Mirror == nil || o.Mirror[a]) && c.Patch[a] > 1
+	}
+	p.mirrors = mirrorsOf(axes)
+	p.blend = Weights(c.Patch, p.inference)
+	p.preprocess = dataset.PreprocessOptions(m.Plan, c)
+	if p.weights, err = newWeights(p); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// check reports what cannot be predicted.
+func (p *Predictor) check() error {
+	o, c, r := p.o, p.config, p.config.Resampling
+	l := o.Device.Limits()
+	switch {
+	case len(p.Model.Folds) == 0:
+		return errors.New("the model has no weights")
+	case c.Previous != "":
+		return fmt.Errorf("configuration %s needs the labels of %s as an input, which is not supported: use a model of another configuration", c.Name, c.Previous)
+	case r.LogitOrder != 1 || r.LogitOrderZ != 0 || r.SeparateZ != plan.SeparateAuto:
+		return fmt.Errorf("configuration %s resamples logits with orders %d and %d, separate z %q; supported are 1 and 0, %q: plan with nnU-Net's default resampling",
+			c.Name, r.LogitOrder, r.LogitOrderZ, r.SeparateZ, plan.SeparateAuto)
+	case o.Step < 0 || o.Step > 1:
+		return fmt.Errorf("step %v, wanted more than 0 and at most 1 patch", o.Step)
+	case o.Rows < 0:
+		return fmt.Errorf("%d rows, wanted 0 (chosen) or more", o.Rows)
+	case o.Storage == graph.F16 && !l.F16 || o.Storage == graph.BF16 && !l.BF16:
+		return fmt.Errorf("%s: does not store %s: use f32", o.Device.Name(), o.Storage)
+	}
+	return nil
+}
+
+// Close frees what the predictor has on the device; the device stays open.
+func (p *Predictor) Close() {
+	for _, e := range p.engines {
+		e.close()
+	}
+	p.engines = nil
+	p.weights.close()
+}
+
+// Progress is how far the prediction of one scan is.
+type Progress struct {
+	Done, Total int // tiles: mirrored ones and folds counted each
+}
+
+// ImageOptions say what is wanted of one scan beside its labels.
+type ImageOptions struct {
+	Probabilities bool
+	Progress      func(Progress) // after each run or few of them; may be nil
+}
+
+// Result is a segmented scan.
+type Result struct {
+	Labels        *volume.Labels // on the grid of the scan
+	Probabilities *Probabilities // nil unless they were asked for
+	Memory        Memory         // what was taken
+}
+
+// Image segments a scan, as it was read: preprocessing is included. It needs on
+// the host the scan twice, and the probabilities twice if they are wanted.
+//
+// Errors: another number of channels than the plan has, values that are not
+// finite (*volume.NotFiniteError), more memory than there is, what the device
+// reports, and ctx's.
+func (p *Predictor) Image(ctx context.Context, im *volume.Image, o ImageOptions) (*Result, error) {
+	pre, err := p.Preprocess(im)
+	if err != nil {
+		return nil, err
+	}
+	return p.Case(ctx, pre, o)
+}
+
+// Preprocess does what the model's configuration asks of a scan. It does not use
+// the device: it may run in any goroutine, beside all else.
+func (p *Predictor) Preprocess(im *volume.Image) (*volume.Preprocessed, error) {
+	pre, err := volume.Preprocess(im, nil, p.preprocess)
+	if err != nil {
+		return nil, fmt.Errorf("predict: %w", err)
+	}
+	return pre, nil
+}
+
+// Case segments a preprocessed scan; the labels are on the grid of the scan
+// before that.
+func (p *Predictor) Case(ctx context.Context, pre *volume.Preprocessed, o ImageOptions) (*Result, error) {
+	r, err := p.segment(ctx, pre, o)
+	if err != nil {
+		return nil, fmt.Errorf("predict: %w", err)
+	}
+	return r, nil
+}
+
+func (p *Predictor) segment(ctx context.Context, pre *volume.Preprocessed, o ImageOptions) (*Result, error) {
+	if have, want := pre.Image.C, p.plan.InputChannels(p.config); have != want {
+		return nil, fmt.Errorf("the image has %d channels, the model was trained on %d", have, want)
+	}
+	e, err := p.engine(pre.Placement)
+	if err != nil {
+		return nil, err
+	}
+	s := newSweep(p, e, pre.Image, o)
+	if err := s.run(ctx); err != nil {
+		return nil, err
+	}
+	r := &Result{Memory: e.memory()}
+	if r.Labels, err = pre.Uncrop(s.labels); err != nil {
+		return nil, err
+	}
+	if o.Probabilities {
+		r.Probabilities, err = p.probabilities(pre.Placement, s.logits)
+	}
+	return r, err
+}
