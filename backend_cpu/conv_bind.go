@@ -46,3 +46,29 @@ func (s *scope) conv3DGradWeight(op graph.Conv3DGradWeight, n graph.Node) []part
 	dyt, xt, x2t, dw, db := s.tensor(dy), s.tensor(x), s.tensor(x2), s.f32(n.Out[0]), s.f32(n.Out[1])
 	return []part{serial(func() { c.gradWeight(dyt, xt, x2t, dw, db) })}
 }
+
+// upShapeOf is the shapes of a transposed convolution of x by w.
+func upShapeOf(x graph.Shape, stride [3]int, co int) upShape {
+	return upShape{N: x[0], In: [3]int(x[1:4]), Ci: x[4], Co: co, Stride: stride}
+}
+
+func (s *scope) upConv3D(n graph.Node) []part {
+	w := s.Type(n.In[1]).Shape
+	u := newUpConv(upShapeOf(s.Type(n.In[0]).Shape, [3]int(w[:3]), w[4]), s.isa, s.pool, forward)
+	x, wt, b, y := s.tensor(n.In[0]), s.tensor(n.In[1]), s.tensor(n.In[2]), s.tensor(n.Out[0])
+	return []part{serial(func() { u.forward(x, wt, b, y) })}
+}
+
+func (s *scope) upConv3DGradInput(n graph.Node) []part {
+	w := s.Type(n.In[1]).Shape
+	u := newUpConv(upShapeOf(s.Type(n.Out[0]).Shape, [3]int(w[:3]), w[4]), s.isa, s.pool, gradInput)
+	dy, wt, dx := s.tensor(n.In[0]), s.tensor(n.In[1]), s.tensor(n.Out[0])
+	return []part{serial(func() { u.gradInput(dy, wt, dx) })}
+}
+
+func (s *scope) upConv3DGradWeight(n graph.Node) []part {
+	w := s.Type(n.Out[0]).Shape
+	u := newUpConv(upShapeOf(s.Type(n.In[1]).Shape, [3]int(w[:3]), w[4]), s.isa, s.pool, gradWeight)
+	dy, x, dw, db := s.tensor(n.In[0]), s.tensor(n.In[1]), s.f32(n.Out[0]), s.f32(n.Out[1])
+	return []part{serial(func() { u.gradWeight(dy, x, dw, db) })}
+}

@@ -186,19 +186,13 @@ func (p *product) all(k0, k1 int) {
 	}
 }
 
-// rowBytes is how much of the rows of the input and of b are used for all taps
-// before moving on: they stay in the first level of the cache.
-const rowBytes = 28 << 10
+// runVoxels is how many voxels are used for all taps before moving on: what a
+// tile reads of them stays in the first level of the cache, where the next tile
+// finds it.
+const runVoxels = 160
 
-// some is how many rows that is: all, if the runs over so few were too short.
-func (p *product) some() int {
-	rows := (p.d1 - p.d0) * (p.h1 - p.h0)
-	some := rowBytes / max(1, (p.src.stride()+p.grid[2]*p.panel.nv*p.isa.lanes)*4)
-	if some*p.grid[2] < 32 {
-		return rows
-	}
-	return some
-}
+// some is how many rows that is.
+func (p *product) some() int { return max(1, runVoxels/p.grid[2]) }
 
 // pack brings rows of b to f32 and to the width of the panel, where they are
 // not so already.

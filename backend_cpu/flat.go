@@ -19,8 +19,16 @@ type flat struct {
 	squares   func(sum *float64, x *float32, vectors int)          // sum[j] += Σ x[i·4+j]², j < 4
 	sgd, adam func(u *update, vectors int)
 
-	largest func(m, x *float32, vectors int)    // m = max(m, x)
-	expSub  func(e, x, m *float32, vectors int) // e = exp(x − m) for x ≤ m: within 2 ulp, 0 below 2^-126
+	// Of the loss and of gamma. sums are [n lanes].
+	largest   func(m, x *float32, vectors int)                           // m = max(m, x)
+	expSub    func(e, x, m *float32, vectors int)                        // e = exp(x − m) for x ≤ m: within 2 ulp, 0 below 2^-126
+	log       func(y, x *float32, vectors int)                           // y = log x: within 3 ulp, −∞ at 0; not for subnormal x
+	choose    func(t, a *float32, vectors int, k float32)                // t = a is k ? 1 : 0
+	firstOf   func(p, taken, x, top *float32, vectors int)               // p = x is top, not taken ? 1 : 0, and takes it
+	classSums func(sum, p, t, v *float32, vectors int)                   // Σ p·t, Σ p·v, Σ t
+	picked    func(sum, t, l, m, z *float32, vectors int)                // Σ t·(l + (m − z))
+	mixed     func(y, x, t *float32, vectors int, a, b float32)          // y += (a + b·t)·x
+	softGrad  func(y, x, t, o, m, c *float32, vectors int, a, b float32) // y = x·(a + b·t − m) + c·(x − o)
 }
 
 // sweep is the argument of kernels that go through rows of columns, of which
@@ -138,22 +146,4 @@ func (f *flat) sumSquares(sum *[4]float64, x []float32) {
 	for i, v := range x[n:] {
 		sum[i&3] += float64(v) * float64(v)
 	}
-}
-
-// max makes m = max(m, x).
-func (f *flat) max(m, x []float32) {
-	n := len(m) / f.lanes * f.lanes
-	if n > 0 {
-		f.largest(&m[0], &x[0], n/f.lanes)
-	}
-	largest(m[n:], x[n:len(m)])
-}
-
-// exp makes e = exp(x − m), x ≤ m.
-func (f *flat) exp(e, x, m []float32) {
-	n := len(e) / f.lanes * f.lanes
-	if n > 0 {
-		f.expSub(&e[0], &x[0], &m[0], n/f.lanes)
-	}
-	expSub(e[n:], x[n:len(e)], m[n:len(e)])
 }

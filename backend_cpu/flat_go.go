@@ -20,10 +20,8 @@ var plainFlat = flat{
 	squares: squaresGo,
 	sgd:     func(u *update, vectors int) { sgd(u, 4*vectors) },
 	adam:    func(u *update, vectors int) { adam(u, 4*vectors) },
-	largest: func(m, x *float32, vectors int) { largest(slice4(m, vectors), slice4(x, vectors)) },
-	expSub: func(e, x, m *float32, vectors int) {
-		expSub(slice4(e, vectors), slice4(x, vectors), slice4(m, vectors))
-	},
+	largest: largestGo, expSub: expSubGo, log: logGo, choose: chooseGo, firstOf: firstOfGo,
+	classSums: classSumsGo, picked: pickedGo, mixed: mixedGo, softGrad: softGradGo,
 }
 
 func slice4(p *float32, vectors int) []float32 { return unsafe.Slice(p, 4*vectors) }
@@ -170,17 +168,5 @@ func adam(u *update, n int) {
 		m[i] = u.beta1*m[i] + u.rest1*d
 		v[i] = u.beta2*v[i] + u.rest2*d*d
 		w[i] = x - u.rate*m[i]/(float32(math.Sqrt(float64(v[i])))*u.root+u.epsilon)
-	}
-}
-
-func largest(m, x []float32) {
-	for i := range m {
-		m[i] = max(m[i], x[i])
-	}
-}
-
-func expSub(e, x, m []float32) {
-	for i := range e {
-		e[i] = float32(math.Exp(float64(x[i] - m[i])))
 	}
 }

@@ -29017,3 +29017,239 @@ loop:
 	JNZ          loop
 	VZEROUPPER
 	RET
+
+// func logsAVX2(y *float32, x *float32, vectors int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·logsAVX2(SB), NOSPLIT, $0-24
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         vectors+16(FP), DX
+	MOVL         $0x3f3504f3, BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x3f800000, BX
+	VMOVD        BX, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $0x3f318000, BX
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $0xb95e8083, BX
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	MOVL         $0x3e638e39, BX
+	VMOVD        BX, X4
+	VPBROADCASTD X4, Y4
+	MOVL         $0x3e924925, BX
+	VMOVD        BX, X5
+	VPBROADCASTD X5, Y5
+	MOVL         $0x3ecccccd, BX
+	VMOVD        BX, X6
+	VPBROADCASTD X6, Y6
+	MOVL         $0x3f2aaaab, BX
+	VMOVD        BX, X7
+	VPBROADCASTD X7, Y7
+	MOVL         $0x40000000, BX
+	VMOVD        BX, X8
+	VPBROADCASTD X8, Y8
+	MOVL         $0xff800000, BX
+	VMOVD        BX, X9
+	VPBROADCASTD X9, Y9
+
+loop:
+	VMOVUPS     (CX), Y10
+	VPSUBD      Y0, Y10, Y11
+	VPSRAD      $0x17, Y11, Y11
+	VPSLLD      $0x17, Y11, Y12
+	VPSUBD      Y12, Y10, Y12
+	VCVTDQ2PS   Y11, Y11
+	VADDPS      Y1, Y12, Y13
+	VSUBPS      Y1, Y12, Y12
+	VDIVPS      Y13, Y12, Y12
+	VMULPS      Y12, Y12, Y13
+	VMOVAPS     Y4, Y14
+	VFMADD213PS Y5, Y13, Y14
+	VFMADD213PS Y6, Y13, Y14
+	VFMADD213PS Y7, Y13, Y14
+	VFMADD213PS Y8, Y13, Y14
+	VMULPS      Y12, Y14, Y14
+	VFMADD231PS Y3, Y11, Y14
+	VFMADD231PS Y2, Y11, Y14
+	VXORPS      Y13, Y13, Y13
+	VCMPPS      $0x02, Y13, Y10, Y13
+	VBLENDVPS   Y13, Y9, Y14, Y14
+	VMOVUPS     Y14, (AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	DECQ        DX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func chooseAVX2(t *float32, a *float32, vectors int, k float32)
+// Requires: AVX, AVX2, SSE
+TEXT ·chooseAVX2(SB), NOSPLIT, $0-28
+	MOVQ         t+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         vectors+16(FP), DX
+	MOVL         $0x3f800000, BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Y0
+	MOVSS        k+24(FP), X1
+	VBROADCASTSS X1, Y1
+
+loop:
+	VCMPPS  $0x00, (CX), Y1, Y2
+	VANDPS  Y0, Y2, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	DECQ    DX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func firstOfAVX2(p *float32, taken *float32, x *float32, top *float32, vectors int)
+// Requires: AVX, AVX2
+TEXT ·firstOfAVX2(SB), NOSPLIT, $0-40
+	MOVQ         p+0(FP), AX
+	MOVQ         taken+8(FP), CX
+	MOVQ         x+16(FP), DX
+	MOVQ         top+24(FP), BX
+	MOVQ         vectors+32(FP), SI
+	MOVL         $0x3f800000, DI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Y0
+
+loop:
+	VMOVUPS (DX), Y1
+	VMOVUPS (CX), Y2
+	VCMPPS  $0x00, (BX), Y1, Y3
+	VANDPS  Y0, Y3, Y3
+	VORPS   Y3, Y2, Y1
+	VANDNPS Y3, Y2, Y3
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y1, (CX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, BX
+	DECQ    SI
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func classSumsAVX2(sum *float32, p *float32, t *float32, v *float32, vectors int)
+// Requires: AVX, FMA3
+TEXT ·classSumsAVX2(SB), NOSPLIT, $0-40
+	MOVQ    sum+0(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	MOVQ    p+8(FP), CX
+	MOVQ    t+16(FP), DX
+	MOVQ    v+24(FP), BX
+	MOVQ    vectors+32(FP), SI
+
+loop:
+	VMOVUPS     (CX), Y3
+	VMOVUPS     (DX), Y4
+	VFMADD231PS Y4, Y3, Y0
+	VFMADD231PS (BX), Y3, Y1
+	VADDPS      Y4, Y2, Y2
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, BX
+	DECQ        SI
+	JNZ         loop
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     Y1, 32(AX)
+	VMOVUPS     Y2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func pickedAVX2(sum *float32, t *float32, l *float32, m *float32, z *float32, vectors int)
+// Requires: AVX, FMA3
+TEXT ·pickedAVX2(SB), NOSPLIT, $0-48
+	MOVQ    sum+0(FP), AX
+	VMOVUPS (AX), Y0
+	MOVQ    t+8(FP), CX
+	MOVQ    l+16(FP), DX
+	MOVQ    m+24(FP), BX
+	MOVQ    z+32(FP), SI
+	MOVQ    vectors+40(FP), DI
+
+loop:
+	VMOVUPS     (BX), Y1
+	VSUBPS      (SI), Y1, Y1
+	VADDPS      (DX), Y1, Y1
+	VFMADD231PS (CX), Y1, Y0
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, BX
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNZ         loop
+	VMOVUPS     Y0, (AX)
+	VZEROUPPER
+	RET
+
+// func mixedAVX2(y *float32, x *float32, t *float32, vectors int, a float32, b float32)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·mixedAVX2(SB), NOSPLIT, $0-40
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         t+16(FP), DX
+	MOVQ         vectors+24(FP), BX
+	MOVSS        a+32(FP), X0
+	VBROADCASTSS X0, Y0
+	MOVSS        b+36(FP), X1
+	VBROADCASTSS X1, Y1
+
+loop:
+	VMOVUPS     (DX), Y3
+	VMOVUPS     (AX), Y2
+	VFMADD213PS Y0, Y1, Y3
+	VFMADD231PS (CX), Y3, Y2
+	VMOVUPS     Y2, (AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, DX
+	DECQ        BX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func softGradAVX2(y *float32, x *float32, t *float32, o *float32, m *float32, c *float32, vectors int, a float32, b float32)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·softGradAVX2(SB), NOSPLIT, $0-64
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         t+16(FP), DX
+	MOVQ         o+24(FP), BX
+	MOVQ         m+32(FP), SI
+	MOVQ         c+40(FP), DI
+	MOVQ         vectors+48(FP), R8
+	MOVSS        a+56(FP), X0
+	VBROADCASTSS X0, Y0
+	MOVSS        b+60(FP), X1
+	VBROADCASTSS X1, Y1
+
+loop:
+	VMOVUPS     (CX), Y2
+	VMOVUPS     (DX), Y3
+	VFMADD213PS Y0, Y1, Y3
+	VSUBPS      (SI), Y3, Y3
+	VSUBPS      (BX), Y2, Y4
+	VMULPS      (DI), Y4, Y4
+	VFMADD231PS Y3, Y2, Y4
+	VMOVUPS     Y4, (AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, BX
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, DI
+	DECQ        R8
+	JNZ         loop
+	VZEROUPPER
+	RET

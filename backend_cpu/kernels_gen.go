@@ -537,3 +537,24 @@ func largestAVX2(m, x *float32, vectors int)
 
 //go:noescape
 func expSubAVX2(e, x, m *float32, vectors int)
+
+//go:noescape
+func logsAVX2(y, x *float32, vectors int)
+
+//go:noescape
+func chooseAVX2(t, a *float32, vectors int, k float32)
+
+//go:noescape
+func firstOfAVX2(p, taken, x, top *float32, vectors int)
+
+//go:noescape
+func classSumsAVX2(sum *float32, p, t, v *float32, vectors int)
+
+//go:noescape
+func pickedAVX2(sum *float32, t, l, m, z *float32, vectors int)
+
+//go:noescape
+func mixedAVX2(y, x, t *float32, vectors int, a, b float32)
+
+//go:noescape
+func softGradAVX2(y, x, t, o, m, c *float32, vectors int, a, b float32)

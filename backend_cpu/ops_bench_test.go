@@ -19,7 +19,9 @@ type opCase struct {
 	in   []graph.Type // the zero Type is "none"
 }
 
-func act(n, d, h, w, c int) graph.Type { return graph.Type{DType: graph.T, Shape: graph.Shape{n, d, h, w, c}} }
+func act(n, d, h, w, c int) graph.Type {
+	return graph.Type{DType: graph.T, Shape: graph.Shape{n, d, h, w, c}}
+}
 
 func f32(shape ...int) graph.Type { return graph.Type{DType: graph.F32, Shape: shape} }
 

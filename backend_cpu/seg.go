@@ -1,14 +1,12 @@
 package cpu
 
 import (
-	"math"
-
 	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/graph"
 )
 
 // seg is a SegSums or a SegGrad. A unit is up to block voxels of a sample, whose
-// logits are turned to [K block], so that a vector is of one class.
+// logits are turned to rows of one class, [K block], for kernels over vectors.
 type seg struct {
 	*scope
 	op      graph.SegSums
@@ -18,23 +16,13 @@ type seg struct {
 	units   int // of a sample
 	logits  tensor
 	labels  []byte
-	class   [256]uint8 // class of a label
-	wants   [][256]float32
+	class   [256]float32   // class of a label; −1: not counted
+	wants   [][256]float32 // of regions: 1 where a label is listed
 	sums    []float32
 	// of SegGrad
 	dsums   []float32
 	dlogits tensor
 }
-
-// What a unit keeps in a worker's memory, rows of block elements: logits as they
-// are stored and turned, probabilities, and a row each of:
-const (
-	segTop   = iota // the largest logit
-	segTotal        // Σ exp
-	segRowA
-	segRowB
-	segRows
-)
 
 func (s *scope) seg(op graph.SegSums, logits, labels graph.Value) *seg {
 	t := s.Type(logits).Shape
@@ -44,25 +32,24 @@ func (s *scope) seg(op graph.SegSums, logits, labels graph.Value) *seg {
 	}
 	p.block = max(64, min(1024, unitFloats/p.k/64*64))
 	p.units = ceil(p.v, p.block)
-	p.wants = make([][256]float32, p.k)
-	for l := range 256 {
-		if l < p.k {
-			p.class[l] = uint8(l)
-		}
-		for c := range p.k {
-			if op.Regions == nil && int(p.class[l]) == c {
-				p.wants[c][l] = 1
+	for l := range min(p.k, len(p.class)) {
+		p.class[l] = float32(l)
+	}
+	for _, region := range op.Regions {
+		var wants [256]float32
+		for _, l := range region {
+			if int(l) != op.Ignore {
+				wants[l] = 1
 			}
 		}
+		p.wants = append(p.wants, wants)
 	}
-	for c, region := range op.Regions {
-		for _, l := range region {
-			p.wants[c][l] = 1
-		}
+	if op.Ignore >= 0 {
+		p.class[op.Ignore] = -1
 	}
 	s.pool.reserve(need{
 		shared: p.n * p.units * p.k * graph.SumsLen * 2,
-		worker: p.memory(),
+		worker: p.block*(p.k+2*p.columns()+segRows+1) + 2*p.isa.lanes,
 	})
 	return p
 }
@@ -70,24 +57,37 @@ func (s *scope) seg(op graph.SegSums, logits, labels graph.Value) *seg {
 // columns is K, rounded up to vectors: what is turned.
 func (p *seg) columns() int { return ceil(p.k, p.isa.lanes) * p.isa.lanes }
 
-func (p *seg) memory() int {
-	return p.block*(p.k+2*p.columns()+segRows+1) + 2*p.isa.lanes
-}
-
-// segUnit is a unit in a worker's memory.
+// segUnit is a unit in a worker's memory. Rows are padded to whole vectors:
+// logits 0, and voxels that do not count.
 type segUnit struct {
 	n, first, count int       // voxels first … first+count of sample n
+	width           int       // count, padded
 	stored          []float32 // [count K], and room for a vector
-	z, p            []float32 // [columns block]
-	rows            [segRows][]float32
-	labels          []byte // of the voxels
-	valid           int    // voxels that count
+	z, p            []float32 // [columns block]: logits, probabilities
+	row             [segRows][]float32
+	labels          []byte
+	valid           int // voxels that count
+	args            *flatArgs
 }
+
+// Rows of a unit beside those of the classes.
+const (
+	segClass = iota // of the label; −1: the voxel does not count
+	segValid        // 1 where it counts
+	segTop          // softmax: the largest logit
+	segTotal        // softmax: Σ exp(z − top); then its logarithm. sigmoid: log(1 + exp(−|z|))
+	segWant         // t of a class
+	segOne          // 1 where the class is that of the label
+	segA            // scratch
+	segB
+	segRows
+)
 
 // open finds labels and logits of a unit.
 func (p *seg) open(w *worker, unit int) segUnit {
-	u := segUnit{n: unit / p.units, first: unit % p.units * p.block}
+	u := segUnit{n: unit / p.units, first: unit % p.units * p.block, args: &w.flatArgs}
 	u.count = min(p.block, p.v-u.first)
+	u.width = ceil(u.count, p.flat.lanes) * p.flat.lanes
 	m := w.scratch
 	take := func(n int) []float32 {
 		r := m[:n:n]
@@ -96,19 +96,16 @@ func (p *seg) open(w *worker, unit int) segUnit {
 	}
 	u.stored = take(p.block*p.k + 2*p.isa.lanes)
 	u.z, u.p = take(p.columns()*p.block), take(p.columns()*p.block)
-	for i := range u.rows {
-		u.rows[i] = take(p.block)
+	for i := range u.row {
+		u.row[i] = take(p.block)[:u.width]
 	}
 	u.labels = backend.F32Bytes(take(p.block / 4))[:u.count]
 	p.readLabels(&u)
-	for _, l := range u.labels {
-		if int(l) != p.op.Ignore {
-			u.valid++
-		}
+	if u.valid > 0 {
+		n := u.count * p.k
+		p.isa.fetch(u.stored[:n], n, p.logits, (u.n*p.v+u.first)*p.k, n, 1, n)
+		p.turn(&u)
 	}
-	n := u.count * p.k
-	p.isa.fetch(u.stored[:n], n, p.logits, (u.n*p.v+u.first)*p.k, n, 1, n)
-	p.turn(&u)
 	return u
 }
 
@@ -119,15 +116,34 @@ func (p *seg) readLabels(u *segUnit) {
 	of := p.labels[u.n*size[0]*size[1]*size[2]:]
 	if s == [3]int{1, 1, 1} {
 		copy(u.labels, of[u.first:])
-		return
+	} else {
+		for i := 0; i < len(u.labels); {
+			v := u.first + i
+			d, h, w := v/(g[1]*g[2]), v/g[2]%g[1], v%g[2]
+			row := of[((d*s[0]+s[0]/2)*size[1]+h*s[1]+s[1]/2)*size[2]:]
+			for ; w < g[2] && i < len(u.labels); w++ {
+				u.labels[i] = row[w*s[2]+s[2]/2]
+				i++
+			}
+		}
 	}
-	for i := 0; i < len(u.labels); {
-		v := u.first + i
-		d, h, w := v/(g[1]*g[2]), v/g[2]%g[1], v%g[2]
-		row := of[((d*s[0]+s[0]/2)*size[1]+h*s[1]+s[1]/2)*size[2]:]
-		for ; w < g[2] && i < len(u.labels); w++ {
-			u.labels[i] = row[w*s[2]+s[2]/2]
-			i++
+	class, valid := u.row[segClass], u.row[segValid]
+	for i, l := range u.labels {
+		class[i] = p.class[l]
+	}
+	u.valid = u.count
+	for i := range valid {
+		valid[i] = 1
+	}
+	for i := u.count; i < u.width; i++ {
+		class[i], valid[i] = -1, 0
+	}
+	if p.op.Ignore >= 0 {
+		for i, l := range u.labels {
+			if int(l) == p.op.Ignore {
+				valid[i] = 0
+				u.valid--
+			}
 		}
 	}
 }
@@ -142,70 +158,93 @@ func (p *seg) turn(u *segUnit) {
 			p.isa.transpose(&u.z[k*p.block+i], &u.stored[i*p.k+k], 4*p.block, 4*p.k)
 		}
 	}
-	for i := whole; i < u.count; i++ {
-		for k := range p.k {
-			u.z[k*p.block+i] = u.stored[i*p.k+k]
+	for k := range p.k {
+		z := u.z[k*p.block:][:u.width]
+		for i := whole; i < u.count; i++ {
+			z[i] = u.stored[i*p.k+k]
 		}
+		clear(z[u.count:])
 	}
 }
 
-// row is class k of z or p.
-func (p *seg) row(u *segUnit, of []float32, k int) []float32 { return of[k*p.block:][:u.count] }
+// of is class k of z or p.
+func (p *seg) of(u *segUnit, rows []float32, k int) []float32 { return rows[k*p.block:][:u.width] }
 
-// activate makes p of z. With a softmax, top and total are the largest logit
-// and Σ exp(z − top).
-func (p *seg) activate(u *segUnit) {
-	switch p.op.Act {
-	case graph.Softmax:
-		top, total := u.rows[segTop][:u.count], u.rows[segTotal][:u.count]
-		copy(top, p.row(u, u.z, 0))
-		for k := 1; k < p.k; k++ {
-			p.flat.max(top, p.row(u, u.z, k))
-		}
-		clear(total)
-		for k := range p.k {
-			e := p.row(u, u.p, k)
-			p.flat.exp(e, p.row(u, u.z, k), top)
-			p.flat.addScaled(total, e, 1)
-		}
-		share := u.rows[segRowA][:u.count]
-		for i, t := range total {
-			share[i] = 1 / t
-		}
-		for k := range p.k {
-			multiply(p.row(u, u.p, k), share)
-		}
-	case graph.Sigmoid:
-		below, zero := u.rows[segRowA][:u.count], u.rows[segRowB][:u.count]
-		clear(zero)
-		for k := range p.k {
-			z, out := p.row(u, u.z, k), p.row(u, u.p, k)
-			for i, x := range z {
-				below[i] = -float32(math.Abs(float64(x)))
-			}
-			p.flat.exp(out, below, zero)
-			for i, x := range z {
-				if e := out[i]; x < 0 {
-					out[i] = e / (1 + e)
-				} else {
-					out[i] = 1 / (1 + e)
-				}
-			}
-		}
-	case graph.Hard:
-		clear(u.p[:p.k*p.block])
-		for i := range u.count {
-			best := 0
-			for k := 1; k < p.k; k++ {
-				if u.z[k*p.block+i] > u.z[best*p.block+i] {
-					best = k
-				}
-			}
-			u.p[best*p.block+i] = 1
-		}
+// vectors is the length of rows.
+func (p *seg) vectors(u *segUnit) int { return u.width / p.flat.lanes }
+
+// softmax makes p of z, top and total.
+func (p *seg) softmax(u *segUnit) {
+	n, top, total := p.vectors(u), u.row[segTop], u.row[segTotal]
+	p.findTop(u)
+	clear(total)
+	for k := range p.k {
+		e := &p.of(u, u.p, k)[0]
+		p.flat.expSub(e, &p.of(u, u.z, k)[0], &top[0], n)
+		p.flat.axpy(&total[0], e, n, 1)
+	}
+	share := u.row[segA]
+	for i, t := range total {
+		share[i] = 1 / t
+	}
+	for k := range p.k {
+		multiply(p.of(u, u.p, k), share)
 	}
 }
 
+// findTop makes the largest logits.
+func (p *seg) findTop(u *segUnit) {
+	top := u.row[segTop]
+	copy(top, p.of(u, u.z, 0))
+	for k := 1; k < p.k; k++ {
+		p.flat.largest(&top[0], &p.of(u, u.z, k)[0], p.vectors(u))
+	}
+}
+
+// hard makes p of z: 1 for the first largest, with regions for all above 0.
+func (p *seg) hard(u *segUnit) {
+	if p.op.Regions != nil {
+		for k := range p.k {
+			prob := p.of(u, u.p, k)
+			for i, x := range p.of(u, u.z, k) {
+				prob[i] = 0
+				if x > 0 {
+					prob[i] = 1
+				}
+			}
+		}
+		return
+	}
+	p.findTop(u)
+	taken := u.row[segA]
+	clear(taken)
+	for k := range p.k {
+		p.flat.firstOf(&p.of(u, u.p, k)[0], &taken[0], &p.of(u, u.z, k)[0], &u.row[segTop][0], p.vectors(u))
+	}
+}
+
+// sigmoid makes p of z for class k, and log(1 + exp(−|z|)).
+func (p *seg) sigmoid(u *segUnit, k int) {
+	z, prob, below, zero, logs := p.of(u, u.z, k), p.of(u, u.p, k), u.row[segA], u.row[segB], u.row[segTotal]
+	clear(zero)
+	for i, x := range z {
+		below[i] = -max(x, -x)
+	}
+	p.flat.expSub(&prob[0], &below[0], &zero[0], p.vectors(u))
+	for i, e := range prob {
+		below[i] = 1 + e
+	}
+	p.flat.log(&logs[0], &below[0], p.vectors(u))
+	for i, x := range z {
+		e := prob[i]
+		if x >= 0 {
+			e = 1
+		}
+		prob[i] = e / below[i]
+	}
+}
+
+// multiply makes y ·= x.
 func multiply(y, x []float32) {
 	x = x[:len(y)]
 	for i := range y {
@@ -213,135 +252,19 @@ func multiply(y, x []float32) {
 	}
 }
 
-// segSums makes the sums of each unit, and adds them up in the order of the units.
-func (s *scope) segSums(op graph.SegSums, n graph.Node) []part {
-	p := s.seg(op, n.In[0], n.In[1])
-	p.sums = s.f32(n.Out[0])
-	return []part{s.parallel(p.n*p.units, p.sum), serial(p.reduce)}
-}
-
-// partial is the sums of a unit, [K SumsLen].
-func (p *seg) partial(unit int) []float64 {
-	k := p.k * graph.SumsLen
-	return doubles(p.pool.shared)[unit*k:][:k]
-}
-
-func (p *seg) sum(w *worker, unit int) {
-	u := p.open(w, unit)
-	out := p.partial(unit)
-	clear(out)
-	if u.valid == 0 {
-		return
+// want makes t of class k, and where k is the class of the label; without
+// regions, these are the same.
+func (p *seg) want(u *segUnit, k int) (t, one []float32) {
+	one = u.row[segOne]
+	p.flat.choose(&one[0], &u.row[segClass][0], p.vectors(u), float32(k))
+	if p.op.Regions == nil {
+		return one, one
 	}
-	p.activate(&u)
-	for k := range p.k {
-		prob, wants := p.row(&u, u.p, k), &p.wants[k]
-		var pt, all float32
-		count := 0
-		for i, l := range u.labels {
-			if int(l) == p.op.Ignore {
-				continue
-			}
-			t := wants[l]
-			all += prob[i]
-			pt += prob[i] * t
-			count += int(t)
-		}
-		o := out[k*graph.SumsLen:]
-		o[graph.SumPT], o[graph.SumP], o[graph.SumT], o[graph.SumValid] = float64(pt), float64(all), float64(count), float64(u.valid)
-	}
-	switch p.op.Act {
-	case graph.Softmax:
-		p.crossEntropy(&u, out)
-	case graph.Sigmoid:
-		p.binaryCrossEntropy(&u, out)
-	}
-}
-
-// crossEntropy adds −(1 − p)^γ·log p to the class of each label.
-func (p *seg) crossEntropy(u *segUnit, out []float64) {
-	logs := u.rows[segRowA][:u.count]
-	for i, t := range u.rows[segTotal][:u.count] {
-		logs[i] = float32(math.Log(float64(t)))
-	}
-	top := u.rows[segTop]
+	t = u.row[segWant]
+	table := &p.wants[k]
 	for i, l := range u.labels {
-		if int(l) == p.op.Ignore {
-			continue
-		}
-		c := int(p.class[l])
-		ce := logs[i] + (top[i] - u.z[c*p.block+i])
-		if p.op.Gamma != 0 {
-			ce *= focus(p.others(u, i, c), p.op.Gamma)
-		}
-		out[c*graph.SumsLen+graph.SumCE] += float64(ce)
+		t[i] = table[l]
 	}
-}
-
-// others is 1 − p of class c, without the cancellation.
-func (p *seg) others(u *segUnit, i, c int) (sum float32) {
-	for k := range p.k {
-		if k != c {
-			sum += u.p[k*p.block+i]
-		}
-	}
-	return sum
-}
-
-// focus is x^γ.
-func focus(x, gamma float32) float32 {
-	if gamma == 2 {
-		return x * x
-	}
-	return float32(math.Pow(float64(x), float64(gamma)))
-}
-
-// binaryCrossEntropy adds −(1 − q)^γ·log q, q = t ? p : 1 − p, to each class.
-func (p *seg) binaryCrossEntropy(u *segUnit, out []float64) {
-	for k := range p.k {
-		z, wants := p.row(u, u.z, k), &p.wants[k]
-		sum := 0.0
-		for i, l := range u.labels {
-			if int(l) == p.op.Ignore {
-				continue
-			}
-			x := z[i]
-			if wants[l] == 0 {
-				x = -x
-			}
-			ce := softplus(-x)
-			if p.op.Gamma != 0 {
-				ce *= focus(sigmoid(-x), p.op.Gamma)
-			}
-			sum += float64(ce)
-		}
-		out[k*graph.SumsLen+graph.SumCE] = sum
-	}
-}
-
-// softplus is log(1 + exp(x)).
-func softplus(x float32) float32 {
-	return max(x, 0) + float32(math.Log1p(math.Exp(-math.Abs(float64(x)))))
-}
-
-func sigmoid(x float32) float32 {
-	e := math.Exp(-math.Abs(float64(x)))
-	if x < 0 {
-		return float32(e / (1 + e))
-	}
-	return float32(1 / (1 + e))
-}
-
-// reduce makes the sums of the op.
-func (p *seg) reduce() {
-	k := p.k * graph.SumsLen
-	for n := range p.n {
-		for i := range k {
-			sum := 0.0
-			for u := range p.units {
-				sum += p.partial(n*p.units + u)[i]
-			}
-			p.sums[n*k+i] = float32(sum)
-		}
-	}
+	clear(t[u.count:])
+	return t, one
 }

@@ -23,105 +23,115 @@ func (p *seg) cotangent(n, k, i int) float32 { return p.dsums[(n*p.k+k)*graph.Su
 
 func (p *seg) grad(w *worker, unit int) {
 	u := p.open(w, unit)
-	off, length := (u.n*p.v+u.first)*p.k, u.count*p.k
-	out := p.isa.target(p.dlogits, off, length, u.stored)
-	if u.valid == 0 {
-		clear(out)
-		p.isa.flush(p.dlogits, off, out)
-		return
-	}
-	p.activate(&u)
-	if p.op.Act == graph.Sigmoid {
-		p.sigmoidGrad(&u)
-	} else {
-		p.softmaxGrad(&u)
-	}
-	p.turnBack(&u)
 	n := u.count * p.k
-	p.isa.put(p.dlogits, off, n, u.stored, n, 1, n)
+	switch {
+	case u.valid == 0:
+		clear(u.stored[:n])
+	case p.op.Act == graph.Sigmoid:
+		p.sigmoidGrad(&u)
+		p.turnBack(&u)
+	default:
+		p.softmaxGrad(&u)
+		p.turnBack(&u)
+	}
+	p.isa.put(p.dlogits, (u.n*p.v+u.first)*p.k, n, u.stored, n, 1, n)
 }
 
 // softmaxGrad makes z the gradient.
 func (p *seg) softmaxGrad(u *segUnit) {
-	mean, ce := u.rows[segRowA][:u.count], u.rows[segRowB][:u.count]
-	for i, l := range u.labels {
-		c := int(p.class[l])
-		ce[i] = -p.cotangent(u.n, c, graph.SumCE)
-		if p.op.Gamma != 0 {
-			ce[i] *= -p.slope(u.rows[segTotal][i], u.rows[segTop][i]-u.z[c*p.block+i], p.others(u, i, c), u.p[c*p.block+i])
-		}
-		if int(l) == p.op.Ignore {
-			ce[i] = 0
+	p.softmax(u)
+	n, mean, ce := p.vectors(u), u.row[segA], u.row[segB]
+	p.crossEntropyGrad(u, ce)
+	if u.valid < u.width {
+		for k := range p.k {
+			multiply(p.of(u, u.p, k), u.row[segValid])
 		}
 	}
 	clear(mean)
 	for k := range p.k {
-		prob, wants := p.row(u, u.p, k), &p.wants[k]
-		dp, dpt := p.cotangent(u.n, k, graph.SumP), p.cotangent(u.n, k, graph.SumPT)
-		for i, l := range u.labels {
-			mean[i] += (dp + wants[l]*dpt) * prob[i]
-		}
+		t, _ := p.want(u, k)
+		p.flat.mixed(&mean[0], &p.of(u, u.p, k)[0], &t[0], n, p.cotangent(u.n, k, graph.SumP), p.cotangent(u.n, k, graph.SumPT))
 	}
 	for k := range p.k {
-		prob, wants, dz := p.row(u, u.p, k), &p.wants[k], p.row(u, u.z, k)
-		dp, dpt := p.cotangent(u.n, k, graph.SumP), p.cotangent(u.n, k, graph.SumPT)
-		for i, l := range u.labels {
-			switch {
-			case int(l) == p.op.Ignore:
-				dz[i] = 0
-			case int(p.class[l]) == k:
-				dz[i] = prob[i]*(dp+wants[l]*dpt-mean[i]) + ce[i]*p.others(u, i, k)
-			default:
-				dz[i] = prob[i]*(dp+wants[l]*dpt-mean[i]) - ce[i]*prob[i]
-			}
+		t, one := p.want(u, k)
+		p.flat.softGrad(&p.of(u, u.z, k)[0], &p.of(u, u.p, k)[0], &t[0], &one[0], &mean[0], &ce[0], n,
+			p.cotangent(u.n, k, graph.SumP), p.cotangent(u.n, k, graph.SumPT))
+	}
+}
+
+// crossEntropyGrad makes −B·r of each voxel.
+func (p *seg) crossEntropyGrad(u *segUnit, ce []float32) {
+	for i, c := range u.row[segClass] {
+		ce[i] = 0
+		if c < 0 {
+			continue
+		}
+		k := int(c)
+		ce[i] = p.cotangent(u.n, k, graph.SumCE)
+		if p.op.Gamma != 0 {
+			logq := -(math.Log(float64(u.row[segTotal][i])) + float64(u.row[segTop][i]-u.z[k*p.block+i]))
+			ce[i] *= -p.focal(logq, p.others(u, i, k), u.p[k*p.block+i])
 		}
 	}
 }
 
-// slope is r for log q = −(log total + below), away = 1 − q.
-func (p *seg) slope(total, below, away, q float32) float32 {
-	gamma := float64(p.op.Gamma)
-	logq := -(math.Log(float64(total)) + float64(below))
-	return focal(gamma, logq, float64(away), float64(q))
-}
-
-// focal is r of segGrad.
-func focal(gamma, logq, away, q float64) float32 {
+// focal is r of segGrad, away = 1 − q.
+func (p *seg) focal(logq float64, away, q float32) float32 {
 	if away == 0 {
 		return 0 // log q vanishes as fast as away does
 	}
-	return float32(gamma*q*math.Pow(away, gamma-1)*logq - math.Pow(away, gamma))
+	gamma, a := float64(p.op.Gamma), float64(away)
+	if gamma == 2 {
+		return float32(2*float64(q)*a*logq - a*a)
+	}
+	return float32(gamma*float64(q)*math.Pow(a, gamma-1)*logq - math.Pow(a, gamma))
 }
 
 // sigmoidGrad makes z the gradient.
 func (p *seg) sigmoidGrad(u *segUnit) {
 	for k := range p.k {
-		z, prob, wants := p.row(u, u.z, k), p.row(u, u.p, k), &p.wants[k]
+		p.sigmoid(u, k)
+		t, _ := p.want(u, k)
+		z, prob, valid := p.of(u, u.z, k), p.of(u, u.p, k), u.row[segValid]
 		dp, dpt, dce := p.cotangent(u.n, k, graph.SumP), p.cotangent(u.n, k, graph.SumPT), p.cotangent(u.n, k, graph.SumCE)
-		for i, l := range u.labels {
-			if int(l) == p.op.Ignore {
-				z[i] = 0
-				continue
+		for i, x := range prob {
+			d := dce * (x - t[i])
+			if p.op.Gamma != 0 && valid[i] != 0 {
+				d = dce * p.focalGrad(u, i, z[i], t[i])
 			}
-			x := z[i]
-			sign := float32(1)
-			if wants[l] == 0 {
-				x, sign = -x, -1
-			}
-			away, r := sigmoid(-x), float32(-1)
-			if p.op.Gamma != 0 {
-				r = focal(float64(p.op.Gamma), -float64(softplus(-x)), float64(away), float64(sigmoid(x)))
-			}
-			z[i] = (dp+wants[l]*dpt)*prob[i]*sigmoid(-z[i]) + sign*dce*away*r
+			z[i] = valid[i] * ((dp+dpt*t[i])*x*(1-x) + d)
 		}
 	}
 }
 
+// focalGrad is ±(1−q)·r of voxel i.
+func (p *seg) focalGrad(u *segUnit, i int, z, t float32) float32 {
+	x, sign := z, float32(-1)
+	if t == 0 {
+		x = -z
+	} else {
+		sign = 1
+	}
+	away := sigmoidOf(-x)
+	logq := -float64(max(-x, 0) + u.row[segTotal][i])
+	return sign * away * p.focal(logq, away, sigmoidOf(x))
+}
+
 // turnBack makes stored [count K] of z [K block].
 func (p *seg) turnBack(u *segUnit) {
-	for k := range p.k {
-		for i, x := range p.row(u, u.z, k) {
-			u.stored[i*p.k+k] = x
+	k, to := p.k, u.stored[:u.count*p.k]
+	if k == 3 {
+		a, b, c := p.of(u, u.z, 0), p.of(u, u.z, 1), p.of(u, u.z, 2)
+		for i := range u.count {
+			v := to[3*i:][:3]
+			v[0], v[1], v[2] = a[i], b[i], c[i]
+		}
+		return
+	}
+	for j := range k {
+		z := p.of(u, u.z, j)
+		for i, at := 0, j; at < len(to); i, at = i+1, at+k {
+			to[at] = z[i]
 		}
 	}
 }

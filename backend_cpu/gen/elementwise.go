@@ -25,9 +25,11 @@ const (
 	vector = 32         // bytes
 	block  = 4 * vector // cpu.flat's block
 
-	ahead   = 1024
-	less    = 1 // of VCMPPS
-	nearest = 8 // of VROUNDPS: to even, without an exception
+	ahead     = 1024 // bytes that are prefetched: the processor alone leaves memory idle
+	equal     = 0    // of VCMPPS
+	less      = 1
+	lessEqual = 2
+	nearest   = 8 // of VROUNDPS: to even, without an exception
 )
 
 // elementwise makes the kernels of cpu.flat. They wait for memory, so that
@@ -45,8 +47,7 @@ func elementwise() {
 	squares()
 	sgd()
 	adam()
-	largest()
-	expSub()
+	losses()
 }
 
 // sweepFrame is the registers of a kernel over a cpu.sweep.
@@ -441,60 +442,5 @@ func adam() {
 		VFNMADD231PS(w, c[7], w)
 		VSUBPS(m, w, w)
 		VMOVUPS(w, p[0])
-	})
-}
-
-func largest() {
-	sweep("largestAVX2", "m, x *float32, vectors int", avx2, []string{"m", "x"}, func() {}, func(p []reg.GPVirtual) {
-		v := YMM()
-		VMOVUPS(Mem{Base: p[0]}, v)
-		VMAXPS(Mem{Base: p[1]}, v, v)
-		VMOVUPS(v, Mem{Base: p[0]})
-	})
-}
-
-// expSub makes e^t, t = x − m, of t = n·log 2 + r, |r| ≤ ½·log 2: 2^n times the
-// Taylor series of e^r to r^7, whose next term is below 2^-27.
-func expSub() {
-	const (
-		least = iota
-		log2e
-		high
-		low
-		bias
-		series
-	)
-	bits := []uint32{
-		0xc2b00000,             // −88, whose exponential is below 2^-126
-		0x3fb8aa3b,             // 1/log 2
-		0x3f318000, 0xb95e8083, // log 2 in two parts, the first of 9 bits
-		127,                                                                                // bias of the exponent
-		0x39500d01, 0x3ab60b61, 0x3c088889, 0x3d2aaaab, 0x3e2aaaab, 0x3f000000, 0x3f800000, // 1/7! … 1/2!, 1
-	}
-	c := vectors(len(bits))
-	setup := func() {
-		for i, b := range bits {
-			constant(avx2, b, c[i])
-		}
-	}
-	sweep("expSubAVX2", "e, x, m *float32, vectors int", avx2, []string{"e", "x", "m"}, setup, func(p []reg.GPVirtual) {
-		t, n, e := YMM(), YMM(), YMM()
-		VMOVUPS(Mem{Base: p[1]}, t)
-		VSUBPS(Mem{Base: p[2]}, t, t)
-		VMAXPS(t, c[least], t)
-		VMULPS(c[log2e], t, n)
-		VROUNDPS(Imm(nearest), n, n)
-		VFNMADD231PS(c[high], n, t)
-		VFNMADD231PS(c[low], n, t)
-		VMOVAPS(c[series], e)
-		for _, k := range c[series+1:] {
-			VFMADD213PS(k, t, e)
-		}
-		VFMADD213PS(c[len(c)-1], t, e) // the series ends with 1, 1
-		VCVTPS2DQ(n, n)
-		VPADDD(c[bias], n, n)
-		VPSLLD(Imm(23), n, n)
-		VMULPS(n, e, e)
-		VMOVUPS(e, Mem{Base: p[0]})
 	})
 }

@@ -3,56 +3,73 @@ package main
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
+	"io"
+	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	cpu "github.com/gounet/gounet/backend_cpu"
 	"github.com/gounet/gounet/core/backend"
-	"github.com/gounet/gounet/core/compile"
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/core/plan"
-	"github.com/gounet/gounet/internal/half"
 	"github.com/gounet/gounet/internal/machine"
 )
 
 func newBench(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "measure the speed of ops and of a training step",
-		Long: `bench measures this machine: single ops and a whole training step. The
-network is nnU-Net's for the hippocampus data set unless flags
-say otherwise; the numbers in it are random. bench/peers has the same
-measurements of PyTorch.`,
-		Example: `  gounet bench ops
-  gounet bench train --precision bf16 --json`,
+		Short: "measure the speed of ops, of a training step and of a prediction",
+		Long: `bench measures this machine: single ops, a whole training step, a whole
+prediction. The network is nnU-Net's for the hippocampus data set unless flags
+say otherwise; the numbers in it are random.
+
+Rates and shares are those of the best run, as the peaks are, which are measured
+before and after: other load disturbs them least. The peak is that of f32
+multiply-adds in registers, also where activations are stored in 16 bits.
+bench/compare.sh runs PyTorch beside it.`,
+		Example: `  gounet bench ops --threads 1
+  gounet bench train --precision bf16 --json
+  gounet bench predict --tta`,
 		Args: noArgs,
 	}
-	cmd.AddCommand(newBenchOps(a), newBenchTrain(a))
+	cmd.AddCommand(newBenchOps(a), newBenchTrain(a), newBenchPredict(a))
 	return cmd
 }
 
 // benchFlags are the network and the machine that are measured. Their defaults
 // are nnU-Net's plan for the hippocampus.
 type benchFlags struct {
-	device   deviceFlags
-	patch    []int
-	batch    int
-	width    int
-	stages   int
-	channels int
-	classes  int
-	seconds  float64
-	asJSON   bool
+	device        deviceFlags
+	threads       []int
+	plan          string
+	configuration string
+	patch         []int
+	batch         int
+	stages        int
+	channels      int
+	classes       int
+	seconds       float64
+	asJSON        bool
 }
 
-func (f *benchFlags) add(cmd *cobra.Command, seconds float64) {
-	f.device.add(cmd)
+func (f *benchFlags) add(cmd *cobra.Command, threads []int, seconds float64) {
 	flags := cmd.Flags()
-	flags.IntSliceVar(&f.patch, "patch", []int{40, 56, 40}, "voxels `D,H,W`; multiples of 2 to the power of stages−1")
+	single := &cobra.Command{}
+	f.device.add(single)
+	single.Flags().VisitAll(func(flag *pflag.Flag) {
+		if flag.Name != "threads" { // here a list
+			flags.AddFlag(flag)
+		}
+	})
+	flags.IntSliceVar(&f.threads, "threads", threads, "`numbers` of threads to measure with; 0 is all cores")
+	flags.StringVar(&f.plan, "plan", "", "`file` of a plan whose network, patch, batch, channels and number of labels are measured")
+	flags.StringVar(&f.configuration, "configuration", plan.ConfigFullRes, "of --plan")
+	flags.IntSliceVar(&f.patch, "patch", []int{40, 56, 40}, "voxels `D,H,W`, or one number for all; multiples of 2 to the power of stages−1")
 	flags.IntVar(&f.batch, "batch", 2, "samples a step")
-	flags.IntVar(&f.width, "width", 32, "features of the first stage; they double up to 320")
 	flags.IntVar(&f.stages, "stages", 4, "resolutions of the network")
 	flags.IntVar(&f.channels, "channels", 1, "of the scan")
 	flags.IntVar(&f.classes, "classes", 3, "labels, the background included")
@@ -60,25 +77,64 @@ func (f *benchFlags) add(cmd *cobra.Command, seconds float64) {
 	flags.BoolVar(&f.asJSON, "json", false, "print JSON")
 }
 
-// most features of a 3-D stage: nnU-Net's 320.
-const mostFeatures = 320
+const (
+	defaultWidth = 32  // nnU-Net's UNet_base_num_features
+	mostFeatures = 320 // of a 3-D stage: nnU-Net's
+)
 
-// network is a plan with one 3-D configuration of the flags' sizes, trained by
-// nnU-Net's recipe without augmentation.
-func (f *benchFlags) network() (*plan.Plan, *plan.Configuration, error) {
-	if len(f.patch) != 3 {
-		return nil, nil, usagef("patch %v: wanted three numbers D,H,W", f.patch)
+// addWidth declares the width of a command that measures one network.
+func addWidth(cmd *cobra.Command, width *int) {
+	cmd.Flags().IntVar(width, "width", defaultWidth, "features of the first stage; they double up to 320")
+}
+
+// network is a plan with one configuration, of the sizes of --plan or of the
+// other flags, trained by nnU-Net's recipe.
+func (f *benchFlags) network(width int) (*plan.Plan, *plan.Configuration, error) {
+	c, channels, classes, err := f.sizes(width)
+	if err != nil {
+		return nil, nil, err
 	}
-	p := &plan.Plan{Ignore: -1, Recipe: plan.NNUNet(3), Channels: make([]plan.Channel, f.channels)}
-	p.Recipe.Augmentation = nil
-	for k := range f.classes {
+	p := &plan.Plan{Ignore: -1, Recipe: plan.NNUNet(c.Dim), Channels: make([]plan.Channel, channels)}
+	for k := range classes {
 		p.Labels = append(p.Labels, plan.Label{Values: []int{k}})
 	}
-	c := plan.Configuration{Name: plan.ConfigFullRes, Dim: 3, Patch: [3]int(f.patch), Batch: f.batch}
+	divisor := c.Network.Divisor()
+	for i, n := range c.Patch {
+		if n < divisor[i] || n%divisor[i] != 0 {
+			return nil, nil, usagef("patch %v: wanted multiples of %v for %d stages", c.Patch, divisor, c.Network.Stages())
+		}
+	}
+	p.Configurations = []plan.Configuration{*c}
+	return p, &p.Configurations[0], nil
+}
+
+// sizes is the configuration, and the numbers of channels and labels.
+func (f *benchFlags) sizes(width int) (c *plan.Configuration, channels, classes int, err error) {
+	if f.plan != "" {
+		p, err := plan.Load(f.plan)
+		if err != nil {
+			return nil, 0, 0, err
+		}
+		from, err := configuration(p, f.configuration)
+		if err != nil {
+			return nil, 0, 0, err
+		}
+		return &plan.Configuration{Name: from.Name, Dim: from.Dim, Patch: from.Patch, Batch: from.Batch, Network: from.Network},
+			p.InputChannels(from), p.Classes(), nil
+	}
+	patch, err := axes("patch", f.patch)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	if width < 1 || f.batch < 1 || f.stages < 2 || f.channels < 1 || f.classes < 2 {
+		return nil, 0, 0, usagef("width %d, batch %d, stages %d, channels %d, classes %d: wanted at least 1, 1, 2, 1, 2",
+			width, f.batch, f.stages, f.channels, f.classes)
+	}
+	c = &plan.Configuration{Name: plan.ConfigFullRes, Dim: 3, Patch: patch, Batch: f.batch}
 	c.Network = plan.Network{Kind: plan.Plain, ConvBias: true, NormEps: 1e-5, Slope: 0.01} // nnU-Net's
 	for s := range f.stages {
 		stride := min(2, s+1)
-		c.Network.Features = append(c.Network.Features, min(mostFeatures, f.width<<s))
+		c.Network.Features = append(c.Network.Features, min(mostFeatures, width<<s))
 		c.Network.Kernels = append(c.Network.Kernels, [3]int{3, 3, 3})
 		c.Network.Strides = append(c.Network.Strides, [3]int{stride, stride, stride})
 		c.Network.Convs = append(c.Network.Convs, 2)
@@ -86,24 +142,33 @@ func (f *benchFlags) network() (*plan.Plan, *plan.Configuration, error) {
 			c.Network.DecoderConvs = append(c.Network.DecoderConvs, 2)
 		}
 	}
-	divisor := c.Network.Divisor()
-	for i, n := range c.Patch {
-		if n < divisor[i] || n%divisor[i] != 0 {
-			return nil, nil, usagef("patch %v: wanted multiples of %v for %d stages", f.patch, divisor, f.stages)
-		}
-	}
-	p.Configurations = []plan.Configuration{c}
-	return p, &p.Configurations[0], nil
+	return c, f.channels, f.classes, nil
 }
 
-// measured is what a measurement depends on, part of every JSON answer.
-type measured struct {
+// axes are the numbers of a flag: one a axis, or one for all.
+func axes(name string, n []int) (a [3]int, err error) {
+	if len(n) == 1 {
+		n = []int{n[0], n[0], n[0]}
+	}
+	if len(n) != 3 || slices.Min(n) < 1 {
+		return a, usagef("%s %s: wanted D,H,W or one number, above 0", name, join(n, ","))
+	}
+	return [3]int(n), nil
+}
+
+// machineReport is what every measurement depends on, part of every JSON answer.
+type machineReport struct {
 	CPU       string `json:"cpu"`
-	Device    string `json:"device"`
-	Threads   int    `json:"threads"` // 0: all cores
+	ISA       string `json:"isa"` // kernels in use
 	Precision string `json:"precision"`
-	PeakFLOP  number `json:"peak_gflops"`    // measured; null if the device cannot tell
-	PeakBytes number `json:"peak_gb_second"` // likewise
+	Peaks     []peak `json:"peaks"` // one for each number of threads
+}
+
+// peak is what a number of threads can do at most, as it was measured.
+type peak struct {
+	Threads int    `json:"threads"`
+	GFLOPS  number `json:"gflops"`    // null if the device cannot tell
+	GBps    number `json:"gb_second"` // likewise
 }
 
 // peaker is a side interface of a device that can measure its limits: f32
@@ -113,14 +178,89 @@ type peaker interface {
 	Peaks() (flop, bytes float64)
 }
 
-func (f *benchFlags) measured(dev backend.Device, storage graph.DType) measured {
-	m := measured{CPU: machine.CPU(), Device: dev.Name(), Threads: f.device.threads, Precision: storage.String()}
-	m.PeakFLOP, m.PeakBytes = number(nan), number(nan)
-	if p, ok := dev.(peaker); ok {
-		flop, bytes := p.Peaks()
-		m.PeakFLOP, m.PeakBytes = number(flop/1e9), number(bytes/1e9)
+// bench is the devices of a run: one a number of threads.
+type bench struct {
+	report  machineReport
+	storage graph.DType
+	devices []backend.Device // in the order of report.Peaks
+}
+
+// open opens the devices and measures their peaks a first time.
+func (f *benchFlags) open() (*bench, error) {
+	_, kernels, _ := strings.Cut(f.device.device, ":")
+	if kernels == "" {
+		kernels = cpu.ISAs()[0]
 	}
-	return m
+	b := &bench{report: machineReport{CPU: machine.CPU(), ISA: kernels}}
+	var seen []int
+	for _, n := range f.threads {
+		if n < 0 {
+			return nil, usagef("threads %d: wanted 0 (all cores) or more", n)
+		}
+		if n == 0 {
+			n = runtime.GOMAXPROCS(0)
+		}
+		if slices.Contains(seen, n) {
+			continue
+		}
+		seen = append(seen, n)
+		f.device.threads = n
+		dev, err := f.device.open()
+		if err != nil {
+			b.close()
+			return nil, err
+		}
+		b.devices = append(b.devices, dev)
+		b.report.Peaks = append(b.report.Peaks, peak{n, number(nan), number(nan)})
+		if b.storage, err = f.device.storage(dev); err != nil {
+			b.close()
+			return nil, err
+		}
+	}
+	if len(b.devices) == 0 {
+		return nil, usagef("threads: wanted at least one number")
+	}
+	b.report.Precision = b.storage.String()
+	b.measurePeaks()
+	return b, nil
+}
+
+func (b *bench) close() {
+	for _, d := range b.devices {
+		_ = d.Close() // nothing is left to lose
+	}
+}
+
+// measurePeaks keeps the best that was seen.
+func (b *bench) measurePeaks() {
+	for i, d := range b.devices {
+		if p, ok := d.(peaker); ok {
+			flop, bytes := p.Peaks()
+			b.report.Peaks[i].GFLOPS = larger(b.report.Peaks[i].GFLOPS, number(flop/1e9))
+			b.report.Peaks[i].GBps = larger(b.report.Peaks[i].GBps, number(bytes/1e9))
+		}
+	}
+}
+
+// larger is b if a is not a number yet.
+func larger(a, b number) number {
+	if a >= b {
+		return a
+	}
+	return b
+}
+
+// peak of a number of threads.
+func (r *machineReport) peak(threads int) peak {
+	return r.Peaks[slices.IndexFunc(r.Peaks, func(p peak) bool { return p.Threads == threads })]
+}
+
+func (r *machineReport) print(w io.Writer) {
+	fmt.Fprintf(w, "%s, kernels %s, activations %s\n", r.CPU, r.ISA, r.Precision)
+	for _, p := range r.Peaks {
+		fmt.Fprintf(w, "measured peak of %d threads: %s GFLOP/s, %s GB/s\n", p.Threads, rounded(p.GFLOPS), rounded(p.GBps))
+	}
+	fmt.Fprintln(w)
 }
 
 // timing is how long something takes, in seconds.
@@ -146,76 +286,4 @@ func measure(ctx context.Context, seconds float64, least int, work func(context.
 	}
 	slices.Sort(times)
 	return timing{Median: times[len(times)/2], Best: times[0], Runs: len(times)}, nil
-}
-
-// session is sessionWith for a single op.
-func session(ctx context.Context, dev backend.Device, g *graph.Graph, storage graph.DType) (*backend.Session, error) {
-	return sessionWith(ctx, dev, g, compile.Options{Storage: storage})
-}
-
-// sessionWith compiles g for dev and fills what no node defines with random numbers
-// around zero, so that no kernel meets a special case.
-func sessionWith(ctx context.Context, dev backend.Device, g *graph.Graph, o compile.Options) (*backend.Session, error) {
-	limits := dev.Limits()
-	o.BufferBytes, o.ValueBytes, o.World = limits.BufferBytes, limits.ValueBytes, limits.World
-	p, err := compile.Compile(g, o)
-	if err != nil {
-		return nil, err
-	}
-	s, err := backend.NewSession(dev, p, nil)
-	if err != nil {
-		return nil, err
-	}
-	r := rand.New(rand.NewPCG(1, 2))
-	for i, info := range p.Values {
-		v := graph.Value(i + 1)
-		place, used := p.Place(v)
-		if !used || place.Bytes == 0 {
-			continue
-		}
-		if err := fill(ctx, s, v, info, r); err != nil {
-			s.Close()
-			return nil, fmt.Errorf("%s: %w", info.Name, err)
-		}
-	}
-	return s, nil
-}
-
-// fill writes random values into a parameter or an input.
-func fill(ctx context.Context, s *backend.Session, v graph.Value, info graph.Info, r *rand.Rand) error {
-	if info.Region != graph.Weights && info.Region != graph.Data && info.Region != graph.IO {
-		return nil
-	}
-	n := info.Type.Shape.Elems()
-	if info.Type.DType == graph.U8 {
-		labels := make([]byte, n)
-		for i := range labels {
-			labels[i] = byte(r.IntN(2))
-		}
-		return s.Write(ctx, v, labels)
-	}
-	values := make([]float32, n)
-	for i := range values {
-		values[i] = float32(r.NormFloat64())
-	}
-	switch {
-	case info.Region == graph.Weights:
-		for i := range values {
-			values[i] *= 0.05 // about He's for 27·32 inputs: nothing overflows 16 bits
-		}
-		return s.WriteWeight(ctx, v, values)
-	case info.Type.DType == graph.F32:
-		return s.WriteF32(ctx, v, values)
-	}
-	bits := make([]uint16, n)
-	if info.Type.DType == graph.BF16 {
-		half.EncodeBF16(bits, values)
-	} else {
-		half.EncodeF16(bits, values)
-	}
-	b := make([]byte, 0, 2*n)
-	for _, h := range bits {
-		b = append(b, byte(h), byte(h>>8))
-	}
-	return s.Write(ctx, v, b)
 }

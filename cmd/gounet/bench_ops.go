@@ -5,240 +5,186 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"strings"
+	"regexp"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gounet/gounet/core/backend"
+	"github.com/gounet/gounet/core/compile"
 	"github.com/gounet/gounet/core/graph"
-	"github.com/gounet/gounet/core/unet"
 )
 
 var nan = math.NaN()
 
+// opsFlags are the flags of `gounet bench ops` beside those of every measurement.
+type opsFlags struct {
+	benchFlags
+	widths []int
+	large  bool
+	filter string
+}
+
 func newBenchOps(a *app) *cobra.Command {
-	var f benchFlags
-	withLarge := true
+	var f opsFlags
 	cmd := &cobra.Command{
 		Use:   "ops",
 		Short: "measure each op of the network by itself",
-		Long: `ops measures large convolutions and then every different op of a training step
-and of a prediction by itself, with its inputs in memory: a row an op and shape.
-GFLOP/s counts the nominal multiply-adds of convolutions; GB/s each value once.
-Shares are of the peaks that were measured in the same run.`,
+		Long: `ops measures large convolutions and then every different op of a training step,
+augmentation included, and of a prediction by itself, with its inputs in memory:
+a row an op, shape and number of threads. GFLOP/s counts the nominal multiply-adds
+of convolutions; GB/s each value once, so that what stays in a cache may be
+faster than memory.`,
 		Example: `  gounet bench ops --threads 1
-  gounet bench ops --precision bf16 --json`,
+  gounet bench ops --filter 'Conv3D.* 32\+32→32' --precision bf16 --json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := f.ops(cmd.Context(), a, withLarge); err != nil {
+			if err := f.run(cmd.Context(), a); err != nil {
 				return fmt.Errorf("bench ops: %w", err)
 			}
 			return nil
 		},
 	}
-	f.add(cmd, 0.5)
-	cmd.Flags().BoolVar(&withLarge, "large", true, "begin with three convolutions of large networks")
+	f.add(cmd, []int{1, 0}, 0.3)
+	flags := cmd.Flags()
+	flags.IntSliceVar(&f.widths, "width", []int{defaultWidth, 8}, "features of the first stage of each network; they double up to 320")
+	flags.BoolVar(&f.large, "large", true, "begin with the three directions of convolutions of large networks")
+	flags.StringVar(&f.filter, "filter", "", "measure only the rows whose \"OP SHAPES\" match this regular `expression`")
 	return cmd
+}
+
+// opsResult is what `gounet bench ops --json` prints.
+type opsResult struct {
+	machineReport
+	Rows []opRow `json:"rows"`
 }
 
 // opRow is a line of the table.
 type opRow struct {
-	Op     string   `json:"op"`
-	Node   string   `json:"node"`   // where the network has it first
-	Shapes []string `json:"shapes"` // of the inputs that are not parameters of one row
+	Op      string `json:"op"`
+	Node    string `json:"node"` // where the network has it first
+	Shapes  string `json:"shapes"`
+	Conv    *conv  `json:"conv,omitempty"` // nil for other ops
+	Threads int    `json:"threads"`
 	timing
-	GFLOPS      number `json:"gflops"`       // null where multiply-adds are not what it does
-	GBSecond    number `json:"gb_second"`    //
-	PeakShare   number `json:"peak_share"`   // GFLOP/s of the peak
-	MemoryShare number `json:"memory_share"` // GB/s of the peak
+	GFLOPS      number `json:"gflops"` // null where multiply-adds are not what it does
+	GBps        number `json:"gb_second"`
+	PeakShare   number `json:"peak_share"`   // of GFLOP/s
+	MemoryShare number `json:"memory_share"` // of GB/s
+
+	cost graph.Cost
 }
 
-func (f *benchFlags) ops(ctx context.Context, a *app, withLarge bool) error {
-	dev, err := f.device.open()
+func (f *opsFlags) run(ctx context.Context, a *app) error {
+	filter, err := regexp.Compile(f.filter)
+	if err != nil {
+		return usagef("filter: %w", err)
+	}
+	cases, err := f.cases()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = dev.Close() }() // nothing is left to lose
-	storage, err := f.device.storage(dev)
+	var chosen []opCase
+	for _, c := range cases {
+		if filter.MatchString(c.title()) {
+			chosen = append(chosen, c)
+		}
+	}
+	if len(chosen) == 0 {
+		return usagef("filter %q: none of the %d rows matches, for example %q", f.filter, len(cases), cases[0].title())
+	}
+	b, err := f.open()
 	if err != nil {
 		return err
 	}
-	cases, err := f.opCases()
+	defer b.close()
+	rows, err := f.measure(ctx, a, b, chosen)
 	if err != nil {
 		return err
 	}
-	if withLarge {
-		cases = append(large(), cases...)
+	b.measurePeaks()
+	for i := range rows {
+		rows[i].rate(&b.report)
 	}
-	result := struct {
-		measured
-		Rows []opRow `json:"rows"`
-	}{measured: f.measured(dev, storage)}
+	if f.asJSON {
+		return printJSON(a.out, opsResult{b.report, rows})
+	}
+	b.report.print(a.out)
+	return printOps(a.out, rows)
+}
+
+// measure runs every case on every device, one after the other.
+func (f *opsFlags) measure(ctx context.Context, a *app, b *bench, cases []opCase) ([]opRow, error) {
 	p := a.progressOf()
 	bar := p.start("bench", "ops", len(cases))
+	defer p.wait()
+	defer bar.end()
+	var rows []opRow
 	for i, c := range cases {
-		row, err := f.op(ctx, dev, storage, c, result.measured)
-		if err != nil {
-			bar.end()
-			p.wait()
-			return fmt.Errorf("%s: %w", c.node, err)
-		}
-		result.Rows = append(result.Rows, row)
-		bar.set(i+1, row.Op)
-	}
-	bar.end()
-	p.wait()
-	if f.asJSON {
-		return printJSON(a.out, result)
-	}
-	return printOps(a.out, result.measured, result.Rows)
-}
-
-// opCase is an op with the types of its inputs.
-type opCase struct {
-	node    string
-	op      graph.Op
-	in      []graph.Type
-	weights []bool // of the inputs: parameters
-}
-
-// opCases are the different ops of the network, in training and prediction.
-func (f *benchFlags) opCases() ([]opCase, error) {
-	var cases []opCase
-	p, c, err := f.network()
-	if err != nil {
-		return nil, err
-	}
-	step, err := unet.NewTrain(p, c, unet.TrainOptions{})
-	if err != nil {
-		return nil, err
-	}
-	tile, err := unet.NewTile(p, c, unet.TileOptions{Volume: c.Patch, Rows: 1, Planes: c.Patch[0]})
-	if err != nil {
-		return nil, err
-	}
-	seen := map[string]bool{}
-	for _, g := range []*graph.Graph{step.Graph, tile.Graph} {
-		for _, n := range g.Nodes {
-			if c, ok := caseOf(g, n); ok && !seen[c.key()] {
-				seen[c.key()] = true
-				cases = append(cases, c)
+		for k, dev := range b.devices {
+			row, err := c.measure(ctx, dev, b.storage, f.seconds)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", c.title(), err)
 			}
+			row.Threads = b.report.Peaks[k].Threads
+			rows = append(rows, row)
 		}
+		bar.set(i+1, graph.OpName(c.op))
 	}
-	return cases, nil
+	return rows, nil
 }
 
-// large are the three directions of the convolutions that every 3-D network of
-// nnU-Net has on large patches.
-func large() []opCase {
-	var cases []opCase
-	for _, l := range []struct{ c, side int }{{32, 64}, {64, 32}, {320, 8}} {
-		x := graph.Type{DType: graph.T, Shape: graph.Shape{1, l.side, l.side, l.side, l.c}}
-		w := graph.Type{DType: graph.F32, Shape: graph.Shape{3, 3, 3, l.c, l.c}}
-		b := graph.Type{DType: graph.F32, Shape: graph.Shape{l.c}}
-		one := [3]int{1, 1, 1}
-		name := fmt.Sprintf("%d→%d at %d³", l.c, l.c, l.side)
-		cases = append(cases,
-			opCase{name, graph.Conv3D{Stride: one}, []graph.Type{x, w, b}, []bool{false, true, true}},
-			opCase{name, graph.Conv3DGradInput{Stride: one, X: []graph.Shape{x.Shape}}, []graph.Type{x, w}, []bool{false, true}},
-			opCase{name, graph.Conv3DGradWeight{Stride: one, Kernel: [3]int{3, 3, 3}}, []graph.Type{x, x}, []bool{false, false}},
-		)
-	}
-	return cases
-}
-
-// caseOf takes n out of its graph. What reads gradients or optimizer state has
-// its place in a whole step only: ok is false, and `bench train` shows it.
-func caseOf(g *graph.Graph, n graph.Node) (c opCase, ok bool) {
-	c = opCase{node: n.Name, op: n.Op}
-	for _, v := range n.In {
-		if v == 0 { // an optional input that is not there
-			c.in, c.weights = append(c.in, graph.Type{}), append(c.weights, false)
-			continue
-		}
-		info := g.Info(v)
-		if info.Region == graph.Grads || info.Region == graph.State {
-			return c, false
-		}
-		c.in = append(c.in, info.Type)
-		c.weights = append(c.weights, info.Region == graph.Weights)
-	}
-	_, reduce := n.Op.(graph.AllReduce)
-	return c, !reduce
-}
-
-func (c *opCase) key() string { return fmt.Sprintf("%#v %v", c.op, c.in) }
-
-// graph is a program of the op alone.
-func (c *opCase) graph() (*graph.Graph, error) {
-	return graph.Build(func(b *graph.Builder) []graph.Value {
-		in := make([]graph.Value, len(c.in))
-		for i, t := range c.in {
-			name := fmt.Sprintf("in%d", i)
-			switch {
-			case t.Shape == nil:
-			case c.weights[i]:
-				in[i] = b.Param(name, t.Shape...)
-			default:
-				in[i] = b.Declare(name, graph.Data, t.DType, t.Shape...)
-			}
-		}
-		return b.Apply("op", c.op, in...)
-	})
-}
-
-func (f *benchFlags) op(ctx context.Context, dev backend.Device, storage graph.DType, c opCase, m measured) (opRow, error) {
-	row := opRow{Op: graph.OpName(c.op), Node: c.node, GFLOPS: number(nan), PeakShare: number(nan)}
+// measure times the op alone in a program.
+func (c *opCase) measure(ctx context.Context, dev backend.Device, storage graph.DType, seconds float64) (opRow, error) {
+	row := opRow{Op: graph.OpName(c.op), Node: c.node, Shapes: c.shapes(), Conv: c.conv()}
 	g, err := c.graph()
 	if err != nil {
 		return row, err
 	}
-	s, err := session(ctx, dev, g, storage)
+	s, err := benchSession(ctx, dev, g, compile.Options{Storage: storage})
 	if err != nil {
 		return row, err
 	}
 	defer s.Close()
-	if row.timing, err = measure(ctx, f.seconds, 3, s.Run); err != nil {
-		return row, err
-	}
-	var cost graph.Cost
-	for _, n := range s.Program.Nodes {
-		part := s.Program.Cost(n)
-		cost.FLOP += part.FLOP
-		cost.Bytes += part.Bytes
-	}
-	row.GBSecond = number(float64(cost.Bytes) / row.Median / 1e9)
-	row.MemoryShare = row.GBSecond / m.PeakBytes
-	if cost.FLOP > 0 {
-		row.GFLOPS = number(float64(cost.FLOP) / row.Median / 1e9)
-		row.PeakShare = row.GFLOPS / m.PeakFLOP
-	}
-	for i, t := range c.in {
-		if len(t.Shape) > 1 && (!c.weights[i] || len(t.Shape) == 5) {
-			row.Shapes = append(row.Shapes, join(t.Shape, "×"))
-		}
-	}
-	return row, nil
+	row.cost = programCost(s.Program)
+	row.timing, err = measure(ctx, seconds, 3, s.Run)
+	return row, err
 }
 
-func printOps(w io.Writer, m measured, rows []opRow) error {
-	printMeasured(w, m)
+// programCost is the sum over all nodes.
+func programCost(p *compile.Program) (sum graph.Cost) {
+	for _, n := range p.Nodes {
+		c := p.Cost(n)
+		sum.FLOP += c.FLOP
+		sum.Bytes += c.Bytes
+	}
+	return sum
+}
+
+// rate fills in what depends on the peaks.
+func (r *opRow) rate(m *machineReport) {
+	top := m.peak(r.Threads)
+	r.GFLOPS, r.GBps = rates(r.cost, r.Best)
+	r.PeakShare, r.MemoryShare = r.GFLOPS/top.GFLOPS, r.GBps/top.GBps
+}
+
+// rates are 10⁹ FLOP and bytes a second; NaN FLOP where there are none.
+func rates(c graph.Cost, seconds float64) (gflops, gbps number) {
+	gflops = number(nan)
+	if c.FLOP > 0 {
+		gflops = number(float64(c.FLOP) / seconds / 1e9)
+	}
+	return gflops, number(float64(c.Bytes) / seconds / 1e9)
+}
+
+func printOps(w io.Writer, rows []opRow) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "op\tnode\tinputs\tms\tGFLOP/s\tpeak\tGB/s\tmemory")
+	fmt.Fprintln(t, "op\tshapes\tthreads\tms\tmedian\tGFLOP/s\tpeak\tGB/s\tmemory")
 	for _, r := range rows {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%.3f\t%s\t%s\t%s\t%s\n", r.Op, r.Node, strings.Join(r.Shapes, ", "), 1000*r.Median,
-			rounded(r.GFLOPS), percent(r.PeakShare), rounded(r.GBSecond), percent(r.MemoryShare))
+		fmt.Fprintf(t, "%s\t%s\t%d\t%.3f\t%.3f\t%s\t%s\t%s\t%s\n", r.Op, r.Shapes, r.Threads, 1000*r.Best, 1000*r.Median,
+			rounded(r.GFLOPS), percent(r.PeakShare), rounded(r.GBps), percent(r.MemoryShare))
 	}
 	return t.Flush()
-}
-
-func printMeasured(w io.Writer, m measured) {
-	fmt.Fprintf(w, "%s, %s, %s\n", m.CPU, m.Device, m.Precision)
-	if !math.IsNaN(float64(m.PeakFLOP)) {
-		fmt.Fprintf(w, "measured peaks: %.0f GFLOP/s, %.1f GB/s\n", m.PeakFLOP, m.PeakBytes)
-	}
 }
 
 func rounded(n number) string {

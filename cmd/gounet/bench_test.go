@@ -31,6 +31,13 @@ func TestBenchRunsEveryOpAndAStep(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(got.out), &step))
 	assert.Positive(t, step.GFLOP)
 	assert.NotEmpty(t, step.Ops)
+
+	got = gounet(t, append([]string{"bench", "predict", "--volume", "12,12,12", "--tta"}, small...)...)
+	require.Equal(t, exitOK, got.code, got.err)
+	var scan predictResult
+	require.NoError(t, json.Unmarshal([]byte(got.out), &scan))
+	assert.Equal(t, 8*8, scan.Tiles, "two tiles an axis, eight mirrorings")
+	assert.Positive(t, scan.GFLOP)
 }
 
 func TestBenchNetworkIsTheHippocampusPlan(t *testing.T) {

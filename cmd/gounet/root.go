@@ -94,6 +94,7 @@ Settings come from --config file.yaml, then the environment (GOUNET_EPOCHS for
 		newPlan,
 		newPreprocess,
 		newTrain,
+		newPredict,
 		newEvaluate,
 		newInfo,
 		newDoctor,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -9,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/metric"
+	"github.com/gounet/gounet/core/nifti"
 	"github.com/gounet/gounet/core/train"
 )
 
@@ -41,6 +44,24 @@ func TestTrainLeavesAModelThatInfoReads(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(info.out), &model))
 	assert.Equal(t, "model", model.Kind)
 
+	labels := filepath.Join(dir, "labels")
+	scan := filepath.Join(hippocampus, "imagesTr", "hippocampus_003.nii.gz")
+	predicted := gounet(t, "predict", "--model", run, "--input", scan, "--output", labels, "--no-mirror")
+	require.Equal(t, exitOK, predicted.code, predicted.err)
+	assert.Contains(t, predicted.err, "on the device", "memory is stated before it starts")
+	m1, h1, err := nifti.ReadLabels(filepath.Join(labels, "hippocampus_003.nii.gz"))
+	require.NoError(t, err)
+	_, h2, err := nifti.ReadLabels(filepath.Join(hippocampus, "labelsTr", "hippocampus_003.nii.gz"))
+	require.NoError(t, err)
+	assert.Equal(t, h2.Affine, h1.Affine)
+	assert.Equal(t, h2.Shape, h1.Shape)
+	for _, v := range m1.Data {
+		require.LessOrEqual(t, v, uint8(2))
+	}
+	scored := gounet(t, "evaluate", filepath.Join(hippocampus, "labelsTr"), labels, "--subset")
+	assert.Equal(t, exitOK, scored.code, scored.err)
+	assert.Contains(t, scored.out, "1 Anterior", "names come from the plan beside the labels")
+
 	again := gounet(t, args...)
 	assert.Equal(t, exitError, again.code, "a run is not overwritten")
 	assert.Contains(t, again.err, "--resume")
@@ -59,5 +80,42 @@ func TestTrainNamesWhatIsWrong(t *testing.T) {
 		got := gounet(t, args...)
 		assert.Equal(t, exitUsage, got.code, got.err)
 		assert.Contains(t, got.err, want)
+	}
+}
+
+func TestPredictNamesWhatIsWrong(t *testing.T) {
+	for want, args := range map[string][]string{
+		"--model is missing": {"predict", "--input", "a", "--output", "b"},
+		"give one of them":   {"predict", "--model", "m", "--input", "a", "--output", "b", "--tta", "--no-mirror"},
+	} {
+		got := gounet(t, args...)
+		assert.Equal(t, exitUsage, got.code, got.err)
+		assert.Contains(t, got.err, want)
+	}
+	got := gounet(t, "predict", "--model", filepath.Join(t.TempDir(), "absent"), "--input", "a", "--output", "b")
+	assert.Equal(t, exitError, got.code)
+	assert.Contains(t, got.err, "absent")
+}
+
+// TestPredictionsEqualThoseOfNNUNet labels scans with an nnU-Net v2 results folder
+// and compares with what nnUNetv2_predict made of them.
+func TestPredictionsEqualThoseOfNNUNet(t *testing.T) {
+	data := os.Getenv("GOUNET_DATA")
+	if data == "" {
+		t.Skip("GOUNET_DATA names no folder with the reference data")
+	}
+	golden := filepath.Join(data, "golden")
+	model := filepath.Join(golden, "nnunetv2_results", "Dataset004_Hippocampus", "nnUNetTrainer__nnUNetPlansF8__3d_fullres")
+	labels, file := t.TempDir(), filepath.Join(t.TempDir(), "summary.json")
+	got := gounet(t, "predict", "--model", model, "--output", labels, "--no-mirror",
+		"--input", filepath.Join(golden, "predict", "inputs", "hippocampus_017_0000.nii.gz"))
+	require.Equal(t, exitOK, got.code, got.err)
+	got = gounet(t, "evaluate", filepath.Join(golden, "predict", "small3d_no_tta"), labels, "--subset", "--output", file)
+	require.Equal(t, exitOK, got.code, got.err)
+	summary, err := metric.ReadSummary(file)
+	require.NoError(t, err)
+	require.Len(t, summary.Mean, 2)
+	for _, m := range summary.Mean {
+		assert.GreaterOrEqual(t, m.Dice, 0.999)
 	}
 }

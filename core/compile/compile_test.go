@@ -2,7 +2,6 @@ package compile
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -14,12 +13,7 @@ import (
 	"github.com/gounet/gounet/core/graph"
 )
 
-var update = flag.Bool("update", false, "rewrite golden files")
-
-var (
-	k1 = [3]int{1, 1, 1}
-	k2 = [3]int{2, 2, 2}
-)
+var k1 = [3]int{1, 1, 1}
 
 // trained is a network of two convolutions with norm, loss and step.
 type trained struct {
@@ -164,13 +158,13 @@ func TestRematerialiseKeepsNoResultOfANorm(t *testing.T) {
 	assert.NotContains(t, ops(mustCompile(t, n.Graph, Options{})), "NormApply")
 }
 
-// Dump is what a network looks like; -update rewrites the golden file.
+// Dump is what a network looks like; GOUNET_UPDATE=1 rewrites the golden file.
 func TestDumpShowsTheProgram(t *testing.T) {
 	p := mustCompile(t, newTrained(t, true).Graph, Options{Storage: graph.F16, Rematerialise: true})
 	var b bytes.Buffer
 	require.NoError(t, p.Dump(&b))
 	const golden = "testdata/dump.txt"
-	if *update {
+	if os.Getenv("GOUNET_UPDATE") != "" {
 		require.NoError(t, os.MkdirAll("testdata", 0o755))
 		require.NoError(t, os.WriteFile(golden, b.Bytes(), 0o644))
 	}

@@ -21,6 +21,7 @@ import (
 // DType is how an element is stored. Kernels always accumulate in f32.
 type DType uint8
 
+// Element types.
 const (
 	F32  DType = iota
 	F16        // IEEE half
@@ -69,6 +70,7 @@ func (t Type) String() string { return fmt.Sprintf("%s[%s]", t.DType, t.Shape) }
 // Region says who owns the bytes of a value, and for how long.
 type Region uint8
 
+// Regions of memory.
 const (
 	Scratch Region = iota // shared by lifetime within a run; undefined between runs
 	Weights               // f32 parameters; survive, saved in checkpoints

@@ -19,7 +19,7 @@ func (AddAct) Types(in []Type) ([]Type, error) {
 }
 
 func (op AddAct) Grad(b *Builder, n Node, dout []Value) []Value {
-	d := b.Apply("grad."+n.Name, ActGrad{op.Slope}, dout[0], n.Out[0])[0]
+	d := b.Apply("grad."+n.Name, ActGrad(op), dout[0], n.Out[0])[0]
 	return []Value{d, d}
 }
 

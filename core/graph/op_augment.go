@@ -62,6 +62,7 @@ func (op LowRes) Types(in []Type) ([]Type, error) { return sampleChannels(in, op
 // IntensityKind is what Intensity does with a value v and a parameter a.
 type IntensityKind uint8
 
+// What Intensity does.
 const (
 	Noise       IntensityKind = iota // v + a·normal(seed, index); a = 0 changes nothing
 	Brightness                       // v·a; a = 0 changes nothing

@@ -5,10 +5,11 @@ import "fmt"
 // Act says how logits become the p of SegSums.
 type Act uint8
 
+// Ways from logits to p.
 const (
 	Softmax Act = iota
 	Sigmoid     // each class by itself: regions may overlap
-	Hard        // 1 for the largest logit (the first of equals), else 0; no gradient, its Σ ce is 0
+	Hard        // 1 for the largest logit (the first of equals), with Regions for each logit above 0, else 0; no gradient, its Σ ce is 0
 )
 
 func (a Act) String() string { return [...]string{"softmax", "sigmoid", "hard"}[a] }

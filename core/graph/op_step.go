@@ -46,6 +46,7 @@ func (GradNorm) Types(in []Type) ([]Type, error) {
 // Rule is an update rule, as PyTorch defines it.
 type Rule uint8
 
+// Update rules: g the gradient, η the rate, λ Decay, μ Momentum, m and v states.
 const (
 	SGD   Rule = iota // d = g + λw; m = μm + d; w −= η(d + μm) with Nesterov, ηm without
 	Adam              // d = g + λw; m, v moments of d; w −= η·m̂/(√v̂ + ε)
@@ -78,9 +79,11 @@ func (op Step) Mutates(n int) []int {
 	return slices.Concat(indices(1, 1+op.N), indices(1+2*op.N, n))
 }
 
-// Weights, Grads, States and Halves are the parts of the inputs of a Step.
+// Weights lists the parameters among the inputs of a Step.
 func (op Step) Weights(in []Value) []Value { return in[1 : 1+op.N] }
-func (op Step) Grads(in []Value) []Value   { return in[1+op.N : 1+2*op.N] }
+
+// Grads lists the gradients.
+func (op Step) Grads(in []Value) []Value { return in[1+op.N : 1+2*op.N] }
 
 // States lists the states of one slot.
 func (op Step) States(in []Value, slot int) []Value {

@@ -105,7 +105,8 @@ type engine struct {
 // scanner come with the same few.
 const mostEngines = 3
 
-// engine returns that of a shape, made anew if it is not one of the last few.
+// engine returns that of a case's shape, made anew if it is not one of the last
+// few.
 func (p *Predictor) engine(place volume.Placement) (*engine, error) {
 	s := shapeOf(place)
 	for i, e := range p.engines {
@@ -114,12 +115,26 @@ func (p *Predictor) engine(place volume.Placement) (*engine, error) {
 			return e, nil
 		}
 	}
-	pr, err := p.choose(s)
+	var e *engine
+	_, err := p.choose(s, func(pr *programs) (err error) {
+		p.makeRoom(pr)
+		e, err = p.newEngine(pr)
+		if err != nil && len(p.engines) > 0 { // the device has less than it says
+			p.closeEngines()
+			e, err = p.newEngine(pr)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	p.makeRoom(pr)
+	p.engines = append(p.engines, e)
+	return e, nil
+}
+
+func (p *Predictor) newEngine(pr *programs) (*engine, error) {
 	e := &engine{programs: pr}
+	var err error
 	if e.tiler, err = backend.NewSession(p.o.Device, pr.tileCode, p.weights.session, graph.Weights, graph.Half); err != nil {
 		return nil, err
 	}
@@ -131,8 +146,14 @@ func (p *Predictor) engine(place volume.Placement) (*engine, error) {
 		e.close()
 		return nil, err
 	}
-	p.engines = append(p.engines, e)
 	return e, nil
+}
+
+func (p *Predictor) closeEngines() {
+	for _, e := range p.engines {
+		e.close()
+	}
+	p.engines = nil
 }
 
 // makeRoom closes engines until there are few, and what they take leaves room

@@ -1,9 +1,11 @@
 package predict
 
 import (
+	"errors"
 	"fmt"
 	"math/bits"
 
+	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/compile"
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/core/unet"
@@ -73,7 +75,7 @@ func (p *Predictor) Plan(g volume.Grid) (Memory, error) {
 	for a := range 3 {
 		place.Shape[a] = max(place.Shape[a], 1)
 	}
-	pr, err := p.choose(shapeOf(place))
+	pr, err := p.choose(shapeOf(place), func(*programs) error { return nil })
 	if err != nil {
 		return Memory{}, fmt.Errorf("predict: %w", err)
 	}
@@ -102,9 +104,9 @@ func (pr *programs) memory() Memory {
 	return m
 }
 
-// choose compiles the first layout that fits: as many rows as go well together,
-// the whole volume at once.
-func (p *Predictor) choose(s shape) (*programs, error) {
+// choose compiles the first layout that fits and that use, which may ask for the
+// memory, accepts: as many rows as go well together, the whole volume at once.
+func (p *Predictor) choose(s shape, use func(*programs) error) (*programs, error) {
 	tiles := tilesOf(s.volume, p.config.Patch, p.inference.Step)
 	var last error
 	for rows := p.rows(len(tiles) * len(p.mirrors)); rows > 0; rows /= 2 {
@@ -113,7 +115,10 @@ func (p *Predictor) choose(s shape) (*programs, error) {
 		for _, l.planes = range []int{s.volume[0], ring} {
 			pr, err := p.compile(l, tiles)
 			if err == nil {
-				return pr, nil
+				err = use(pr)
+			}
+			if err == nil || errors.Is(err, backend.ErrLost) {
+				return pr, err
 			}
 			last = err
 			if ring == s.volume[0] {
@@ -237,7 +242,7 @@ func (p *Predictor) fits(pr *programs) error {
 		return nil
 	}
 	v := pr.volume
-	return fmt.Errorf("a volume of %d×%d×%d voxels needs %s on %s, of which are: volume and sums of %d planes %s, activations of %d tiles %s, weights %s; allowed are %s: "+
+	return fmt.Errorf("a volume of %d×%d×%d voxels needs %s on %s, of which are: volume and sums of %d planes %s, activations at %d a run %s, weights %s; allowed are %s: "+
 		"use 16-bit storage, a model with a smaller patch, or a device with more memory",
 		v[0], v[1], v[2], mib(m.Total()), p.o.Device.Name(), pr.planes, mib(m.Bytes[graph.Data]), pr.rows, mib(m.Bytes[graph.Scratch]),
 		mib(m.Bytes[graph.Weights]+m.Bytes[graph.Half]), mib(most))

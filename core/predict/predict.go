@@ -115,10 +115,7 @@ func (p *Predictor) check() error {
 
 // Close frees what the predictor has on the device; the device stays open.
 func (p *Predictor) Close() {
-	for _, e := range p.engines {
-		e.close()
-	}
-	p.engines = nil
+	p.closeEngines()
 	p.weights.close()
 }
 

@@ -5,6 +5,7 @@ import (
 	"bufio"
 	"compress/flate"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -44,6 +45,46 @@ func (p *Predictor) probabilities(place volume.Placement, logits []float32) (*Pr
 		return nil, err
 	}
 	return &Probabilities{Shape: place.Original.Shape, K: k, Data: data}, nil
+}
+
+// Ensemble is the mean of what several models say of one scan, which is how
+// nnU-Net puts configurations together (the folds of one it averages as logits).
+func Ensemble(ps ...*Probabilities) (*Probabilities, error) {
+	if len(ps) == 0 {
+		return nil, errors.New("predict: an ensemble of no models")
+	}
+	first := ps[0]
+	mean := &Probabilities{Shape: first.Shape, K: first.K, Data: make([]float32, len(first.Data))}
+	for _, p := range ps {
+		if p.Shape != first.Shape || p.K != first.K {
+			return nil, fmt.Errorf("predict: an ensemble of shapes %v and %v (D H W) with %d and %d classes, wanted those of one scan and one data set",
+				first.Shape, p.Shape, first.K, p.K)
+		}
+		for i, x := range p.Data {
+			mean.Data[i] += x / float32(len(ps))
+		}
+	}
+	return mean, nil
+}
+
+// Labels decides: the most probable class, the first of equal ones; for a plan
+// with regions, regions is its RegionOrder, and the last of those above ½ counts.
+func (p *Probabilities) Labels(g volume.Grid, regions []int) *volume.Labels {
+	l := volume.NewLabels(g)
+	for v := range l.Data {
+		row := p.Data[v*p.K : (v+1)*p.K]
+		best := 0
+		for k, x := range row {
+			switch {
+			case regions == nil && x > row[best]:
+				best = k
+			case regions != nil && x > 0.5:
+				best = regions[k]
+			}
+		}
+		l.Data[v] = uint8(best)
+	}
+	return l
 }
 
 func sigmoid(z []float32) {

@@ -22,7 +22,7 @@ type Train struct {
 	Labels graph.Value   // IO u8[N d h w]
 	Ctl    graph.Value   // IO f32
 	Loss   graph.Value   // IO f32[1]
-	Hard   graph.Value   // IO f32[N K 5]: SegSums of the arg max (regions: of p > ½), for the pseudo Dice
+	Hard   graph.Value   // IO f32[N K 5]: SegSums of the decided labels, for the pseudo Dice
 	Params []graph.Value // all parameters, in order
 	Slots  []Slot        // of the augmentation; the affine maps come first
 	CtlLen int
@@ -65,9 +65,7 @@ func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, ts []plan.Transf
 		var logits []graph.Value
 		logits, t.Params = Forward(b, c.Network, x, p.Classes(), heads)
 		hard := segSums(p, one)
-		if hard.Act == graph.Softmax {
-			hard.Act = graph.Hard
-		}
+		hard.Act, hard.Gamma = graph.Hard, 0
 		t.Hard = b.Apply("dice", hard, logits[0], y)[0]
 		b.Place(t.Hard, graph.IO)
 		t.Loss = Loss(b, p, c, logits, y, t.Ctl, weights)

@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"html/template"
 	"image"
@@ -77,25 +78,29 @@ func (r *Report) view(c *Case, l *legend) (caseView, error) {
 
 func (c *Case) check() error {
 	if c.Image == nil || c.Image.C < 1 || c.Image.Voxels() < 1 {
-		return fmt.Errorf("no image")
+		return errors.New("no image: give the scan that the labels are of")
 	}
 	for i, n := range c.Image.Spacing {
 		if !(n > 0) || math.IsInf(n, 0) {
 			return fmt.Errorf("spacing %g mm of axis %d, wanted above 0", n, i)
 		}
 	}
-	for name, l := range map[string]*volume.Labels{"reference": c.Reference, "prediction": c.Prediction} {
-		if l != nil && l.Shape != c.Image.Shape {
-			return fmt.Errorf("the %s has shape %v, the image %v (D H W): all must be on the scan's grid", name, l.Shape, c.Image.Shape)
-		}
+	if err := sameShape("reference", c.Reference, c.Image); err != nil {
+		return err
+	}
+	return sameShape("prediction", c.Prediction, c.Image)
+}
+
+func sameShape(name string, l *volume.Labels, im *volume.Image) error {
+	if l != nil && l.Shape != im.Shape {
+		return fmt.Errorf("the %s has shape %v, the image %v (D H W): all must be on the scan's grid", name, l.Shape, im.Shape)
 	}
 	return nil
 }
 
 // describe is the size of a scan in words.
 func (r *Report) describe(im *volume.Image) string {
-	s := fmt.Sprintf("%s voxels of %s mm (D×H×W)", join(im.Shape[:], "×"),
-		join([]string{number(im.Spacing[0]), number(im.Spacing[1]), number(im.Spacing[2])}, "×"))
+	s := fmt.Sprintf("%s voxels of %s (D×H×W)", join(im.Shape[:], "×"), spacing(im.Spacing[:]))
 	if im.C > 1 && r.Plan != nil && len(r.Plan.Channels) > 0 {
 		s += ", channel " + r.Plan.Channels[0].Name
 	}
@@ -119,14 +124,16 @@ func (r *Report) scoresOf(id string) *metric.Case {
 func (c *Case) planes() []plane {
 	g := c.Image.Grid
 	at := c.centre()
-	longest := 0.0
-	for a := range 3 {
-		longest = max(longest, float64(g.Shape[a])*g.Spacing[a])
-	}
 	all := views(g)
 	shown := slices.DeleteFunc(slices.Clone(all), func(v view) bool { return g.Shape[v.row] == 1 || g.Shape[v.col] == 1 })
 	if len(shown) == 0 {
 		shown = all[:1]
+	}
+	longest := 0.0
+	for _, v := range shown {
+		for _, a := range [2]int{v.row, v.col} {
+			longest = max(longest, float64(g.Shape[a])*g.Spacing[a])
+		}
 	}
 	planes := make([]plane, len(shown))
 	for i, v := range shown {
@@ -210,8 +217,7 @@ func (c *Case) draw(p plane, l *legend, lo, hi float64) (pic picture, err error)
 // dataURL is a PNG as the source of an img.
 func dataURL(im image.Image) (template.URL, error) {
 	var b bytes.Buffer
-	e := png.Encoder{CompressionLevel: png.BestCompression}
-	if err := e.Encode(&b, im); err != nil {
+	if err := png.Encode(&b, im); err != nil {
 		return "", err
 	}
 	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(b.Bytes())), nil

@@ -93,23 +93,32 @@ func (p plane) grey(im *volume.Image, lo, hi float64) *image.Gray {
 func (p plane) labels(l *volume.Labels) []uint8 {
 	out := make([]uint8, p.w*p.h)
 	p.eachPixel(func(x, y int, voxel [4]int, weight [4]float64) {
-		best, most := uint8(0), -1.0
-		for _, v := range voxel {
-			label, sum := l.Data[v], 0.0
-			for j, u := range voxel {
-				if l.Data[u] == label {
-					sum += weight[j]
-				}
-			}
-			if sum > most {
-				best, most = label, sum
-			}
-		}
-		if best != volume.Outside {
-			out[y*p.w+x] = best
+		if v := heaviest(l.Data, voxel, weight); v != volume.Outside {
+			out[y*p.w+x] = v
 		}
 	})
 	return out
+}
+
+// heaviest is the label whose voxels have the largest sum of weights; of equal
+// ones, the first.
+func heaviest(labels []uint8, voxel [4]int, weight [4]float64) uint8 {
+	best, most := labels[voxel[0]], 0.0
+	if best == labels[voxel[1]] && best == labels[voxel[2]] && best == labels[voxel[3]] {
+		return best
+	}
+	for _, v := range voxel {
+		sum := 0.0
+		for j, u := range voxel {
+			if labels[u] == labels[v] {
+				sum += weight[j]
+			}
+		}
+		if sum > most {
+			best, most = labels[v], sum
+		}
+	}
+	return best
 }
 
 // fill paints labels half transparent.

@@ -135,7 +135,7 @@ func (r *Report) foreground(l *legend) []entry {
 func (r *Report) tiles() []tile {
 	var t []tile
 	if s := r.Summary; s != nil && len(s.Cases) > 0 {
-		t = append(t, tile{Name: "Mean foreground Dice", Value: dice(s.ForegroundMean.Dice), Note: "held-out cases, whole scans"})
+		t = append(t, tile{Name: "Mean foreground Dice", Value: dice(s.ForegroundMean.Dice), Note: "mean over cases and structures"})
 		if s.Surface {
 			t = append(t, tile{Name: "Mean HD95", Value: number(s.ForegroundMean.HD95), Unit: "mm", Note: "95th percentile of surface distances"})
 		}

@@ -40,6 +40,7 @@ var segSpecs = []segSpec{
 	{"sigmoid focal", 1, [3]int{2, 3, 4}, 3, graph.SegSums{Stride: k111, Act: graph.Sigmoid, Ignore: -1, Gamma: 2}, 2, nil},
 	{"hard", 2, [3]int{2, 3, 5}, 4, graph.SegSums{Stride: k111, Act: graph.Hard, Ignore: 3}, 1, nil},
 	{"hard one class", 1, [3]int{2, 3, 5}, 1, graph.SegSums{Stride: k111, Act: graph.Hard, Ignore: -1}, 1, nil},
+	{"hard regions", 2, [3]int{2, 3, 5}, 3, graph.SegSums{Stride: k111, Act: graph.Hard, Ignore: 4, Regions: [][]uint8{{1, 2, 3}, {2, 3}, {3}}}, 1, []int{3, 4}},
 	{"hard stride 2", 1, [3]int{2, 3, 5}, 3, graph.SegSums{Stride: k222, Act: graph.Hard, Ignore: -1}, 1, []int{9}},
 }
 

@@ -227,8 +227,10 @@ func augmentCases() []testCase {
 			testCase{name: name, op: graph.LowRes{Ctl: first}, in: []operand{x, params(0.55, 0, 0.8, 1, 0.66)}},
 			testCase{name: "tiny " + name, op: graph.LowRes{Ctl: first}, in: []operand{x, params(0.05)}},
 			testCase{name: "nothing " + name, op: graph.LowRes{Ctl: first}, in: []operand{x, params(0, 1)}, exact: true},
-			testCase{name: "brightness by halves " + name, op: graph.Intensity{Kind: graph.Brightness, Ctl: first},
-				in: []operand{activation("x", r.eighths, shape...), params(0.5, 2, 0)}, exact: true})
+			testCase{
+				name: "brightness by halves " + name, op: graph.Intensity{Kind: graph.Brightness, Ctl: first},
+				in: []operand{activation("x", r.eighths, shape...), params(0.5, 2, 0)}, exact: true,
+			})
 		flat := activation("x", constant(0.75), shape...)
 		for kind := graph.Noise; kind <= graph.GammaInvert; kind++ {
 			op := graph.Intensity{Kind: kind, Ctl: first, Seed: first + n}

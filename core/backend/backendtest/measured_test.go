@@ -127,7 +127,7 @@ func adjointOf(c testCase) (a adjoint, ok bool) {
 		}
 		a.variables, a.grads = [][]float64{pre}, grads(run(op, in))
 		a.forward = func(v [][]float64) (float64, float64) {
-			return weighted(in[0], run(graph.AddAct{Slope: op.Slope}, []array{with(in[1], v[0]), newArray(in[1].typ)})[0])
+			return weighted(in[0], run(graph.AddAct(op), []array{with(in[1], v[0]), newArray(in[1].typ)})[0])
 		}
 		a.skip = func(_, i int) bool { return pre[i] == 0 } // a kink
 	case graph.AvgPoolGrad:
@@ -135,7 +135,7 @@ func adjointOf(c testCase) (a adjoint, ok bool) {
 		x := random(s, out[0].typ.Shape)
 		a.variables, a.grads = [][]float64{plain(x.v)}, grads(out)
 		a.forward = func(v [][]float64) (float64, float64) {
-			return weighted(in[0], run(graph.AvgPool{Stride: op.Stride}, []array{with(x, v[0])})[0])
+			return weighted(in[0], run(graph.AvgPool(op), []array{with(x, v[0])})[0])
 		}
 	case graph.NormActGrad:
 		forward := graph.NormAct{Eps: 1e-5, Slope: op.Slope}
@@ -192,6 +192,7 @@ func (a adjoint) slopeAt(variable, i int, h float64) (slope, mag float64) {
 // cases agree with central differences of the forward definition, to what the
 // difference itself is good for.
 func TestBackwardOpsAreMeasuredSlopes(t *testing.T) {
+	t.Parallel()
 	measured := map[string]int{}
 	for _, c := range cases() {
 		a, ok := adjointOf(c)

@@ -115,8 +115,13 @@ func segSums(op graph.SegSums, logits, labels, out array) {
 				if z[c].v > z[best].v {
 					best = c
 				}
+				if op.Regions != nil && z[c].v > 0 {
+					p[c] = exact(1)
+				}
 			}
-			p[best] = exact(1)
+			if op.Regions == nil {
+				p[best] = exact(1)
+			}
 		}
 		for c := range k {
 			s := sums[(n*k+c)*graph.SumsLen:]

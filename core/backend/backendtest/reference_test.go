@@ -122,6 +122,7 @@ func newReference() *reference {
 }
 
 func TestTheOracleItselfPasses(t *testing.T) {
+	t.Parallel()
 	Run(t, func(testing.TB) backend.Device { return newReference() })
 }
 

@@ -1,0 +1,55 @@
+package cpu
+
+import "time"
+
+// Peaks measures what the workers of the device can do at most, for a second
+// or so, and returns both rates a second: FLOP of f32 multiply-adds that stay in
+// registers (two each), and bytes of z = x + 3y over arrays beyond the caches,
+// each array counted once.
+//
+// Both are the best of several runs: other load on the machine disturbs them
+// least.
+func (d *device) Peaks() (flop, bytes float64) {
+	return d.multiplyPeak(), d.movePeak()
+}
+
+const (
+	peakTime  = 150 * time.Millisecond // of repeating a measurement, beyond the wake-up of a sleeping core
+	peakLeast = 5                      // runs, however long they take
+)
+
+// multiplyPeak is in FLOP a second.
+func (d *device) multiplyPeak() float64 {
+	const rounds, vectors, perWorker = 50_000, 12, 8
+	units := perWorker * len(d.pool.workers)
+	best := d.bestOf(units, func(*worker, int) { d.isa.peak(rounds) })
+	return float64(units*rounds*vectors*d.isa.lanes*2) / best.Seconds()
+}
+
+// movePeak is in bytes a second.
+func (d *device) movePeak() float64 {
+	const parts, unit = 64, maxLanes // of an array, f32 that every vector length divides
+	n := 32 << 20                    // f32: 128 MiB, beyond the caches of most processors
+	if m := memory(); m.Available > 0 {
+		n = min(n, int(m.Available/4/12)) // a quarter of what is there for all three
+	}
+	length := max(1, n/parts/unit) * unit
+	n = parts * length
+	x, y, z := aligned(n), aligned(n), aligned(n)
+	best := d.bestOf(parts, func(_ *worker, u int) {
+		i := u * length
+		d.isa.triad(&z[i], &x[i], &y[i], length/d.isa.lanes)
+	})
+	return 3 * 4 * float64(n) / best.Seconds()
+}
+
+// bestOf repeats the units of f and returns the shortest time.
+func (d *device) bestOf(units int, f unitFunc) time.Duration {
+	best, began := time.Hour, time.Now()
+	for i := 0; i < peakLeast || time.Since(began) < peakTime; i++ {
+		start := time.Now()
+		d.pool.run(units, f)
+		best = min(best, time.Since(start))
+	}
+	return best
+}

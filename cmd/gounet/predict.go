@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/dataset"
+	"github.com/gounet/gounet/core/nifti"
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/predict"
+	"github.com/gounet/gounet/internal/atomicfile"
+)
+
+// predictFlags are the flags of `gounet predict`.
+type predictFlags struct {
+	deviceFlags
+	model, input, output string
+	checkpoint           string
+	folds                []string
+	tta, noMirror        bool
+	step                 float64
+	memoryGB             float64
+	probabilities        bool
+	resume               bool
+}
+
+func newPredict(a *app) *cobra.Command {
+	var f predictFlags
+	cmd := &cobra.Command{
+		Use:   "predict --model MODEL --input SCANS --output FOLDER",
+		Short: "label scans with a trained model",
+		Long: `predict labels scans: it crops, resamples and normalises them as the model was
+trained, moves the network over them in overlapping tiles, averages folds and
+mirrorings, and writes the labels on the grid of each scan, with its header.
+
+MODEL is a run folder, a model folder, a folder with fold_0, fold_1 …, a .gounet
+file, or an nnU-Net v2 results folder as it is. SCANS is a folder of CASE.nii.gz,
+or CASE_0000.nii.gz, CASE_0001.nii.gz … where the model has several channels, or
+one such file. Mirroring is on, as in nnU-Net, unless --no-mirror.`,
+		Example: `  gounet predict --model gounet_work/Task04_Hippocampus/3d_fullres/fold_0 --input imagesTs --output labels
+  gounet predict --model nnUNetTrainer__nnUNetPlans__3d_fullres --input scan.nii.gz --output labels --no-mirror`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), a) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.model, "model", "", "`folder` or file of the model")
+	flags.StringVar(&f.input, "input", "", "`folder` of scans, or one scan")
+	flags.StringVar(&f.output, "output", "", "`folder` for the labels")
+	flags.StringVar(&f.checkpoint, "checkpoint", "", "final or best; the model's last weights if not given")
+	flags.StringSliceVar(&f.folds, "folds", nil, "average these folds, comma separated; all that the model has if not given")
+	flags.BoolVar(&f.tta, "tta", false, "mirror along all axes that the model allows (this is what happens without --no-mirror)")
+	flags.BoolVar(&f.noMirror, "no-mirror", false, "no mirroring: eight times as fast in 3-D, a little less exact")
+	flags.Float64Var(&f.step, "step", 0, "move of the tiles as a share of their size; 0 is the plan's (0.5)")
+	flags.Float64Var(&f.memoryGB, "memory-gb", 0, "bound of the memory on the device in `GB`; 0 is what the device has")
+	flags.BoolVar(&f.probabilities, "save-probabilities", false, "also write CASE.npz with the probability of each class")
+	flags.BoolVar(&f.resume, "resume", false, "leave out scans whose labels are there already")
+	f.add(cmd)
+	return cmd
+}
+
+func (f *predictFlags) run(ctx context.Context, a *app) error {
+	for name, value := range map[string]string{"model": f.model, "input": f.input, "output": f.output} {
+		if value == "" {
+			return usagef("predict: --%s is missing", name)
+		}
+	}
+	if f.tta && f.noMirror {
+		return usagef("predict: --tta and --no-mirror: give one of them")
+	}
+	m, err := checkpoint.OpenWith(f.model, checkpoint.Options{Checkpoint: f.checkpoint, Folds: f.folds})
+	if err != nil {
+		return fmt.Errorf("predict: %w", err)
+	}
+	cases, err := scans(f.input, m.Plan)
+	if err != nil {
+		return fmt.Errorf("predict: %w", err)
+	}
+	dev, err := f.open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = dev.Close() }() // nothing is left to lose
+	o := predict.Options{Device: dev, Step: f.step, NoMirror: f.noMirror, MemoryBytes: int64(f.memoryGB * (1 << 30))}
+	if o.Storage, err = f.storage(dev); err != nil {
+		return err
+	}
+	p, err := predict.New(m, o)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	return f.folder(ctx, a, p, cases)
+}
+
+// folder labels the cases, with a bar, and leaves what the labels mean beside them.
+func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor, cases []dataset.Case) error {
+	shown := a.progressOf()
+	defer shown.wait()
+	if h, err := nifti.ReadHeader(cases[0].Images[0]); err == nil { // else Folder says what is wrong with it
+		memory, err := p.Plan(h.Grid())
+		if err != nil {
+			return err
+		}
+		shown.print("memory    %s on the device for a scan like %s: %d tiles", size(memory.Total()), cases[0].ID, memory.Tiles)
+	}
+	start := time.Now()
+	bar := shown.start("predict", "scans", len(cases))
+	err := predict.Folder(ctx, p, cases, f.output, "", predict.FolderOptions{
+		Probabilities: f.probabilities,
+		Continue:      f.resume,
+		Progress: func(v predict.FolderProgress) {
+			note := v.Case
+			if v.Tiles.Total > 0 {
+				note += fmt.Sprintf(", tile %d/%d", v.Tiles.Done, v.Tiles.Total)
+			}
+			bar.set(v.N, note)
+		},
+	})
+	bar.end()
+	if err != nil {
+		return err
+	}
+	if err := f.record(a, p.Model); err != nil {
+		return fmt.Errorf("predict: %w", err)
+	}
+	_, err = fmt.Fprintf(a.out, "%d scans labelled in %s: %s\n", len(cases), seconds(time.Since(start)), f.output)
+	return err
+}
+
+// record writes the plan, which names the labels, and the settings.
+func (f *predictFlags) record(a *app, m *checkpoint.Model) error {
+	if err := m.Plan.Save(filepath.Join(f.output, plan.FileName)); err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(f.output, settingsFile), func(w io.Writer) error { return printJSON(w, a.settings.used()) })
+}
+
+// scans lists the cases of a folder, or the one that a file belongs to.
+func scans(input string, p *plan.Plan) ([]dataset.Case, error) {
+	stat, err := os.Stat(input)
+	if err != nil {
+		return nil, fmt.Errorf("input: %w", err)
+	}
+	channels := len(p.Channels)
+	if stat.IsDir() {
+		cases, err := dataset.Scan(input, p.FileEnding, channels)
+		if err == nil && len(cases) == 0 {
+			err = fmt.Errorf("input %s: no scans: wanted files that end in %s", input, p.FileEnding)
+		}
+		return cases, err
+	}
+	name := filepath.Base(input)
+	id, ending := name, ""
+	for _, e := range []string{".nii.gz", ".nii"} {
+		if strings.HasSuffix(name, e) {
+			id, ending = strings.TrimSuffix(name, e), e
+			break
+		}
+	}
+	stem, first := strings.CutSuffix(id, "_0000")
+	if !first {
+		return []dataset.Case{{ID: id, Images: []string{input}}}, nil
+	}
+	c := dataset.Case{ID: stem}
+	for i := range channels {
+		c.Images = append(c.Images, filepath.Join(filepath.Dir(input), fmt.Sprintf("%s_%04d%s", stem, i, ending)))
+	}
+	return []dataset.Case{c}, nil
+}
