@@ -18,7 +18,7 @@ GENERATED = find . -path ./.tools -prune -o \( -name '*_gen.go' -o -name '*.s' \
 FUZZTIME ?= 1m
 DEMO     ?= demo
 
-.PHONY: help build test test-long vet lint fmt generate generated-unchanged portable demo bench peers fuzz clean
+.PHONY: help build test test-long vet lint fmt generate generated-unchanged portable demo bench fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,18 +63,10 @@ generated-unchanged:
 	@$(GENERATED) | diff $(TOOLS)/generated.before - || { echo "make generate changes the files above: run it and keep what it writes"; exit 1; }
 
 demo: build ## plan, train and predict on the hippocampus scans of testdata; writes demo/report.html
-	bin/gounet run testdata/hippocampus --output $(DEMO) --demo
+	bin/gounet run testdata/hippocampus --work $(DEMO) --demo
 
-bench: build ## speed of ops, a training step and a prediction on this machine
-	bin/gounet bench ops
-	bin/gounet bench train
-	bin/gounet bench predict
-
-peers: build ## the same on this machine with PyTorch; installs it into .tools/peers
-	test -x $(PEERS)/bin/python || bench/peers/setup.sh $(PEERS)
-	$(PEERS)/bin/python bench/peers/torch_ops.py
-	$(PEERS)/bin/python bench/peers/torch_train.py
-	$(PEERS)/bin/python bench/peers/torch_predict.py
+bench: build ## speed of ops, a training step and a prediction beside PyTorch's, which is installed into .tools/peers
+	PEERS=$(PEERS) bench/compare.py
 
 fuzz: ## every fuzz test for FUZZTIME (1m) each
 	@set -e; for package in $$($(GO) list ./...); do \

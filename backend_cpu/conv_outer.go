@@ -41,7 +41,7 @@ func (o *outer) plan() need {
 	o.rows = o.taps[0]*o.taps[1]*o.m() + 1
 	o.panels, o.floats, _ = o.isa.panels([]int{o.bC}, o.rows)
 	nr := o.isa.vectors * o.isa.lanes
-	o.bd, o.bh = block(o.grid, o.step, o.taps, o.src.stride()*4, inputBytes, max(1, sumBytes/(o.grid[2]*nr*4)))
+	o.bd, o.bh = o.block()
 	o.nd, o.nh = ceil(o.grid[0], o.bd), ceil(o.grid[1], o.bh)
 	blocks := o.n * o.nd * o.nh
 	o.slabs = max(1, min(16, (2<<20)/o.floats, o.n*o.grid.volume()/1024))
@@ -64,6 +64,18 @@ func (o *outer) plan() need {
 		rows:   planes * rows,
 		planes: planes,
 	}
+}
+
+// block chooses the planes and rows of a block. Many sums are not read often:
+// then the rows of one (kd, kh) stay in the second level of the cache, if not
+// all rows.
+func (o *outer) block() (d, h int) {
+	nr, rowBytes := o.isa.vectors*o.isa.lanes, max(1, o.src.stride()*4)
+	bytes, rows := inputBytes, max(1, sumBytes/(o.grid[2]*nr*4))
+	if o.floats*4 > 1<<20 {
+		bytes, rows = 2*bytes, min(rows, max(1, bytes*4/5/rowBytes))
+	}
+	return block(o.grid, o.step, o.taps, rowBytes, bytes, rows)
 }
 
 // sums is the sums of a slab; those of slab 0 are the result of run.
@@ -180,9 +192,7 @@ func (p *product) all(k0, k1 int) {
 		if p.begin {
 			t.init = &p.w.zero[0]
 		}
-		p.ones()
-		t.aStep = 0
-		p.tiles(p.rows-1, 1)
+		p.sum()
 	}
 }
 
@@ -237,15 +247,18 @@ func (p *product) segments(kd, kh, from, to int) {
 	p.w.tile.seg, p.w.tile.n = unsafe.SliceData(segs), len(segs)
 }
 
-// ones makes segments that multiply the rows of b by 1.
-func (p *product) ones() {
+// sum adds the rows of b to the last row of the sums.
+func (p *product) sum() {
 	segs := p.w.segs[:0]
 	for d := p.d0; d < p.d1; d++ {
 		for h := p.h0; h < p.h1; h++ {
-			segs = append(segs, segment{unsafe.Pointer(&p.w.one), p.row(d, h)})
+			segs = append(segs, segment{b: p.row(d, h)})
 		}
 	}
-	p.w.tile.seg, p.w.tile.n = unsafe.SliceData(segs), len(segs)
+	t := &p.w.tile
+	t.seg, t.n = unsafe.SliceData(segs), len(segs)
+	t.c = &p.sums[(p.rows-1)*p.panel.nv*p.isa.lanes]
+	p.isa.sum[p.panel.nv](t)
 }
 
 // tiles makes rows from … from+m of the sums.

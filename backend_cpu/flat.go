@@ -21,7 +21,7 @@ type flat struct {
 
 	// Of the loss and of gamma. sums are [n lanes].
 	largest   func(m, x *float32, vectors int)                           // m = max(m, x)
-	expSub    func(e, x, m *float32, vectors int)                        // e = exp(x − m) for x ≤ m: within 2 ulp, 0 below 2^-126
+	expSub    func(e, x, m *float32, vectors int)                        // e = exp(x − m) for x ≤ m: within 1 ulp, 0 below 2^-126
 	log       func(y, x *float32, vectors int)                           // y = log x: within 3 ulp, −∞ at 0; not for subnormal x
 	choose    func(t, a *float32, vectors int, k float32)                // t = a is k ? 1 : 0
 	firstOf   func(p, taken, x, top *float32, vectors int)               // p = x is top, not taken ? 1 : 0, and takes it

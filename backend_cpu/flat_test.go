@@ -2,10 +2,268 @@ package cpu
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
+
+// closeTo requires got within the rounding of sums of as many terms, of which
+// each is at most 8: the kernels fuse what Go rounds twice.
+func closeTo(t *testing.T, what string, want, got []float32, terms int) {
+	t.Helper()
+	limit := 0x1p-24 * (4 + 2*math.Sqrt(float64(terms))) * 8 * float64(terms)
+	for i, w := range want {
+		require.InDelta(t, w, got[i], limit, "%s[%d]", what, i)
+	}
+}
+
+// numbers are between −2 and 2.
+func numbers(r *rand.Rand, n int) []float32 {
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = 4*r.Float32() - 2
+	}
+	return v
+}
+
+func TestSweepsAgreeWithPlainGo(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, f := range flats() {
+		for _, columns := range []int{f.block, 3 * f.block, 8 * f.block} {
+			for _, rows := range []int{1, 2, 7} {
+				x, dy := numbers(r, rows*columns), numbers(r, rows*columns)
+				col := numbers(r, 7*columns)
+				run := func(kernel func(*sweep)) (y, sum, sum2 []float32) {
+					c := func(i int) *float32 { return &col[i*columns] }
+					y = make([]float32, rows*columns)
+					sum, sum2 = append(sum, col[5*columns:6*columns]...), append(sum2, col[6*columns:]...)
+					kernel(&sweep{
+						x: &x[0], dy: &dy[0], y: &y[0], rows: rows, columns: columns, slope: 0.1,
+						mean: c(0), scale: c(1), shift: c(2), k0: c(3), k1: c(4), sum: &sum[0], sum2: &sum2[0],
+					})
+					return y, sum, sum2
+				}
+				for _, k := range []struct {
+					name       string
+					fast, slow func(*sweep)
+				}{
+					{"sums", f.sums, sumsGo},
+					{"moments", f.moments, momentsGo},
+					{"norm", f.norm, normGo},
+					{"gradSums", f.gradSums, gradSumsGo},
+					{"grad", f.grad, gradGo},
+				} {
+					y, sum, sum2 := run(k.fast)
+					y2, s1, s2 := run(k.slow)
+					what := fmt.Sprintf("%s of %d lanes, %d×%d", k.name, f.lanes, rows, columns)
+					closeTo(t, what+" y", y2, y, 4)
+					closeTo(t, what+" sum", s1, sum, rows+1)
+					closeTo(t, what+" sum2", s2, sum2, 4*rows+1)
+				}
+			}
+		}
+	}
+}
+
+func TestPointwiseKernelsHandleAnyLength(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for _, f := range flats() {
+		for n := range 70 {
+			a, b, y := numbers(r, n), numbers(r, n), numbers(r, n)
+			want := make([]float32, n)
+			got := make([]float32, n)
+			leakyAdd(want, a, b, 0.1)
+			f.addLeaky(got, a, b, 0.1)
+			assert.Equal(t, want, got)
+			leakyGrad(want, a, b, 0.1)
+			f.gradLeaky(got, a, b, 0.1)
+			assert.Equal(t, want, got)
+			copy(want, y)
+			copy(got, y)
+			axpy(want, a, 3)
+			f.addScaled(got, a, 3)
+			closeTo(t, "axpy", want, got, 2)
+			for _, k := range []int{1, 2, 3, 5, 17} {
+				x, acc := numbers(r, n*k), numbers(r, n*k)
+				want := append([]float32(nil), acc...)
+				for i, w := range a {
+					axpy(want[i*k:][:k], x[i*k:][:k], w)
+				}
+				f.blendRow(acc, x, a, f.blendIndex(k), k)
+				closeTo(t, "blend", want, acc, 2)
+			}
+			var sum [4]float64
+			f.sumSquares(&sum, a)
+			exact := 0.0
+			for _, x := range a {
+				exact += float64(x) * float64(x)
+			}
+			assert.InEpsilon(t, 1+exact, 1+sum[0]+sum[1]+sum[2]+sum[3], 1e-14)
+		}
+	}
+}
+
+func TestSquaresOfTheLargestNumbersAreFinite(t *testing.T) {
+	for _, f := range flats() {
+		x := make([]float32, 19)
+		for i := range x {
+			x[i] = math.MaxFloat32
+		}
+		var sum [4]float64
+		f.sumSquares(&sum, x)
+		assert.False(t, math.IsInf(sum[0]+sum[1]+sum[2]+sum[3], 0))
+		x[18] = float32(math.Inf(-1))
+		f.sumSquares(&sum, x)
+		assert.True(t, math.IsInf(sum[0]+sum[1]+sum[2]+sum[3], 1))
+	}
+}
+
+// ulps is how far got is from want, in units of the last place of want.
+func ulps(want float64, got float32) float64 {
+	w := float32(want)
+	unit := math.Abs(float64(math.Nextafter32(w, float32(math.Inf(1))) - w))
+	return math.Abs(float64(got)-want) / unit
+}
+
+func TestExponentialIsWithinOneUlp(t *testing.T) {
+	for _, f := range flats() {
+		const n = 1 << 16
+		x, zero, y := make([]float32, n), make([]float32, n), make([]float32, n)
+		for i := range x {
+			x[i] = -87.3 * float32(i) / n // the smallest normal result is at −87.34
+		}
+		f.expSub(&y[0], &x[0], &zero[0], n/f.lanes)
+		worst := 0.0
+		for i := range x {
+			worst = max(worst, ulps(math.Exp(float64(x[i])), y[i]))
+		}
+		t.Logf("%d lanes: %.2f ulp", f.lanes, worst)
+		assert.LessOrEqual(t, worst, 1.0)
+		special := []float32{float32(math.Inf(-1)), -1e30, -88, -100, float32(math.NaN()), 0, 0, 0}
+		f.expSub(&y[0], &special[0], &zero[0], len(special)/f.lanes)
+		for i, want := range []float32{0, 0, 0, 0} {
+			assert.InDelta(t, want, y[i], 0x1p-126)
+		}
+		assert.True(t, math.IsNaN(float64(y[4])))
+		assert.Equal(t, float32(1), y[5])
+	}
+}
+
+func TestLogarithmIsWithinThreeUlp(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	for _, f := range flats() {
+		const n = 1 << 16
+		x, y := make([]float32, n), make([]float32, n)
+		for i := range x {
+			switch i % 3 {
+			case 0:
+				x[i] = 1 + (r.Float32()-0.5)/64 // where the result is small
+			case 1:
+				x[i] = r.Float32() + 1
+			default:
+				x[i] = float32(math.Exp(160*r.Float64() - 80))
+			}
+		}
+		x[0], x[1] = 1, 0
+		f.log(&y[0], &x[0], n/f.lanes)
+		assert.Zero(t, y[0])
+		assert.True(t, math.IsInf(float64(y[1]), -1))
+		worst := 0.0
+		for i := 2; i < n; i++ {
+			if x[i] != 1 {
+				worst = max(worst, ulps(math.Log(float64(x[i])), y[i]))
+			}
+		}
+		t.Logf("%d lanes: %.2f ulp", f.lanes, worst)
+		assert.LessOrEqual(t, worst, 3.0)
+	}
+}
+
+func TestLossKernelsAgreeWithPlainGo(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 10))
+	const n = 64
+	for _, f := range flats() {
+		a, b, c, d, m, e := numbers(r, n), numbers(r, n), numbers(r, n), numbers(r, n), numbers(r, n), numbers(r, n)
+		for i := range a {
+			a[i] = float32(int(a[i]))
+		}
+		v, g := n/f.lanes, n/plainFlat.lanes
+		y, z := make([]float32, n), make([]float32, n)
+		f.choose(&y[0], &a[0], v, 1)
+		plainFlat.choose(&z[0], &a[0], g, 1)
+		assert.Equal(t, z, y)
+		taken, taken2 := make([]float32, n), make([]float32, n)
+		for range 2 {
+			f.firstOf(&y[0], &taken[0], &a[0], &a[0], v)
+			plainFlat.firstOf(&z[0], &taken2[0], &a[0], &a[0], g)
+			assert.Equal(t, z, y)
+			assert.Equal(t, taken2, taken)
+		}
+		copy(y, b)
+		copy(z, b)
+		f.largest(&y[0], &a[0], v)
+		plainFlat.largest(&z[0], &a[0], g)
+		assert.Equal(t, z, y)
+		f.mixed(&y[0], &a[0], &b[0], v, 0.5, -2)
+		plainFlat.mixed(&z[0], &a[0], &b[0], g, 0.5, -2)
+		closeTo(t, "mixed", z, y, 3)
+		f.softGrad(&y[0], &a[0], &b[0], &c[0], &d[0], &m[0], v, 0.5, -2)
+		plainFlat.softGrad(&z[0], &a[0], &b[0], &c[0], &d[0], &m[0], g, 0.5, -2)
+		closeTo(t, "softGrad", z, y, 6)
+		sums := func(f *flat, vectors int) (out []float32) {
+			sum := make([]float32, 4*f.lanes)
+			f.classSums(&sum[0], &b[0], &c[0], &d[0], vectors)
+			f.picked(&sum[3*f.lanes], &b[0], &c[0], &m[0], &e[0], vectors)
+			for i := range 4 {
+				total := float32(0)
+				for _, x := range sum[i*f.lanes:][:f.lanes] {
+					total += x
+				}
+				out = append(out, total)
+			}
+			return out
+		}
+		closeTo(t, "sums", sums(&plainFlat, g), sums(f, v), n)
+	}
+}
+
+func TestOptimizersAgreeWithPlainGo(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 12))
+	const n = 64
+	for _, f := range flats() {
+		for _, k := range []struct {
+			fast func(*update, int)
+			slow func(*update, int)
+		}{{f.sgd, sgd}, {f.adam, adam}} {
+			var p [2][4][]float32
+			for i := range p[0] {
+				p[0][i] = numbers(r, n)
+				for j := range p[0][i] {
+					if i == 3 {
+						p[0][i][j] *= p[0][i][j] // the second moment
+					}
+				}
+				p[1][i] = append([]float32(nil), p[0][i]...)
+			}
+			u := update{
+				factor: 0.5, decay: 0.1, rate: 0.3, beta1: 0.9, own: 1, of: 0.9, rest1: 0.1, beta2: 0.99,
+				rest2: 0.01, shrink: 0.03, root: 1.1, epsilon: 0.01,
+			}
+			for i, run := range []func(*update, int){func(u *update, n int) { k.fast(u, n/f.lanes) }, k.slow} {
+				u.w, u.g, u.m, u.v = &p[i][0][0], &p[i][1][0], &p[i][2][0], &p[i][3][0]
+				run(&u, n)
+			}
+			for i := range p[0] {
+				closeTo(t, "update", p[1][i], p[0][i], 6)
+			}
+		}
+	}
+}
 
 // BenchmarkFlat measures the kernels over rows of columns in the first levels of
 // the cache.

@@ -23,6 +23,10 @@ type segment struct{ a, b unsafe.Pointer }
 //	gather3  c[i][j] += a[(i+t)*aStep + k] * b[t*bStep + k][j]         i voxels, k = Ci
 //	outer3   c[t*cRun + i][j] += a[(k+t)*aStep + i] * b[k*bStep + j]   i = Ci, k at least 2 voxels
 //
+// sum does without a:
+//
+//	sum  c[j] += b[k*bStep + j]
+//
 // Each sums over its segments. Steps and offsets are bytes. A kernel leaves
 // cOff and aOff behind the rows that it made and tiles at 0. With each segment
 // it asks for 256 bytes at ahead and moves ahead by aheadStep. gen knows the
@@ -57,6 +61,7 @@ type isa struct {
 	rows    [3]int // most rows of a tile by its vectors
 
 	gather, outer   [3][maxRows + 1]func(*tile)
+	sum             [3]func(*tile)           // by vectors
 	gather3, outer3 [maxRows + 1]func(*tile) // gather3 has as many rows as gather
 	outer3Rows      int                      // 0 if there are no kernels for three taps
 

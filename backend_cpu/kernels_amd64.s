@@ -6211,6 +6211,168 @@ done:
 	VZEROUPPER
 	RET
 
+// func sum_256_8(t *byte)
+// Requires: AVX, AVX2, CMOV
+TEXT ·sum_256_8(SB), NOSPLIT, $0-8
+	MOVQ         t+0(FP), AX
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y1
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y2
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y3
+	MOVQ         56(AX), CX
+	MOVQ         88(AX), DX
+	TESTQ        DX, DX
+	CMOVQEQ      CX, DX
+	VMOVUPS      (DX), Y0
+	MOVQ         (AX), DX
+	MOVQ         8(AX), BX
+	MOVQ         48(AX), SI
+
+segment:
+	MOVQ 16(AX), R8
+	MOVQ 8(DX), DI
+	ADDQ $0x10, DX
+	MOVQ R8, R9
+	SHRQ $0x02, R9
+	JZ   rest
+
+whole:
+	VADDPS (DI), Y0, Y0
+	ADDQ   SI, DI
+	VADDPS (DI), Y1, Y1
+	ADDQ   SI, DI
+	VADDPS (DI), Y2, Y2
+	ADDQ   SI, DI
+	VADDPS (DI), Y3, Y3
+	ADDQ   SI, DI
+	DECQ   R9
+	JNZ    whole
+
+rest:
+	TESTQ  $0x00000002, R8
+	JZ     rest2
+	VADDPS (DI), Y0, Y0
+	ADDQ   SI, DI
+	VADDPS (DI), Y1, Y1
+	ADDQ   SI, DI
+
+rest2:
+	TESTQ  $0x00000001, R8
+	JZ     rest1
+	VADDPS (DI), Y0, Y0
+	ADDQ   SI, DI
+
+rest1:
+	DECQ    BX
+	JNZ     segment
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS Y0, (CX)
+	VZEROUPPER
+	RET
+
+// func sum_256_16(t *byte)
+// Requires: AVX, AVX2, CMOV
+TEXT ·sum_256_16(SB), NOSPLIT, $0-8
+	MOVQ         t+0(FP), AX
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y1
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y2
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y3
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y4
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y5
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y6
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y7
+	MOVQ         56(AX), CX
+	MOVQ         88(AX), DX
+	TESTQ        DX, DX
+	CMOVQEQ      CX, DX
+	VMOVUPS      (DX), Y0
+	VMOVUPS      32(DX), Y1
+	MOVQ         (AX), DX
+	MOVQ         8(AX), BX
+	MOVQ         48(AX), SI
+
+segment:
+	MOVQ 16(AX), R8
+	MOVQ 8(DX), DI
+	ADDQ $0x10, DX
+	MOVQ R8, R9
+	SHRQ $0x02, R9
+	JZ   rest
+
+whole:
+	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
+	ADDQ   SI, DI
+	VADDPS (DI), Y2, Y2
+	VADDPS 32(DI), Y3, Y3
+	ADDQ   SI, DI
+	VADDPS (DI), Y4, Y4
+	VADDPS 32(DI), Y5, Y5
+	ADDQ   SI, DI
+	VADDPS (DI), Y6, Y6
+	VADDPS 32(DI), Y7, Y7
+	ADDQ   SI, DI
+	DECQ   R9
+	JNZ    whole
+
+rest:
+	TESTQ  $0x00000002, R8
+	JZ     rest2
+	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
+	ADDQ   SI, DI
+	VADDPS (DI), Y2, Y2
+	VADDPS 32(DI), Y3, Y3
+	ADDQ   SI, DI
+
+rest2:
+	TESTQ  $0x00000001, R8
+	JZ     rest1
+	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
+	ADDQ   SI, DI
+
+rest1:
+	DECQ    BX
+	JNZ     segment
+	VADDPS  Y2, Y0, Y0
+	VADDPS  Y6, Y4, Y4
+	VADDPS  Y4, Y0, Y0
+	VMOVUPS Y0, (CX)
+	VADDPS  Y3, Y1, Y1
+	VADDPS  Y7, Y5, Y5
+	VADDPS  Y5, Y1, Y1
+	VMOVUPS Y1, 32(CX)
+	VZEROUPPER
+	RET
+
 // func gather3_256_1x8(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·gather3_256_1x8(SB), NOSPLIT, $0-8
@@ -22457,6 +22619,168 @@ done:
 	ADDQ    $0x38, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func sum_512_16(t *byte)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·sum_512_16(SB), NOSPLIT, $0-8
+	MOVQ         t+0(FP), AX
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z0
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z1
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z2
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z3
+	MOVQ         56(AX), CX
+	MOVQ         88(AX), DX
+	TESTQ        DX, DX
+	CMOVQEQ      CX, DX
+	VMOVUPS      (DX), Z0
+	MOVQ         (AX), DX
+	MOVQ         8(AX), BX
+	MOVQ         48(AX), SI
+
+segment:
+	MOVQ 16(AX), R8
+	MOVQ 8(DX), DI
+	ADDQ $0x10, DX
+	MOVQ R8, R9
+	SHRQ $0x02, R9
+	JZ   rest
+
+whole:
+	VADDPS (DI), Z0, Z0
+	ADDQ   SI, DI
+	VADDPS (DI), Z1, Z1
+	ADDQ   SI, DI
+	VADDPS (DI), Z2, Z2
+	ADDQ   SI, DI
+	VADDPS (DI), Z3, Z3
+	ADDQ   SI, DI
+	DECQ   R9
+	JNZ    whole
+
+rest:
+	TESTQ  $0x00000002, R8
+	JZ     rest2
+	VADDPS (DI), Z0, Z0
+	ADDQ   SI, DI
+	VADDPS (DI), Z1, Z1
+	ADDQ   SI, DI
+
+rest2:
+	TESTQ  $0x00000001, R8
+	JZ     rest1
+	VADDPS (DI), Z0, Z0
+	ADDQ   SI, DI
+
+rest1:
+	DECQ    BX
+	JNZ     segment
+	VADDPS  Z1, Z0, Z0
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z2, Z0, Z0
+	VMOVUPS Z0, (CX)
+	VZEROUPPER
+	RET
+
+// func sum_512_32(t *byte)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·sum_512_32(SB), NOSPLIT, $0-8
+	MOVQ         t+0(FP), AX
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z0
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z1
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z2
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z3
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z4
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z5
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z6
+	MOVL         $0x00000000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z7
+	MOVQ         56(AX), CX
+	MOVQ         88(AX), DX
+	TESTQ        DX, DX
+	CMOVQEQ      CX, DX
+	VMOVUPS      (DX), Z0
+	VMOVUPS      64(DX), Z1
+	MOVQ         (AX), DX
+	MOVQ         8(AX), BX
+	MOVQ         48(AX), SI
+
+segment:
+	MOVQ 16(AX), R8
+	MOVQ 8(DX), DI
+	ADDQ $0x10, DX
+	MOVQ R8, R9
+	SHRQ $0x02, R9
+	JZ   rest
+
+whole:
+	VADDPS (DI), Z0, Z0
+	VADDPS 64(DI), Z1, Z1
+	ADDQ   SI, DI
+	VADDPS (DI), Z2, Z2
+	VADDPS 64(DI), Z3, Z3
+	ADDQ   SI, DI
+	VADDPS (DI), Z4, Z4
+	VADDPS 64(DI), Z5, Z5
+	ADDQ   SI, DI
+	VADDPS (DI), Z6, Z6
+	VADDPS 64(DI), Z7, Z7
+	ADDQ   SI, DI
+	DECQ   R9
+	JNZ    whole
+
+rest:
+	TESTQ  $0x00000002, R8
+	JZ     rest2
+	VADDPS (DI), Z0, Z0
+	VADDPS 64(DI), Z1, Z1
+	ADDQ   SI, DI
+	VADDPS (DI), Z2, Z2
+	VADDPS 64(DI), Z3, Z3
+	ADDQ   SI, DI
+
+rest2:
+	TESTQ  $0x00000001, R8
+	JZ     rest1
+	VADDPS (DI), Z0, Z0
+	VADDPS 64(DI), Z1, Z1
+	ADDQ   SI, DI
+
+rest1:
+	DECQ    BX
+	JNZ     segment
+	VADDPS  Z2, Z0, Z0
+	VADDPS  Z6, Z4, Z4
+	VADDPS  Z4, Z0, Z0
+	VMOVUPS Z0, (CX)
+	VADDPS  Z3, Z1, Z1
+	VADDPS  Z7, Z5, Z5
+	VADDPS  Z5, Z1, Z1
+	VMOVUPS Z1, 64(CX)
 	VZEROUPPER
 	RET
 

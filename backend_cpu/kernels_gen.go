@@ -18,6 +18,7 @@ var kernels256 = isa{
 	},
 	gather3:    [maxRows + 1]func(*tile){1: gather3_256_1x8, 2: gather3_256_2x8, 3: gather3_256_3x8, 4: gather3_256_4x8, 5: gather3_256_5x8, 6: gather3_256_6x8, 7: gather3_256_7x8, 8: gather3_256_8x8, 9: gather3_256_9x8, 10: gather3_256_10x8, 11: gather3_256_11x8, 12: gather3_256_12x8},
 	outer3:     [maxRows + 1]func(*tile){1: outer3_256_1x8, 2: outer3_256_2x8, 3: outer3_256_3x8, 4: outer3_256_4x8},
+	sum:        [3]func(*tile){1: sum_256_8, 2: sum_256_16},
 	add:        add_256,
 	transpose:  transpose_256,
 	move:       move_256,
@@ -41,6 +42,7 @@ var kernels512 = isa{
 	},
 	gather3:    [maxRows + 1]func(*tile){1: gather3_512_1x16, 2: gather3_512_2x16, 3: gather3_512_3x16, 4: gather3_512_4x16, 5: gather3_512_5x16, 6: gather3_512_6x16, 7: gather3_512_7x16, 8: gather3_512_8x16, 9: gather3_512_9x16, 10: gather3_512_10x16, 11: gather3_512_11x16, 12: gather3_512_12x16, 13: gather3_512_13x16, 14: gather3_512_14x16},
 	outer3:     [maxRows + 1]func(*tile){1: outer3_512_1x16, 2: outer3_512_2x16, 3: outer3_512_3x16, 4: outer3_512_4x16, 5: outer3_512_5x16, 6: outer3_512_6x16, 7: outer3_512_7x16, 8: outer3_512_8x16},
+	sum:        [3]func(*tile){1: sum_512_16, 2: sum_512_32},
 	add:        add_512,
 	transpose:  transpose_512,
 	move:       move_512,
@@ -159,6 +161,12 @@ func gather_256_6x16(t *tile)
 
 //go:noescape
 func outer_256_6x16(t *tile)
+
+//go:noescape
+func sum_256_8(t *tile)
+
+//go:noescape
+func sum_256_16(t *tile)
 
 //go:noescape
 func gather3_256_1x8(t *tile)
@@ -402,6 +410,12 @@ func gather_512_14x32(t *tile)
 
 //go:noescape
 func outer_512_14x32(t *tile)
+
+//go:noescape
+func sum_512_16(t *tile)
+
+//go:noescape
+func sum_512_32(t *tile)
 
 //go:noescape
 func gather3_512_1x16(t *tile)

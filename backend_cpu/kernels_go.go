@@ -18,6 +18,7 @@ var plainGo = isa{
 		1: func(t *tile) { outerGo(t, 1) }, 2: func(t *tile) { outerGo(t, 2) },
 		3: func(t *tile) { outerGo(t, 3) }, 4: func(t *tile) { outerGo(t, 4) },
 	}},
+	sum: [3]func(*tile){1: sumGo},
 	add: addGo, transpose: transposeGo, peak: peakGo, triad: triadGo, move: moveGo,
 	widenBF16: widenGo(half.FromBF16), widenF16: widenGo(half.FromF16),
 	narrowBF16: narrowGo(half.ToBF16), narrowF16: narrowGo(half.ToF16),
@@ -110,6 +111,22 @@ func outerGo(t *tile, mr int) {
 		t.cOff += mr * t.cStep
 		t.aOff += 4 * mr
 	}
+}
+
+// sumGo adds rows of b to a row of c: tile has the formula.
+func sumGo(t *tile) {
+	c := (*row4)(unsafe.Pointer(t.c))
+	r := *c
+	if t.init != nil {
+		r = *(*row4)(unsafe.Pointer(t.init))
+	}
+	for _, s := range unsafe.Slice(t.seg, t.n) {
+		for k := range t.k {
+			b := (*row4)(unsafe.Add(s.b, k*t.bStep))
+			r[0], r[1], r[2], r[3] = r[0]+b[0], r[1]+b[1], r[2]+b[2], r[3]+b[3]
+		}
+	}
+	*c = r
 }
 
 func addGo(dst, src *float32, vectors int) {

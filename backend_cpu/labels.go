@@ -1,6 +1,10 @@
 package cpu
 
-import "github.com/gounet/gounet/core/graph"
+import (
+	"slices"
+
+	"github.com/gounet/gounet/core/graph"
+)
 
 // between is a position on an axis: a share f of voxel i1, the rest of i0.
 type between struct {
@@ -42,6 +46,8 @@ type labeler struct {
 	size      [3]int // S H W of the accumulator
 	k         int
 	axes      [3][]between
+	whole     bool // along W, all positions are voxels
+	index     []int32
 }
 
 // labelRows is the rows of a unit.
@@ -57,7 +63,9 @@ func (s *scope) labels(op graph.Labels, n graph.Node) []part {
 	for i, size := range [3]int{op.Depth, a[1], a[2]} {
 		l.axes[i] = axis(size, op.Out[i], op.Nearest[i])
 	}
-	s.pool.reserve(need{worker: 4*l.size[2]*l.k + l.k})
+	l.whole = !slices.ContainsFunc(l.axes[2], func(b between) bool { return b.f != 0 })
+	l.index = s.flat.blendIndex(l.k)
+	s.pool.reserve(need{worker: l.size[2] * (4*l.k + 1)})
 	return []part{s.parallel(op.Planes*ceil(op.Out[1], labelRows), l.unit)}
 }
 
@@ -73,28 +81,34 @@ func (l *labeler) unit(w *worker, unit int) {
 	}
 	n := l.size[2] * l.k
 	m := w.scratch
-	rows, sum, spare, z := [2][]float32{m[:n], m[n : 2*n]}, m[2*n:3*n], m[3*n:4*n], m[4*n:][:l.k]
+	rows, sum, spare, share := [2][]float32{m[:n], m[n : 2*n]}, m[2*n:3*n], m[3*n:4*n], m[4*n:][:l.size[2]]
 	holds := [2]int{-1, -1}
 	at := l.axes[0][d]
 	for h := h0; h < h1; h++ {
 		b := l.axes[1][h]
+		out := l.labels[(plane*height+h)*width:][:width]
+		if l.whole && at.f == 0 && b.f == 0 { // norm does not change which logit is the largest
+			acc, _ := l.at(at.i0, b.i0)
+			l.decide(out, acc)
+			continue
+		}
 		if holds[0] != b.i0 && holds[1] == b.i0 {
 			rows[0], rows[1], holds[0], holds[1] = rows[1], rows[0], holds[1], holds[0]
 		}
 		if holds[0] != b.i0 {
-			l.row(rows[0], spare, at, b.i0)
+			l.row(rows[0], spare, share, at, b.i0)
 			holds[0] = b.i0
 		}
 		values := rows[0]
 		if b.f > 0 {
 			if holds[1] != b.i1 {
-				l.row(rows[1], spare, at, b.i1)
+				l.row(rows[1], spare, share, at, b.i1)
 				holds[1] = b.i1
 			}
 			mix(sum, rows[0], rows[1], b.f)
 			values = sum
 		}
-		l.decide(l.labels[(plane*height+h)*width:][:width], values, z)
+		l.decide(out, values)
 	}
 }
 
@@ -107,56 +121,51 @@ func mix(y, a, b []float32, f float32) {
 }
 
 // row makes the logits acc/norm of row h between two planes.
-func (l *labeler) row(dst, spare []float32, d between, h int) {
-	l.divide(dst, d.i0, h)
+func (l *labeler) row(dst, spare, share []float32, d between, h int) {
+	l.divide(dst, share, d.i0, h)
 	if d.f > 0 {
-		l.divide(spare, d.i1, h)
+		l.divide(spare, share, d.i1, h)
 		mix(dst, dst, spare, d.f)
 	}
 }
 
+// at is row h of plane d of the volume, in acc and norm.
+func (l *labeler) at(d, h int) (acc, norm []float32) {
+	i := (d%l.size[0]*l.size[1] + h) * l.size[2]
+	return l.acc[i*l.k:][:l.size[2]*l.k], l.norm[i:][:l.size[2]]
+}
+
 // divide makes acc/norm of row h of plane d of the volume.
-func (l *labeler) divide(dst []float32, d, h int) {
-	at := (d%l.size[0]*l.size[1] + h) * l.size[2]
-	acc := l.acc[at*l.k:][:len(dst)]
-	k := l.k
-	for i, n := range l.norm[at:][:l.size[2]] {
-		for j, x := range acc[i*k:][:k] {
-			dst[i*k+j] = x / n
-		}
+func (l *labeler) divide(dst, share []float32, d, h int) {
+	acc, norm := l.at(d, h)
+	for i, n := range norm {
+		share[i] = 1 / n
 	}
+	clear(dst)
+	l.flat.blendRow(dst, acc, share, l.index, l.k)
 }
 
-// decide makes the labels of a row of logits [W K].
-func (l *labeler) decide(labels []byte, values, z []float32) {
+// decide makes the labels of a row of logits [W K]: that of the first largest;
+// with regions, that of the last region whose logit is above 0.
+func (l *labeler) decide(labels []byte, values []float32) {
 	k := l.k
-	for i := range labels {
-		at := l.axes[2][i]
-		a := values[at.i0*k:][:k]
-		if at.f > 0 {
-			mix(z, a, values[at.i1*k:][:k], at.f)
-			a = z
-		}
-		labels[i] = l.label(a)
-	}
-}
-
-// label is that of the first largest logit; with regions, that of the last
-// region whose logit is above 0.
-func (l *labeler) label(z []float32) (label uint8) {
-	if l.op.Regions != nil {
-		for k, x := range z {
-			if x > 0 {
-				label = l.op.Regions[k]
+	for i, at := range l.axes[2] {
+		a, b, f, g := values[at.i0*k:][:k], values[at.i1*k:][:k], at.f, 1-at.f
+		label := 0
+		if l.op.Regions != nil {
+			for c, x := range a {
+				if g*x+f*b[c] > 0 {
+					label = int(l.op.Regions[c])
+				}
+			}
+		} else {
+			best := g*a[0] + f*b[0]
+			for c := 1; c < len(a); c++ {
+				if v := g*a[c] + f*b[c]; v > best {
+					best, label = v, c
+				}
 			}
 		}
-		return label
+		labels[i] = byte(label)
 	}
-	best := z[0]
-	for k, x := range z {
-		if x > best {
-			best, label = x, uint8(k)
-		}
-	}
-	return label
 }

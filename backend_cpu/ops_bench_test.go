@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"math"
 	"runtime"
 	"testing"
 	"time"
@@ -96,14 +97,14 @@ func (c opCase) open(t testing.TB, dev backend.Device, storage graph.DType) *bac
 		if typ.DType == graph.U8 {
 			labels := make([]byte, typ.Bytes())
 			for i := range labels {
-				labels[i] = byte(i / 5 % 3)
+				labels[i] = byte(i / 40000 % 3)
 			}
 			require.NoError(t, s.Write(t.Context(), v, labels))
 			continue
 		}
 		values := random(typ.Shape.Elems())
-		for i := range values.f32 {
-			values.f32[i] += 0.6
+		for i := range values.f32 { // smooth, as logits and scans are
+			values.f32[i] = 0.6 + 0.1*values.f32[i] + 0.4*float32(math.Sin(float64(i)/3000+float64(i%3)))
 		}
 		if len(typ.Shape) == 1 && typ.Shape[0] < 100 {
 			for i := range graph.CtlRows {

@@ -14,7 +14,7 @@ func (d *device) Peaks() (flop, bytes float64) {
 }
 
 const (
-	peakTime  = 150 * time.Millisecond // of repeating a measurement, beyond the wake-up of a sleeping core
+	peakTime  = 100 * time.Millisecond // of repeating a measurement, beyond the wake-up of a sleeping core
 	peakLeast = 5                      // runs, however long they take
 )
 
@@ -29,7 +29,7 @@ func (d *device) multiplyPeak() float64 {
 // movePeak is in bytes a second.
 func (d *device) movePeak() float64 {
 	const parts, unit = 64, maxLanes // of an array, f32 that every vector length divides
-	n := 32 << 20                    // f32: 128 MiB, beyond the caches of most processors
+	n := 16 << 20                    // f32: 64 MiB, beyond what the cores of most processors have as caches
 	if m := memory(); m.Available > 0 {
 		n = min(n, int(m.Available/4/12)) // a quarter of what is there for all three
 	}

@@ -33,7 +33,6 @@ type worker struct {
 	tile    tile
 	ahead   ahead
 	zero    [2 * maxLanes]float32
-	one     float32
 	flatArgs
 }
 
@@ -41,7 +40,7 @@ type worker struct {
 func newPool(workers int) *pool {
 	p := &pool{done: make(chan struct{})}
 	for range max(1, workers) {
-		p.workers = append(p.workers, &worker{one: 1})
+		p.workers = append(p.workers, &worker{})
 	}
 	for _, w := range p.workers[1:] {
 		wake := make(chan struct{})

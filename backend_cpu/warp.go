@@ -46,13 +46,86 @@ func (p *warper) row(w *worker, unit int) {
 	off := unit * patch[2]
 	out := p.isa.target(p.x, off*p.c, patch[2]*p.c, w.scratch)
 	for i := range patch[2] {
-		var q corner
 		t := centred(i, patch[2])
-		p.locate(&q, [3]float64{at[0] + t*step[0], at[1] + t*step[1], at[2] + t*step[2]})
-		q.sample(out[i*p.c:][:p.c], src)
-		p.y[off+i] = q.label(labels)
+		q := [3]float64{at[0] + t*step[0], at[1] + t*step[1], at[2] + t*step[2]}
+		if p.inside(q) {
+			p.y[off+i] = p.between(q, out[i*p.c:][:p.c], src, labels)
+			continue
+		}
+		p.y[off+i] = p.border(q, out[i*p.c:][:p.c], src, labels)
 	}
 	p.isa.flush(p.x, off*p.c, out)
+}
+
+// inside says that all voxels around q lie in the source.
+func (p *warper) inside(q [3]float64) bool {
+	return q[0] >= 0 && q[1] >= 0 && q[2] >= 0 &&
+		q[0] < float64(p.size[0]-1) && q[1] < float64(p.size[1]-1) && q[2] < float64(p.size[2]-1)
+}
+
+// between interpolates the channels at q inside of the source and returns the
+// label there.
+func (p *warper) between(q [3]float64, out, src []float32, labels []byte) byte {
+	d, h, w := int(q[0]), int(q[1]), int(q[2])
+	fd, fh, fw := float32(q[0]-float64(d)), float32(q[1]-float64(h)), float32(q[2]-float64(w))
+	row := p.size[2]
+	plane := p.size[1] * row
+	at := (d*p.size[1]+h)*row + w
+	c := len(out)
+	s00, s01 := src[at*c:][:2*c], src[(at+row)*c:][:2*c]
+	s10, s11 := src[(at+plane)*c:][:2*c], src[(at+plane+row)*c:][:2*c]
+	for j := range out {
+		near := bilinear(s00[j], s00[c+j], s01[j], s01[c+j], fh, fw)
+		far := bilinear(s10[j], s10[c+j], s11[j], s11[c+j], fh, fw)
+		out[j] = (1-fd)*near + fd*far
+	}
+	l00, l01 := labels[at:][:2], labels[at+row:][:2]
+	l10, l11 := labels[at+plane:][:2], labels[at+plane+row:][:2]
+	l := l00[0]
+	if l == l00[1] && l == l01[0] && l == l01[1] && l == l10[0] && l == l10[1] && l == l11[0] && l == l11[1] {
+		return background(l)
+	}
+	k := corner{n: 8}
+	k.labels = [8]byte{l, l00[1], l01[0], l01[1], l10[0], l10[1], l11[0], l11[1]}
+	t := q[0] - float64(d)
+	u := q[1] - float64(h)
+	v := q[2] - float64(w)
+	near, far := (1-t)*(1-u), (1-t)*u
+	k.weights[0], k.weights[1], k.weights[2], k.weights[3] = near*(1-v), near*v, far*(1-v), far*v
+	near, far = t*(1-u), t*u
+	k.weights[4], k.weights[5], k.weights[6], k.weights[7] = near*(1-v), near*v, far*(1-v), far*v
+	return k.label()
+}
+
+// background is what a label that is not counted becomes.
+func background(l byte) byte {
+	if l == 255 {
+		return 0
+	}
+	return l
+}
+
+// border does what between does where voxels lie outside of the source.
+func (p *warper) border(q [3]float64, out, src []float32, labels []byte) byte {
+	for a, x := range q {
+		if x <= -1 || x >= float64(p.size[a]) {
+			clear(out)
+			return 0
+		}
+	}
+	var k corner
+	p.locate(&k, q)
+	clear(out)
+	for i, at := range k.index[:k.n] {
+		if at < 0 {
+			continue
+		}
+		k.labels[i] = labels[at]
+		for j, x := range src[at*len(out):][:len(out)] {
+			out[j] += float32(k.weights[i]) * x
+		}
+	}
+	return k.label()
 }
 
 // centred is voxel i, counted from the centre of an axis of n.
@@ -62,6 +135,7 @@ func centred(i, n int) float64 { return float64(i) - float64(n-1)/2 }
 type corner struct {
 	n       int
 	index   [8]int // of the voxel in the source; −1 outside
+	labels  [8]byte
 	weights [8]float64
 }
 
@@ -70,8 +144,6 @@ func (p *warper) locate(c *corner, q [3]float64) {
 	var low [3]int
 	var f [3]float64
 	for a, x := range q {
-		// Beyond the source by more than a voxel all is outside, however far.
-		x = min(max(x, -2), float64(p.size[a])+1)
 		fl := math.Floor(x)
 		low[a], f[a] = int(fl), x-fl
 	}
@@ -99,38 +171,38 @@ func (p *warper) locate(c *corner, q [3]float64) {
 	}
 }
 
-// sample interpolates the channels of src.
-func (c *corner) sample(out, src []float32) {
-	for j := range out {
-		sum := 0.0
-		for k, i := range c.index[:c.n] {
-			if i >= 0 {
-				sum += c.weights[k] * float64(src[i*len(out)+j])
-			}
+// label is the label with the largest weight, the smaller one of equals.
+func (c *corner) label() byte {
+	first, second, more := background(c.labels[0]), byte(255), false
+	var one, two float64
+	for k, w := range c.weights[:c.n] {
+		switch l := background(c.labels[k]); {
+		case l == first:
+			one += w
+		case l == second || second == 255:
+			second = l
+			two += w
+		default:
+			more = true
 		}
-		out[j] = float32(sum)
 	}
+	switch {
+	case more:
+		return c.heaviest()
+	case two > one || two == one && second < first:
+		return second
+	}
+	return first
 }
 
-// label is the label with the largest weight, the smaller one of equals.
-func (c *corner) label(labels []byte) byte {
-	var ls [8]byte
-	same := true
-	for k, i := range c.index[:c.n] {
-		if i >= 0 && labels[i] != 255 {
-			ls[k] = labels[i]
-		}
-		same = same && ls[k] == ls[0]
-	}
-	if same {
-		return ls[0]
-	}
+// heaviest is label for any number of labels.
+func (c *corner) heaviest() byte {
 	best, most := byte(0), -1.0
-	for _, l := range ls[:c.n] {
-		sum := 0.0
-		for j := range c.n {
-			if ls[j] == l {
-				sum += c.weights[j]
+	for k := range c.n {
+		l, sum := background(c.labels[k]), 0.0
+		for j, w := range c.weights[:c.n] {
+			if background(c.labels[j]) == l {
+				sum += w
 			}
 		}
 		if sum > most || sum == most && l < best {

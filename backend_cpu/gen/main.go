@@ -64,6 +64,8 @@ func main() {
 				outer(v, mr, nv)
 			}
 		}
+		sum(v, 1)
+		sum(v, 2)
 		for mr := 1; mr <= v.rows[1]; mr++ {
 			gather3(v, mr)
 		}
@@ -112,6 +114,7 @@ func goFile() []byte {
 			}
 			b.WriteString("},\n")
 		}
+		fmt.Fprintf(&b, "sum: [3]func(*tile){1: %s, 2: %s},\n", sumName(v, 1), sumName(v, 2))
 		for _, k := range []string{"add", "transpose", "move", "widenBF16", "widenF16", "narrowBF16", "narrowF16", "peak", "triad"} {
 			fmt.Fprintf(&b, "%s: %s_%s,\n", k, k, v.name)
 		}

@@ -336,3 +336,51 @@ func outer3(v vec, mr int) {
 		Label("next")
 	})
 }
+
+// sum makes the kernel that sums rows:
+//
+//	c[j] = init[j] or c[j], + sum over segments, k: b[k*bStep + j]
+func sum(v vec, nv int) {
+	text(sumName(v, nv), "t *tile")
+	f := &frame{v: v, args: Load(Param("t"), GP64()).(reg.GPVirtual)}
+	const ways = 4 // sums side by side: an addition takes some cycles
+	acc := make([][]reg.VecVirtual, ways)
+	for i := range acc {
+		for range nv {
+			a := v.reg()
+			constant(v, 0, a)
+			acc[i] = append(acc[i], a)
+		}
+	}
+	c, init := f.field(tC), f.field(tInit)
+	TESTQ(init, init)
+	CMOVQEQ(c, init)
+	for j, a := range acc[0] {
+		VMOVUPS(Mem{Base: init, Disp: j * v.bytes}, a)
+	}
+	seg, n, step := f.field(tSeg), f.field(tN), f.field(tBStep)
+	Label("segment")
+	b, k := GP64(), f.field(tK)
+	MOVQ(Mem{Base: seg, Disp: 8}, b)
+	ADDQ(Imm(16), seg)
+	steps(k, ways, func(n int) {
+		for i := range n {
+			for j, a := range acc[i] {
+				VADDPS(Mem{Base: b, Disp: j * v.bytes}, a, a)
+			}
+			ADDQ(step, b)
+		}
+	})
+	DECQ(n)
+	JNZ(LabelRef("segment"))
+	for j := range nv {
+		VADDPS(acc[1][j], acc[0][j], acc[0][j])
+		VADDPS(acc[3][j], acc[2][j], acc[2][j])
+		VADDPS(acc[2][j], acc[0][j], acc[0][j])
+		VMOVUPS(acc[0][j], Mem{Base: c, Disp: j * v.bytes})
+	}
+	VZEROUPPER()
+	RET()
+}
+
+func sumName(v vec, nv int) string { return fmt.Sprintf("sum_%s_%d", v.name, nv*v.lanes()) }

@@ -30,7 +30,7 @@ say otherwise; the numbers in it are random.
 Rates and shares are those of the best run, as the peaks are, which are measured
 before and after: other load disturbs them least. The peak is that of f32
 multiply-adds in registers, also where activations are stored in 16 bits.
-bench/compare.sh runs PyTorch beside it.`,
+bench/compare.py runs PyTorch beside it.`,
 		Example: `  gounet bench ops --threads 1
   gounet bench train --precision bf16 --json
   gounet bench predict --tta`,

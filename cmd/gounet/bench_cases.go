@@ -53,8 +53,6 @@ func (f *opsFlags) cases() ([]opCase, error) {
 				}
 			}
 		}
-		x := activation(c.Batch, c.Patch, c.Network.Features[0])
-		add(opCase{"residual block", graph.Add{}, []opInput{x, x}}) // plain networks have none
 		add(stepCases(p, c)...)
 	}
 	return all, nil
@@ -225,16 +223,32 @@ func (c *opCase) shapes() string {
 		}
 		return text
 	}
-	var shapes []string
+	var shapes, vectors []string
 	for _, in := range c.in {
-		if in.Shape != nil && !in.isCtl() && (len(in.Shape) > 1 || in.region == graph.Weights && len(c.in) == 4) {
+		switch {
+		case len(in.Shape) > 1:
 			shapes = append(shapes, in.Shape.String())
+		case len(in.Shape) == 1 && !in.isCtl():
+			vectors = append(vectors, in.Shape.String())
 		}
 	}
-	if op, ok := c.op.(graph.Intensity); ok {
-		shapes = append(shapes, op.Kind.String())
+	if shapes == nil {
+		shapes = vectors[:1] // the parameters of an optimizer
 	}
-	return strings.Join(shapes, ", ")
+	return strings.Join(shapes, ", ") + c.variant()
+}
+
+// variant tells ops of the same inputs apart.
+func (c *opCase) variant() string {
+	switch op := c.op.(type) {
+	case graph.SegSums:
+		return " " + op.Act.String()
+	case graph.Blur:
+		return " along " + "DHW"[op.Axis:op.Axis+1]
+	case graph.Intensity:
+		return " " + op.Kind.String()
+	}
+	return ""
 }
 
 // title is what --filter looks at.

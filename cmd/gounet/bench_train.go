@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -16,114 +17,152 @@ import (
 	"github.com/gounet/gounet/core/unet"
 )
 
+// stepFlags are the flags of `gounet bench train` beside those of every measurement.
+type stepFlags struct {
+	benchFlags
+	width, steps          int
+	remat, augment, nodes bool
+}
+
 func newBenchTrain(a *app) *cobra.Command {
-	var f benchFlags
-	remat := false
+	var f stepFlags
 	cmd := &cobra.Command{
 		Use:   "train",
 		Short: "measure a training step",
 		Long: `train measures whole training steps on one batch: forward pass, Dice and cross
 entropy over deep supervision, backward pass, clipping, SGD with Nesterov
-momentum. Augmentation and loading run beside the steps of a real training and
-are left out. The table says where the time goes, op by op.`,
+momentum. Loading runs beside the steps of a real training and is left out;
+augmentation is a part of them with --augment. The table says where the time
+goes, op by op.`,
 		Example: `  gounet bench train
-  gounet bench train --patch 128,128,128 --stages 6 --precision bf16 --json`,
+  gounet bench train --plan plan.json --threads 1,0 --augment
+  gounet bench train --patch 128 --stages 6 --precision bf16 --json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := f.train(cmd.Context(), a, remat); err != nil {
+			if err := f.run(cmd.Context(), a); err != nil {
 				return fmt.Errorf("bench train: %w", err)
 			}
 			return nil
 		},
 	}
-	f.add(cmd, 20)
-	cmd.Flags().BoolVar(&remat, "rematerialise", false, "rebuild activations in the backward pass: less memory")
+	f.add(cmd, []int{0}, 20)
+	addWidth(cmd, &f.width)
+	flags := cmd.Flags()
+	flags.IntVar(&f.steps, "steps", 0, "to measure; 0: as many as --seconds allows")
+	flags.BoolVar(&f.augment, "augment", false, "with all of nnU-Net's augmentation, on every sample")
+	flags.BoolVar(&f.nodes, "nodes", false, "also the time of each node")
+	flags.BoolVar(&f.remat, "low-memory", false, "recompute activations in the backward pass: less memory, a little slower")
 	return cmd
 }
 
 // stepResult is what `gounet bench train --json` prints.
 type stepResult struct {
-	measured
-	Patch [3]int `json:"patch"`
-	Batch int    `json:"batch"`
-	Width int    `json:"width"`
+	machineReport
+	Rows []stepRow `json:"rows"`
+}
+
+// stepRow is a training step with one number of threads.
+type stepRow struct {
+	sizes
+	Batch int `json:"batch"`
 	timing
-	GFLOP     float64  `json:"gflop"` // of the convolutions of a step
-	GFLOPS    number   `json:"gflops"`
-	PeakShare number   `json:"peak_share"`
-	Bytes     int64    `json:"bytes"` // of device memory
-	Ops       []opTime `json:"ops"`
+	ImagesPerSecond float64          `json:"images_per_s"`
+	GFLOP           float64          `json:"gflop"` // of the convolutions of a step
+	GFLOPS          number           `json:"gflops"`
+	PeakShare       number           `json:"peak_share"`
+	Bytes           int64            `json:"bytes"`   // of device memory
+	Regions         map[string]int64 `json:"regions"` // the same by region
+	Ops             []nodeTime       `json:"ops"`
+	Nodes           []nodeTime       `json:"nodes,omitempty"`
 }
 
-// opTime is the time of all nodes of one op within a step.
-type opTime struct {
-	Op      string  `json:"op"`
-	Nodes   int     `json:"nodes"`
-	Seconds float64 `json:"s"`
-	GFLOPS  number  `json:"gflops"`
-	GBps    number  `json:"gb_second"`
+// sizes are what a network is measured with.
+type sizes struct {
+	Threads  int    `json:"threads"`
+	Patch    [3]int `json:"patch"`
+	Features []int  `json:"features"`
 }
 
-func (f *benchFlags) train(ctx context.Context, a *app, remat bool) error {
-	p, c, err := f.network()
+func (f *stepFlags) run(ctx context.Context, a *app) error {
+	p, c, err := f.network(f.width)
 	if err != nil {
 		return err
 	}
-	dev, err := f.device.open()
+	if !f.augment {
+		p.Recipe.Augmentation = nil
+	}
+	if f.steps < 0 {
+		return usagef("steps %d: wanted 0 or more", f.steps)
+	}
+	b, err := f.open()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = dev.Close() }() // nothing is left to lose
-	storage, err := f.device.storage(dev)
-	if err != nil {
-		return err
+	defer b.close()
+	result := stepResult{}
+	for i, dev := range b.devices {
+		row, err := f.measure(ctx, dev, b.storage, p, c)
+		if err != nil {
+			return err
+		}
+		row.Threads = b.report.Peaks[i].Threads
+		result.Rows = append(result.Rows, row)
 	}
-	s, err := trainingSession(ctx, dev, p, c, storage, remat)
+	b.measurePeaks()
+	for i := range result.Rows {
+		r := &result.Rows[i]
+		r.PeakShare = r.GFLOPS / b.report.peak(r.Threads).GFLOPS
+	}
+	result.machineReport = b.report
+	if f.asJSON {
+		return printJSON(a.out, result)
+	}
+	return result.print(a.out)
+}
+
+// measure times the steps on one device.
+func (f *stepFlags) measure(ctx context.Context, dev backend.Device, storage graph.DType, p *plan.Plan, c *plan.Configuration) (stepRow, error) {
+	r := stepRow{sizes: sizes{Patch: c.Patch, Features: c.Network.Features}, Batch: c.Batch}
+	s, err := f.session(ctx, dev, storage, p, c)
 	if err != nil {
-		return err
+		return r, err
 	}
 	defer s.Close()
-	r := stepResult{measured: f.measured(dev, storage), Patch: c.Patch, Batch: c.Batch, Width: f.width, Bytes: s.Program.TotalBytes()}
-	if r.timing, err = measure(ctx, f.seconds, 3, s.Run); err != nil {
-		return err
+	seconds, least := f.seconds, 3
+	if f.steps > 0 {
+		seconds, least = 0, f.steps
 	}
-	for _, n := range s.Program.Nodes {
-		r.GFLOP += float64(s.Program.Cost(n).FLOP) / 1e9
+	if r.timing, err = measure(ctx, seconds, least, s.Run); err != nil {
+		return r, err
 	}
-	r.GFLOPS = number(r.GFLOP / r.Median)
-	r.PeakShare = r.GFLOPS / r.PeakFLOP
-	if r.Ops, err = profile(ctx, s); err != nil {
-		return err
+	cost := programCost(s.Program)
+	r.ImagesPerSecond = float64(c.Batch) / r.Best
+	r.GFLOP = float64(cost.FLOP) / 1e9
+	r.GFLOPS, _ = rates(cost, r.Best)
+	r.Bytes, r.Regions = s.Program.TotalBytes(), map[string]int64{}
+	for region := range graph.Region(graph.Regions) {
+		r.Regions[region.String()] = s.Program.Bytes(region)
 	}
-	if f.asJSON {
-		return printJSON(a.out, r)
+	nodes, err := profile(ctx, s)
+	if err != nil {
+		return r, err
 	}
-	return r.print(a.out)
+	r.Ops = byOp(nodes)
+	if f.nodes {
+		r.Nodes = nodes
+	}
+	return r, nil
 }
 
-// trainingSession is a training step with random weights, a random batch and no
-// augmentation, ready to run.
-func trainingSession(ctx context.Context, dev backend.Device, p *plan.Plan, c *plan.Configuration, storage graph.DType, remat bool) (*backend.Session, error) {
+// session is a training step with nnU-Net's initial weights and a random batch,
+// ready to run.
+func (f *stepFlags) session(ctx context.Context, dev backend.Device, storage graph.DType, p *plan.Plan, c *plan.Configuration) (*backend.Session, error) {
 	step, err := unet.NewTrain(p, c, unet.TrainOptions{})
 	if err != nil {
 		return nil, err
 	}
-	s, err := sessionWith(ctx, dev, step.Graph, compile.Options{Storage: storage, Rematerialise: remat})
+	s, err := benchSession(ctx, dev, step.Graph, compile.Options{Storage: storage, Rematerialise: f.remat})
 	if err != nil {
-		return nil, err
-	}
-	ctl := make([]float32, step.CtlLen)
-	ctl[graph.CtlRate] = float32(p.Recipe.Optimizer.LearningRate)
-	ctl[graph.CtlLossScale], ctl[graph.CtlClip] = 1, float32(p.Recipe.Optimizer.ClipNorm)
-	for n := range c.Batch { // Warp's maps: the batch as it is
-		row := ctl[step.Slots[0].Ctl+n*graph.WarpLen:]
-		for i := range 3 {
-			row[graph.RowAffine+4*i] = 1
-			row[graph.RowOffset+i] = float32(c.Patch[i]-1) / 2
-		}
-	}
-	if err := s.WriteF32(ctx, step.Ctl, ctl); err != nil {
-		s.Close()
 		return nil, err
 	}
 	weights := unet.InitialWeights(step.Graph, step.Params, 1)
@@ -136,59 +175,102 @@ func trainingSession(ctx context.Context, dev backend.Device, p *plan.Plan, c *p
 	return s, nil
 }
 
-// profile runs the program once with a clock around each node and sums by op,
-// the longest first. A device that cannot tell gives none.
-func profile(ctx context.Context, s *backend.Session) ([]opTime, error) {
-	seconds, err := s.Profile(ctx)
-	if err != nil {
-		return nil, err
+// nodeTime is the time of a node, or of all nodes of one op, within a run.
+type nodeTime struct {
+	Name    string  `json:"name,omitempty"` // of the node
+	Op      string  `json:"op"`
+	Count   int     `json:"count"` // nodes
+	Seconds float64 `json:"s"`
+	GFLOPS  number  `json:"gflops"`
+	GBps    number  `json:"gb_second"`
+
+	cost graph.Cost
+}
+
+func (t *nodeTime) rate() { t.GFLOPS, t.GBps = rates(t.cost, t.Seconds) }
+
+// profileRuns are few, as a profile says where the time goes, not how much it is.
+const profileRuns = 3
+
+// profile runs the program with a clock around each node and returns the best
+// time of each, in the order of the program.
+func profile(ctx context.Context, s *backend.Session) ([]nodeTime, error) {
+	var best []float64
+	for range profileRuns {
+		seconds, err := s.Profile(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if best == nil {
+			best = seconds
+		}
+		for i := range best {
+			best[i] = min(best[i], seconds[i])
+		}
 	}
-	byOp := map[string]*opTime{}
-	costs := map[string]graph.Cost{}
-	var list []opTime
+	nodes := make([]nodeTime, len(best))
 	for i, n := range s.Program.Nodes {
-		name := graph.OpName(n.Op)
-		if byOp[name] == nil {
-			byOp[name] = &opTime{Op: name}
-		}
-		byOp[name].Nodes++
-		byOp[name].Seconds += seconds[i]
-		cost, more := costs[name], s.Program.Cost(n)
-		costs[name] = graph.Cost{FLOP: cost.FLOP + more.FLOP, Bytes: cost.Bytes + more.Bytes}
+		nodes[i] = nodeTime{Name: n.Name, Op: graph.OpName(n.Op), Count: 1, Seconds: best[i], cost: s.Program.Cost(n)}
+		nodes[i].rate()
 	}
-	for name, t := range byOp {
-		t.GFLOPS = number(nan)
-		if costs[name].FLOP > 0 {
-			t.GFLOPS = number(float64(costs[name].FLOP) / t.Seconds / 1e9)
+	return nodes, nil
+}
+
+// byOp sums nodes of one op, the longest first.
+func byOp(nodes []nodeTime) []nodeTime {
+	var list []nodeTime
+	for _, n := range nodes {
+		i := slices.IndexFunc(list, func(t nodeTime) bool { return t.Op == n.Op })
+		if i < 0 {
+			i, list = len(list), append(list, nodeTime{Op: n.Op})
 		}
-		t.GBps = number(float64(costs[name].Bytes) / t.Seconds / 1e9)
-		list = append(list, *t)
+		t := &list[i]
+		t.Count++
+		t.Seconds += n.Seconds
+		t.cost.FLOP += n.cost.FLOP
+		t.cost.Bytes += n.cost.Bytes
+		t.rate()
 	}
-	slices.SortFunc(list, func(a, b opTime) int {
-		if a.Seconds > b.Seconds {
-			return -1
-		}
-		return 1
-	})
-	return list, nil
+	slices.SortStableFunc(list, func(a, b nodeTime) int { return cmp.Compare(b.Seconds, a.Seconds) })
+	return list
 }
 
 func (r *stepResult) print(w io.Writer) error {
-	printMeasured(w, r.measured)
-	fmt.Fprintf(w, "patch %s, batch %d, width %d: %.3f s a step (best %.3f, %d runs), %.1f GFLOP/s, %s of the peak, %s of memory\n\n",
-		join(r.Patch[:], "×"), r.Batch, r.Width, r.Median, r.Best, r.Runs, r.GFLOPS, percent(r.PeakShare), size(r.Bytes))
-	return printOpTimes(w, r.Ops)
+	r.machineReport.print(w)
+	for i, row := range r.Rows {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "patch %s, batch %d, features %s, %d threads, memory %s\n", join(row.Patch[:], "×"), row.Batch, join(row.Features, " "), row.Threads, size(row.Bytes))
+		fmt.Fprintf(w, "%.4f s a step (median %.4f of %d), %.2f images/s, %.1f GFLOP, %.1f GFLOP/s, %s of the peak\n\n",
+			row.Best, row.Median, row.Runs, row.ImagesPerSecond, row.GFLOP, row.GFLOPS, percent(row.PeakShare))
+		if row.Nodes != nil {
+			if err := printNodes(w, row.Nodes); err != nil {
+				return err
+			}
+			fmt.Fprintln(w)
+		}
+		if err := printNodes(w, row.Ops); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func printOpTimes(w io.Writer, ops []opTime) error {
+// printNodes writes a table of nodes, or of ops.
+func printNodes(w io.Writer, nodes []nodeTime) error {
 	total := 0.0
-	for _, o := range ops {
-		total += o.Seconds
+	for _, n := range nodes {
+		total += n.Seconds
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "op\tnodes\tms\tshare\tGFLOP/s\tGB/s")
-	for _, o := range ops {
-		fmt.Fprintf(t, "%s\t%d\t%.2f\t%.1f %%\t%s\t%s\n", o.Op, o.Nodes, 1000*o.Seconds, 100*o.Seconds/total, rounded(o.GFLOPS), rounded(o.GBps))
+	for _, n := range nodes {
+		name := n.Op
+		if n.Name != "" {
+			name += " " + n.Name
+		}
+		fmt.Fprintf(t, "%s\t%d\t%.2f\t%.1f %%\t%s\t%s\n", name, n.Count, 1000*n.Seconds, 100*n.Seconds/total, rounded(n.GFLOPS), rounded(n.GBps))
 	}
 	return t.Flush()
 }

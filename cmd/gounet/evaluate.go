@@ -142,6 +142,11 @@ func readStructures(file string) (structures, error) {
 		}
 		labels, ignore = d.Labels, d.Ignore
 	}
+	return structuresOf(labels, ignore), nil
+}
+
+// structuresOf is what labels ask to be scored.
+func structuresOf(labels []plan.Label, ignore int) structures {
 	s := structures{ignore: max(0, ignore), names: map[string]string{}}
 	regions := slices.ContainsFunc(labels, func(l plan.Label) bool { return len(l.Values) > 1 })
 	for _, l := range labels {
@@ -155,7 +160,7 @@ func readStructures(file string) (structures, error) {
 			s.labels = append(s.labels, l.Values...)
 		}
 	}
-	return s, nil
+	return s
 }
 
 // labelsOf collects the labels of all maps in dir, without the background.

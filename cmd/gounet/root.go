@@ -96,6 +96,8 @@ Settings come from --config file.yaml, then the environment (GOUNET_EPOCHS for
 		newTrain,
 		newPredict,
 		newEvaluate,
+		newReport,
+		newRun,
 		newInfo,
 		newDoctor,
 		newBench,

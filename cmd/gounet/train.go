@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -25,15 +26,15 @@ const settingsFile = "settings.json"
 type trainFlags struct {
 	work, output, fold, splits string
 	deviceFlags
-	seed                           uint64
-	epochs, iterations, valBatches int
-	batch, width                   int
-	rate                           float64
-	optimizer, schedule            string
-	patience, every                int
-	maxTime                        time.Duration
-	resume, noAugment              bool
-	rematerialise                  bool
+	seed                            uint64
+	epochs, iterations, valBatches  int
+	batch, width                    int
+	rate                            float64
+	optimizer, schedule             string
+	patience, every                 int
+	maxTime                         time.Duration
+	resume, noAugment, noValidation bool
+	rematerialise                   bool
 }
 
 func newTrain(a *app) *cobra.Command {
@@ -89,6 +90,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	flags.DurationVar(&f.maxTime, "max-time", 0, "end after the epoch in which this time is over, for example 90m")
 	flags.IntVar(&f.every, "checkpoint-every", 10, "epochs between checkpoints")
 	flags.BoolVar(&f.resume, "resume", false, "continue a run that was interrupted, or start one if there is none")
+	flags.BoolVar(&f.noValidation, "no-validation", false, "do not label and score the held-out cases in the end")
 	flags.BoolVar(&f.noAugment, "no-augment", false, "train without augmentation")
 	flags.BoolVar(&f.rematerialise, "low-memory", false, "recompute activations in the backward pass: less memory, a little slower")
 }
@@ -114,18 +116,15 @@ func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string)
 	if err != nil {
 		return err
 	}
-	if err := f.override(c, &made.Recipe); err != nil {
-		return err
-	}
-	if err := made.Validate(); err != nil {
-		return err
-	}
 	o := train.Options{
-		Plan: made, Configuration: name, Fold: f.fold, Dir: f.output, Seed: f.seed,
+		Configuration: name, Fold: f.fold, Dir: f.output, Seed: f.seed,
 		MaxTime: f.maxTime, Every: f.every, Resume: f.resume, Rematerialise: f.rematerialise,
 	}
 	if o.Dir == "" {
 		o.Dir = w.run(name, f.fold)
+	}
+	if o.Plan, err = f.planOf(made, name, o.Dir); err != nil {
+		return err
 	}
 	if o.Train, err = store.Subset(fold.Train); err != nil {
 		return err
@@ -146,7 +145,44 @@ func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string)
 	if err := trainWithBar(ctx, a, p, o); err != nil {
 		return err
 	}
-	return nil
+	if f.noValidation || len(fold.Val) == 0 {
+		return nil
+	}
+	_, err = validate(ctx, a, p, w, o.Dir, fold.Val, &f.deviceFlags)
+	return err
+}
+
+// planOf is the plan of a run: that of the work folder with the flags that were
+// given in the place of its values, or the one that a run which is resumed began
+// with.
+func (f *trainFlags) planOf(made *plan.Plan, name, dir string) (*plan.Plan, error) {
+	began, err := plan.Load(filepath.Join(dir, plan.FileName))
+	resumed := f.resume && err == nil
+	if resumed {
+		made = began
+	}
+	var before, after bytes.Buffer
+	if err := made.Write(&before); err != nil {
+		return nil, err
+	}
+	c, err := configuration(made, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.override(c, &made.Recipe); err != nil {
+		return nil, err
+	}
+	if err := made.Validate(); err != nil {
+		return nil, err
+	}
+	if err := made.Write(&after); err != nil {
+		return nil, err
+	}
+	if resumed && !bytes.Equal(before.Bytes(), after.Bytes()) {
+		return nil, usagef("%s was begun with other settings than the flags say: resume with those, which %s lists, or choose another --output",
+			dir, filepath.Join(dir, settingsFile))
+	}
+	return made, nil
 }
 
 // override puts the flags that were given in the place of the plan's values.

@@ -45,14 +45,24 @@ func (p Problems) Error() string {
 	return fmt.Sprintf("metric: %d problems:\n  %s", len(p), strings.Join(p, "\n  "))
 }
 
-// pair is one case before it is read.
-type pair struct{ name, ref, pred string }
+// Pair is one case before it is read: two NIfTI files of label maps.
+type Pair struct{ Name, Reference, Prediction string }
 
 // Evaluate scores the label maps of predDir against those of refDir, NIfTI files
 // matched by name, whichever of .nii and .nii.gz they have. All files are looked at
 // before any is scored: missing and extra files, headers that cannot be read,
 // shapes and affines that differ come as one error, a Problems.
 func Evaluate(ctx context.Context, refDir, predDir string, labels []int, o FolderOptions) (*Summary, error) {
+	pairs, problems := match(refDir, predDir, o.Subset)
+	return evaluate(ctx, pairs, problems, labels, o)
+}
+
+// EvaluatePairs is Evaluate for files that the caller has matched.
+func EvaluatePairs(ctx context.Context, pairs []Pair, labels []int, o FolderOptions) (*Summary, error) {
+	return evaluate(ctx, pairs, nil, labels, o)
+}
+
+func evaluate(ctx context.Context, pairs []Pair, problems Problems, labels []int, o FolderOptions) (*Summary, error) {
 	targets := Targets(labels)
 	for _, r := range o.Regions {
 		targets = append(targets, Target(r))
@@ -60,7 +70,6 @@ func Evaluate(ctx context.Context, refDir, predDir string, labels []int, o Folde
 	if err := checkTargets(targets, o.Options); err != nil {
 		return nil, fmt.Errorf("metric: %w", err)
 	}
-	pairs, problems := match(refDir, predDir, o.Subset)
 	for _, p := range pairs {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -78,7 +87,7 @@ func Evaluate(ctx context.Context, refDir, predDir string, labels []int, o Folde
 }
 
 // scorePairs works on a few cases at a time; the result does not depend on how many.
-func scorePairs(ctx context.Context, pairs []pair, targets []Target, o FolderOptions) ([]Case, error) {
+func scorePairs(ctx context.Context, pairs []Pair, targets []Target, o FolderOptions) ([]Case, error) {
 	workers := o.Workers
 	if workers <= 0 {
 		workers = min(runtime.GOMAXPROCS(0), maxWorkers)
@@ -127,24 +136,24 @@ func scorePairs(ctx context.Context, pairs []pair, targets []Target, o FolderOpt
 	return cases, nil
 }
 
-func scorePair(p pair, targets []Target, o Options) (Case, error) {
-	ref, _, err := nifti.ReadLabels(p.ref)
+func scorePair(p Pair, targets []Target, o Options) (Case, error) {
+	ref, _, err := nifti.ReadLabels(p.Reference)
 	if err != nil {
 		return Case{}, err
 	}
-	pred, _, err := nifti.ReadLabels(p.pred)
+	pred, _, err := nifti.ReadLabels(p.Prediction)
 	if err != nil {
 		return Case{}, err
 	}
 	scores, err := Score(ref, pred, targets, o)
 	if err != nil {
-		return Case{}, fmt.Errorf("%s: %w", p.name, err)
+		return Case{}, fmt.Errorf("%s: %w", p.Name, err)
 	}
-	return Case{ReferenceFile: p.ref, PredictionFile: p.pred, Scores: scores}, nil
+	return Case{ReferenceFile: p.Reference, PredictionFile: p.Prediction, Scores: scores}, nil
 }
 
 // match pairs the files of the two folders, by name.
-func match(refDir, predDir string, subset bool) (pairs []pair, problems Problems) {
+func match(refDir, predDir string, subset bool) (pairs []Pair, problems Problems) {
 	refs, err := labelFiles(refDir)
 	if err != nil {
 		return nil, Problems{err.Error()}
@@ -159,7 +168,7 @@ func match(refDir, predDir string, subset bool) (pairs []pair, problems Problems
 			problems = append(problems, fmt.Sprintf("prediction %s has no reference in %s", p.path, refDir))
 			continue
 		}
-		pairs = append(pairs, pair{name: p.name, ref: refs[i].path, pred: p.path})
+		pairs = append(pairs, Pair{Name: p.name, Reference: refs[i].path, Prediction: p.path})
 	}
 	if !subset {
 		for _, r := range refs {
@@ -200,21 +209,21 @@ func labelFiles(dir string) ([]file, error) {
 }
 
 // checkGeometry compares the headers of a pair.
-func checkGeometry(p pair) Problems {
-	ref, err := nifti.ReadHeader(p.ref)
-	pred, err2 := nifti.ReadHeader(p.pred)
+func checkGeometry(p Pair) Problems {
+	ref, err := nifti.ReadHeader(p.Reference)
+	pred, err2 := nifti.ReadHeader(p.Prediction)
 	if err := errors.Join(err, err2); err != nil {
 		return Problems{strings.ReplaceAll(err.Error(), "\n", "; ")}
 	}
 	a, b := ref.Grid(), pred.Grid()
 	if a.Shape != b.Shape {
-		return Problems{fmt.Sprintf("%s: reference has shape %v, prediction %v: both must be on the scan's grid", p.name, ref.Shape, pred.Shape)}
+		return Problems{fmt.Sprintf("%s: reference has shape %v, prediction %v: both must be on the scan's grid", p.Name, ref.Shape, pred.Shape)}
 	}
 	// A hundredth of a voxel is far above what header formats round and far below
 	// what shifts a surface.
 	limit := slices.Min(a.Spacing[:]) / 100
 	if d := farthestCorner(a.Affine, b.Affine, a.Shape); !(d <= limit) {
-		return Problems{fmt.Sprintf("%s: affines of reference and prediction place a corner of the volume %.3g mm apart: both must be on the scan's grid", p.name, d)}
+		return Problems{fmt.Sprintf("%s: affines of reference and prediction place a corner of the volume %.3g mm apart: both must be on the scan's grid", p.Name, d)}
 	}
 	return nil
 }

@@ -101,9 +101,12 @@ type engine struct {
 	used    bool // sums of a volume are, or may be, in the accumulator
 }
 
-// mostEngines is how many shapes are kept ready: mirror images and series of one
-// scanner come with the same few.
-const mostEngines = 3
+// Shapes that are kept ready, because series of one scanner come with the same
+// few: so many, and in so small a share of the memory.
+const (
+	mostEngines = 3
+	engineShare = 4 // a quarter
+)
 
 // engine returns that of a case's shape, made anew if it is not one of the last
 // few.
@@ -156,8 +159,8 @@ func (p *Predictor) closeEngines() {
 	p.engines = nil
 }
 
-// makeRoom closes engines until there are few, and what they take leaves room
-// for one more. Where memory is not known, one is kept.
+// makeRoom closes engines until there are few, and they and the next one take
+// little. Where memory is not known, none is kept.
 func (p *Predictor) makeRoom(next *programs) {
 	own := func(pr *programs) int64 {
 		m := pr.memory()
@@ -167,8 +170,8 @@ func (p *Predictor) makeRoom(next *programs) {
 	for _, e := range p.engines {
 		need += own(e.programs)
 	}
-	most := p.budget()
-	for len(p.engines) > 0 && (len(p.engines) >= mostEngines || most == 0 && len(p.engines) > 1 || most > 0 && need > most) {
+	most := p.budget() / engineShare
+	for len(p.engines) > 0 && (len(p.engines) >= mostEngines || need > most) {
 		need -= own(p.engines[0].programs)
 		p.engines[0].close()
 		p.engines = p.engines[1:]

@@ -30,7 +30,7 @@ type Options struct {
 	Step     float64     // largest move between tiles, in patches; 0: the recipe's
 	Mirror   *[3]bool    // D H W: axes of test-time mirroring, of those that the model allows; nil: all of those
 	NoMirror bool        // no test-time mirroring
-	Rows     int         // tiles, mirrored ones counted each, in one run of the device; 0: chosen by memory
+	Rows     int         // tiles, mirrored ones counted each, in one run of the device; 0: enough to keep it busy, fewer where memory is short
 	// MemoryBytes bounds what is taken on the device; 0: the device's own memory,
 	// if it is known.
 	MemoryBytes int64
@@ -161,8 +161,8 @@ func (p *Predictor) Preprocess(im *volume.Image) (*volume.Preprocessed, error) {
 	return pre, nil
 }
 
-// Case segments a preprocessed scan; the labels are on the grid of the scan
-// before that.
+// Case segments a preprocessed scan, of which it uses the data and channels of
+// the image and the placement; the labels are on the grid of the scan before that.
 func (p *Predictor) Case(ctx context.Context, pre *volume.Preprocessed, o ImageOptions) (*Result, error) {
 	r, err := p.segment(ctx, pre, o)
 	if err != nil {
@@ -174,6 +174,9 @@ func (p *Predictor) Case(ctx context.Context, pre *volume.Preprocessed, o ImageO
 func (p *Predictor) segment(ctx context.Context, pre *volume.Preprocessed, o ImageOptions) (*Result, error) {
 	if have, want := pre.Image.C, p.plan.InputChannels(p.config); have != want {
 		return nil, fmt.Errorf("the image has %d channels, the model was trained on %d", have, want)
+	}
+	if have, want := len(pre.Image.Data), pre.Shape[0]*pre.Shape[1]*pre.Shape[2]*pre.Image.C; have != want || want == 0 {
+		return nil, fmt.Errorf("the preprocessed image has %d values, its shape %v (D H W) and %d channels want %d", have, pre.Shape, pre.Image.C, want)
 	}
 	e, err := p.engine(pre.Placement)
 	if err != nil {

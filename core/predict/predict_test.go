@@ -2,6 +2,7 @@ package predict
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"testing"
@@ -228,6 +229,45 @@ func TestWhatDoesNotFitIsAnErrorWithNumbers(t *testing.T) {
 	require.ErrorContains(t, err, "allowed are 1 MiB")
 }
 
+// narrowDevice is a device with small limits.
+type narrowDevice struct {
+	backend.Device
+	valueBytes int64 // what a kernel binds
+	bufferMost int64 // bytes of a buffer beyond which there is no memory
+}
+
+func (d narrowDevice) Limits() backend.Limits {
+	l := d.Device.Limits()
+	l.ValueBytes = d.valueBytes
+	return l
+}
+
+func (d narrowDevice) NewBuffer(n int64) (backend.Buffer, error) {
+	if d.bufferMost > 0 && n > d.bufferMost {
+		return nil, errors.New("out of memory")
+	}
+	return d.Device.NewBuffer(n)
+}
+
+func TestSmallDevicesGetSlabs(t *testing.T) {
+	m := tiny{dim: 3, spacing: mm}.model()
+	im := noise([3]int{60, 20, 20}, mm, 1, 0)
+	dev := openCPU(t)
+	want := segment(t, newTest(t, m, Options{Device: dev}), im)
+	require.Equal(t, 60, want.Memory.Planes)
+	for name, d := range map[string]narrowDevice{
+		"a kernel binds little":   {dev, 200 << 10, 0},
+		"memory is not there":     {dev, 0, 300 << 10},
+		"for a volume and a ring": {dev, 90 << 10, 0},
+	} {
+		have := segment(t, newTest(t, m, Options{Device: d}), im)
+		assert.Less(t, have.Memory.Planes, 60, name)
+		assert.Equal(t, want.Labels.Data, have.Labels.Data, name)
+	}
+	_, err := newTest(t, m, Options{Device: narrowDevice{dev, 0, 60 << 10}}).Image(t.Context(), im, ImageOptions{})
+	require.ErrorContains(t, err, "out of memory")
+}
+
 func TestProgressEndsAtTheTotal(t *testing.T) {
 	p := newTest(t, tiny{dim: 3, spacing: mm, folds: 2}.model(), Options{})
 	var last Progress
@@ -256,6 +296,9 @@ func TestBadScansAreErrors(t *testing.T) {
 	p := newTest(t, tiny{dim: 3, spacing: mm}.model(), Options{})
 	_, err := p.Image(t.Context(), noise([3]int{9, 9, 9}, mm, 2, 0), ImageOptions{})
 	require.ErrorContains(t, err, "2 channels")
+
+	_, err = p.Case(t.Context(), &volume.Preprocessed{Image: &volume.Image{C: 1}, Placement: volume.Placement{Shape: [3]int{4, 4, 4}}}, ImageOptions{})
+	require.ErrorContains(t, err, "the preprocessed image has 0 values")
 
 	im := noise([3]int{9, 9, 9}, mm, 1, 0)
 	im.Data[5] = float32(math.NaN())

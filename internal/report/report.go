@@ -141,7 +141,7 @@ func (r *Report) tiles() []tile {
 		}
 		best, _, worst := Choose(s)
 		note := ""
-		if best >= 0 {
+		if best != worst {
 			note = fmt.Sprintf("Dice %s to %s", dice(caseDice(s, worst)), dice(caseDice(s, best)))
 		}
 		t = append(t, tile{Name: plural(len(s.Cases), "Case", "Cases"), Value: fmt.Sprint(len(s.Cases)), Note: note})

@@ -17,8 +17,8 @@ type scoresView struct {
 	Structures       []entry // the groups of columns in the table of cases
 	Rows             []caseRow
 	Mean             caseRow
-	Strip            strip
-	Extra            bool // labels have surface Dice and average distance
+	Strip            *strip // nil for a single case: the table says it
+	Extra            bool   // labels have surface Dice and average distance
 }
 
 // labelRow is a structure with its means over the cases.
@@ -81,7 +81,9 @@ func (r *Report) scores(l *legend) *scoresView {
 	for _, i := range shown {
 		v.Mean.Cells = append(v.Mean.Cells, newCell(s.Mean[i]))
 	}
-	v.Strip = newStrip(s, l)
+	if len(s.Cases) > 1 {
+		v.Strip = newStrip(s, l)
+	}
 	return v
 }
 
@@ -209,9 +211,9 @@ const (
 	nameLength                 = 48 // characters that fit
 )
 
-func newStrip(s *metric.Summary, l *legend) strip {
+func newStrip(s *metric.Summary, l *legend) *strip {
 	shown := foregroundOf(s)
-	p := strip{Width: stripWidth, Left: stripSide, Right: stripWidth - stripSide, Top: stripTop}
+	p := &strip{Width: stripWidth, Left: stripSide, Right: stripWidth - stripSide, Top: stripTop}
 	p.Bottom = p.Top + float64(len(shown))*stripRowHeight
 	p.Height = p.Bottom + stripBottom
 	lo := 1.0
