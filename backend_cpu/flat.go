@@ -58,11 +58,11 @@ type sweep struct {
 //
 // gen knows the offsets of the fields.
 type update struct {
-	w, g, m, v                   *float32
-	factor, decay, rate          float32
-	beta1, own, of               float32
-	rest1, beta2, rest2          float32
-	shrink, root, epsilon, spare float32
+	w, g, m, v            *float32
+	factor, decay, rate   float32
+	beta1, own, of        float32
+	rest1, beta2, rest2   float32
+	shrink, root, epsilon float32
 }
 
 // read returns elements off … off+n of t: in place where they are f32, else in buf.

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/metric"
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/internal/safetensors"
+)
+
+// asProgram makes the test binary run as gounet itself, so that a test can kill it.
+const asProgram = "GOUNET_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		os.Unsetenv(asProgram) // it is no setting of gounet's
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// smallWork is a work folder with a plan for small patches of the hippocampus.
+func smallWork(t *testing.T) string {
+	t.Helper()
+	work := filepath.Join(t.TempDir(), "work")
+	got := gounet(t, "plan", hippocampus, "--work", work)
+	require.Equal(t, exitOK, got.code, got.err)
+	file := filepath.Join(work, plan.FileName)
+	p, err := plan.Load(file)
+	require.NoError(t, err)
+	c := p.Configuration(plan.ConfigFullRes)
+	c.Patch = [3]int{16, 24, 16}
+	p.Configurations = []plan.Configuration{*c}
+	require.NoError(t, p.Save(file))
+	return work
+}
+
+func tensorsOf(t *testing.T, file string) map[string][]float32 {
+	t.Helper()
+	f, err := safetensors.Open(file)
+	require.NoError(t, err)
+	defer f.Close()
+	m := map[string][]float32{}
+	for _, n := range f.Names() {
+		m[n], _, err = f.Float32s(n)
+		require.NoError(t, err)
+	}
+	return m
+}
+
+func TestKilledTrainingResumesToTheSameBits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for seconds")
+	}
+	work := smallWork(t)
+	args := []string{
+		"train", hippocampus, "3d_fullres", "--work", work, "--fold", "0", "--no-validation", "--seed", "5", "--epochs", "6", "--iterations", "4",
+		"--val-iterations", "1", "--batch", "2", "--width", "4", "--checkpoint-every", "1",
+	}
+	whole := filepath.Join(t.TempDir(), "whole")
+	start := time.Now()
+	got := gounet(t, append(slices.Clone(args), "--output", whole)...)
+	require.Equal(t, exitOK, got.code, got.err)
+	took := time.Since(start)
+
+	killed := filepath.Join(t.TempDir(), "killed")
+	r := rand.New(rand.NewPCG(1, 2))
+	kills, begun := 0, false
+	for range 40 {
+		cmd := exec.Command(os.Args[0], append(slices.Clone(args), "--output", killed, "--resume")...)
+		cmd.Env = append(os.Environ(), asProgram+"=1")
+		require.NoError(t, cmd.Start())
+		// From the first moments of a process to about half of the whole training.
+		timer := time.AfterFunc(time.Duration(r.Float64()*float64(took)/2), func() { _ = cmd.Process.Kill() })
+		err := cmd.Wait()
+		timer.Stop()
+		if err == nil {
+			break
+		}
+		kills++
+		if _, err := os.Stat(filepath.Join(killed, checkpoint.StateFile)); err == nil {
+			begun = true
+		}
+	}
+	got = gounet(t, append(slices.Clone(args), "--output", killed, "--resume")...)
+	require.Equal(t, exitOK, got.code, got.err)
+	t.Logf("killed %d times; a checkpoint was there in between: %v", kills, begun)
+	assert.Positive(t, kills)
+	for _, file := range []string{checkpoint.StateFile, checkpoint.WeightsFile, checkpoint.BestFile} {
+		assert.Equal(t, tensorsOf(t, filepath.Join(whole, file)), tensorsOf(t, filepath.Join(killed, file)), file)
+	}
+	got = gounet(t, append(slices.Clone(args), "--output", killed, "--resume", "--width", "8")...)
+	assert.Equal(t, exitUsage, got.code)
+	assert.Contains(t, got.err, "begun with other settings")
+}
+
+func TestRunTrainsChoosesAndContinues(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for seconds")
+	}
+	work := smallWork(t)
+	args := []string{
+		"run", hippocampus, "--work", work, "--folds", "0,1", "--epochs", "1", "--iterations", "2", "--val-iterations", "1",
+		"--batch", "2", "--width", "2",
+	}
+	got := gounet(t, args...)
+	require.Equal(t, exitOK, got.code, got.err)
+	s, err := metric.ReadSummary(filepath.Join(work, plan.ConfigFullRes, crossvalFolder, summaryFile))
+	require.NoError(t, err)
+	assert.Len(t, s.Cases, 16, "the held-out cases of both folds")
+	b, err := os.ReadFile(filepath.Join(work, bestFile))
+	require.NoError(t, err)
+	var scores []ranking
+	require.NoError(t, json.Unmarshal(b, &scores))
+	require.Len(t, scores, 1)
+	assert.Equal(t, 16, scores[0].Cases)
+
+	state := filepath.Join(work, plan.ConfigFullRes, "fold_0", checkpoint.StateFile)
+	before, err := os.Stat(state)
+	require.NoError(t, err)
+	got = gounet(t, args...)
+	require.Equal(t, exitOK, got.code, got.err)
+	after, err := os.Stat(state)
+	require.NoError(t, err)
+	assert.True(t, os.SameFile(before, after), "what is there is kept")
+}
