@@ -134,7 +134,7 @@ func (p *blurrer) radius(sigma float32) int {
 	if sigma == 0 {
 		return 0
 	}
-	return min(p.op.Radius, (int(math.Round(6*float64(sigma)+0.5))|1)/2)
+	return min(p.op.Radius, int(6*float64(sigma)+0.5)/2)
 }
 
 func gauss(j int, sigma float64) float64 {

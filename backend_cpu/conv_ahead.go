@@ -1,5 +1,7 @@
 package cpu
 
+import "unsafe"
+
 // ahead walks through the memory that a worker's next block will read, while
 // the tiles of this block are made: the kernels ask for it line by line, and
 // copying rows does not wait for memory.
@@ -45,18 +47,21 @@ func (a *ahead) addRows(win *window, n, h0, h, d0, d int) {
 
 // begin points the tile at the first range.
 func (w *worker) begin() {
-	w.tile.ahead, w.tile.aheadStep = 0, 0
+	w.idle()
 	if w.ahead.n > 0 {
 		w.tile.ahead, w.tile.aheadStep = w.ahead.ranges[0].from, 256
 	}
 }
+
+// idle points the tile at memory that costs nothing to ask for.
+func (w *worker) idle() { w.tile.ahead, w.tile.aheadStep = uintptr(unsafe.Pointer(w)), 0 }
 
 // lookAhead moves the tile on where a range has ended.
 func (w *worker) lookAhead() {
 	a, t := &w.ahead, &w.tile
 	for t.aheadStep > 0 && t.ahead >= a.ranges[a.i].to {
 		if a.i++; a.i == a.n {
-			t.ahead, t.aheadStep = 0, 0
+			w.idle()
 			return
 		}
 		t.ahead = a.ranges[a.i].from

@@ -218,17 +218,28 @@ func (p *pass) all() {
 // segments finds the rows and weights of segments s0 … s1 of row (d, h) of the
 // grid; each of the taps (kd, kh) has cut segments.
 func (p *pass) segments(d, h, s0, s1, cut int) {
-	c, t := p.class, &p.w.tile
+	c, t, win := p.class, &p.w.tile, &p.w.window
 	nr := p.panel.nv * p.isa.lanes
-	perTap := c.taps[2] * p.src.cin() * nr
-	d2 := d*p.step[0] + c.first[0]
-	h2 := (h-p.h0)*p.step[1] + c.first[1] - p.first[1]
-	weights := p.pool.shared[c.weights+p.panel.weights:]
+	perTap, part := c.taps[2]*p.src.cin()*nr, t.k*nr
+	plane := d*p.step[0] + c.first[0]
+	row0 := (h-p.h0)*p.step[1] + c.first[1] - p.first[1]
+	weights := unsafe.Pointer(unsafe.SliceData(p.pool.shared[c.weights+p.panel.weights:]))
 	segs := p.w.segs[:0]
-	for s := s0; s < s1; s++ {
-		tap, part := s/cut, s%cut*t.k
-		if row := p.w.window.row(d2+tap/c.taps[1], h2+tap%c.taps[1]); row != nil {
-			segs = append(segs, segment{unsafe.Add(row, part*4), unsafe.Pointer(&weights[tap*perTap+part*nr])})
+	s := 0
+	for kd := range c.taps[0] {
+		rows := win.plane(plane + kd)[row0:][:c.taps[1]]
+		for kh, row := range rows {
+			if row == nil || s+cut <= s0 || s >= s1 {
+				s += cut
+				continue
+			}
+			from := (kd*c.taps[1] + kh) * perTap
+			for i := range cut {
+				if s >= s0 && s < s1 {
+					segs = append(segs, segment{unsafe.Add(row, i*t.k*4), unsafe.Add(weights, (from+i*part)*4)})
+				}
+				s++
+			}
 		}
 	}
 	t.seg, t.n = unsafe.SliceData(segs), len(segs)

@@ -216,21 +216,20 @@ func (p *product) pack() {
 	count := (p.h1 - p.h0) * p.grid[2]
 	for d := p.d0; d < p.d1; d++ {
 		to := p.packed[(d-p.d0)*count*nr:][:count*nr]
-		if p.panel.width < nr {
-			clear(to)
-		}
 		from := ((p.n*p.grid[0]+d)*p.grid[1] + p.h0) * p.grid[2]
-		p.isa.fetch(to, nr, p.b, from*p.bC+p.panel.c0, p.bC, count, p.panel.width)
+		p.isa.fetchLoose(to, nr, p.b, from*p.bC+p.panel.c0, p.bC, count, p.panel.width)
 	}
 }
 
-// row is the row of b of grid row (d, h).
-func (p *product) row(d, h int) unsafe.Pointer {
+// row is the first of the block's rows of b in plane d, and the bytes from one
+// to the next.
+func (p *product) row(d int) (first unsafe.Pointer, step int) {
 	if p.packed == nil {
-		return unsafe.Pointer(&p.b.f32[((p.n*p.grid[0]+d)*p.grid[1]+h)*p.grid[2]*p.bC+p.panel.c0])
+		step = p.grid[2] * p.bC
+		return unsafe.Pointer(&p.b.f32[((p.n*p.grid[0]+d)*p.grid[1]+p.h0)*step+p.panel.c0]), step * 4
 	}
-	nr := p.panel.nv * p.isa.lanes
-	return unsafe.Pointer(&p.packed[((d-p.d0)*(p.h1-p.h0)+h-p.h0)*p.grid[2]*nr])
+	step = p.grid[2] * p.panel.nv * p.isa.lanes
+	return unsafe.Pointer(&p.packed[(d-p.d0)*(p.h1-p.h0)*step]), step * 4
 }
 
 // segments finds the rows of the input and of b that taps (kd, kh) multiply,
@@ -238,10 +237,13 @@ func (p *product) row(d, h int) unsafe.Pointer {
 func (p *product) segments(kd, kh, from, to int) {
 	segs := p.w.segs[:0]
 	height := p.h1 - p.h0
-	for r := from; r < to; r++ {
-		d, h := p.d0+r/height, r%height
-		if row := p.w.window.row(d*p.step[0]+kd+p.first[0], h*p.step[1]+kh); row != nil {
-			segs = append(segs, segment{row, p.row(d, p.h0+h)})
+	for d := from / height; d*height < to; d++ {
+		plane := p.w.window.plane((p.d0+d)*p.step[0] + kd + p.first[0])
+		b, step := p.row(p.d0 + d)
+		for h := max(0, from-d*height); h < min(height, to-d*height); h++ {
+			if row := plane[h*p.step[1]+kh]; row != nil {
+				segs = append(segs, segment{row, unsafe.Add(b, h*step)})
+			}
 		}
 	}
 	p.w.tile.seg, p.w.tile.n = unsafe.SliceData(segs), len(segs)
@@ -251,8 +253,9 @@ func (p *product) segments(kd, kh, from, to int) {
 func (p *product) sum() {
 	segs := p.w.segs[:0]
 	for d := p.d0; d < p.d1; d++ {
-		for h := p.h0; h < p.h1; h++ {
-			segs = append(segs, segment{b: p.row(d, h)})
+		b, step := p.row(d)
+		for h := range p.h1 - p.h0 {
+			segs = append(segs, segment{b: unsafe.Add(b, h*step)})
 		}
 	}
 	t := &p.w.tile

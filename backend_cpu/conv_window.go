@@ -125,8 +125,8 @@ func (win *window) load(d0, d int) {
 
 func (win *window) slot(plane int) int { return (plane + 64*win.planes) % win.planes }
 
-// row is row j of a plane, nil outside the input.
-func (win *window) row(plane, j int) unsafe.Pointer { return win.rows[win.slot(plane)*win.h+j] }
+// plane is the rows of a plane, nil outside the input.
+func (win *window) plane(plane int) []unsafe.Pointer { return win.rows[win.slot(plane)*win.h:][:win.h] }
 
 // inputBytes is how much of a padded input a block of voxels looks at: it stays
 // in the second level of the cache.

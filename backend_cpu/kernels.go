@@ -95,6 +95,27 @@ func (t tensor) at(i int) (unsafe.Pointer, int) {
 	return unsafe.Pointer(&t.u16[i]), 2
 }
 
+// widen is the kernel that reads storage type d, narrow the one that writes it.
+func (s *isa) widen(d graph.DType) convert {
+	switch d {
+	case graph.BF16:
+		return s.widenBF16
+	case graph.F16:
+		return s.widenF16
+	}
+	return s.move
+}
+
+func (s *isa) narrow(d graph.DType) convert {
+	switch d {
+	case graph.BF16:
+		return s.narrowBF16
+	case graph.F16:
+		return s.narrowF16
+	}
+	return s.move
+}
+
 // fetch reads rows of t as f32: dst[r*dstStep+i] = t[off+r*step+i] for i < width.
 func (s *isa) fetch(dst []float32, dstStep int, t tensor, off, step, rows, width int) {
 	if rows == 0 || width == 0 {
@@ -105,36 +126,62 @@ func (s *isa) fetch(dst []float32, dstStep int, t tensor, off, step, rows, width
 	}
 	vectors := width / s.lanes
 	if vectors > 0 {
-		kernel := s.move
-		switch t.dtype {
-		case graph.BF16:
-			kernel = s.widenBF16
-		case graph.F16:
-			kernel = s.widenF16
-		}
 		from, size := t.at(off)
 		_ = dst[(rows-1)*dstStep+width-1]
-		kernel(unsafe.Pointer(&dst[0]), from, rows, vectors, dstStep*4, step*size)
+		s.widen(t.dtype)(unsafe.Pointer(&dst[0]), from, rows, vectors, dstStep*4, step*size)
 	}
 	for i := vectors * s.lanes; i < width; i++ {
-		switch t.dtype {
-		case graph.BF16:
-			for r := range rows {
-				dst[r*dstStep+i] = half.FromBF16(t.u16[off+r*step+i])
+		t.column(dst[i:], dstStep, off+i, step, rows)
+	}
+}
+
+// column reads dst[r*dstStep] = t[off+r*step] for r < rows.
+func (t tensor) column(dst []float32, dstStep, off, step, rows int) {
+	switch t.dtype {
+	case graph.BF16:
+		src := t.u16[off:]
+		for r := range rows {
+			dst[r*dstStep] = half.FromBF16(src[r*step])
+		}
+	case graph.F16:
+		src := t.u16[off:]
+		for r := range rows {
+			dst[r*dstStep] = half.FromF16(src[r*step])
+		}
+	default:
+		if src := t.f32[off:]; step == 1 {
+			for r, x := range src[:rows] {
+				dst[r*dstStep] = x
 			}
-		case graph.F16:
+		} else {
 			for r := range rows {
-				dst[r*dstStep+i] = half.FromF16(t.u16[off+r*step+i])
-			}
-		default:
-			for r := range rows {
-				dst[r*dstStep+i] = t.f32[off+r*step+i]
+				dst[r*dstStep] = src[r*step]
 			}
 		}
 	}
 }
 
+// spare is how many of the last rows of contiguous t [rows][width] a vector at
+// their begin would reach beyond.
+func (s *isa) spare(rows, width int) int { return min(rows, ceil(s.lanes-width, width)) }
+
+// fetchLoose is a fetch that may leave anything in dst between width and the
+// next row, dstStep a multiple of the lanes.
+func (s *isa) fetchLoose(dst []float32, dstStep int, t tensor, off, step, rows, width int) {
+	if width < s.lanes && step == width {
+		// A vector reaches into the next rows, which are there but for the last.
+		if most := rows - s.spare(rows, width); most > 0 {
+			from, size := t.at(off)
+			_ = dst[(most-1)*dstStep+s.lanes-1]
+			s.widen(t.dtype)(unsafe.Pointer(&dst[0]), from, most, 1, dstStep*4, step*size)
+			dst, off, rows = dst[most*dstStep:], off+most*step, rows-most
+		}
+	}
+	s.fetch(dst, dstStep, t, off, step, rows, width)
+}
+
 // put writes rows of f32 to t: t[off+r*step+i] = src[r*srcStep+i] for i < width.
+// Vectors of src may reach to the next multiple of the lanes.
 func (s *isa) put(t tensor, off, step int, src []float32, srcStep, rows, width int) {
 	if rows == 0 || width == 0 {
 		return
@@ -142,18 +189,20 @@ func (s *isa) put(t tensor, off, step int, src []float32, srcStep, rows, width i
 	if step == width && srcStep == width {
 		rows, width = 1, rows*width
 	}
+	if width < s.lanes && step == width && srcStep >= s.lanes {
+		// A vector spoils the next rows, which are written after it.
+		if most := rows - s.spare(rows, width); most > 0 {
+			to, size := t.at(off)
+			_ = src[(most-1)*srcStep+s.lanes-1]
+			s.narrow(t.dtype)(to, unsafe.Pointer(&src[0]), most, 1, step*size, srcStep*4)
+			src, off, rows = src[most*srcStep:], off+most*step, rows-most
+		}
+	}
 	vectors := width / s.lanes
 	if vectors > 0 {
-		kernel := s.move
-		switch t.dtype {
-		case graph.BF16:
-			kernel = s.narrowBF16
-		case graph.F16:
-			kernel = s.narrowF16
-		}
 		to, size := t.at(off)
 		_ = src[(rows-1)*srcStep+width-1]
-		kernel(to, unsafe.Pointer(&src[0]), rows, vectors, step*size, srcStep*4)
+		s.narrow(t.dtype)(to, unsafe.Pointer(&src[0]), rows, vectors, step*size, srcStep*4)
 	}
 	for i := vectors * s.lanes; i < width; i++ {
 		switch t.dtype {

@@ -8,7 +8,7 @@ import (
 
 // unitFloats is about how many elements a unit of an elementwise op has: what
 // it reads stays in the first levels of the cache.
-const unitFloats = 8192
+const unitFloats = 4096
 
 // channelGroup is how many channels are reduced by one unit.
 const channelGroup = 16

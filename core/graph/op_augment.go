@@ -31,7 +31,7 @@ func (op Warp) Types(in []Type) ([]Type, error) {
 //
 //	x T[N D H W C]   ctl → y T[N D H W C]
 //
-//	y[i] = Σ g[j]·x[i+j] / Σ g[j]   |j| ≤ r   g[j] = exp(−j²/2σ²)   r = min(Radius, ⌊(round(6σ + ½) | 1)/2⌋)
+//	y[i] = Σ g[j]·x[i+j] / Σ g[j]   |j| ≤ r   g[j] = exp(−j²/2σ²)   r = min(Radius, ⌊(6σ + ½)/2⌋)
 //
 // Indices outside the axis are reflected without repeating the border voxel.
 type Blur struct {

@@ -79,7 +79,7 @@ func blurRadius(ts []plan.Transform) int {
 	r := 1
 	for _, t := range ts {
 		if t.Op == plan.Blur {
-			r = max(r, (int(6*t.Ranges["sigma"][1]+0.5)|1)/2)
+			r = max(r, int(6*t.Ranges["sigma"][1]+0.5)/2)
 		}
 	}
 	return r

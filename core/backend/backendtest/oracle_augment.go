@@ -97,7 +97,7 @@ func blur(op graph.Blur, x, ctl, y array) {
 			copyChannel(x, y, is)
 			return
 		}
-		r := min(op.Radius, (int(math.Round(6*sigma+0.5))|1)/2)
+		r := min(op.Radius, int(6*sigma+0.5)/2)
 		voxels(size, func(o [3]int) {
 			var top, bottom sum
 			for j := -r; j <= r; j++ {
