@@ -33,8 +33,9 @@ func newBenchOps(a *app) *cobra.Command {
 		Long: `ops measures large convolutions and then every different op of a training step,
 augmentation included, and of a prediction by itself, with its inputs in memory:
 a row an op, shape and number of threads. GFLOP/s counts the nominal multiply-adds
-of convolutions; GB/s each value once, so that what stays in a cache may be
-faster than memory.`,
+of convolutions, those with padding too, which small sizes save: they may be above
+the peak. GB/s counts each value once; what stays in a cache may be faster than
+memory.`,
 		Example: `  gounet bench ops --threads 1
   gounet bench ops --filter 'Conv3D.* 32\+32→32' --precision bf16 --json`,
 		Args: noArgs,
