@@ -71,9 +71,6 @@ func newConv(s convShape, isa *isa, pool *pool, directions direction) *conv {
 	return c
 }
 
-// workspace is the bytes of the pool's memory that a run uses.
-func (c *conv) workspace() int64 { return c.need.bytes(len(c.pool.workers)) }
-
 // flatten gives a grid whose voxels do not see each other long rows.
 func flatten(n int, in size) (int, size) {
 	const longest = 1024

@@ -131,3 +131,35 @@ func BenchmarkConv(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkUpConv(b *testing.B) {
+	for _, s := range []upShape{
+		{2, [3]int{20, 28, 20}, 64, 32, [3]int{2, 2, 2}},
+		{2, [3]int{10, 14, 10}, 128, 64, [3]int{2, 2, 2}},
+		{4, [3]int{20, 28, 20}, 16, 8, [3]int{2, 2, 2}},
+		{4, [3]int{10, 14, 10}, 32, 16, [3]int{2, 2, 2}},
+	} {
+		vi, taps := s.N*size(s.In).volume(), size(s.Stride).volume()
+		x, dx, y := random(vi*s.Ci), random(vi*s.Ci), random(vi*taps*s.Co)
+		w, bias := random(taps*s.Ci*s.Co), random(s.Co)
+		dw, db := random(len(w.f32)), random(s.Co)
+		flops := 2 * float64(vi*taps*s.Ci*s.Co)
+		for _, isa := range isas() {
+			for _, workers := range workerCounts() {
+				p := newPool(workers)
+				u := newUpConv(s, isa, p, forward|gradInput|gradWeight)
+				name := fmt.Sprintf("%d-%d_%d/%s/workers%d/", s.Ci, s.Co, s.In[0], isa.name, workers)
+				b.Run(name+"y", func(b *testing.B) {
+					report(b, isa, workers, flops, func() { u.forward(x, w, bias, y) })
+				})
+				b.Run(name+"dx", func(b *testing.B) {
+					report(b, isa, workers, flops, func() { u.gradInput(y, w, dx) })
+				})
+				b.Run(name+"dw", func(b *testing.B) {
+					report(b, isa, workers, flops, func() { u.gradWeight(y, x, dw.f32, db.f32) })
+				})
+				p.close()
+			}
+		}
+	}
+}

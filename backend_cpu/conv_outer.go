@@ -38,6 +38,9 @@ func (o *outer) m() int { return o.taps[2] * o.src.cin() }
 // plan lays out blocks, slabs and memory.
 func (o *outer) plan() need {
 	o.src.w0, o.src.w = o.first[2], (o.grid[2]-1)*o.step[2]+o.taps[2]
+	if o.first[2] < 0 && o.step[2]*o.src.cin()*4%conflictBytes == 0 {
+		o.src.pad = padFloats
+	}
 	o.rows = o.taps[0]*o.taps[1]*o.m() + 1
 	o.panels, o.floats, _ = o.isa.panels([]int{o.bC}, o.rows)
 	nr := o.isa.vectors * o.isa.lanes
@@ -65,6 +68,13 @@ func (o *outer) plan() need {
 		planes: planes,
 	}
 }
+
+// Voxels that are a multiple of conflictBytes apart share few sets of the first
+// level of the cache: copies of them are padFloats further apart.
+const (
+	conflictBytes = 256
+	padFloats     = 16
+)
 
 // block chooses the planes and rows of a block. Many sums are not read often:
 // then the rows of one (kd, kh) stay in the second level of the cache, if not
@@ -169,7 +179,7 @@ func (p *product) all(k0, k1 int) {
 	p.pack()
 	t := &p.w.tile
 	nr := p.panel.nv * p.isa.lanes
-	t.k, t.aStep, t.bStep, t.cStep = p.grid[2], p.step[2]*p.src.cin()*4, nr*4, nr*4
+	t.k, t.aStep, t.bStep, t.cStep = p.grid[2], p.step[2]*p.src.step()*4, nr*4, nr*4
 	if p.packed == nil {
 		t.bStep = p.bC * 4
 	}
@@ -264,19 +274,32 @@ func (p *product) sum() {
 	p.isa.sum[p.panel.nv](t)
 }
 
-// tiles makes rows from … from+m of the sums.
+// tiles makes rows from … from+m of the sums, those of one (kd, kh).
 func (p *product) tiles(from, m int) {
 	t := &p.w.tile
 	if t.n == 0 && t.init == nil {
 		return
 	}
-	kernels, most := &p.isa.outer[p.panel.nv], p.isa.rows[p.panel.nv]
-	if p.isa.outer3Rows > 0 && p.panel.nv == 1 && m > 1 && p.taps[2] == 3 && p.step[2] == 1 && t.k > 1 {
-		kernels, most = &p.isa.outer3, p.isa.outer3Rows
-		m /= 3
-		t.cRun = m * t.cStep
+	if p.isa.outer3Rows > 0 && p.panel.nv == 1 && p.taps[2] == 3 && p.step[2] == 1 && t.k > 1 {
+		t.cRun = m / 3 * t.cStep
+		p.cut(&p.isa.outer3, p.isa.outer3Rows, 0, from, m/3)
+		return
 	}
-	t.aOff, t.cOff, t.c = 0, 0, &p.sums[from*p.panel.nv*p.isa.lanes]
+	kernels, most := &p.isa.outer[p.panel.nv], p.isa.rows[p.panel.nv]
+	if p.src.pad == 0 {
+		p.cut(kernels, most, 0, from, m)
+		return
+	}
+	cin := p.src.cin()
+	for kw := range p.taps[2] {
+		p.cut(kernels, most, kw*p.src.step()*4, from+kw*cin, cin)
+	}
+}
+
+// cut makes m rows of the sums from the inputs at aOff on.
+func (p *product) cut(kernels *[maxRows + 1]func(*tile), most, aOff, from, m int) {
+	t := &p.w.tile
+	t.aOff, t.cOff, t.c = aOff, 0, &p.sums[from*p.panel.nv*p.isa.lanes]
 	tiles := ceil(m, most)
 	rows, higher := m/tiles, m%tiles
 	if higher > 0 {

@@ -27,13 +27,17 @@ type source struct {
 	rowStep int // input rows from one row of the copy to the next
 	w0      int // input column of the first voxel of a row
 	w       int // voxels of a row
+	pad     int // f32 between the voxels of a copied row
 }
 
 // cin is the number of channels of the copy.
 func (s *source) cin() int { return (s.c[0] + s.c[1]) * s.fold }
 
+// step is the f32 from one voxel of the copy to the next.
+func (s *source) step() int { return s.cin() + s.pad }
+
 // stride is the f32 from one row of the copy to the next: whole cache lines.
-func (s *source) stride() int { return (s.w*s.cin() + 15) &^ 15 }
+func (s *source) stride() int { return (s.w*s.step() + 15) &^ 15 }
 
 // direct says that rows need no copy.
 func (s *source) direct() bool {
@@ -45,23 +49,23 @@ func (s *source) voxel(n, d, h, w int) int { return ((n*s.size[0]+d)*s.size[1]+h
 
 // row fills dst with the copy's row that begins at input row (n, d, h).
 func (s *source) row(dst []float32, n, d, h int) {
-	cin := s.cin()
+	step := s.step()
 	lead, from := max(0, -s.w0), max(0, s.w0)
 	count := max(0, min(s.size[2]-from, s.w-lead))
 	if count == 0 || h < 0 || h+s.fold > s.size[1] {
-		clear(dst[:s.w*cin])
+		clear(dst[:s.w*step])
 	} else {
-		clear(dst[:lead*cin])
-		clear(dst[(lead+count)*cin : s.w*cin])
+		clear(dst[:lead*step])
+		clear(dst[(lead+count)*step : s.w*step])
 	}
 	if count == 0 {
 		return
 	}
-	to := lead * cin
+	to := lead * step
 	for f := range s.fold {
 		for t, c := range s.c {
 			if c > 0 && h+f >= 0 && h+f < s.size[1] {
-				s.isa.fetch(dst[to:], cin, s.in[t], s.voxel(n, d, h+f, from)*c, c, count, c)
+				s.isa.fetch(dst[to:], step, s.in[t], s.voxel(n, d, h+f, from)*c, c, count, c)
 			}
 			to += c
 		}

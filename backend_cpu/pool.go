@@ -67,12 +67,6 @@ func (p *pool) close() {
 // f32, segments and rows of the window.
 type need struct{ shared, worker, segs, rows, planes int }
 
-// bytes is the memory of n for that many workers.
-func (n need) bytes(workers int) int64 {
-	one := int64(n.worker)*4 + int64(n.segs)*int64(unsafe.Sizeof(segment{})) + int64(n.rows+n.planes)*8
-	return int64(n.shared)*4 + one*int64(workers)
-}
-
 // max is the need of a run that may be either.
 func (n need) max(m need) need {
 	return need{

@@ -55,9 +55,6 @@ func newUpConv(s upShape, isa *isa, pool *pool, directions direction) *upConv {
 	return u
 }
 
-// workspace is the bytes of the pool's memory that a run uses.
-func (u *upConv) workspace() int64 { return u.need.bytes(len(u.pool.workers)) }
-
 func (u *upConv) planForward() {
 	s := u.shape
 	one := size{1, 1, 1}

@@ -74,9 +74,12 @@ func (e *Epoch) measure(sums []float64, p *plan.Plan, before []Epoch) {
 // scalars are the numbers of an epoch that are plotted over time.
 func (e *Epoch) scalars(foreground []plan.Label) []scalar {
 	s := []scalar{
-		{"loss/train", float64(e.TrainLoss)}, {"loss/val", float64(e.ValLoss)},
-		{"dice/mean", float64(e.MeanDice)}, {"dice/ema", float64(e.EMA)},
-		{"learning_rate", e.Rate}, {"images_per_second", e.ImagesPerSecond},
+		{"loss/train", float64(e.TrainLoss)},
+		{"loss/val", float64(e.ValLoss)},
+		{"dice/mean", float64(e.MeanDice)},
+		{"dice/ema", float64(e.EMA)},
+		{"learning_rate", e.Rate},
+		{"images_per_second", e.ImagesPerSecond},
 	}
 	for i, d := range e.Dice {
 		s = append(s, scalar{"dice/" + foreground[i].Name, float64(d)})

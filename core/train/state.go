@@ -159,8 +159,12 @@ func (s *state) same(o state) error {
 		what        string
 		have, wants any
 	}{
-		{"--seed", s.Seed, o.Seed}, {"the configuration", s.Configuration, o.Configuration}, {"--fold", s.Fold, o.Fold},
-		{"--precision", s.Storage, o.Storage}, {"--batch", s.Batch, o.Batch}, {"--iterations", s.Iterations, o.Iterations},
+		{"--seed", s.Seed, o.Seed},
+		{"the configuration", s.Configuration, o.Configuration},
+		{"--fold", s.Fold, o.Fold},
+		{"--precision", s.Storage, o.Storage},
+		{"--batch", s.Batch, o.Batch},
+		{"--iterations", s.Iterations, o.Iterations},
 	} {
 		if c.have != c.wants {
 			return fmt.Errorf("the training began with %s %v, not %v: resume with the same", c.what, c.wants, c.have)
