@@ -9,7 +9,9 @@ on the machine disturbs that least. PyTorch has the better of its two memory
 layouts. bf16 is bf16 storage in gounet, and autocast in PyTorch (in single
 convolutions bf16 tensors). Where the processor has no bf16 instructions PyTorch
 is slow in bf16: what counts there is the last column, gounet's bf16 against
-PyTorch's f32.
+PyTorch's f32. PyTorch predicts tile by tile, as nnU-Net does; at a width of 8 that
+keeps it from its fast convolutions, which it has for larger inputs only: two tiles at
+a time took a quarter of the time a tile there, and as long at a width of 32.
 
 Needs bin/gounet (make build makes it) and .tools/peers (bench/peers/setup.sh makes
 it); both are made if they are missing. GOUNET and PEERS name others.

@@ -204,10 +204,6 @@ func (p *Predictor) compile(l layout, tiles [][3]int) (*programs, error) {
 	if pr.decide, err = unet.NewDecide(p.plan, p.config, o); err != nil {
 		return nil, err
 	}
-	if l.slabs() {
-		narrow(pr.tile.Graph, l.planes)
-		narrow(pr.decide.Graph, l.planes)
-	}
 	o2 := compile.Options{Storage: p.o.Storage, BufferBytes: limits.BufferBytes, ValueBytes: limits.ValueBytes}
 	if pr.tileCode, err = compile.Compile(pr.tile.Graph, o2); err != nil {
 		return nil, err
@@ -216,17 +212,6 @@ func (p *Predictor) compile(l layout, tiles [][3]int) (*programs, error) {
 		return nil, err
 	}
 	return pr, p.fits(pr)
-}
-
-// narrow makes the volume of g a slab of planes, which the host moves along D:
-// TileLoad finds tiles by their corner in what is there.
-func narrow(g *graph.Graph, planes int) {
-	for i, v := range g.Values {
-		if v.Region == graph.Data && v.Name == "volume" {
-			s := v.Type.Shape
-			g.Values[i].Type.Shape = graph.Shape{s[0], planes, s[2], s[3], s[4]}
-		}
-	}
 }
 
 // budget is how many bytes may be taken; 0: any number.

@@ -11,14 +11,14 @@ import (
 type TileOptions struct {
 	Volume [3]int // voxels of the preprocessed scan
 	Rows   int    // tiles, mirrored ones counted each, in one run
-	Planes int    // planes of the accumulator: Volume[0], or fewer to wander through it
+	Planes int    // of the volume and the accumulator on the device: Volume[0], or fewer that wander through it
 }
 
 // Tile is the program that adds the logits of a batch of tiles to an accumulator.
 type Tile struct {
 	Graph  *graph.Graph
 	Ctl    graph.Value   // IO f32: RowLen values a row from CtlRows on
-	Volume graph.Value   // Data f32[1 D H W C]
+	Volume graph.Value   // Data f32[1 Planes H W C]: TileLoad finds tiles by their corner in what is there
 	Blend  graph.Value   // Data f32[d h w]: weight of each voxel of a tile
 	Acc    graph.Value   // Data f32[Planes H W K]
 	Norm   graph.Value   // Data f32[Planes H W]
@@ -31,7 +31,7 @@ func NewTile(p *plan.Plan, c *plan.Configuration, o TileOptions) (*Tile, error) 
 	g, err := graph.Build(func(b *graph.Builder) []graph.Value {
 		v, k := o.Volume, p.Classes()
 		t.Ctl = b.Declare("ctl", graph.IO, graph.F32, graph.CtlRows+o.Rows*graph.RowLen)
-		t.Volume = b.Declare("volume", graph.Data, graph.F32, 1, v[0], v[1], v[2], p.InputChannels(c))
+		t.Volume = b.Declare("volume", graph.Data, graph.F32, 1, o.Planes, v[1], v[2], p.InputChannels(c))
 		t.Blend = b.Declare("blend", graph.Data, graph.F32, c.Patch[0], c.Patch[1], c.Patch[2])
 		t.Acc = b.Declare("acc", graph.Data, graph.F32, o.Planes, v[1], v[2], k)
 		t.Norm = b.Declare("norm", graph.Data, graph.F32, o.Planes, v[1], v[2])
@@ -52,7 +52,7 @@ func NewTile(p *plan.Plan, c *plan.Configuration, o TileOptions) (*Tile, error) 
 // LabelOptions are the sizes of the decision.
 type LabelOptions struct {
 	Volume  [3]int  // voxels of the preprocessed scan
-	Planes  int     // of the accumulator
+	Planes  int     // of the volume and the accumulator on the device
 	Out     [3]int  // voxels of the cropped scan that the labels are for
 	OutRows int     // planes of Out decided in one run
 	Nearest [3]bool // axes that take the nearest logits instead of linear ones
@@ -73,7 +73,7 @@ func NewDecide(p *plan.Plan, c *plan.Configuration, o LabelOptions) (*Decide, er
 	g, err := graph.Build(func(b *graph.Builder) []graph.Value {
 		v := o.Volume
 		d.Ctl = b.Declare("ctl", graph.IO, graph.F32, graph.CtlRows+1)
-		volume := b.Declare("volume", graph.Data, graph.F32, 1, v[0], v[1], v[2], p.InputChannels(c))
+		volume := b.Declare("volume", graph.Data, graph.F32, 1, o.Planes, v[1], v[2], p.InputChannels(c))
 		blend := b.Declare("blend", graph.Data, graph.F32, c.Patch[0], c.Patch[1], c.Patch[2])
 		acc := b.Declare("acc", graph.Data, graph.F32, o.Planes, v[1], v[2], p.Classes())
 		norm := b.Declare("norm", graph.Data, graph.F32, o.Planes, v[1], v[2])
