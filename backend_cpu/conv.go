@@ -121,7 +121,11 @@ func (c *conv) forward(x, x2, w, b, y tensor) {
 			c.isa.fetch(init, 0, b, p.c0, 0, 1, p.width)
 		}
 	}
-	c.pool.run(ceil(c.rows(), packRows), (*convPack)(c))
+	if c.isa.paired {
+		c.pool.run((*convPairs)(c).units(), (*convPairs)(c))
+	} else {
+		c.pool.run(ceil(c.rows(), packRows), (*convPack)(c))
+	}
 	g.run()
 }
 

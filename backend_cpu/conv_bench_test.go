@@ -62,6 +62,28 @@ func random(n int) tensor {
 	return t
 }
 
+// benched are the kernels to measure: those of bf16 in place of the ones that
+// have them, which are another's in f32.
+func benched() []*isa {
+	list := isas()
+	for i, s := range list {
+		if s.pairs != nil {
+			list[i] = s.pairs
+		}
+	}
+	return list
+}
+
+// operand is t in the storage type of the kernels.
+func (s *isa) operand(t tensor) tensor {
+	if !s.paired {
+		return t
+	}
+	u := tensor{dtype: graph.BF16, u16: make([]uint16, len(t.f32))}
+	s.put(u, 0, 1, t.f32, 1, len(t.f32), 1)
+	return u
+}
+
 // workerCounts are what the benchmarks run with: one worker and all, or
 // GOUNET_BENCH_WORKERS.
 func workerCounts() []int {
@@ -73,7 +95,7 @@ func workerCounts() []int {
 
 // report times f and reports the best of b.N runs, which other load disturbs
 // least: GFLOP/s and the share of the multiply-adds that the workers' cores can
-// do, measured between the runs. One worker is measured by its CPU time, more
+// do in f32, measured between the runs. One worker is measured by its CPU time, more
 // by the clock.
 func report(b *testing.B, isa *isa, workers int, flops float64, f func()) {
 	began := time.Now()
@@ -110,7 +132,8 @@ func BenchmarkConv(b *testing.B) {
 		dx, dx2 := random(vi*s.C1), random(vi*s.C2)
 		w, bias := random(size(s.Kernel).volume()*cin*s.Co), random(s.Co)
 		dw, db := random(len(w.f32)), random(s.Co)
-		for _, isa := range isas() {
+		for _, isa := range benched() {
+			x, x2, w, y, dx, dx2 := isa.operand(x), isa.operand(x2), isa.operand(w), isa.operand(y), isa.operand(dx), isa.operand(dx2)
 			for _, workers := range workerCounts() {
 				p := newPool(workers)
 				c := newConv(s, isa, p, forward|gradInput|gradWeight)
@@ -144,7 +167,8 @@ func BenchmarkUpConv(b *testing.B) {
 		w, bias := random(taps*s.Ci*s.Co), random(s.Co)
 		dw, db := random(len(w.f32)), random(s.Co)
 		flops := 2 * float64(vi*taps*s.Ci*s.Co)
-		for _, isa := range isas() {
+		for _, isa := range benched() {
+			x, w, y, dx := isa.operand(x), isa.operand(w), isa.operand(y), isa.operand(dx)
 			for _, workers := range workerCounts() {
 				p := newPool(workers)
 				u := newUpConv(s, isa, p, forward|gradInput|gradWeight)

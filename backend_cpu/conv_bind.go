@@ -22,8 +22,8 @@ func input(n graph.Node, i int) graph.Value {
 func (s *scope) conv3D(op graph.Conv3D, n graph.Node) []part {
 	w := s.Type(n.In[1]).Shape
 	shape := convShapeOf(s.Type(n.In[0]).Shape, s.Type(input(n, 3)).Shape, w[4], [3]int(w[:3]), op.Stride)
-	c := newConv(shape, s.isa, s.pool, forward)
 	x, x2, wt, b, y := s.tensor(n.In[0]), s.tensor(input(n, 3)), s.tensor(n.In[1]), s.tensor(n.In[2]), s.tensor(n.Out[0])
+	c := newConv(shape, s.isa.of(x.dtype, wt.dtype), s.pool, forward)
 	return []part{serial(func() { c.forward(x, x2, wt, b, y) })}
 }
 
@@ -34,16 +34,17 @@ func (s *scope) conv3DGradInput(op graph.Conv3DGradInput, n graph.Node) []part {
 	if len(op.X) > 1 {
 		x2, dx2 = op.X[1], s.tensor(n.Out[1])
 	}
-	c := newConv(convShapeOf(op.X[0], x2, w[4], [3]int(w[:3]), op.Stride), s.isa, s.pool, gradInput)
 	dy, wt, dx := s.tensor(n.In[0]), s.tensor(n.In[1]), s.tensor(n.Out[0])
+	shape := convShapeOf(op.X[0], x2, w[4], [3]int(w[:3]), op.Stride)
+	c := newConv(shape, s.isa.of(dy.dtype, wt.dtype), s.pool, gradInput)
 	return []part{serial(func() { c.gradInput(dy, wt, dx, dx2) })}
 }
 
 func (s *scope) conv3DGradWeight(op graph.Conv3DGradWeight, n graph.Node) []part {
 	dy, x, x2 := n.In[0], n.In[1], input(n, 2)
 	shape := convShapeOf(s.Type(x).Shape, s.Type(x2).Shape, s.Type(dy).Shape[4], op.Kernel, op.Stride)
-	c := newConv(shape, s.isa, s.pool, gradWeight)
 	dyt, xt, x2t, dw, db := s.tensor(dy), s.tensor(x), s.tensor(x2), s.f32(n.Out[0]), s.f32(n.Out[1])
+	c := newConv(shape, s.isa.of(dyt.dtype, xt.dtype), s.pool, gradWeight)
 	return []part{serial(func() { c.gradWeight(dyt, xt, x2t, dw, db) })}
 }
 
@@ -54,21 +55,24 @@ func upShapeOf(x graph.Shape, stride [3]int, co int) upShape {
 
 func (s *scope) upConv3D(n graph.Node) []part {
 	w := s.Type(n.In[1]).Shape
-	u := newUpConv(upShapeOf(s.Type(n.In[0]).Shape, [3]int(w[:3]), w[4]), s.isa, s.pool, forward)
 	x, wt, b, y := s.tensor(n.In[0]), s.tensor(n.In[1]), s.tensor(n.In[2]), s.tensor(n.Out[0])
+	shape := upShapeOf(s.Type(n.In[0]).Shape, [3]int(w[:3]), w[4])
+	u := newUpConv(shape, s.isa.of(x.dtype, wt.dtype), s.pool, forward)
 	return []part{serial(func() { u.forward(x, wt, b, y) })}
 }
 
 func (s *scope) upConv3DGradInput(n graph.Node) []part {
 	w := s.Type(n.In[1]).Shape
-	u := newUpConv(upShapeOf(s.Type(n.Out[0]).Shape, [3]int(w[:3]), w[4]), s.isa, s.pool, gradInput)
 	dy, wt, dx := s.tensor(n.In[0]), s.tensor(n.In[1]), s.tensor(n.Out[0])
+	shape := upShapeOf(s.Type(n.Out[0]).Shape, [3]int(w[:3]), w[4])
+	u := newUpConv(shape, s.isa.of(dy.dtype, wt.dtype), s.pool, gradInput)
 	return []part{serial(func() { u.gradInput(dy, wt, dx) })}
 }
 
 func (s *scope) upConv3DGradWeight(n graph.Node) []part {
 	w := s.Type(n.Out[0]).Shape
-	u := newUpConv(upShapeOf(s.Type(n.In[1]).Shape, [3]int(w[:3]), w[4]), s.isa, s.pool, gradWeight)
 	dy, x, dw, db := s.tensor(n.In[0]), s.tensor(n.In[1]), s.f32(n.Out[0]), s.f32(n.Out[1])
+	shape := upShapeOf(s.Type(n.In[1]).Shape, [3]int(w[:3]), w[4])
+	u := newUpConv(shape, s.isa.of(dy.dtype, x.dtype), s.pool, gradWeight)
 	return []part{serial(func() { u.gradWeight(dy, x, dw, db) })}
 }

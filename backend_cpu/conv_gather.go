@@ -47,6 +47,9 @@ const sumBytes = 128 << 10
 // plan lays out classes, blocks and memory. columns are the output channels
 // that panels cover, for each output.
 func (g *gather) plan(columns []int) need {
+	if g.isa.paired {
+		g.src.pairs = channelPairs
+	}
 	cin := g.src.cin()
 	grid := g.classes[0].grid // the largest
 	g.src.w0, g.src.w = g.first[2], (grid[2]-1)*g.step[2]+g.taps[2]

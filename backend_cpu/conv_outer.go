@@ -32,13 +32,25 @@ type outer struct {
 	ring           int // f32 of a worker that hold the window; rows of b follow
 }
 
+// aStep is the bytes from one step of k to the next in a copied row.
+func (o *outer) aStep() int {
+	step := o.step[2] * o.src.step() * 4
+	if o.isa.paired {
+		return 2 * step
+	}
+	return step
+}
+
 // m is the number of sums of one (kd, kh).
 func (o *outer) m() int { return o.taps[2] * o.src.cin() }
 
 // plan lays out blocks, slabs and memory.
 func (o *outer) plan() need {
 	o.src.w0, o.src.w = o.first[2], (o.grid[2]-1)*o.step[2]+o.taps[2]
-	if o.first[2] < 0 && o.step[2]*o.src.cin()*4%conflictBytes == 0 {
+	if o.isa.paired {
+		o.src.pairs, o.src.gridStep = voxelPairs, o.step[2]
+	}
+	if o.first[2] < 0 && o.aStep()%conflictBytes == 0 {
 		o.src.pad = padFloats
 	}
 	o.rows = o.taps[0]*o.taps[1]*o.m() + 1
@@ -179,7 +191,7 @@ func (p *product) all(k0, k1 int) {
 	p.pack()
 	t := &p.w.tile
 	nr := p.panel.nv * p.isa.lanes
-	t.k, t.aStep, t.bStep, t.cStep = p.grid[2], p.step[2]*p.src.step()*4, nr*4, nr*4
+	t.k, t.aStep, t.bStep, t.cStep = p.isa.steps(p.grid[2]), p.aStep(), nr*4, nr*4
 	if p.packed == nil {
 		t.bStep = p.bC * 4
 	}
@@ -214,8 +226,8 @@ const runVoxels = 160
 // some is how many rows that is.
 func (p *product) some() int { return max(1, runVoxels/p.grid[2]) }
 
-// pack brings rows of b to f32 and to the width of the panel, where they are
-// not so already.
+// pack brings rows of b to f32, or to pairs of voxels, and to the width of the
+// panel, where they are not so already.
 func (p *product) pack() {
 	nr := p.panel.nv * p.isa.lanes
 	p.packed = nil
@@ -223,11 +235,28 @@ func (p *product) pack() {
 		return
 	}
 	p.packed = p.w.scratch[p.ring:]
+	if p.isa.paired {
+		p.pairs()
+		return
+	}
 	count := (p.h1 - p.h0) * p.grid[2]
 	for d := p.d0; d < p.d1; d++ {
 		to := p.packed[(d-p.d0)*count*nr:][:count*nr]
 		from := ((p.n*p.grid[0]+d)*p.grid[1] + p.h0) * p.grid[2]
 		p.isa.fetchLoose(to, nr, p.b, from*p.bC+p.panel.c0, p.bC, count, p.panel.width)
+	}
+}
+
+// pairs packs rows of b in pairs of voxels.
+func (p *product) pairs() {
+	step := p.isa.steps(p.grid[2]) * p.panel.nv * p.isa.lanes
+	to := p.packed
+	for d := p.d0; d < p.d1; d++ {
+		for h := p.h0; h < p.h1; h++ {
+			from := ((p.n*p.grid[0]+d)*p.grid[1] + h) * p.grid[2]
+			p.isa.pack(to[:step], p.panel.nv*p.isa.lanes, p.b, from*p.bC+p.panel.c0, p.bC, p.grid[2], p.panel.width)
+			to = to[step:]
+		}
 	}
 }
 
@@ -238,7 +267,7 @@ func (p *product) row(d int) (first unsafe.Pointer, step int) {
 		step = p.grid[2] * p.bC
 		return unsafe.Pointer(&p.b.f32[((p.n*p.grid[0]+d)*p.grid[1]+p.h0)*step+p.panel.c0]), step * 4
 	}
-	step = p.grid[2] * p.panel.nv * p.isa.lanes
+	step = p.isa.steps(p.grid[2]) * p.panel.nv * p.isa.lanes
 	return unsafe.Pointer(&p.packed[(d-p.d0)*(p.h1-p.h0)*step]), step * 4
 }
 

@@ -148,6 +148,19 @@ func values(t tensor) []float64 {
 	return v
 }
 
+// poison fills the memory of p with NaN: a run must not depend on what it finds.
+func (p *pool) poison() {
+	fill := func(f []float32) {
+		for i := range f {
+			f[i] = float32(math.NaN())
+		}
+	}
+	fill(p.shared)
+	for _, w := range p.workers {
+		fill(w.scratch)
+	}
+}
+
 // results are the outputs of a convolution's three directions.
 type results struct{ y, dx, dx2, dw, db tensor }
 
@@ -159,11 +172,11 @@ func (c *convCase) compute(isa *isa, p *pool, d graph.DType) results {
 		blank(graph.F32, len(c.dw)), blank(graph.F32, len(c.db)),
 	}
 	x, x2, w, b, dy := store(d, c.x), store(d, c.x2), store(d, c.w), store(graph.F32, c.b), store(d, c.dy)
-	for i := range p.shared {
-		p.shared[i] = float32(math.NaN()) // a run must not depend on what it finds
-	}
+	p.poison()
 	v.forward(x, x2, w, b, r.y)
+	p.poison()
 	v.gradInput(dy, w, r.dx, r.dx2)
+	p.poison()
 	v.gradWeight(dy, x, x2, r.dw.f32, r.db.f32)
 	return r
 }
@@ -256,7 +269,7 @@ func TestConvEqualsTheFormulaOnExactInputs(t *testing.T) {
 		t.Run(fmt.Sprintf("%+v", s), func(t *testing.T) {
 			eachISA(t, func(t *testing.T, isa *isa, p *pool) {
 				for _, d := range []graph.DType{graph.F32, graph.BF16, graph.F16} {
-					r := c.compute(isa, p, d)
+					r := c.compute(isa.of(d), p, d)
 					if d == graph.F32 {
 						equal(t, "y", c.y, r.y)
 						equal(t, "dx", c.dx, r.dx)
@@ -287,11 +300,13 @@ func TestConvHasTheSameBitsForAnyNumberOfWorkers(t *testing.T) {
 		t.Run(isa.name, func(t *testing.T) {
 			one := newPool(1)
 			defer one.close()
-			want := c.compute(isa, one, graph.F32)
-			for workers := 2; workers <= 7; workers++ {
-				p := newPool(workers)
-				require.Equal(t, want, c.compute(isa, p, graph.F32), "%d workers", workers)
-				p.close()
+			for _, d := range []graph.DType{graph.F32, graph.BF16} {
+				want := c.compute(isa.of(d), one, d)
+				for workers := 2; workers <= 7; workers++ {
+					p := newPool(workers)
+					require.Equal(t, want, c.compute(isa.of(d), p, d), "%d workers", workers)
+					p.close()
+				}
 			}
 		})
 	}
@@ -301,8 +316,8 @@ func TestConvAllocatesNothing(t *testing.T) {
 	s := convShape{2, [3]int{6, 6, 6}, 8, 4, 12, [3]int{3, 3, 3}, [3]int{2, 2, 2}}
 	c := newCase(s, 6, normal)
 	eachISA(t, func(t *testing.T, isa *isa, p *pool) {
-		for _, d := range []graph.DType{graph.F32, graph.F16} {
-			v := newConv(s, isa, p, forward|gradInput|gradWeight)
+		for _, d := range []graph.DType{graph.F32, graph.F16, graph.BF16} {
+			v := newConv(s, isa.of(d), p, forward|gradInput|gradWeight)
 			x, x2, w, b, dy := store(d, c.x), store(d, c.x2), store(d, c.w), store(graph.F32, c.b), store(d, c.dy)
 			y, dx, dx2 := blank(d, len(c.y)), blank(d, len(c.x)), blank(d, len(c.x2))
 			dw, db := make([]float32, len(c.w)), make([]float32, len(c.b))

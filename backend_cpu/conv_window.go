@@ -14,8 +14,8 @@ func (s size) volume() int { return s[0] * s[1] * s[2] }
 // ceil is a/b rounded up.
 func ceil(a, b int) int { return (a + b - 1) / b }
 
-// source reads rows of the input into padded copies: f32, the channels of both
-// inputs side by side, zeros left and right of the input. With a fold, rows
+// source reads rows of the input into padded copies: f32, or pairs of bf16 in
+// their place, the channels of both inputs side by side, zeros left and right of the input. With a fold, rows
 // h … h+fold-1 of the input stand side by side too, as if they were channels:
 // a kernel over few channels then has longer runs to sum over.
 type source struct {
@@ -28,10 +28,19 @@ type source struct {
 	w0      int // input column of the first voxel of a row
 	w       int // voxels of a row
 	pad     int // f32 between the voxels of a copied row
+
+	pairs    pairing
+	gridStep int // input columns from one voxel of the grid to the next, where voxels are paired
 }
 
-// cin is the number of channels of the copy.
-func (s *source) cin() int { return (s.c[0] + s.c[1]) * s.fold }
+// cin is the number of channels of the copy, or of pairs of them.
+func (s *source) cin() int {
+	c := (s.c[0] + s.c[1]) * s.fold
+	if s.pairs == channelPairs {
+		return ceil(c, 2)
+	}
+	return c
+}
 
 // step is the f32 from one voxel of the copy to the next.
 func (s *source) step() int { return s.cin() + s.pad }
@@ -41,7 +50,14 @@ func (s *source) stride() int { return (s.w*s.step() + 15) &^ 15 }
 
 // direct says that rows need no copy.
 func (s *source) direct() bool {
-	return s.in[0].dtype == graph.F32 && s.c[1] == 0 && s.fold == 1 && s.w0 >= 0 && s.w0+s.w <= s.size[2]
+	ready := s.in[0].dtype == graph.F32
+	switch s.pairs {
+	case channelPairs:
+		ready = s.c[0]%2 == 0
+	case voxelPairs:
+		ready = false
+	}
+	return ready && s.c[1] == 0 && s.fold == 1 && s.w0 >= 0 && s.w0+s.w <= s.size[2]
 }
 
 // voxel is the index of an input voxel.
@@ -49,6 +65,10 @@ func (s *source) voxel(n, d, h, w int) int { return ((n*s.size[0]+d)*s.size[1]+h
 
 // row fills dst with the copy's row that begins at input row (n, d, h).
 func (s *source) row(dst []float32, n, d, h int) {
+	if s.pairs == voxelPairs {
+		s.voxelRow(dst, n, d, h)
+		return
+	}
 	step := s.step()
 	lead, from := max(0, -s.w0), max(0, s.w0)
 	count := max(0, min(s.size[2]-from, s.w-lead))
@@ -59,6 +79,10 @@ func (s *source) row(dst []float32, n, d, h int) {
 		clear(dst[(lead+count)*step : s.w*step])
 	}
 	if count == 0 {
+		return
+	}
+	if s.pairs == channelPairs {
+		s.channelRow(dst[lead*step:], n, d, h, from, count)
 		return
 	}
 	to := lead * step
@@ -117,7 +141,7 @@ func (win *window) load(d0, d int) {
 			case p < 0 || p >= s.size[0] || h+s.fold <= 0 || h >= s.size[1]:
 				*to = nil
 			case win.buf == nil:
-				*to = unsafe.Pointer(&s.in[0].f32[s.voxel(win.n, p, h, s.w0)*s.c[0]])
+				*to, _ = s.in[0].at(s.voxel(win.n, p, h, s.w0) * s.c[0])
 			default:
 				dst := win.buf[(slot*win.h+j)*s.stride():][:s.stride()]
 				s.row(dst, win.n, p, h)

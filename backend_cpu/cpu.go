@@ -20,7 +20,7 @@ import (
 // Options choose what a device may use.
 type Options struct {
 	Workers int    // goroutines that compute; 0: GOMAXPROCS
-	ISA     string // "avx512", "avx2" or "go"; "", or what the processor lacks: the fastest it has
+	ISA     string // "avx512-bf16", "avx512", "avx2" or "go"; "", or what the processor lacks: the fastest it has
 	// World is the number of devices that take part in AllReduce; 0 and 1: this
 	// one alone. With more, Reduce replaces each slice by its sum over all of them.
 	World  int

@@ -58,6 +58,8 @@ type isa struct {
 	name    string
 	lanes   int    // f32 in a vector
 	vectors int    // most vectors of a tile's row
+	pairs   *isa   // the kernels for operands in bf16; nil: they become f32
+	paired  bool   // these are such kernels
 	rows    [3]int // most rows of a tile by its vectors
 
 	gather, outer   [3][maxRows + 1]func(*tile)
@@ -71,6 +73,7 @@ type isa struct {
 	triad                                      func(dst, a, b *float32, vectors int)         // dst = a + 3b
 	move                                       convert                                       // f32 to f32
 	widenBF16, widenF16, narrowBF16, narrowF16 convert
+	weave                                      func(dst, lo, hi unsafe.Pointer, rows, vectors, dstStep, loStep, hiStep int) // of paired kernels
 }
 
 // convert moves rows of vectors from src to dst; the steps between rows are

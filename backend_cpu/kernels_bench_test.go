@@ -10,7 +10,7 @@ import (
 // level of the cache: 9 segments of 24 or 96 steps.
 func BenchmarkTile(b *testing.B) {
 	const segs = 9
-	for _, isa := range isas() {
+	for _, isa := range benched() {
 		for nv := 1; nv <= isa.vectors; nv++ {
 			for rows := 1; rows <= isa.rows[nv]; rows++ {
 				for _, k := range []int{24, 96} {
@@ -30,6 +30,9 @@ func BenchmarkTile(b *testing.B) {
 						list[i] = segment{unsafe.Pointer(&a.f32[i*256]), unsafe.Pointer(&w.f32[i*k*nr])}
 					}
 					flops := 1000 * float64(2*segs*k*rows*nr)
+					if isa.paired {
+						flops *= 2
+					}
 					b.Run(fmt.Sprintf("gather/%s/%dx%d/k%d", isa.name, rows, nr, k), func(b *testing.B) {
 						report(b, isa, 1, flops, run(isa.gather[nv][rows]))
 					})

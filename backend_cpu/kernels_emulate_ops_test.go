@@ -52,8 +52,12 @@ func lanewise(f func(dst, b, a uint32) uint32) func(*emulator, []operand) {
 	}
 }
 
-// fma is a*b+c with one rounding: the sum in f64 is rounded to odd before.
-func fma(a, b, c float32) float32 {
+// fma is a*b+c with one rounding.
+func fma(a, b, c float32) float32 { return float32(oddFMA(a, b, c)) }
+
+// oddFMA is a*b+c in f64, rounded to odd: rounding it to f32 is the only
+// rounding then.
+func oddFMA(a, b, c float32) float64 {
 	p, q := float64(a)*float64(b), float64(c)
 	s := p + q
 	t := s - p
@@ -66,7 +70,7 @@ func fma(a, b, c float32) float32 {
 		}
 		s = math.Float64frombits(bits)
 	}
-	return float32(s)
+	return s
 }
 
 // shuffle is a vector operation on 32-bit lanes that pick takes from b and a.

@@ -54,6 +54,29 @@ var kernels512 = isa{
 	triad:      triad_512,
 }
 
+var kernelsBF16 = isa{
+	name: "avx512-bf16", lanes: 16, vectors: 2, rows: [3]int{1: 14, 2: 14}, paired: true,
+	gather: [3][maxRows + 1]func(*tile){
+		1: {1: gather_bf16_1x16, 2: gather_bf16_2x16, 3: gather_bf16_3x16, 4: gather_bf16_4x16, 5: gather_bf16_5x16, 6: gather_bf16_6x16, 7: gather_bf16_7x16, 8: gather_bf16_8x16, 9: gather_bf16_9x16, 10: gather_bf16_10x16, 11: gather_bf16_11x16, 12: gather_bf16_12x16, 13: gather_bf16_13x16, 14: gather_bf16_14x16},
+		2: {1: gather_bf16_1x32, 2: gather_bf16_2x32, 3: gather_bf16_3x32, 4: gather_bf16_4x32, 5: gather_bf16_5x32, 6: gather_bf16_6x32, 7: gather_bf16_7x32, 8: gather_bf16_8x32, 9: gather_bf16_9x32, 10: gather_bf16_10x32, 11: gather_bf16_11x32, 12: gather_bf16_12x32, 13: gather_bf16_13x32, 14: gather_bf16_14x32},
+	},
+	outer: [3][maxRows + 1]func(*tile){
+		1: {1: outer_bf16_1x16, 2: outer_bf16_2x16, 3: outer_bf16_3x16, 4: outer_bf16_4x16, 5: outer_bf16_5x16, 6: outer_bf16_6x16, 7: outer_bf16_7x16, 8: outer_bf16_8x16, 9: outer_bf16_9x16, 10: outer_bf16_10x16, 11: outer_bf16_11x16, 12: outer_bf16_12x16, 13: outer_bf16_13x16, 14: outer_bf16_14x16},
+		2: {1: outer_bf16_1x32, 2: outer_bf16_2x32, 3: outer_bf16_3x32, 4: outer_bf16_4x32, 5: outer_bf16_5x32, 6: outer_bf16_6x32, 7: outer_bf16_7x32, 8: outer_bf16_8x32, 9: outer_bf16_9x32, 10: outer_bf16_10x32, 11: outer_bf16_11x32, 12: outer_bf16_12x32, 13: outer_bf16_13x32, 14: outer_bf16_14x32},
+	},
+	sum:        [3]func(*tile){1: sum_bf16_16, 2: sum_bf16_32},
+	add:        add_512,
+	transpose:  transpose_512,
+	move:       move_512,
+	widenBF16:  widenBF16_512,
+	widenF16:   widenF16_512,
+	narrowBF16: narrowBF16_512,
+	narrowF16:  narrowF16_512,
+	peak:       peak_512,
+	triad:      triad_512,
+	weave:      weave_512,
+}
+
 //go:noescape
 func gather_256_1x8(t *tile)
 
@@ -509,6 +532,183 @@ func peak_512(n int)
 
 //go:noescape
 func triad_512(dst, a, b *float32, vectors int)
+
+//go:noescape
+func gather_bf16_1x16(t *tile)
+
+//go:noescape
+func outer_bf16_1x16(t *tile)
+
+//go:noescape
+func gather_bf16_2x16(t *tile)
+
+//go:noescape
+func outer_bf16_2x16(t *tile)
+
+//go:noescape
+func gather_bf16_3x16(t *tile)
+
+//go:noescape
+func outer_bf16_3x16(t *tile)
+
+//go:noescape
+func gather_bf16_4x16(t *tile)
+
+//go:noescape
+func outer_bf16_4x16(t *tile)
+
+//go:noescape
+func gather_bf16_5x16(t *tile)
+
+//go:noescape
+func outer_bf16_5x16(t *tile)
+
+//go:noescape
+func gather_bf16_6x16(t *tile)
+
+//go:noescape
+func outer_bf16_6x16(t *tile)
+
+//go:noescape
+func gather_bf16_7x16(t *tile)
+
+//go:noescape
+func outer_bf16_7x16(t *tile)
+
+//go:noescape
+func gather_bf16_8x16(t *tile)
+
+//go:noescape
+func outer_bf16_8x16(t *tile)
+
+//go:noescape
+func gather_bf16_9x16(t *tile)
+
+//go:noescape
+func outer_bf16_9x16(t *tile)
+
+//go:noescape
+func gather_bf16_10x16(t *tile)
+
+//go:noescape
+func outer_bf16_10x16(t *tile)
+
+//go:noescape
+func gather_bf16_11x16(t *tile)
+
+//go:noescape
+func outer_bf16_11x16(t *tile)
+
+//go:noescape
+func gather_bf16_12x16(t *tile)
+
+//go:noescape
+func outer_bf16_12x16(t *tile)
+
+//go:noescape
+func gather_bf16_13x16(t *tile)
+
+//go:noescape
+func outer_bf16_13x16(t *tile)
+
+//go:noescape
+func gather_bf16_14x16(t *tile)
+
+//go:noescape
+func outer_bf16_14x16(t *tile)
+
+//go:noescape
+func gather_bf16_1x32(t *tile)
+
+//go:noescape
+func outer_bf16_1x32(t *tile)
+
+//go:noescape
+func gather_bf16_2x32(t *tile)
+
+//go:noescape
+func outer_bf16_2x32(t *tile)
+
+//go:noescape
+func gather_bf16_3x32(t *tile)
+
+//go:noescape
+func outer_bf16_3x32(t *tile)
+
+//go:noescape
+func gather_bf16_4x32(t *tile)
+
+//go:noescape
+func outer_bf16_4x32(t *tile)
+
+//go:noescape
+func gather_bf16_5x32(t *tile)
+
+//go:noescape
+func outer_bf16_5x32(t *tile)
+
+//go:noescape
+func gather_bf16_6x32(t *tile)
+
+//go:noescape
+func outer_bf16_6x32(t *tile)
+
+//go:noescape
+func gather_bf16_7x32(t *tile)
+
+//go:noescape
+func outer_bf16_7x32(t *tile)
+
+//go:noescape
+func gather_bf16_8x32(t *tile)
+
+//go:noescape
+func outer_bf16_8x32(t *tile)
+
+//go:noescape
+func gather_bf16_9x32(t *tile)
+
+//go:noescape
+func outer_bf16_9x32(t *tile)
+
+//go:noescape
+func gather_bf16_10x32(t *tile)
+
+//go:noescape
+func outer_bf16_10x32(t *tile)
+
+//go:noescape
+func gather_bf16_11x32(t *tile)
+
+//go:noescape
+func outer_bf16_11x32(t *tile)
+
+//go:noescape
+func gather_bf16_12x32(t *tile)
+
+//go:noescape
+func outer_bf16_12x32(t *tile)
+
+//go:noescape
+func gather_bf16_13x32(t *tile)
+
+//go:noescape
+func outer_bf16_13x32(t *tile)
+
+//go:noescape
+func gather_bf16_14x32(t *tile)
+
+//go:noescape
+func outer_bf16_14x32(t *tile)
+
+//go:noescape
+func sum_bf16_16(t *tile)
+
+//go:noescape
+func sum_bf16_32(t *tile)
+
+//go:noescape
+func weave_512(dst, lo, hi unsafe.Pointer, rows, vectors, dstStep, loStep, hiStep int)
 
 //go:noescape
 func sumsAVX2(s *sweep)

@@ -107,12 +107,12 @@ func (p *upPack) do(_ *worker, unit int) {
 	i := unit / len(panels)
 	class, pn := &u.y.classes[i], panels[unit%len(panels)]
 	nr := pn.nv * u.isa.lanes
-	to := u.pool.shared[class.weights+pn.weights:][:s.Ci*nr]
+	to := u.pool.shared[class.weights+pn.weights:][:u.isa.steps(s.Ci)*nr]
 	if pn.width < nr {
 		clear(to)
 	}
 	eachPiece(pn, s.Co, func(l, c, at, width int) {
-		u.isa.fetch(to[at:], nr, u.w, (i*s.Stride[2]+l)*s.Ci*s.Co+c, s.Co, s.Ci, width)
+		u.isa.pack(to[at:], nr, u.w, (i*s.Stride[2]+l)*s.Ci*s.Co+c, s.Co, s.Ci, width)
 	})
 }
 

@@ -59,11 +59,11 @@ func (c *upCase) compute(isa *isa, p *pool, d graph.DType) results {
 	v := newUpConv(c.upShape, isa, p, forward|gradInput|gradWeight)
 	r := results{y: blank(d, len(c.y)), dx: blank(d, len(c.dx)), dw: blank(graph.F32, len(c.dw)), db: blank(graph.F32, len(c.db))}
 	x, w, b, dy := store(d, c.x), store(d, c.w), store(graph.F32, c.b), store(d, c.dy)
-	for i := range p.shared {
-		p.shared[i] = float32(math.NaN())
-	}
+	p.poison()
 	v.forward(x, w, b, r.y)
+	p.poison()
 	v.gradInput(dy, w, r.dx)
+	p.poison()
 	v.gradWeight(dy, x, r.dw.f32, r.db.f32)
 	return r
 }
@@ -103,7 +103,7 @@ func TestUpConvEqualsTheFormulaOnExactInputs(t *testing.T) {
 		t.Run(fmt.Sprintf("%+v", s), func(t *testing.T) {
 			eachISA(t, func(t *testing.T, isa *isa, p *pool) {
 				for _, d := range []graph.DType{graph.F32, graph.BF16, graph.F16} {
-					r := c.compute(isa, p, d)
+					r := c.compute(isa.of(d), p, d)
 					if d == graph.F32 {
 						equal(t, "y", c.y, r.y)
 						equal(t, "dx", c.dx, r.dx)
@@ -146,8 +146,8 @@ func TestUpConvAllocatesNothing(t *testing.T) {
 	s := upShape{2, [3]int{5, 6, 6}, 24, 12, [3]int{2, 2, 2}}
 	c := newUpCase(s, 6, normal)
 	eachISA(t, func(t *testing.T, isa *isa, p *pool) {
-		for _, d := range []graph.DType{graph.F32, graph.F16} {
-			v := newUpConv(s, isa, p, forward|gradInput|gradWeight)
+		for _, d := range []graph.DType{graph.F32, graph.F16, graph.BF16} {
+			v := newUpConv(s, isa.of(d), p, forward|gradInput|gradWeight)
 			x, w, b, dy := store(d, c.x), store(d, c.w), store(graph.F32, c.b), store(d, c.dy)
 			y, dx := blank(d, len(c.y)), blank(d, len(c.x))
 			dw, db := make([]float32, len(c.w)), make([]float32, len(c.b))

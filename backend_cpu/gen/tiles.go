@@ -247,9 +247,18 @@ func (f *frame) multiply(b, a func(i int) Mem) {
 		x := f.v.reg()
 		VBROADCASTSS(a(i), x)
 		for j := range bv {
-			VFMADD231PS(x, bv[j], f.acc[i][j])
+			f.v.multiplyAdd(x, bv[j], f.acc[i][j])
 		}
 	}
+}
+
+// multiplyAdd adds the products of a and b, or of their pairs of bf16, to acc.
+func (v vec) multiplyAdd(a, b, acc reg.VecVirtual) {
+	if v.pairs {
+		dotBF16(a, b, acc)
+		return
+	}
+	VFMADD231PS(a, b, acc)
 }
 
 // A tile that is one vector wide waits for its loads: one a multiply-add and
@@ -340,6 +349,8 @@ func outer3(v vec, mr int) {
 // sum makes the kernel that sums rows:
 //
 //	c[j] = init[j] or c[j], + sum over segments, k: b[k*bStep + j]
+//
+// Of pairs it sums both: their products with ones.
 func sum(v vec, nv int) {
 	text(sumName(v, nv), "t *tile")
 	f := &frame{v: v, args: Load(Param("t"), GP64()).(reg.GPVirtual)}
@@ -351,6 +362,10 @@ func sum(v vec, nv int) {
 			constant(v, 0, a)
 			acc[i] = append(acc[i], a)
 		}
+	}
+	ones := v.reg()
+	if v.pairs {
+		constant(v, 0x3f803f80, ones)
 	}
 	c, init := f.field(tC), f.field(tInit)
 	TESTQ(init, init)
@@ -366,7 +381,13 @@ func sum(v vec, nv int) {
 	steps(k, ways, func(n int) {
 		for i := range n {
 			for j, a := range acc[i] {
-				VADDPS(Mem{Base: b, Disp: j * v.bytes}, a, a)
+				if v.pairs {
+					x := v.reg()
+					VMOVUPS(Mem{Base: b, Disp: j * v.bytes}, x)
+					v.multiplyAdd(x, ones, a)
+				} else {
+					VADDPS(Mem{Base: b, Disp: j * v.bytes}, a, a)
+				}
 			}
 			ADDQ(step, b)
 		}

@@ -90,15 +90,15 @@ func examine() *diagnosis {
 		}
 	}
 	kernels := cpu.ISAs()
-	d.Devices = []device{{Name: "cpu", Kernels: kernels[0], Others: kernels[1:], Used: true, Why: cpuWhy(kernels[0], d.CPU.Features)}}
+	d.Devices = []device{{Name: "cpu", Kernels: kernels[0], Others: kernels[1:], Used: true, Why: cpuWhy(kernels[0])}}
 	d.Advice = d.advise()
 	return d
 }
 
 // cpuWhy says why the kernels that the CPU backend chose are the best here.
-func cpuWhy(kernels string, has map[string]bool) string {
+func cpuWhy(kernels string) string {
 	switch {
-	case kernels == "avx512" && has["avx512_bf16"]:
+	case kernels == "avx512-bf16":
 		return "AVX-512 multiplies 16 numbers at once, and its bf16 instruction twice as many: --precision bf16 pays"
 	case kernels == "avx512":
 		return "AVX-512 multiplies 16 numbers at once; no bf16 instruction, so --precision bf16 saves memory but little time"
