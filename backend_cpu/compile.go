@@ -223,6 +223,8 @@ func (s *scope) other(n graph.Node) ([]part, error) {
 		return s.labels(op, n), nil
 	case graph.Warp:
 		return s.warp(op, n), nil
+	case graph.Mask:
+		return s.mask(op, n), nil
 	case graph.Blur:
 		return s.blur(op, n), nil
 	case graph.LowRes:

@@ -83,10 +83,10 @@ func (p *warper) between(q [3]float64, out, src []float32, labels []byte) byte {
 	l10, l11 := labels[at+plane:][:2], labels[at+plane+row:][:2]
 	l := l00[0]
 	if l == l00[1] && l == l01[0] && l == l01[1] && l == l10[0] && l == l10[1] && l == l11[0] && l == l11[1] {
-		return background(l)
+		return l
 	}
 	k := corner{n: 8}
-	k.labels = [8]byte{l, l00[1], l01[0], l01[1], l10[0], l10[1], l11[0], l11[1]}
+	k.labels = [8]byte{l + 1, l00[1] + 1, l01[0] + 1, l01[1] + 1, l10[0] + 1, l10[1] + 1, l11[0] + 1, l11[1] + 1}
 	t := q[0] - float64(d)
 	u := q[1] - float64(h)
 	v := q[2] - float64(w)
@@ -97,20 +97,12 @@ func (p *warper) between(q [3]float64, out, src []float32, labels []byte) byte {
 	return k.label()
 }
 
-// background is what a label that is not counted becomes.
-func background(l byte) byte {
-	if l == 255 {
-		return 0
-	}
-	return l
-}
-
 // border does what between does where voxels lie outside of the source.
 func (p *warper) border(q [3]float64, out, src []float32, labels []byte) byte {
 	for a, x := range q {
 		if x <= -1 || x >= float64(p.size[a]) {
 			clear(out)
-			return 0
+			return outside
 		}
 	}
 	var k corner
@@ -120,7 +112,7 @@ func (p *warper) border(q [3]float64, out, src []float32, labels []byte) byte {
 		if at < 0 {
 			continue
 		}
-		k.labels[i] = labels[at]
+		k.labels[i] = labels[at] + 1
 		for j, x := range src[at*len(out):][:len(out)] {
 			out[j] += float32(k.weights[i]) * x
 		}
@@ -131,11 +123,14 @@ func (p *warper) border(q [3]float64, out, src []float32, labels []byte) byte {
 // centred is voxel i, counted from the centre of an axis of n.
 func centred(i, n int) float64 { return float64(i) - float64(n-1)/2 }
 
+// outside is the label of what is not in the scan.
+const outside = 255
+
 // corner is the voxels around a position that have a weight.
 type corner struct {
 	n       int
-	index   [8]int // of the voxel in the source; −1 outside
-	labels  [8]byte
+	index   [8]int  // of the voxel in the source; −1 outside
+	labels  [8]byte // plus 1: 0 is outside, and wins among equals
 	weights [8]float64
 }
 
@@ -171,15 +166,15 @@ func (p *warper) locate(c *corner, q [3]float64) {
 	}
 }
 
-// label is the label with the largest weight, the smaller one of equals.
+// label is the label with the largest weight, the first one of equals.
 func (c *corner) label() byte {
-	first, second, more := background(c.labels[0]), byte(255), false
+	first, second, more := int(c.labels[0]), -1, false
 	var one, two float64
 	for k, w := range c.weights[:c.n] {
-		switch l := background(c.labels[k]); {
+		switch l := int(c.labels[k]); {
 		case l == first:
 			one += w
-		case l == second || second == 255:
+		case l == second || second < 0:
 			second = l
 			two += w
 		default:
@@ -189,19 +184,19 @@ func (c *corner) label() byte {
 	switch {
 	case more:
 		return c.heaviest()
-	case two > one || two == one && second < first:
-		return second
+	case two > one || two == one && second >= 0 && second < first:
+		return byte(second - 1)
 	}
-	return first
+	return byte(first - 1)
 }
 
 // heaviest is label for any number of labels.
 func (c *corner) heaviest() byte {
 	best, most := byte(0), -1.0
 	for k := range c.n {
-		l, sum := background(c.labels[k]), 0.0
+		l, sum := c.labels[k], 0.0
 		for j, w := range c.weights[:c.n] {
-			if background(c.labels[j]) == l {
+			if c.labels[j] == l {
 				sum += w
 			}
 		}
@@ -209,5 +204,5 @@ func (c *corner) heaviest() byte {
 			best, most = l, sum
 		}
 	}
-	return best
+	return best - 1
 }

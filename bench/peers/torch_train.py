@@ -60,7 +60,7 @@ def main():
     best = {}
     for row in rows:
         key = row["threads"]
-        if key not in best or row["s"] < best[key]["s"]:
+        if key not in best or row["best_s"] < best[key]["best_s"]:
             best[key] = row
     report(what="train", gflop=flop / 1e9, rows=rows, best=list(best.values()))
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 
@@ -40,7 +41,7 @@ func validate(ctx context.Context, a *app, p *progress, w *workspace, dir string
 	if err := s.Write(filepath.Join(folder, summaryFile)); err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(a.out, "validated %d cases, mean foreground Dice %.4f, HD95 %.2f mm: %s\n", len(cases), s.ForegroundMean.Dice, s.ForegroundMean.HD95, folder)
+	fmt.Fprintf(a.out, "validated %d cases, mean foreground Dice %.4f, HD95 %s: %s\n", len(cases), s.ForegroundMean.Dice, millimetres(s.ForegroundMean.HD95), folder)
 	return s, nil
 }
 
@@ -80,4 +81,12 @@ func scoreFolder(ctx context.Context, p *progress, made *plan.Plan, cases []data
 		Options: metric.Options{Ignore: what.ignore, Surface: true, Tolerance: 1}, Regions: what.regions, // mm
 		Progress: func(n, _ int, _ metric.Case) { t.set(n, "") },
 	})
+}
+
+// millimetres is a distance in words; it is undefined where a structure was not found.
+func millimetres(v float64) string {
+	if math.IsNaN(v) {
+		return "undefined, a structure is missing"
+	}
+	return fmt.Sprintf("%.2f mm", v)
 }

@@ -9,8 +9,9 @@ import "fmt"
 //
 // Output voxel o reads the source at p = A·(o − (size−1)/2) + t, in voxels.
 // x is linear between voxels and 0 outside. y is the label with the largest
-// linear weight among the eight voxels around p, the smaller one of equals;
-// voxels outside the source, and label 255, count as label 0.
+// linear weight among the eight voxels around p. Label 255 is what lies outside
+// of the scan, and so do voxels outside of the source. Of equals 255 wins, else
+// the smaller one.
 type Warp struct {
 	noGrad
 	Patch [3]int
@@ -24,6 +25,22 @@ func (op Warp) Types(in []Type) ([]Type, error) {
 	}
 	n, p := x.Shape[0], op.Patch
 	return []Type{{T, Shape{n, p[0], p[1], p[2], x.Shape[4]}}, {U8, Shape{n, p[0], p[1], p[2]}}}, wantRows(in[2], op.Ctl, n, WarpLen)
+}
+
+// Mask sets the chosen channels to 0 outside of the scan, where the label is 255:
+//
+//	x T[N D H W C]   labels u8[N D H W] → y T[N D H W C]
+type Mask struct {
+	noGrad
+	Channels []bool // C
+}
+
+func (op Mask) Types(in []Type) ([]Type, error) {
+	x, l := in[0].Shape, in[1]
+	if len(x) != 5 || l.DType != U8 || len(l.Shape) != 4 || [4]int(l.Shape) != [4]int(x[:4]) || len(op.Channels) != x[4] {
+		return nil, fmt.Errorf("x %v, labels %v and %d channels, wanted T[N D H W C], u8[N D H W] and C", in[0], l, len(op.Channels))
+	}
+	return []Type{in[0]}, nil
 }
 
 // Blur convolves one axis (0, 1, 2: D, H, W) with a Gaussian. Each sample and

@@ -39,7 +39,7 @@ type Epoch struct {
 	EMA             Number   `json:"ema"` // 0.9·before + 0.1·MeanDice
 	Seconds         float64  `json:"seconds"`
 	ImagesPerSecond float64  `json:"images_per_second"`
-	LossScale       float64  `json:"loss_scale,omitempty"`
+	LossScale       float64  `json:"loss_scale"`
 	Skipped         int      `json:"skipped_steps"` // so far, because gradients were not finite
 	Time            Timing   `json:"time"`          // so far
 }

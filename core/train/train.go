@@ -266,6 +266,11 @@ func (t *trainer) epoch(ctx context.Context) (Epoch, error) {
 		Epoch: t.state.Epoch, Rate: rate, TrainLoss: Number(t.state.LossSum / float64(s.Iterations)),
 		ImagesPerSecond: float64((s.Iterations-first)*t.config.Batch) / trained.Seconds(),
 	}
+	var ctl [graph.CtlRows]float32
+	if err := t.train.ReadF32(ctx, t.step.Ctl, ctl[:]); err != nil {
+		return Epoch{}, err
+	}
+	e.LossScale, e.Skipped = float64(ctl[graph.CtlLossScale]), int(ctl[graph.CtlSkipped])
 	if err := t.validate(ctx, &e); err != nil {
 		return Epoch{}, fmt.Errorf("epoch %d, validation: %w", t.state.Epoch, err)
 	}

@@ -218,3 +218,14 @@ func TestRatesAreThoseOfTheOriginal(t *testing.T) {
 		assert.InEpsilon(t, rate, train.Rate(plan.NNUNet(3), e), 1e-12, "epoch %s", epoch)
 	}
 }
+
+func TestOverflowIsSkippedAndLogged(t *testing.T) {
+	o := options(t)
+	o.Storage = graph.F16
+	o.Plan.Recipe.Schedule.Epochs = 1
+	res, err := train.Run(context.Background(), o)
+	require.NoError(t, err)
+	e := res.Epochs[0]
+	// A fresh scale of 65536 is halved once for each step that overflowed.
+	assert.Equal(t, 65536.0, e.LossScale*float64(int(1)<<e.Skipped))
+}

@@ -2,6 +2,7 @@ package unet
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/core/plan"
@@ -20,7 +21,11 @@ type Slot struct {
 // mirroring as one Warp, then those of the intensities.
 //
 //	src f32[N d h w C]   labels u8[N d h w]   ctl → x T[N D H W C]   u8[N D H W]
-func augmentation(b *graph.Builder, ts []plan.Transform, patch [3]int, src, labels, ctl graph.Value) (x, y graph.Value, slots []Slot) {
+//
+// Channels whose statistics are of the non-zero mask are 0 outside of it again
+// in the end, as in nnU-Net.
+func augmentation(b *graph.Builder, ts []plan.Transform, c *plan.Configuration, src, labels, ctl graph.Value) (x, y graph.Value, slots []Slot) {
+	patch := c.Patch
 	slots, _ = slotsOf(ts, patch, b.Type(src).Shape[0], b.Type(src).Shape[4])
 	out := b.Apply("augment.warp", graph.Warp{Patch: patch, Ctl: slots[0].Ctl}, src, labels, ctl)
 	x, y = out[0], out[1]
@@ -37,6 +42,11 @@ func augmentation(b *graph.Builder, ts []plan.Transform, patch [3]int, src, labe
 			op = graph.Intensity{Kind: intensities[s.Op], Ctl: s.Ctl, Seed: s.Seed}
 		}
 		x = b.Apply(name, op, x, ctl)[0]
+	}
+	if len(slots) > 1 && slices.Contains(c.MaskNorm, true) {
+		masked := make([]bool, b.Type(x).Shape[4]) // a cascade's labels are channels too
+		copy(masked, c.MaskNorm)
+		x = b.Apply("augment.mask", graph.Mask{Channels: masked}, x, y)[0]
 	}
 	return x, y, slots
 }

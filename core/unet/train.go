@@ -61,7 +61,7 @@ func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, ts []plan.Transf
 		t.Source = b.Declare("source", graph.IO, graph.F32, n, s[0], s[1], s[2], p.InputChannels(c))
 		t.Labels = b.Declare("labels", graph.IO, graph.U8, n, s[0], s[1], s[2])
 		var x, y graph.Value
-		x, y, t.Slots = augmentation(b, ts, c.Patch, t.Source, t.Labels, t.Ctl)
+		x, y, t.Slots = augmentation(b, ts, c, t.Source, t.Labels, t.Ctl)
 		var logits []graph.Value
 		logits, t.Params = Forward(b, c.Network, x, p.Classes(), heads)
 		hard := segSums(p, one)

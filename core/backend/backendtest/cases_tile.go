@@ -199,8 +199,23 @@ func warpCases() []testCase {
 	return cs
 }
 
+func maskCases() []testCase {
+	var cs []testCase
+	for i, channels := range [][]bool{{true}, {false, true, true}, {true, false}, {false}} {
+		r := newSource(8050 + i)
+		cs = append(cs, testCase{
+			name: fmt.Sprint(channels), op: graph.Mask{Channels: channels}, exact: true,
+			in: []operand{
+				activation("x", r.eighths, 2, 3, 4, 5, len(channels)),
+				bytesOf("labels", func(n int) []float64 { return r.labels(n, 2, 255) }, 2, 3, 4, 5),
+			},
+		})
+	}
+	return cs
+}
+
 func augmentCases() []testCase {
-	cs := warpCases()
+	cs := append(warpCases(), maskCases()...)
 	shapes := [][]int{{2, 4, 6, 7, 2}, {1, 1, 9, 8, 3}, {1, 3, 5, 17, 17}, {3, 1, 1, 1, 1}, {1, 5, 1, 2, 1}}
 	for i, shape := range shapes {
 		r := newSource(8100 + i)

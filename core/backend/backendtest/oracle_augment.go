@@ -31,17 +31,23 @@ func warp(op graph.Warp, src, labels, ctl, x array, y *array) {
 					return src.v[at(from, n, i[0], i[1], i[2], c)]
 				})
 			}
-			label := func(i [3]int) int {
+			label := func(i [3]int) int { // −1 outside, so that it is the smallest
 				if !inside(i, size) {
-					return 0
+					return -1
 				}
 				l := int(labels.v[at(labels.typ.Shape, n, i[0], i[1], i[2])].v)
 				if l == 255 {
-					return 0
+					return -1
 				}
 				return l
 			}
-			y.decide(at(y.typ.Shape, n, o[0], o[1], o[2]), heaviest(p, label))
+			may := heaviest(p, label)
+			for i, l := range may {
+				if l < 0 {
+					may[i] = 255
+				}
+			}
+			y.decide(at(y.typ.Shape, n, o[0], o[1], o[2]), may)
 		})
 	}
 }
@@ -73,6 +79,15 @@ func heaviest(p [3]place, label func([3]int) int) []float64 {
 		eps += 2 * p[a].off
 	}
 	return append(chosen, top(p, eps)...)
+}
+
+func mask(op graph.Mask, x, labels, y array) {
+	c := x.typ.Shape[4]
+	for i := range y.v {
+		if y.v[i] = x.v[i]; op.Channels[i%c] && labels.v[i/c].v == 255 {
+			y.v[i] = num{}
+		}
+	}
 }
 
 // perChannel calls f with the parameter of each sample and channel of x.
