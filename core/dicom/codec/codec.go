@@ -1,0 +1,52 @@
+// Package codec turns compressed pixels of DICOM files into numbers: RLE, JPEG
+// (baseline, extended and lossless), JPEG-LS and JPEG 2000, for one to four
+// components of up to 16 bits. It knows no DICOM elements and makes no pictures:
+// colour components come as they are coded, but for JPEG 2000's own transform.
+//
+// Every decoder takes whole code streams and a limit of samples that it holds
+// against the stream's header before it takes memory. Lossless streams decode
+// exactly; lossy ones as the reference implementations round (libjpeg's integer
+// transform, OpenJPEG's float32 lifting).
+package codec
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Picture is a decoded frame.
+type Picture struct {
+	Width, Height int
+	Components    int
+	Bits          int     // precision of the code stream
+	Signed        bool    // JPEG 2000 only; else samples are unsigned
+	Samples       []int32 // [Height Width Components]
+}
+
+// errEnd is what decoders say of a stream that ends early.
+var errEnd = errors.New("the code stream ends early")
+
+// newPicture checks the size that a header declares and takes memory for it.
+func newPicture(width, height, components, bits, limit int) (*Picture, error) {
+	if width < 1 || height < 1 || components < 1 || components > 4 {
+		return nil, fmt.Errorf("%d×%d pixels of %d components, 1 to 4 components are read", width, height, components)
+	}
+	if width > limit/height || width*height > limit/components {
+		return nil, fmt.Errorf("%d×%d×%d samples are declared, at most %d were expected", width, height, components, limit)
+	}
+	return &Picture{
+		Width: width, Height: height, Components: components, Bits: bits,
+		Samples: make([]int32, width*height*components),
+	}, nil
+}
+
+func be16(b []byte) int { return int(b[0])<<8 | int(b[1]) }
+
+func be32(b []byte) int64 { return int64(b[0])<<24 | int64(b[1])<<16 | int64(b[2])<<8 | int64(b[3]) }
+
+func abs(v int) int {
+	if v < 0 {
+		return -v
+	}
+	return v
+}
