@@ -17,6 +17,7 @@ type pixelReader struct {
 	info   *parsed
 	parts  [][]fragment // fragments of each frame, of encapsulated pixels of several frames
 	buf    []byte
+	at     int // frames read, of native pixels
 }
 
 // fragment is a piece of a compressed frame: where it starts and how long it is.
@@ -94,6 +95,10 @@ func (r *pixelReader) next(i int) ([]byte, error) {
 		if r.format.allocated == 1 && r.format.frames > 1 && r.format.count()%8 != 0 {
 			return nil, errors.New("frames of bits that share bytes")
 		}
+		if err := r.p.skip(n * int64(i-r.at)); err != nil {
+			return nil, err
+		}
+		r.at = i + 1
 		r.buf = grown(r.buf, int(n))
 		return r.buf, r.p.read(r.buf)
 	}
