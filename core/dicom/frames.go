@@ -25,6 +25,9 @@ type fragment struct{ at, length int64 }
 
 // openPixels opens f at its first frame.
 func openPixels(f File, info *parsed, format *pixelFormat) (*pixelReader, error) {
+	if err := enough(f, info, format); err != nil {
+		return nil, err
+	}
 	r := &pixelReader{format: format, info: info}
 	if info.pixels.length < 0 && format.frames > 1 {
 		if err := r.open(f); err != nil {
@@ -37,21 +40,33 @@ func openPixels(f File, info *parsed, format *pixelFormat) (*pixelReader, error)
 		}
 		r.parts = parts
 	}
-	if info.pixels.length < 0 && info.syntax.codec == native && info.uid != "1.2.840.10008.1.2.1.98" {
-		return nil, fmt.Errorf("pixels are in fragments, which transfer syntax %s has not", info.syntax.name)
-	}
-	if need := format.frameBytes() * int64(format.frames); info.pixels.length >= 0 {
-		switch {
-		case info.syntax.codec != native:
-			return nil, fmt.Errorf("pixels are not in fragments, which transfer syntax %s needs", info.syntax.name)
-		case info.pixels.length < need:
-			return nil, fmt.Errorf("element %v has %d bytes, %d frames of %d×%d need %d", info.pixels.tag, info.pixels.length, format.frames, format.columns, format.rows, need)
-		case f.Size >= 0 && !info.syntax.deflated && f.Size-info.pixels.offset < need:
-			return nil, fmt.Errorf("element %v: %d bytes are left of the file, %d frames of %d×%d need %d: it is truncated",
-				info.pixels.tag, f.Size-info.pixels.offset, format.frames, format.columns, format.rows, need)
-		}
-	}
 	return r, r.open(f)
+}
+
+// enough says whether f can hold the pixels that its header declares, before memory
+// is taken for them.
+func enough(f File, info *parsed, format *pixelFormat) error {
+	at, need := info.pixels, format.frameBytes()*int64(format.frames)
+	left := int64(maxUnsized)
+	if f.Size >= 0 && !info.syntax.deflated {
+		left = f.Size - at.offset
+	}
+	switch compressed := info.syntax.codec != native; {
+	case at.length < 0 && !compressed && info.uid != encapsulatedNative:
+		return fmt.Errorf("element %v is in fragments, which transfer syntax %s has not", at.tag, info.syntax.name)
+	case at.length < 0:
+		if least := int64(format.frames) * 8; left < least {
+			return fmt.Errorf("element %v: %d bytes are left of the file for %d compressed frames: it is truncated", at.tag, left, format.frames)
+		}
+	case compressed:
+		return fmt.Errorf("element %v is not in fragments, which transfer syntax %s needs", at.tag, info.syntax.name)
+	case at.length < need:
+		return fmt.Errorf("element %v has %d bytes, %d frames of %d×%d need %d", at.tag, at.length, format.frames, format.columns, format.rows, need)
+	case left < need:
+		return fmt.Errorf("element %v: %d bytes are left of the file, %d frames of %d×%d need %d: it is truncated",
+			at.tag, left, format.frames, format.columns, format.rows, need)
+	}
+	return nil
 }
 
 // open positions the reader at the value of the pixels.

@@ -66,32 +66,39 @@ func (p *plane) name() string {
 	return s + ")"
 }
 
-// newInstance reads the front of f and says whether it holds grey values.
+// newInstance reads the front of f and says whether it holds grey values. What is
+// known of a file that is refused comes with the error.
 func newInstance(f File) (*instance, error) {
 	info, err := parse(f)
 	if err != nil {
 		return nil, err
 	}
 	in := &instance{file: f, info: info, modality: info.text(tagModality), number: info.integer(tagInstanceNumber, 0)}
+	return in, in.check()
+}
+
+// check finds why the instance is no scan that can be read.
+func (in *instance) check() (err error) {
+	info := in.info
 	if info.pixels == nil {
-		return nil, fmt.Errorf("%w: modality %s without pixels", ErrNotScan, printable(in.modality, 16))
+		return fmt.Errorf("%w: modality %s without pixels", ErrNotScan, printable(in.modality, 16))
+	}
+	if in.modality == "SEG" || info.integer(tagBitsAllocated, 0) == 1 {
+		return fmt.Errorf("%w: a segmentation", ErrNotScan)
 	}
 	if in.format, err = newPixelFormat(info); err != nil {
-		return nil, err
-	}
-	if in.modality == "SEG" || in.format.allocated == 1 {
-		return nil, fmt.Errorf("%w: a segmentation", ErrNotScan)
+		return err
 	}
 	switch p := in.format.photometric; {
 	case p == "PALETTE COLOR":
-		return nil, fmt.Errorf("%w: colours of a palette", ErrNotScan)
+		return fmt.Errorf("%w: colours of a palette", ErrNotScan)
 	case in.format.samples != 1 || strings.HasPrefix(p, "RGB") || strings.HasPrefix(p, "YBR"):
-		return nil, fmt.Errorf("%w: a colour picture (%s, %d samples a pixel)", ErrNotScan, printable(p, 16), in.format.samples)
+		return fmt.Errorf("%w: a colour picture (%s, %d samples a pixel)", ErrNotScan, printable(p, 16), in.format.samples)
 	}
 	if info.find(tagModalityLUT) != nil && info.find(tagSlope) == nil {
-		return nil, fmt.Errorf("element %v: units by a look-up table, only slope and intercept are read", tagModalityLUT)
+		return fmt.Errorf("element %v: units by a look-up table, only slope and intercept are read", tagModalityLUT)
 	}
-	return in, nil
+	return enough(in.file, info, &in.format)
 }
 
 // planes are the slices of the instance, with their places.

@@ -9,7 +9,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -51,52 +53,52 @@ func (c *Collection) Close() error {
 	return err
 }
 
-// filesOf are the files at a path: below a folder, in a zip, or the file.
-func filesOf(path string) ([]File, io.Closer, error) {
-	st, err := os.Stat(path)
+// filesOf are the files at name: below a folder, in a zip, or the file.
+func filesOf(name string) ([]File, io.Closer, error) {
+	st, err := os.Stat(name)
 	if err != nil {
 		return nil, nil, err
 	}
 	if st.IsDir() {
-		files, err := folder(path)
+		files, err := folder(name)
 		return files, nil, err
 	}
-	f, err := os.Open(path)
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, nil, err
 	}
 	var magic [4]byte
 	if _, err := io.ReadFull(f, magic[:]); err == nil && string(magic[:]) == "PK\x03\x04" {
-		files, err := ZipFiles(filepath.Base(path), f, st.Size())
+		files, err := ZipFiles(filepath.Base(name), f, st.Size())
 		return files, f, err
 	}
 	f.Close()
-	return []File{{Name: filepath.Base(path), Size: st.Size(), Open: func() (io.ReadCloser, error) { return os.Open(path) }}}, nil, nil
+	return []File{{Name: filepath.Base(name), Size: st.Size(), Open: func() (io.ReadCloser, error) { return os.Open(name) }}}, nil, nil
 }
 
 // folder lists the regular files below root, by name. Links to files are followed,
 // links to folders are not.
 func folder(root string) ([]File, error) {
 	var files []File
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(at string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		if entry.IsDir() {
 			return nil
 		}
-		st, err := os.Stat(path)
+		st, err := os.Stat(at)
 		if err != nil || !st.Mode().IsRegular() {
 			return nil // a dangling link, a pipe
 		}
 		if len(files) >= maxFiles {
 			return fmt.Errorf("more than %d files", maxFiles)
 		}
-		name, err := filepath.Rel(root, path)
+		name, err := filepath.Rel(root, at)
 		if err != nil {
 			return err
 		}
-		files = append(files, File{Name: filepath.ToSlash(name), Size: st.Size(), Open: func() (io.ReadCloser, error) { return os.Open(path) }})
+		files = append(files, File{Name: filepath.ToSlash(name), Size: st.Size(), Open: func() (io.ReadCloser, error) { return os.Open(at) }})
 		return nil
 	})
 	return files, err
@@ -159,6 +161,7 @@ func ReadFile(name string, r io.Reader, limit int64) (File, error) {
 // OpenFiles finds the series in a list of files, whose order does not matter.
 func OpenFiles(ctx context.Context, files []File) (*Collection, error) {
 	type result struct {
+		in     *instance
 		planes []plane
 		err    error
 	}
@@ -172,7 +175,7 @@ func OpenFiles(ctx context.Context, files []File) (*Collection, error) {
 		if err == nil {
 			results[i].planes, err = in.planes()
 		}
-		results[i].err = err
+		results[i].in, results[i].err = in, err
 	})
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -190,7 +193,28 @@ func OpenFiles(ctx context.Context, files []File) (*Collection, error) {
 		return nil, c.nothing()
 	}
 	c.Series = newSeries(found)
+	for i, r := range results {
+		if r.err != nil && !errors.Is(r.err, ErrNotDICOM) && !errors.Is(r.err, ErrNotScan) {
+			c.blame(files[i].Name, r.in, r.err)
+		}
+	}
 	return c, nil
+}
+
+// blame refuses the series that a broken file belongs to, or may belong to: those in
+// its folder. A volume must not lose its last slice in silence.
+func (c *Collection) blame(name string, in *instance, err error) {
+	for _, s := range c.Series {
+		if in != nil && in.info.text(tagSeries) != s.UID {
+			continue
+		}
+		for _, v := range s.Volumes {
+			beside := func(i Instance) bool { return path.Dir(i.File) == path.Dir(name) }
+			if v.Err == nil && (in != nil || slices.ContainsFunc(v.Instances, beside)) {
+				v.Err = fmt.Errorf("%s, in the same series or folder: %w: repair or remove the file", name, err)
+			}
+		}
+	}
 }
 
 // nothing is the error of a collection without a series.

@@ -40,6 +40,9 @@ var syntaxes = map[string]syntax{
 	"1.2.840.10008.1.2.4.91": {name: "JPEG 2000", codec: jpeg2000},
 }
 
+// encapsulatedNative has uncompressed frames in fragments.
+const encapsulatedNative = "1.2.840.10008.1.2.1.98"
+
 // unreadable are syntaxes that a file may have and this package does not read.
 var unreadable = map[string]string{
 	"1.2.840.10008.1.2.4.92":  "JPEG 2000 part 2 multi-component",

@@ -65,8 +65,9 @@ type j2kSegment struct {
 	most   int // passes that it can have
 }
 
-// maxBlocks bounds what a header can make of a small stream.
-const maxBlocks = 1 << 21
+// j2kBudget bounds what a header can make of a small stream. Every precinct takes a
+// byte at least; many blocks may be left out with a bit.
+type j2kBudget struct{ precincts, blocks int }
 
 // tile decodes tile i into the picture.
 func (j *j2k) tile(i int) error {
@@ -79,10 +80,10 @@ func (j *j2k) tile(i int) error {
 	if t.style.layers == 0 {
 		return errors.New("JPEG 2000 coding style is missing")
 	}
-	blocks := 0
+	budget := j2kBudget{precincts: len(t.data) + 1<<12, blocks: 16*len(t.data) + 1<<16}
 	var planes []*j2kPlane
 	for k := range j.components {
-		pl, err := j.plane(area, &t.coding[k], &t.quant[k], k, &blocks)
+		pl, err := j.plane(area, &t.coding[k], &t.quant[k], k, &budget)
 		if err != nil {
 			return err
 		}
@@ -101,7 +102,7 @@ func (j *j2k) tile(i int) error {
 }
 
 // plane lays out component k of a tile: resolutions, subbands, precincts, blocks.
-func (j *j2k) plane(area rect, c *j2kCoding, q *j2kQuant, k int, blocks *int) (*j2kPlane, error) {
+func (j *j2k) plane(area rect, c *j2kCoding, q *j2kQuant, k int, budget *j2kBudget) (*j2kPlane, error) {
 	if len(q.steps) == 0 || c.blockW == 0 {
 		return nil, errors.New("JPEG 2000 coding style or quantisation is missing")
 	}
@@ -114,8 +115,8 @@ func (j *j2k) plane(area rect, c *j2kCoding, q *j2kQuant, k int, blocks *int) (*
 			res.nx = ceilShift(res.x1, res.px) - res.x0>>res.px
 			res.ny = ceilShift(res.y1, res.py) - res.y0>>res.py
 		}
-		if *blocks += res.nx * res.ny; *blocks > maxBlocks {
-			return nil, errors.New("JPEG 2000 precincts are too many")
+		if budget.precincts -= res.nx * res.ny; budget.precincts < 0 {
+			return nil, errors.New("JPEG 2000 precincts are more than its bytes")
 		}
 		for y := range res.ny {
 			for x := range res.nx {
@@ -130,7 +131,7 @@ func (j *j2k) plane(area rect, c *j2kCoding, q *j2kQuant, k int, blocks *int) (*
 			kinds = []int{0}
 		}
 		for _, kind := range kinds {
-			b, err := j.band(pl, &res, r, kind, q, j.components[k].bits, blocks)
+			b, err := j.band(pl, &res, r, kind, q, j.components[k].bits, budget)
 			if err != nil {
 				return nil, err
 			}
@@ -147,7 +148,7 @@ func (j *j2k) plane(area rect, c *j2kCoding, q *j2kQuant, k int, blocks *int) (*
 }
 
 // band lays out a subband of resolution r (T.800 B.5 to B.7).
-func (j *j2k) band(pl *j2kPlane, res *j2kResolution, r, kind int, q *j2kQuant, precision int, blocks *int) (j2kBand, error) {
+func (j *j2k) band(pl *j2kPlane, res *j2kResolution, r, kind int, q *j2kQuant, precision int, budget *j2kBudget) (j2kBand, error) {
 	c := pl.coding
 	b := j2kBand{kind: kind}
 	n := c.levels
@@ -200,8 +201,8 @@ func (j *j2k) band(pl *j2kPlane, res *j2kResolution, r, kind int, q *j2kQuant, p
 			if !area.empty() {
 				cx, cy := area.x0>>bw, area.y0>>bh
 				pb.nx, pb.ny = ceilShift(area.x1, bw)-cx, ceilShift(area.y1, bh)-cy
-				if *blocks += pb.nx * pb.ny; *blocks > maxBlocks {
-					return b, errors.New("JPEG 2000 code blocks are too many")
+				if budget.blocks -= pb.nx * pb.ny; budget.blocks < 0 {
+					return b, errors.New("JPEG 2000 code blocks are more than its bits")
 				}
 				pb.blocks = make([]j2kBlock, pb.nx*pb.ny)
 				for i := range pb.blocks {
