@@ -11,7 +11,7 @@ import (
 
 // pixelReader reads the pixels of a file frame by frame.
 type pixelReader struct {
-	close  func() error
+	file   io.Closer
 	p      *parser
 	format *pixelFormat
 	info   *parsed
@@ -75,7 +75,7 @@ func (r *pixelReader) open(f File) error {
 	if err != nil {
 		return err
 	}
-	r.close = rc.Close
+	r.file = rc
 	r.p = &parser{end: f.Size, order: r.info.order}
 	if f.Size < 0 {
 		r.p.end = maxUnsized
@@ -98,6 +98,9 @@ func (r *pixelReader) open(f File) error {
 	}
 	return err
 }
+
+// close closes the file, of which everything wanted was read.
+func (r *pixelReader) close() { _ = r.file.Close() }
 
 // next reads the bytes of frame i; frames are asked for in order. The bytes are valid
 // until the next call.

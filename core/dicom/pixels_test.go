@@ -1,6 +1,7 @@
 package dicom
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -132,4 +133,41 @@ func TestPixelsEqualPydicoms(t *testing.T) {
 		})
 	}
 	t.Logf("%d of %d files equal", equal, len(expected))
+}
+
+func TestOnePictureInEverySyntaxIsTheSame(t *testing.T) {
+	// Files of pydicom's tests (testdata/pydicom/LICENSE), pixels as pydicom decodes them.
+	names, err := filepath.Glob("testdata/pydicom/MR_small*.dcm")
+	require.NoError(t, err)
+	require.Len(t, names, 6)
+	for _, name := range names {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			f := fileOf(t, name)
+			_, got, err := storedPixels(f)
+			require.NoError(t, err)
+			assert.Equal(t, "b8d9a6cee6ff2ea9edbe8b476e54b80cfab8c6a15aff4d431b6c38840a20f7df", hashOf(got))
+			b, err := os.ReadFile(name)
+			require.NoError(t, err)
+			_, again, err := storedPixels(stream(name, b))
+			require.NoError(t, err)
+			assert.Equal(t, got, again)
+		})
+	}
+}
+
+func TestDoseGridsAreVolumes(t *testing.T) {
+	c, err := OpenFiles(context.Background(), []File{fileOf(t, "testdata/pydicom/rtdose_rle.dcm")})
+	require.NoError(t, err)
+	v, im := only(t, c)
+	assert.Equal(t, [3]int{15, 10, 10}, v.Shape)
+	p, err := parse(fileOf(t, "testdata/pydicom/rtdose_rle.dcm"))
+	require.NoError(t, err)
+	_, stored, err := storedPixels(fileOf(t, "testdata/pydicom/rtdose_rle.dcm"))
+	require.NoError(t, err)
+	assert.Equal(t, "e30a4288ac22902293b3b0144d9cd7866d43a96e2e5cf3ec59c6f78595c3a125", hashOf(stored))
+	scale := p.number(tagDoseScaling, 0)
+	require.NotZero(t, scale)
+	for i, x := range stored {
+		require.Equal(t, float32(float64(uint32(x))*scale), im.Data[i])
+	}
 }

@@ -87,7 +87,6 @@ type packetReader struct {
 	style j2kStyle
 	acc   byte
 	n     int
-	last  byte
 	ended bool
 }
 
