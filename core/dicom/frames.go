@@ -23,12 +23,12 @@ type pixelReader struct {
 // fragment is a piece of a compressed frame: where it starts and how long it is.
 type fragment struct{ at, length int64 }
 
-// openPixels opens f at its first frame.
-func openPixels(f File, info *parsed, format *pixelFormat) (*pixelReader, error) {
+// openPixels opens f at its first frame; buf is memory that it may use.
+func openPixels(f File, info *parsed, format *pixelFormat, buf []byte) (*pixelReader, error) {
 	if err := enough(f, info, format); err != nil {
 		return nil, err
 	}
-	r := &pixelReader{format: format, info: info}
+	r := &pixelReader{format: format, info: info, buf: buf}
 	if info.pixels.length < 0 && format.frames > 1 {
 		if err := r.open(f); err != nil {
 			return nil, err

@@ -115,11 +115,14 @@ func readPlanes(ctx context.Context, im *volume.Image, order []*instance, target
 // read decodes the frames of in that targets need.
 func (in *instance) read(ctx context.Context, im *volume.Image, targets []target, fr *frame) error {
 	slices.SortFunc(targets, func(a, b target) int { return a.p.frame - b.p.frame })
-	r, err := openPixels(in.file, in.info, &in.format)
+	r, err := openPixels(in.file, in.info, &in.format, fr.bytes)
 	if err != nil {
 		return err
 	}
-	defer r.close()
+	defer func() {
+		r.close()
+		fr.bytes = r.buf
+	}()
 	last := -1
 	for _, t := range targets {
 		if t.p.frame != last {

@@ -75,7 +75,10 @@ func (f *pixelFormat) frameBytes() int64 {
 type frame struct {
 	ints   []int32
 	floats []float64
-	raw    []byte // scratch of codecs
+	raw    []byte // decoded from RLE
+	bytes  []byte // of the file
+	codec  codec.Scratch
+	own    []int32 // memory of ints that belongs to no codec
 }
 
 // decode turns the bytes of a frame into numbers in fr.
@@ -106,11 +109,11 @@ func (f *pixelFormat) decode(fr *frame, c encoding, data []byte) error {
 	var err error
 	switch c {
 	case jpegDCT, jpegLossless:
-		p, err = codec.JPEG(data, n)
+		p, err = codec.JPEG(data, n, &fr.codec)
 	case jpegLS:
-		p, err = codec.JPEGLS(data, n)
+		p, err = codec.JPEGLS(data, n, &fr.codec)
 	case jpeg2000:
-		p, err = codec.JPEG2000(data, n)
+		p, err = codec.JPEG2000(data, n, &fr.codec)
 	}
 	if err != nil {
 		return err
@@ -176,7 +179,8 @@ func (f *pixelFormat) unpack(fr *frame, data []byte) error {
 		}
 		return nil
 	}
-	fr.ints, fr.floats = grown(fr.ints, n), nil
+	fr.own = grown(fr.own, n)
+	fr.ints, fr.floats = fr.own, nil
 	v := fr.ints
 	switch f.allocated {
 	case 1:

@@ -48,7 +48,7 @@ func storedPixels(f File) (pixelFormat, []int32, error) {
 	if err != nil {
 		return format, nil, err
 	}
-	r, err := openPixels(f, p, &format)
+	r, err := openPixels(f, p, &format, nil)
 	if err != nil {
 		return format, nil, err
 	}

@@ -23,11 +23,36 @@ type Picture struct {
 	Samples       []int32 // [Height Width Components]
 }
 
+// Scratch is memory that decoders use again from frame to frame. Pictures are valid
+// until the next frame. nil has none; it belongs to one goroutine at a time.
+type Scratch struct {
+	samples []int32
+	ints    []int32
+	floats  []float32
+	blocks  blockCoder
+}
+
+// reuse is memory for n values, of which none are zero for sure.
+func reuse[T any](s *[]T, n int) []T {
+	if cap(*s) < n {
+		*s = make([]T, n)
+	}
+	return (*s)[:n]
+}
+
 // errEnd is what decoders say of a stream that ends early.
 var errEnd = errors.New("the code stream ends early")
 
+// orNew is s, or fresh scratch.
+func orNew(s *Scratch) *Scratch {
+	if s == nil {
+		return &Scratch{}
+	}
+	return s
+}
+
 // newPicture checks the size that a header declares and takes memory for it.
-func newPicture(width, height, components, bits, limit int) (*Picture, error) {
+func newPicture(width, height, components, bits, limit int, s *Scratch) (*Picture, error) {
 	if width < 1 || height < 1 || components < 1 || components > 4 {
 		return nil, fmt.Errorf("%d×%d pixels of %d components, 1 to 4 components are read", width, height, components)
 	}
@@ -36,7 +61,7 @@ func newPicture(width, height, components, bits, limit int) (*Picture, error) {
 	}
 	return &Picture{
 		Width: width, Height: height, Components: components, Bits: bits,
-		Samples: make([]int32, width*height*components),
+		Samples: reuse(&s.samples, width*height*components),
 	}, nil
 }
 

@@ -19,10 +19,10 @@ func seeds(f *testing.F, ending string) {
 }
 
 // fuzz holds a decoder to its limit and to samples within its precision.
-func fuzz(f *testing.F, decode func([]byte, int) (*Picture, error)) {
+func fuzz(f *testing.F, decode func([]byte, int, *Scratch) (*Picture, error)) {
 	const limit = 1 << 14
 	f.Fuzz(func(t *testing.T, b []byte) {
-		p, err := decode(b, limit)
+		p, err := decode(b, limit, nil)
 		if err != nil {
 			return
 		}

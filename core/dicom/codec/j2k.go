@@ -23,6 +23,7 @@ type j2k struct {
 	quantOwn         []bool
 	tiles            map[int]*j2kTile
 	picture          *Picture
+	scratch          *Scratch
 	order            []int // of tiles as they appear
 }
 
@@ -66,12 +67,12 @@ type j2kTile struct {
 // JPEG2000 decodes a code stream, or the one inside of a JP2 file, with all its
 // layers and resolutions. Streams of part 1 are read but for regions of interest,
 // packed packet headers and changes of the progression.
-func JPEG2000(data []byte, limit int) (*Picture, error) {
+func JPEG2000(data []byte, limit int, scratch *Scratch) (*Picture, error) {
 	start := bytes.Index(data[:min(len(data), 1<<16)], []byte{0xff, 0x4f, 0xff, 0x51})
 	if start < 0 {
 		return nil, errors.New("no JPEG 2000 code stream starts here")
 	}
-	j := &j2k{tiles: map[int]*j2kTile{}}
+	j := &j2k{tiles: map[int]*j2kTile{}, scratch: orNew(scratch)}
 	if err := j.headers(data[start+2:], limit); err != nil {
 		return nil, err
 	}
@@ -190,7 +191,7 @@ func (j *j2k) size(s []byte, limit int) error {
 		}
 	}
 	var err error
-	j.picture, err = newPicture(j.x1-j.x0, j.y1-j.y0, n, int(s[36]&0x7f)+1, limit)
+	j.picture, err = newPicture(j.x1-j.x0, j.y1-j.y0, n, int(s[36]&0x7f)+1, limit, j.scratch)
 	if err != nil {
 		return err
 	}

@@ -92,9 +92,8 @@ func (j *j2k) tile(i int) error {
 	if err := readPackets(t, planes, area); err != nil {
 		return err
 	}
-	var coder blockCoder
 	for _, pl := range planes {
-		if err := pl.decode(&coder); err != nil {
+		if err := pl.decode(&j.scratch.blocks); err != nil {
 			return err
 		}
 	}
@@ -140,11 +139,21 @@ func (j *j2k) plane(area rect, c *j2kCoding, q *j2kQuant, k int, budget *j2kBudg
 		pl.resolutions = append(pl.resolutions, res)
 	}
 	if c.reversible {
-		pl.ints = make([]int32, pl.w()*pl.h())
+		pl.ints = zeros(&j.scratch.ints, k, pl.w()*pl.h())
 	} else {
-		pl.floats = make([]float32, pl.w()*pl.h())
+		pl.floats = zeros(&j.scratch.floats, k, pl.w()*pl.h())
 	}
 	return pl, nil
+}
+
+// zeros is memory for a component: that of the first is used again.
+func zeros[T any](s *[]T, component, n int) []T {
+	if component > 0 {
+		return make([]T, n)
+	}
+	v := reuse(s, n)
+	clear(v)
+	return v
 }
 
 // band lays out a subband of resolution r (T.800 B.5 to B.7).

@@ -9,6 +9,7 @@ import (
 type jpeg struct {
 	picture    *Picture
 	limit      int
+	scratch    *Scratch
 	process    byte // SOF marker: 0xC0, 0xC1 or 0xC3
 	components []jpegComponent
 	quant      [4][64]int32
@@ -31,8 +32,8 @@ type jpegComponent struct {
 // 8 and 12 bits (1, 2 and 4 in DICOM's counting) and lossless with any of the seven
 // predictors (14, and 14 with selection value 1). Chroma that is stored at less
 // resolution is repeated.
-func JPEG(data []byte, limit int) (*Picture, error) {
-	d := &jpeg{limit: limit}
+func JPEG(data []byte, limit int, scratch *Scratch) (*Picture, error) {
+	d := &jpeg{limit: limit, scratch: orNew(scratch)}
 	for {
 		marker, segment, rest, err := jpegSegment(data)
 		if err != nil {
@@ -114,7 +115,7 @@ func (d *jpeg) frame(marker byte, s []byte) error {
 	default:
 		return fmt.Errorf("JPEG process SOF%d with %d bits a sample", marker-0xc0, bits)
 	}
-	p, err := newPicture(width, height, n, bits, d.limit)
+	p, err := newPicture(width, height, n, bits, d.limit, d.scratch)
 	if err != nil {
 		return err
 	}

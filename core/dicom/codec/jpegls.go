@@ -16,7 +16,7 @@ type jpegLSFrame struct {
 
 // JPEGLS decodes a frame of JPEG-LS, lossless or near-lossless, its components
 // apart, by line or by sample.
-func JPEGLS(data []byte, limit int) (*Picture, error) {
+func JPEGLS(data []byte, limit int, scratch *Scratch) (*Picture, error) {
 	var f jpegLSFrame
 	for {
 		marker, segment, rest, err := jpegSegment(data)
@@ -28,7 +28,7 @@ func JPEGLS(data []byte, limit int) (*Picture, error) {
 		case 0xd9:
 			return nil, fmt.Errorf("%d of %d JPEG-LS components have a scan: %w", f.done, len(f.ids), errEnd)
 		case 0xf7:
-			err = f.frame(segment, limit)
+			err = f.frame(segment, limit, orNew(scratch))
 		case 0xf8:
 			err = f.presets(segment)
 		case 0xe8:
@@ -54,7 +54,7 @@ func JPEGLS(data []byte, limit int) (*Picture, error) {
 	}
 }
 
-func (f *jpegLSFrame) frame(s []byte, limit int) error {
+func (f *jpegLSFrame) frame(s []byte, limit int, scratch *Scratch) error {
 	if f.picture != nil {
 		return errors.New("two frames in one JPEG-LS stream")
 	}
@@ -64,7 +64,7 @@ func (f *jpegLSFrame) frame(s []byte, limit int) error {
 	if s[0] < 2 || s[0] > 16 {
 		return fmt.Errorf("JPEG-LS of %d bits, 2 to 16 are read", s[0])
 	}
-	p, err := newPicture(be16(s[3:]), be16(s[1:]), int(s[5]), int(s[0]), limit)
+	p, err := newPicture(be16(s[3:]), be16(s[1:]), int(s[5]), int(s[0]), limit, scratch)
 	if err != nil {
 		return err
 	}
