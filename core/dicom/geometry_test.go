@@ -55,12 +55,15 @@ func requireSameInSpace(t *testing.T, want, got *volume.Image) {
 				var at [3]int
 				for i := range 3 {
 					at[i] = to[i][0]*x + to[i][1]*y + to[i][2]*z + to[i][3]
-					require.True(t, at[i] >= 0 && at[i] < want.Shape[2-i])
+					if at[i] < 0 || at[i] >= want.Shape[2-i] {
+						require.Fail(t, "outside", "voxel %v", at)
+					}
 				}
 				a := ((at[2]*want.Shape[1]+at[1])*want.Shape[2] + at[0]) * want.C
 				b := ((z*h+y)*w + x) * got.C
 				for c := range got.C {
-					if want.Data[a+c] != got.Data[b+c] {
+					// NIfTI keeps slopes in float32: half a unit in the last place of both.
+					if u, v := float64(want.Data[a+c]), float64(got.Data[b+c]); math.Abs(u-v) > 0x1p-23*math.Abs(u) {
 						require.Equal(t, want.Data[a+c], got.Data[b+c], "x %d y %d z %d c %d", x, y, z, c)
 					}
 				}
@@ -115,5 +118,28 @@ func TestGeometryAndValuesEqualDcm2niixs(t *testing.T) {
 			require.NoError(t, err)
 			requireSameInSpace(t, want, got)
 		})
+	}
+}
+
+func TestObliqueSeriesEqualsDcm2niixs(t *testing.T) {
+	_, got := openSeries(t, "testdata/rt-utils")
+	want, _, err := nifti.ReadImage("testdata/rt-utils/dcm2niix.nii.gz")
+	require.NoError(t, err)
+	requireSameInSpace(t, want, got)
+	assert.InDeltaSlice(t, want.Spacing[:], got.Spacing[:], 1e-5) // positions have seven digits behind the point
+}
+
+func TestCompressedCTLiesWhereItsSegmentationDoes(t *testing.T) {
+	root := filepath.Join(data(t, ".."), "totalsegmentator_example")
+	s, got := openSeries(t, filepath.Join(root, "example_ct_dicom"))
+	seg, _, err := nifti.ReadLabels(filepath.Join(root, "example_seg_dicom.nii.gz"))
+	require.NoError(t, err)
+	assert.Equal(t, "HU", s.Volumes[0].Unit)
+	assert.Equal(t, seg.Shape, got.Shape)
+	assert.Equal(t, seg.Spacing, got.Spacing)
+	inv := inverse(seg.Affine)
+	corner := vec{got.Affine[0][3], got.Affine[1][3], got.Affine[2][3]}
+	for i, n := range []int{0, got.Shape[1] - 1, 0} { // the segmentation counts rows from the other side
+		assert.InDelta(t, n, vec(inv[i][:3]).dot(corner)+inv[i][3], 1e-3)
 	}
 }

@@ -68,7 +68,7 @@ func (v *Volume) Bytes() int64 { return 4 * int64(v.Voxels()) }
 
 // seriesKey puts planes together.
 type seriesKey struct {
-	study, series string
+	series        string // unique in the world; studies differ where writers draw one a file
 	rows, columns int
 	part          int // number of the orientation and spacing within the series
 }
@@ -80,7 +80,7 @@ func newSeries(instances [][]plane) []*Series {
 	for i := range instances {
 		for n := range instances[i] {
 			p := &instances[i][n]
-			k := seriesKey{study: p.in.info.text(tagStudy), series: p.in.info.text(tagSeries), rows: p.rows, columns: p.columns}
+			k := seriesKey{series: p.in.info.text(tagSeries), rows: p.rows, columns: p.columns}
 			if k.series == "" { // left out by some converters: what is in a folder belongs together
 				k.series = "folder " + path.Dir(p.in.file.Name)
 			}
