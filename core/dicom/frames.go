@@ -83,7 +83,7 @@ func (r *pixelReader) open(f File) error {
 	if r.info.syntax.deflated {
 		p := &parser{r: bufio.NewReader(rc), end: r.p.end}
 		if err = p.skip(r.info.body); err == nil {
-			r.p.r, r.p.end = bufio.NewReaderSize(flate.NewReader(p.r), 1<<14), maxUnsized
+			r.p.r, r.p.end = bufio.NewReaderSize(flate.NewReader(p.r), 1<<14), inflatedLimit(f.Size)
 			err = r.p.skip(r.info.pixels.offset)
 		}
 	} else if s, ok := rc.(io.Seeker); ok {

@@ -106,7 +106,7 @@ func folder(root string) ([]File, error) {
 
 // ZipFiles lists the files in a zip of size bytes, which must stay readable while
 // they are used. Nothing is unpacked to disk. Zips that inflate to more than a
-// hundred times their size and a gigabyte are refused, as are names that leave the
+// hundred times their size and 256 MiB are refused, as are names that leave the
 // folder; zips in zips stay closed.
 func ZipFiles(name string, r io.ReaderAt, size int64) ([]File, error) {
 	z, err := zip.NewReader(r, size)
@@ -116,7 +116,7 @@ func ZipFiles(name string, r io.ReaderAt, size int64) ([]File, error) {
 	if len(z.File) > maxFiles {
 		return nil, fmt.Errorf("zip %s: %d files, at most %d are read", name, len(z.File), maxFiles)
 	}
-	const ratio, free = 100, 1 << 30 // CT slices deflate to a half, blank ones to a thousandth
+	const ratio, free = 100, 256 << 20 // CT slices deflate to a half, blank ones to a thousandth
 	left := uint64(size)*ratio + free
 	var files []File
 	for _, f := range z.File {

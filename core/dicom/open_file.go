@@ -55,7 +55,7 @@ func parse(f File) (*parsed, error) {
 	if s.deflated {
 		out.body = p.at
 		p.r = bufio.NewReaderSize(flate.NewReader(p.r), 1<<14)
-		p.at, p.end = 0, maxUnsized
+		p.at, p.end = 0, inflatedLimit(f.Size)
 	}
 	if err := p.settle(&s, known); err != nil {
 		return nil, err
@@ -69,6 +69,15 @@ func parse(f File) (*parsed, error) {
 		return nil, fmt.Errorf("transfer syntax %q is unknown: convert the file to an uncompressed or lossless one", printable(out.uid, 64))
 	}
 	return out, nil
+}
+
+// inflatedLimit is how many bytes a deflated file of size bytes is read to. Scans
+// deflate to a half, blank ones to a hundredth.
+func inflatedLimit(size int64) int64 {
+	if size < 0 {
+		return 1 << 30
+	}
+	return 100*size + 64<<20
 }
 
 // preamble passes over the 128 bytes and "DICM" in front, or finds that a file

@@ -112,11 +112,14 @@ func (f *pixelFormat) decode(fr *frame, c encoding, data []byte) error {
 		p, err = codec.JPEG(data, n, &fr.codec)
 	case jpegLS:
 		p, err = codec.JPEGLS(data, n, &fr.codec)
-	case jpeg2000:
+	case jpeg2000, jpeg2000Lossless:
 		p, err = codec.JPEG2000(data, n, &fr.codec)
 	}
 	if err != nil {
 		return err
+	}
+	if p.Cut && c == jpeg2000Lossless {
+		return errors.New("the code stream ends early, so that values are not the scan's")
 	}
 	if p.Width != f.columns || p.Height != f.rows || p.Components != f.samples {
 		return fmt.Errorf("the code stream has %d×%d pixels of %d samples, the header %d×%d of %d",

@@ -10,6 +10,7 @@ const (
 	jpegLossless
 	jpegLS
 	jpeg2000
+	jpeg2000Lossless
 )
 
 // syntax is a transfer syntax.
@@ -36,7 +37,7 @@ var syntaxes = map[string]syntax{
 	"1.2.840.10008.1.2.4.70": {name: "JPEG lossless, process 14 SV1", codec: jpegLossless},
 	"1.2.840.10008.1.2.4.80": {name: "JPEG-LS lossless", codec: jpegLS},
 	"1.2.840.10008.1.2.4.81": {name: "JPEG-LS near-lossless", codec: jpegLS},
-	"1.2.840.10008.1.2.4.90": {name: "JPEG 2000 lossless", codec: jpeg2000},
+	"1.2.840.10008.1.2.4.90": {name: "JPEG 2000 lossless", codec: jpeg2000Lossless},
 	"1.2.840.10008.1.2.4.91": {name: "JPEG 2000", codec: jpeg2000},
 }
 

@@ -20,6 +20,7 @@ type Picture struct {
 	Components    int
 	Bits          int     // precision of the code stream
 	Signed        bool    // JPEG 2000 only; else samples are unsigned
+	Cut           bool    // JPEG 2000 only: packets are missing, so that values are approximate
 	Samples       []int32 // [Height Width Components]
 }
 

@@ -57,6 +57,19 @@ func TestStreamsDecodeAsTheReferenceImplementationsDo(t *testing.T) {
 			assert.Equal(t, [4]int{want.Width, want.Height, want.Components, want.Bits}, [4]int{p.Width, p.Height, p.Components, p.Bits})
 			assert.Equal(t, want.Signed, p.Signed)
 			assert.Equal(t, want.Hash, hash(p.Samples))
+			assert.False(t, p.Cut)
 		})
+	}
+}
+
+func TestCutStreamsSaySo(t *testing.T) {
+	for name := range vectors(t) {
+		whole := read(t, name)
+		for _, n := range []int{len(whole) / 2, len(whole) - 20} {
+			p, err := decoders[filepath.Ext(name)](whole[:n], 1<<20, nil)
+			if err == nil {
+				assert.True(t, p.Cut, "%s: %d of %d bytes", name, n, len(whole))
+			}
+		}
 	}
 }

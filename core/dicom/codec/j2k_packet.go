@@ -9,8 +9,8 @@ import (
 
 // readPackets hands the bytes of a tile to its code blocks, in the order of the
 // progression (T.800 B.12). A stream that ends early leaves blocks with fewer
-// passes, which is how JPEG 2000 is cut to a rate.
-func readPackets(t *j2kTile, planes []*j2kPlane, area rect) error {
+// passes, which is one way to cut JPEG 2000 to a rate; cut says so.
+func readPackets(t *j2kTile, planes []*j2kPlane) (cut bool, err error) {
 	type place struct{ layer, res, comp, x, y, index int }
 	var order []place
 	for c, pl := range planes {
@@ -38,6 +38,7 @@ func readPackets(t *j2kTile, planes []*j2kPlane, area rect) error {
 	r := &packetReader{data: t.data, style: t.style}
 	packet := func(p place, layer int) (bool, error) {
 		if len(r.data) == 0 {
+			r.ended = true
 			return false, nil
 		}
 		pl := planes[p.comp]
@@ -63,22 +64,22 @@ func readPackets(t *j2kTile, planes []*j2kPlane, area rect) error {
 		for _, p := range order {
 			for layer := range t.style.layers {
 				if more, err := packet(p, layer); err != nil || !more {
-					return err
+					return r.ended, err
 				}
 			}
 		}
-		return nil
+		return r.ended, nil
 	}
 	for _, group := range groups {
 		for layer := range t.style.layers {
 			for _, p := range group {
 				if more, err := packet(p, layer); err != nil || !more {
-					return err
+					return r.ended, err
 				}
 			}
 		}
 	}
-	return nil
+	return r.ended, nil
 }
 
 // packetReader reads packets; bits of headers are stuffed after 0xFF.
@@ -162,7 +163,7 @@ func (r *packetReader) packet(bands []j2kBand, index, layer, style int) error {
 	for _, c := range list {
 		for i, n := range c.lengths {
 			if n > len(r.data) {
-				r.data = nil
+				r.data, r.ended = nil, true
 				return nil // cut within a body: blocks keep the passes they have
 			}
 			c.block.add(r.data[:n], c.passes[i], style)

@@ -89,9 +89,11 @@ func (j *j2k) tile(i int) error {
 		}
 		planes = append(planes, pl)
 	}
-	if err := readPackets(t, planes, area); err != nil {
+	cut, err := readPackets(t, planes)
+	if err != nil {
 		return err
 	}
+	j.picture.Cut = j.picture.Cut || cut
 	for _, pl := range planes {
 		if err := pl.decode(&j.scratch.blocks); err != nil {
 			return err
