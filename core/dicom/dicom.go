@@ -67,6 +67,9 @@ const (
 	tagImagerPixelSpacing tag = 0x00181164
 	tagGantryTilt         tag = 0x00181120
 	tagBValue             tag = 0x00189087
+	tagEffectiveEchoTime  tag = 0x00189082
+	tagEchoGroup          tag = 0x00189114
+	tagDiffusionGroup     tag = 0x00189117
 	tagMosaicImages       tag = 0x0019100a
 	tagStudy              tag = 0x0020000d
 	tagSeries             tag = 0x0020000e
@@ -121,7 +124,7 @@ var wanted = map[tag]string{
 	tagTransferSyntax: "UI", tagImageType: "CS", tagSOPClass: "UI", tagSOPInstance: "UI", tagAcquisitionTime: "TM",
 	tagModality: "CS", tagSeriesDescription: "LO", tagSliceThickness: "DS", tagEchoTime: "DS", tagEchoNumber: "IS",
 	tagSpacingBetween: "DS", tagTriggerTime: "DS", tagImagerPixelSpacing: "DS", tagGantryTilt: "DS", tagBValue: "FD",
-	tagMosaicImages: "US", tagStudy: "UI", tagSeries: "UI", tagSeriesNumber: "IS", tagAcquisitionNumber: "IS",
+	tagEffectiveEchoTime: "FD", tagEchoGroup: "SQ", tagDiffusionGroup: "SQ", tagMosaicImages: "US", tagStudy: "UI", tagSeries: "UI", tagSeriesNumber: "IS", tagAcquisitionNumber: "IS",
 	tagInstanceNumber: "IS", tagPosition: "DS", tagOrientation: "DS", tagFrameOfReference: "UI",
 	tagTemporalPosition: "IS", tagPlanePosition: "SQ", tagPlaneOrientation: "SQ", tagFrameContent: "SQ",
 	tagTemporalIndex: "UL", tagStackID: "SH", tagSamples: "US", tagPhotometric: "CS", tagPlanar: "US",

@@ -141,7 +141,7 @@ func (in *instance) planes() ([]plane, error) {
 		if p.slope == 0 {
 			return nil, fmt.Errorf("element %v: slope 0 makes all values the same", tagSlope)
 		}
-		p.setKeys(d, group(tagFrameContent))
+		p.setKeys(d, group)
 		out[i] = p
 	}
 	if strings.Contains(strings.Join(d.texts(tagImageType), " "), "MOSAIC") {
@@ -187,18 +187,22 @@ func (p *plane) place(position, orientation, measures, d *dataSet) error {
 	return nil
 }
 
-func (p *plane) setKeys(d, content *dataSet) {
-	time := content.text(tagTemporalPosition)
-	if v, ok := content.numbers(tagTemporalIndex); ok {
-		time = fmt.Sprint(v[0])
+// setKeys reads what may tell volumes apart; group finds functional groups.
+func (p *plane) setKeys(d *dataSet, group func(tag) *dataSet) {
+	number := func(g *dataSet, t tag, otherwise string) string {
+		if v, ok := g.numbers(t); ok {
+			return fmt.Sprint(v[0])
+		}
+		return otherwise
 	}
-	b := ""
-	if v, ok := d.numbers(tagBValue); ok {
-		b = fmt.Sprint(v[0])
-	}
+	content := group(tagFrameContent)
 	p.keys = [...]string{
-		content.text(tagStackID), time, d.text(tagEchoNumber), d.text(tagEchoTime), b, d.text(tagAcquisitionNumber),
-		d.text(tagTriggerTime), strings.Join(d.texts(tagImageType), `\`), d.text(tagAcquisitionTime),
+		content.text(tagStackID),
+		number(content, tagTemporalIndex, content.text(tagTemporalPosition)),
+		d.text(tagEchoNumber),
+		number(group(tagEchoGroup), tagEffectiveEchoTime, d.text(tagEchoTime)),
+		number(group(tagDiffusionGroup), tagBValue, ""),
+		d.text(tagAcquisitionNumber), d.text(tagTriggerTime), strings.Join(d.texts(tagImageType), `\`), d.text(tagAcquisitionTime),
 	}
 }
 

@@ -252,6 +252,29 @@ func TestEnhancedFilesHaveTheirFramesInGroups(t *testing.T) {
 	}
 }
 
+func TestFramesOfAnEnhancedFileAreSplitByBValue(t *testing.T) {
+	s := slice{pixels: func(b *builder) {
+		var frames []func(*builder)
+		for i := range 6 {
+			frames = append(frames, func(b *builder) {
+				b.sequence(tagPlanePosition, true, func(b *builder) { b.text(tagPosition, "DS", 0, 0, i/2) })
+				b.sequence(tagDiffusionGroup, true, func(b *builder) { b.head(tagBValue, "FD", 8).put(float64(1000 - i%2*1000)) })
+			})
+		}
+		b.sequence(tagFrameGroups, true, frames...)
+		b.head(tagPixels, "OW", 6*24)
+		for i := range 72 {
+			b.put(int16(i))
+		}
+	}, edit: func(b *builder) { b.text(tagFrames, "IS", 6) }}
+	c := open(t, s)
+	require.Len(t, c.Series[0].Volumes, 2)
+	assert.Equal(t, "b-value 0", c.Series[0].Volumes[0].Name)
+	im, err := c.Series[0].Image(context.Background())
+	require.NoError(t, err)
+	assert.Equal(t, []float32{12, 0, 13, 1}, im.Data[:4])
+}
+
 func TestColoursAreRefusedWithAReason(t *testing.T) {
 	for photometric, want := range map[string]string{
 		"RGB": "a colour picture (RGB, 3 samples a pixel)", "PALETTE COLOR": "colours of a palette", "YBR_FULL": "a colour picture (YBR_FULL",
