@@ -12,7 +12,8 @@
 //
 // A file is hostile until read: lengths are held against the file and fixed
 // limits before memory is taken, sequences nest to a limit, and what inflates is
-// measured while it does. Axes are those of the files: W runs along a row of
+// measured while it does. That is why data sets are parsed here: a reader that makes
+// memory of a declared length, or keeps every element, serves other ends. Axes are those of the files: W runs along a row of
 // pixels, H down the columns, D along the cross product of the two.
 //
 // Sources: DICOM PS3.3 (C.7.6.2 image plane, C.7.6.16 functional groups), PS3.5
