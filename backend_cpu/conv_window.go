@@ -27,17 +27,15 @@ type source struct {
 	rowStep int // input rows from one row of the copy to the next
 	w0      int // input column of the first voxel of a row
 	w       int // voxels of a row
-	pad     int // f32 between the voxels of a copied row
 }
 
 // cin is the number of channels of the copy.
 func (s *source) cin() int { return (s.c[0] + s.c[1]) * s.fold }
 
-// step is the f32 from one voxel of the copy to the next.
-func (s *source) step() int { return s.cin() + s.pad }
-
-// stride is the f32 from one row of the copy to the next: whole cache lines.
-func (s *source) stride() int { return (s.w*s.step() + 15) &^ 15 }
+// stride is the f32 from one row of the copy to the next: an odd number of
+// cache lines, so that voxels at the same place in several rows, which are far
+// apart within a row, do not meet in few sets of the first level of the cache.
+func (s *source) stride() int { return (s.w*s.cin()+15)&^15 | 16 }
 
 // direct says that rows need no copy.
 func (s *source) direct() bool {
@@ -49,7 +47,7 @@ func (s *source) voxel(n, d, h, w int) int { return ((n*s.size[0]+d)*s.size[1]+h
 
 // row fills dst with the copy's row that begins at input row (n, d, h).
 func (s *source) row(dst []float32, n, d, h int) {
-	step := s.step()
+	step := s.cin()
 	lead, from := max(0, -s.w0), max(0, s.w0)
 	count := max(0, min(s.size[2]-from, s.w-lead))
 	if count == 0 || h < 0 || h+s.fold > s.size[1] {
