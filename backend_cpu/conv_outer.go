@@ -34,7 +34,7 @@ type outer struct {
 
 // aStep is the bytes from one step of k to the next in a copied row.
 func (o *outer) aStep() int {
-	step := o.step[2] * o.src.step() * 4
+	step := o.step[2] * o.src.cin() * 4
 	if o.isa.paired {
 		return 2 * step
 	}
@@ -50,9 +50,6 @@ func (o *outer) plan() need {
 	if o.isa.paired {
 		o.src.pairs, o.src.gridStep = voxelPairs, o.step[2]
 	}
-	if o.first[2] < 0 && o.aStep()%conflictBytes == 0 {
-		o.src.pad = padFloats
-	}
 	o.rows = o.taps[0]*o.taps[1]*o.m() + 1
 	o.panels, o.floats, _ = o.isa.panels([]int{o.bC}, o.rows)
 	nr := o.isa.vectors * o.isa.lanes
@@ -61,32 +58,28 @@ func (o *outer) plan() need {
 	blocks := o.n * o.nd * o.nh
 	o.slabs = max(1, min(16, (2<<20)/o.floats, o.n*o.grid.volume()/1024))
 	o.slabs = min(o.slabs, blocks)
-	enough := 4 * len(o.pool.workers)
+	enough := 1 // units: each makes its own copy of the planes that it needs
+	if n := len(o.pool.workers); n > 1 {
+		enough = 3 * n
+	}
 	o.kd, o.share = o.taps[0], len(o.panels)
-	for o.share > 1 && o.slabs*ceil(len(o.panels), o.share) < enough {
+	if o.slabs < enough {
+		o.kd = 1 // with a stride, such units need different planes
+	}
+	for o.share > 1 && o.slabs*o.taps[0]/o.kd*ceil(len(o.panels), o.share) < enough {
 		o.share = ceil(o.share, 2)
 	}
 	o.groups = ceil(len(o.panels), o.share)
-	if o.slabs*o.groups < enough {
-		o.kd = 1
-	}
 	planes, rows := (o.bd-1)*o.step[0]+o.kd, (o.bh-1)*o.step[1]+o.taps[1]
 	o.ring = planes * rows * o.src.stride()
 	return need{
 		shared: o.slabs * o.floats,
-		worker: o.ring + o.bd*o.bh*o.grid[2]*nr,
+		worker: o.ring + o.share*o.bd*o.bh*o.grid[2]*nr,
 		segs:   o.bd * o.bh,
 		rows:   planes * rows,
 		planes: planes,
 	}
 }
-
-// Voxels that are a multiple of conflictBytes apart share few sets of the first
-// level of the cache: copies of them are padFloats further apart.
-const (
-	conflictBytes = 256
-	padFloats     = 16
-)
 
 // block chooses the planes and rows of a block. Many sums are not read often:
 // then the rows of one (kd, kh) stay in the second level of the cache, if not
@@ -148,10 +141,8 @@ func (o *outer) do(w *worker, unit int) {
 		}
 		o.lookAhead(w, b+1, end, k0)
 		h1, d1 := min(h0+o.bh, o.grid[1]), min(d0+o.bd, o.grid[0])
-		for i := range panels {
-			p := product{o, w, &panels[i], o.sums(slab)[panels[i].weights:], b == begin, n, d0, d1, h0, h1, nil}
-			p.all(k0, k0+o.kd)
-		}
+		p := product{outer: o, w: w, slab: o.sums(slab), begin: b == begin, n: n, d0: d0, d1: d1, h0: h0, h1: h1}
+		p.all(panels, k0, k0+o.kd)
 	}
 }
 
@@ -174,48 +165,66 @@ func (o *outer) lookAhead(w *worker, b, end, k0 int) {
 	w.begin()
 }
 
-// product adds the voxels d0 … d1, h0 … h1 to the sums of a panel.
+// product adds the voxels d0 … d1, h0 … h1 to the sums of panels, one panel at
+// a time.
 type product struct {
 	*outer
 	w              *worker
-	panel          *panel
-	sums           []float32
-	begin          bool // the sums start from 0
+	slab           []float32 // its sums
+	begin          bool      // the sums start from 0
 	n              int
 	d0, d1, h0, h1 int
-	packed         []float32 // rows of b, nil if they are used in place
+
+	panel  *panel
+	sums   []float32 // of the panel
+	packed []float32 // its rows of b, nil if they are used in place
 }
 
-// all adds the taps k0 … k1 along D.
-func (p *product) all(k0, k1 int) {
-	p.pack()
+// all adds the taps k0 … k1 along D. All panels use the rows of one (kd, kh)
+// before moving on: these stay in the second level of the cache.
+func (p *product) all(panels []panel, k0, k1 int) {
 	t := &p.w.tile
-	nr := p.panel.nv * p.isa.lanes
-	t.k, t.aStep, t.bStep, t.cStep = p.isa.steps(p.grid[2]), p.aStep(), nr*4, nr*4
-	if p.packed == nil {
-		t.bStep = p.bC * 4
-	}
+	t.k, t.aStep = p.isa.steps(p.grid[2]), p.aStep()
 	t.init = nil
 	if p.begin {
 		t.init = &p.w.zero[0]
 	}
+	for i := range panels {
+		p.use(panels, i)
+		p.pack()
+		if p.sumB && k0 == 0 {
+			p.sum()
+		}
+	}
 	m, rows := p.m(), (p.d1-p.d0)*(p.h1-p.h0)
-	some := p.some()
+	some := p.some(rows)
 	for from := 0; from < rows && m > 0; from += some {
 		for kd := k0; kd < k1; kd++ {
 			for kh := range p.taps[1] {
-				p.segments(kd, kh, from, min(from+some, rows))
-				p.tiles((kd*p.taps[1]+kh)*m, m)
+				for i := range panels {
+					p.use(panels, i)
+					p.segments(kd, kh, from, min(from+some, rows))
+					p.tiles((kd*p.taps[1]+kh)*m, m)
+				}
 			}
 		}
 		t.init = nil
 	}
-	if p.sumB && k0 == 0 {
-		if p.begin {
-			t.init = &p.w.zero[0]
-		}
-		p.sum()
+}
+
+// use turns to panel i.
+func (p *product) use(panels []panel, i int) {
+	p.panel = &panels[i]
+	p.sums = p.slab[p.panel.weights:]
+	t, nr := &p.w.tile, p.panel.nv*p.isa.lanes
+	t.bStep, t.cStep = nr*4, nr*4
+	p.packed = nil
+	if p.b.f32 != nil && p.panel.width == nr && p.bC == nr {
+		t.bStep = p.bC * 4
+		return
 	}
+	most := p.isa.vectors * p.isa.lanes
+	p.packed = p.w.scratch[p.ring+i*p.bd*p.bh*p.grid[2]*most:]
 }
 
 // runVoxels is how many voxels are used for all taps before moving on: what a
@@ -223,22 +232,20 @@ func (p *product) all(k0, k1 int) {
 // finds it.
 const runVoxels = 160
 
-// some is how many rows that is.
-func (p *product) some() int { return max(1, runVoxels/p.grid[2]) }
+// some is how many of so many rows that is: all groups are about as large.
+func (p *product) some(rows int) int { return ceil(rows, max(1, ceil(rows*p.grid[2], runVoxels))) }
 
 // pack brings rows of b to f32, or to pairs of voxels, and to the width of the
 // panel, where they are not so already.
 func (p *product) pack() {
-	nr := p.panel.nv * p.isa.lanes
-	p.packed = nil
-	if p.b.f32 != nil && p.panel.width == nr && p.bC == nr {
+	if p.packed == nil {
 		return
 	}
-	p.packed = p.w.scratch[p.ring:]
 	if p.isa.paired {
 		p.pairs()
 		return
 	}
+	nr := p.panel.nv * p.isa.lanes
 	count := (p.h1 - p.h0) * p.grid[2]
 	for d := p.d0; d < p.d1; d++ {
 		to := p.packed[(d-p.d0)*count*nr:][:count*nr]
@@ -311,24 +318,16 @@ func (p *product) tiles(from, m int) {
 	}
 	if p.isa.outer3Rows > 0 && p.panel.nv == 1 && p.taps[2] == 3 && p.step[2] == 1 && t.k > 1 {
 		t.cRun = m / 3 * t.cStep
-		p.cut(&p.isa.outer3, p.isa.outer3Rows, 0, from, m/3)
+		p.cut(&p.isa.outer3, p.isa.outer3Rows, from, m/3)
 		return
 	}
-	kernels, most := &p.isa.outer[p.panel.nv], p.isa.rows[p.panel.nv]
-	if p.src.pad == 0 {
-		p.cut(kernels, most, 0, from, m)
-		return
-	}
-	cin := p.src.cin()
-	for kw := range p.taps[2] {
-		p.cut(kernels, most, kw*p.src.step()*4, from+kw*cin, cin)
-	}
+	p.cut(&p.isa.outer[p.panel.nv], p.isa.rows[p.panel.nv], from, m)
 }
 
-// cut makes m rows of the sums from the inputs at aOff on.
-func (p *product) cut(kernels *[maxRows + 1]func(*tile), most, aOff, from, m int) {
+// cut makes m rows of the sums.
+func (p *product) cut(kernels *[maxRows + 1]func(*tile), most, from, m int) {
 	t := &p.w.tile
-	t.aOff, t.cOff, t.c = aOff, 0, &p.sums[from*p.panel.nv*p.isa.lanes]
+	t.aOff, t.cOff, t.c = 0, 0, &p.sums[from*p.panel.nv*p.isa.lanes]
 	tiles := ceil(m, most)
 	rows, higher := m/tiles, m%tiles
 	if higher > 0 {

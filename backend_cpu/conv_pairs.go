@@ -134,7 +134,7 @@ func (s *isa) pack(dst []float32, dstStep int, t tensor, off, step, rows, width 
 // channelRow fills the voxels of dst that begin at input column from with the
 // pairs of their channels.
 func (s *source) channelRow(dst []float32, n, d, h, from, count int) {
-	step, to := s.step(), 0
+	step, to := s.cin(), 0
 	if (s.c[0]+s.c[1])*s.fold%2 == 1 {
 		clear(dst[:count*step]) // the other half of the last pair
 	}
@@ -159,7 +159,7 @@ func (s *source) channelRow(dst []float32, n, d, h, from, count int) {
 // voxelRow fills dst with the copy's row that begins at input row (n, d, h): each
 // channel of a voxel beside that of the voxel gridStep further.
 func (s *source) voxelRow(dst []float32, n, d, h int) {
-	step, g, width := s.step(), s.gridStep, s.size[2]
+	step, g, width := s.cin(), s.gridStep, s.size[2]
 	// Columns from which one, both or the other voxel are in the input.
 	pieces := [...]struct {
 		from, to int

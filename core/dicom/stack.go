@@ -1,0 +1,163 @@
+package dicom
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// newVolume makes a stack of planes that are sorted along normal, and finds whether
+// it is one: Err has the reason if not.
+func newVolume(planes []*plane, normal vec) *Volume {
+	v := &Volume{planes: planes}
+	first := planes[0]
+	if first.placed {
+		v.planes = nil
+		for i, p := range planes {
+			if i > 0 && p.along(normal)-v.planes[len(v.planes)-1].along(normal) < samePlace {
+				v.twins = append(v.twins, [2]*plane{v.planes[len(v.planes)-1], p})
+				continue
+			}
+			v.planes = append(v.planes, p)
+		}
+	}
+	d := first.in.info
+	v.Inverted = first.in.format.photometric == "MONOCHROME1"
+	v.Unit = printable(d.text(tagRescaleType), 16)
+	if v.Unit == "" && first.in.modality == "CT" {
+		v.Unit = "HU"
+	}
+	for _, p := range v.planes {
+		in := Instance{
+			File: p.in.file.Name, Number: p.in.number,
+			SOPClassUID: p.in.info.text(tagSOPClass), SOPInstanceUID: p.in.info.text(tagSOPInstance),
+		}
+		if p.in.format.frames > 1 {
+			in.Frame = p.frame + 1
+		}
+		v.Instances = append(v.Instances, in)
+	}
+	v.Shape = [3]int{len(v.planes), first.rows, first.columns}
+	step := v.step(normal)
+	if v.Err == nil && int64(v.Voxels()) > maxVoxels {
+		v.Err = fmt.Errorf("%d×%d×%d voxels, at most %d are read", v.Shape[0], v.Shape[1], v.Shape[2], int64(maxVoxels))
+	}
+	s := first.spacing
+	if !first.sized {
+		s = [2]float64{1, 1}
+		if v.Err == nil && first.placed {
+			v.Err = fmt.Errorf("%s: element %v is missing, so that the size of voxels is unknown", first.name(), tagPixelSpacing)
+		}
+	}
+	x, y := first.x, first.y
+	if !first.placed { // a picture without a place: radiographs, secondary captures
+		x, y, step = vec{1, 0, 0}, vec{0, 1, 0}, vec{0, 0, v.thickness()}
+	}
+	v.Spacing = [3]float64{step.length(), s[0], s[1]}
+	v.Affine[3][3] = 1
+	for i := range 3 {
+		sign := 1.0
+		if i < 2 {
+			sign = -1 // LPS to RAS
+		}
+		v.Affine[i] = [4]float64{sign * x[i] * s[1], sign * y[i] * s[0], sign * step[i], sign * v.planes[0].position[i]}
+		for k, a := range v.Affine[i] {
+			v.Affine[i][k] = a + 0 // no −0
+		}
+	}
+	return v
+}
+
+// thickness is the depth of a single slice: what the file says, or 1 mm.
+func (v *Volume) thickness() float64 {
+	d := v.planes[0].in.info
+	if m := d.item(tagSharedGroups).item(tagPixelMeasures); m != nil && m.number(tagSliceThickness, 0) > 0 {
+		return m.number(tagSliceThickness, 0)
+	}
+	for _, t := range []tag{tagSliceThickness, tagSpacingBetween} {
+		if s := math.Abs(d.number(t, 0)); s > 0 {
+			return s
+		}
+	}
+	return 1
+}
+
+// step is the way from one slice to the next. Slices may be off an even spacing by a
+// tenth of it, which is what positions rounded to 0.1 mm need.
+func (v *Volume) step(normal vec) vec {
+	n := len(v.planes)
+	first, last := v.planes[0], v.planes[n-1]
+	if !first.placed {
+		if n > 1 {
+			v.Err = fmt.Errorf("%s: %w", first.name(), errNoPlace)
+		}
+		return vec{}
+	}
+	if n == 1 {
+		return normal.scale(v.thickness())
+	}
+	const tolerance = 0.1
+	step := last.position.sub(first.position).scale(1 / float64(n-1))
+	spacing := step.dot(normal)
+	v.Err = v.gaps(normal)
+	if v.Err == nil {
+		for i, p := range v.planes {
+			off := p.along(normal) - first.along(normal) - float64(i)*spacing
+			if math.Abs(off) > tolerance*spacing {
+				v.Err = fmt.Errorf("%s: slice %d of %d is %.3g mm off an even spacing of %.4g mm: spacing varies", p.name(), i+1, n, off, spacing)
+				break
+			}
+		}
+	}
+	// What the stack leans by is the gantry's tilt; less than rounding is none.
+	lean := step.sub(normal.scale(spacing))
+	pixel := min(first.spacing[0], first.spacing[1])
+	if lean.length()*float64(n-1) < 0.02*pixel {
+		return normal.scale(spacing)
+	}
+	v.Tilt = math.Atan2(lean.length(), spacing) * 180 / math.Pi
+	if v.Err == nil {
+		for i, p := range v.planes {
+			off := p.position.sub(first.position).sub(step.scale(float64(i)))
+			off = off.sub(normal.scale(off.dot(normal)))
+			if off.length() > max(tolerance*pixel, samePlace) {
+				v.Err = fmt.Errorf("%s: slice %d of %d is %.3g mm beside the line of the others: the stack is not straight", p.name(), i+1, n, off.length())
+				break
+			}
+		}
+	}
+	return step
+}
+
+// gaps finds missing slices: distances that are multiples of the usual one.
+func (v *Volume) gaps(normal vec) error {
+	n := len(v.planes)
+	if n < 3 {
+		return nil
+	}
+	distances := make([]float64, n-1)
+	for i := range distances {
+		distances[i] = v.planes[i+1].along(normal) - v.planes[i].along(normal)
+	}
+	sorted := slices.Clone(distances)
+	slices.Sort(sorted)
+	usual := sorted[len(sorted)/2]
+	missing, at := 0, -1
+	for i, d := range distances {
+		times := math.Round(d / usual)
+		if math.Abs(d-times*usual) > 0.25*usual {
+			return fmt.Errorf("%s: the next slice is %.4g mm away, others %.4g mm: spacing varies", v.planes[i].name(), d, usual)
+		}
+		if times > 1 {
+			if at < 0 {
+				at = i
+			}
+			missing += int(times) - 1
+		}
+	}
+	if missing == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d slices are missing, the first after %s at %.4g mm: ask the archive for the whole series",
+		missing, n+missing, v.planes[at].name(), v.planes[at].along(normal))
+}
