@@ -1,6 +1,12 @@
 package webgpu
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/gounet/gounet/core/backend"
+)
 
 // gpu is what this backend needs of WebGPU; gpu_native.go and gpu_js.go
 // implement it. Its errors are Go errors, with backend.ErrLost in their chain
@@ -50,4 +56,12 @@ type dispatch struct {
 	g    group
 	x, y int
 	node int // of the program
+}
+
+// told is err, and says that the device is gone where the library says so.
+func told(err error) error {
+	if err != nil && strings.Contains(strings.ToLower(err.Error()), "lost") {
+		return fmt.Errorf("%w: %w", backend.ErrLost, err)
+	}
+	return err
 }

@@ -9,8 +9,6 @@ import (
 	"strings"
 
 	"github.com/cogentcore/webgpu/wgpu"
-
-	"github.com/gounet/gounet/core/backend"
 )
 
 // native is WebGPU by wgpu-native. It belongs to one goroutine at a time: the
@@ -70,9 +68,9 @@ func (g *native) choose(o Options) error {
 			if g.adapter != nil || soft != (info.AdapterType == wgpu.AdapterTypeCPU) {
 				continue
 			}
-			seen = append(seen, info.Name)
+			seen = append(seen, adapterName(info))
 			if !soft || o.Software {
-				g.adapter, g.known.name, g.known.software = a, info.Name, soft
+				g.adapter, g.known.name, g.known.software = a, adapterName(info), soft
 			}
 		}
 	}
@@ -90,15 +88,15 @@ func (g *native) choose(o Options) error {
 	return errors.New("there is no Vulkan, Metal or DX12 adapter: install a driver (Debian's software one: apt-get install mesa-vulkan-drivers libvulkan1)")
 }
 
-func (g *native) facts() facts { return g.known }
-
-// told is err, and says that the device is gone where the library says so.
-func told(err error) error {
-	if err != nil && strings.Contains(strings.ToLower(err.Error()), "lost") {
-		return fmt.Errorf("%w: %w", backend.ErrLost, err)
+// adapterName is the name that a person knows; some drivers have a number for one.
+func adapterName(i wgpu.AdapterInfo) string {
+	if i.Name == "" || strings.HasPrefix(i.Name, "0x") {
+		return strings.TrimSpace(i.VendorName + " " + i.DriverDescription)
 	}
-	return err
+	return i.Name
 }
+
+func (g *native) facts() facts { return g.known }
 
 // nativeBuffer destroys its memory when released.
 type nativeBuffer struct{ *wgpu.Buffer }

@@ -4,7 +4,7 @@
 //
 // One invocation makes one word of dx. Dispatch: WORDS.
 //
-// Prelude: T_HALF (bool); D, H, W, C, SD, SH, SW, COUNT, WORDS, GRID (u32).
+// Prelude: T_HALF (bool); H, W, C, SD, SH, SW, COUNT, WORDS, GRID (u32).
 
 @group(0) @binding(0) var<storage, read_write> dx: array<u32>;
 @group(0) @binding(1) var<storage, read_write> dy: array<u32>;

@@ -4,7 +4,7 @@
 //
 // One invocation makes one word of y. Dispatch: WORDS.
 //
-// Prelude: T_HALF, W_HALF, HAS_B (bool); N, D, H, W, C1, C2, CO, OD, OH, OW, KD,
+// Prelude: T_HALF, W_HALF, HAS_B (bool); D, H, W, C1, C2, CO, OD, OH, OW, KD,
 // KH, KW, SD, SH, SW, COUNT, WORDS, GRID (u32).
 
 @group(0) @binding(0) var<storage, read_write> y: array<u32>;

@@ -5,7 +5,7 @@
 // One invocation makes one word of dx. Dispatch: WORDS, once for each input of
 // the convolution.
 //
-// Prelude: T_HALF, W_HALF (bool); N, D, H, W, C, C0, CI, CO, OD, OH, OW, KD, KH,
+// Prelude: T_HALF, W_HALF (bool); D, H, W, C, C0, CI, CO, OD, OH, OW, KD, KH,
 // KW, SD, SH, SW, COUNT, WORDS, GRID (u32).
 
 @group(0) @binding(0) var<storage, read_write> dx: array<u32>;

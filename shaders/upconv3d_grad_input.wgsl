@@ -4,7 +4,7 @@
 //
 // One invocation makes one word of dx. Dispatch: WORDS.
 //
-// Prelude: T_HALF, W_HALF (bool); N, D, H, W, CI, CO, SD, SH, SW, COUNT, WORDS,
+// Prelude: T_HALF, W_HALF (bool); D, H, W, CI, CO, SD, SH, SW, COUNT, WORDS,
 // GRID (u32).
 
 @group(0) @binding(0) var<storage, read_write> dx: array<u32>;
