@@ -130,7 +130,7 @@ func (s *scope) value(v graph.Value) operand {
 }
 
 // nothing fills a binding that a kernel does not touch.
-func (s *scope) nothing() operand { return s.partial(1) }
+func (s *scope) nothing() operand { return s.partial(2) } // a pair of words
 
 // partial is memory for n words within a node.
 func (s *scope) partial(n int64) operand {
@@ -174,6 +174,9 @@ func (s *scope) groups(name string, n int, c shaders.Consts, operands ...operand
 			return fmt.Errorf("kernel %s binds %d MiB, the device binds %d MiB: choose a smaller patch or batch", name, o.bytes>>20, s.facts.bindingBytes>>20)
 		}
 	}
+	if err := s.distinct(operands); err != nil {
+		return err
+	}
 	c["GRID"] = x * group64
 	code, err := shaders.WGSL(name, c)
 	if err != nil {
@@ -187,6 +190,25 @@ func (s *scope) groups(name string, n int, c shaders.Consts, operands ...operand
 		s.pipelines[code] = p
 	}
 	s.pending = append(s.pending, kernel{s.at, p, operands, x, y})
+	return nil
+}
+
+// distinct replaces a value that is an operand again by a copy: WebGPU does not
+// let a kernel bind memory twice that it may write.
+func (s *scope) distinct(operands []operand) error {
+	for i, o := range operands {
+		for _, p := range operands[:i] {
+			if o.partial || o.span != p.span {
+				continue
+			}
+			words := int(o.bytes / 4)
+			operands[i] = s.partial(int64(words))
+			if err := s.each("copy", words, shaders.Consts{"COUNT": words}, operands[i], o); err != nil {
+				return err
+			}
+			break
+		}
+	}
 	return nil
 }
 

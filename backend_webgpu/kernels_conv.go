@@ -32,6 +32,16 @@ func (s *scope) conv3D(op graph.Conv3D, n graph.Node) error {
 	c := convolved(s.Type(x).Shape, s.Type(n.Out[0]).Shape, s.Type(w).Shape, op.Stride[:])
 	c["C1"], c["C2"] = s.channels(x), s.channels(x2)
 	c["W_HALF"], c["HAS_B"] = s.halved(w), b != 0
+	if t := s.Type(n.Out[0]); !s.simple && t.DType != graph.BF16 && s.channels(x)%4 == 0 && s.channels(x2)%4 == 0 && t.Shape[4]%4 == 0 {
+		wide := t.Shape[4]%8 == 0
+		channels := 4
+		if wide {
+			channels = 8
+		}
+		count := t.Shape[0] * t.Shape[1] * t.Shape[2] * ceil(t.Shape[3], 4) * (t.Shape[4] / channels)
+		c["WIDE"], c["COUNT"], c["T_HALF"] = wide, count, s.halved(x)
+		return s.each("conv3d_blocked", count, c, s.value(n.Out[0]), s.value(x), s.value(w), s.value(b), s.value(x2))
+	}
 	return s.words("conv3d", n.Out[0], c, s.value(x), s.value(w), s.value(b), s.value(x2))
 }
 

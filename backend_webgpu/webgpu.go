@@ -25,6 +25,7 @@ type device struct {
 	gpu       gpu
 	facts     facts
 	pipelines map[string]pipeline // by their WGSL
+	simple    bool                // without the kernels that work in blocks
 }
 
 // Open opens the first adapter that fits, a real GPU before a software one, or
