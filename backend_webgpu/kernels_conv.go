@@ -32,17 +32,22 @@ func (s *scope) conv3D(op graph.Conv3D, n graph.Node) error {
 	c := convolved(s.Type(x).Shape, s.Type(n.Out[0]).Shape, s.Type(w).Shape, op.Stride[:])
 	c["C1"], c["C2"] = s.channels(x), s.channels(x2)
 	c["W_HALF"], c["HAS_B"] = s.halved(w), b != 0
-	if t := s.Type(n.Out[0]); !s.simple && t.DType != graph.BF16 && s.channels(x)%4 == 0 && s.channels(x2)%4 == 0 && t.Shape[4]%4 == 0 {
-		wide := t.Shape[4]%8 == 0
-		channels := 4
-		if wide {
-			channels = 8
-		}
-		count := t.Shape[0] * t.Shape[1] * t.Shape[2] * ceil(t.Shape[3], 4) * (t.Shape[4] / channels)
-		c["WIDE"], c["COUNT"], c["T_HALF"] = wide, count, s.halved(x)
-		return s.each("conv3d_blocked", count, c, s.value(n.Out[0]), s.value(x), s.value(w), s.value(b), s.value(x2))
+	t := s.Type(n.Out[0])
+	if s.simple || t.DType == graph.BF16 || s.channels(x)%4 != 0 || s.channels(x2)%4 != 0 || t.Shape[4]%4 != 0 {
+		return s.words("conv3d", n.Out[0], c, s.value(x), s.value(w), s.value(b), s.value(x2))
 	}
-	return s.words("conv3d", n.Out[0], c, s.value(x), s.value(w), s.value(b), s.value(x2))
+	channels := 4
+	if c["WIDE"] = t.Shape[4]%8 == 0; t.Shape[4]%8 == 0 {
+		channels = 8
+	}
+	count := blocks(t.Shape, channels)
+	c["COUNT"], c["T_HALF"] = count, s.halved(x)
+	return s.each("conv3d_blocked", count, c, s.value(n.Out[0]), s.value(x), s.value(w), s.value(b), s.value(x2))
+}
+
+// blocks is how many of 4 voxels of a row by so many channels make a value.
+func blocks(s graph.Shape, channels int) int {
+	return s[0] * s[1] * s[2] * ceil(s[3], 4) * (s[4] / channels)
 }
 
 func (s *scope) conv3DGradInput(op graph.Conv3DGradInput, n graph.Node) error {
@@ -52,10 +57,18 @@ func (s *scope) conv3DGradInput(op graph.Conv3DGradInput, n graph.Node) error {
 		t := s.Type(dx).Shape
 		c := convolved(t, s.Type(dy).Shape, s.Type(w).Shape, op.Stride[:])
 		c["C"], c["C0"], c["CI"], c["W_HALF"] = t[4], first, s.Type(w).Shape[3], s.halved(w)
-		if err := s.words("conv3d_grad_input", dx, c, s.value(dy), s.value(w)); err != nil {
+		first += t[4]
+		var err error
+		if s.simple || s.Type(dx).DType == graph.BF16 || t[4]%4 != 0 || s.channels(dy)%4 != 0 {
+			err = s.words("conv3d_grad_input", dx, c, s.value(dy), s.value(w))
+		} else {
+			count := blocks(t, 4)
+			c["COUNT"], c["T_HALF"] = count, s.halved(dx)
+			err = s.each("conv3d_grad_input_blocked", count, c, s.value(dx), s.value(dy), s.value(w))
+		}
+		if err != nil {
 			return err
 		}
-		first += t[4]
 	}
 	return nil
 }
