@@ -76,7 +76,11 @@ func (s *scope) conv3DGradInput(op graph.Conv3DGradInput, n graph.Node) error {
 func (s *scope) conv3DGradWeight(op graph.Conv3DGradWeight, n graph.Node) error {
 	dy, dw := n.In[0], s.Type(n.Out[0]).Shape
 	y := s.Type(dy).Shape
-	parts := splits(y[0]*y[1]*y[2], dw.Elems())
+	name, block := "conv3d_grad_weight", 1
+	if !s.simple && s.channels(n.In[1])%4 == 0 && s.channels(input(n, 2))%4 == 0 && y[4]%4 == 0 {
+		name, block = "conv3d_grad_weight_blocked", 16
+	}
+	parts := splits(y[0]*y[1]*y[2], dw.Elems()/block)
 	sums := s.value(n.Out[0])
 	if parts > 1 {
 		sums = s.partial(int64(parts) * int64(dw.Elems()))
@@ -87,10 +91,10 @@ func (s *scope) conv3DGradWeight(op graph.Conv3DGradWeight, n graph.Node) error 
 			continue
 		}
 		t := s.Type(x).Shape
-		count := parts * dw.Elems() / dw[3] * t[4]
+		count := parts * (dw.Elems() / dw[3] * t[4] / block)
 		c := convolved(t, y, op.Kernel[:], op.Stride[:])
 		c["C"], c["C0"], c["CI"], c["SPLITS"], c["COUNT"], c["T_HALF"] = t[4], first, dw[3], parts, count, s.halved(x)
-		if err := s.each("conv3d_grad_weight", count, c, sums, s.value(dy), s.value(x)); err != nil {
+		if err := s.each(name, count, c, sums, s.value(dy), s.value(x)); err != nil {
 			return err
 		}
 		first += t[4]
