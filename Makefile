@@ -10,7 +10,7 @@ LINTER       := $(TOOLS)/golangci-lint-$(LINT_VERSION)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 # What a browser and an ARM machine must be able to build.
-PORTABLE := ./core/... ./backend_cpu/... ./internal/...
+PORTABLE := ./core/... ./backend_cpu/... ./backend_webgpu/... ./shaders/... ./internal/...
 
 # Results of `make generate`, by their names.
 GENERATED = find . -path ./.tools -prune -o \( -name '*_gen.go' -o -name '*.s' \) -type f -print0 | sort -z | xargs -0 -r sha256sum

@@ -1,0 +1,288 @@
+//go:build !js && cgo
+
+package webgpu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cogentcore/webgpu/wgpu"
+)
+
+// native is WebGPU by wgpu-native. It belongs to one goroutine at a time: the
+// library keeps its errors in a stack of the device.
+type native struct {
+	instance *wgpu.Instance
+	adapter  *wgpu.Adapter
+	device   *wgpu.Device
+	queue    *wgpu.Queue
+	layouts  map[int]layout // by their number of bindings
+	stage    *wgpu.Buffer   // what is read goes through it
+	staged   int64
+	known    facts
+}
+
+// layout of the kernels that bind so many buffers.
+type layout struct {
+	group    *wgpu.BindGroupLayout
+	pipeline *wgpu.PipelineLayout
+}
+
+// openGPU opens a Vulkan, Metal or DX12 adapter. The instance has no descriptor:
+// v0.23.0 passes memory that it does not set.
+func openGPU(o Options) (gpu, error) {
+	g := &native{instance: wgpu.CreateInstance(nil), layouts: map[int]layout{}}
+	if g.instance == nil {
+		return nil, errors.New("the library makes no instance")
+	}
+	if err := g.choose(o); err != nil {
+		g.close()
+		return nil, err
+	}
+	limits := g.adapter.GetLimits().Limits
+	limits.MaxPushConstantSize = 0 // v0.23.0 leaves it unset
+	device, err := g.adapter.RequestDevice(&wgpu.DeviceDescriptor{
+		Label: "gounet", RequiredLimits: &wgpu.RequiredLimits{Limits: limits},
+	})
+	if err != nil {
+		g.close()
+		return nil, fmt.Errorf("%s gives no device with its own limits: %w", g.known.name, err)
+	}
+	g.device, g.queue = device, device.GetQueue()
+	g.known.bufferBytes = int64(min(limits.MaxBufferSize, 1<<62))
+	g.known.bindingBytes = int64(limits.MaxStorageBufferBindingSize)
+	g.known.bindings = int(limits.MaxStorageBuffersPerShaderStage)
+	g.known.groups = int(limits.MaxComputeWorkgroupsPerDimension)
+	return g, nil
+}
+
+// choose takes the first real GPU, or else, if it may, a software adapter.
+func (g *native) choose(o Options) error {
+	list := g.instance.EnumerateAdapters(&wgpu.InstanceEnumerateAdapterOptons{Backends: wgpu.InstanceBackendPrimary})
+	var seen []string
+	for _, soft := range []bool{false, true} {
+		for _, a := range list {
+			info := a.GetInfo()
+			if g.adapter != nil || soft != (info.AdapterType == wgpu.AdapterTypeCPU) {
+				continue
+			}
+			seen = append(seen, adapterName(info))
+			if !soft || o.Software {
+				g.adapter, g.known.name, g.known.software = a, adapterName(info), soft
+			}
+		}
+	}
+	for _, a := range list {
+		if a != g.adapter {
+			a.Release()
+		}
+	}
+	switch {
+	case g.adapter != nil:
+		return nil
+	case len(seen) > 0:
+		return fmt.Errorf("there is no GPU, only software adapters (%s): ask for them, or use the cpu", strings.Join(seen, ", "))
+	}
+	return errors.New("there is no Vulkan, Metal or DX12 adapter: install a driver (Debian's software one: apt-get install mesa-vulkan-drivers libvulkan1)")
+}
+
+// adapterName is the name that a person knows; some drivers have a number for one.
+func adapterName(i wgpu.AdapterInfo) string {
+	if i.Name == "" || strings.HasPrefix(i.Name, "0x") {
+		return strings.TrimSpace(i.VendorName + " " + i.DriverDescription)
+	}
+	return i.Name
+}
+
+func (g *native) facts() facts { return g.known }
+
+// nativeBuffer destroys its memory when released.
+type nativeBuffer struct{ *wgpu.Buffer }
+
+func (b nativeBuffer) release() {
+	b.Destroy()
+	b.Release()
+}
+
+type nativePipeline struct {
+	*wgpu.ComputePipeline
+	bindings int
+}
+
+func (p nativePipeline) release() { p.Release() }
+
+type nativeGroup struct{ *wgpu.BindGroup }
+
+func (b nativeGroup) release() { b.Release() }
+
+func (g *native) buffer(bytes int64) (memory, error) {
+	b, err := g.device.CreateBuffer(&wgpu.BufferDescriptor{
+		Size: uint64(bytes), Usage: wgpu.BufferUsageStorage | wgpu.BufferUsageCopyDst | wgpu.BufferUsageCopySrc,
+	})
+	if err != nil {
+		return nil, told(err)
+	}
+	return nativeBuffer{b}, nil
+}
+
+// layout for n storage buffers.
+func (g *native) layout(n int) (layout, error) {
+	if l, ok := g.layouts[n]; ok {
+		return l, nil
+	}
+	entries := make([]wgpu.BindGroupLayoutEntry, n)
+	for i := range entries {
+		entries[i] = wgpu.BindGroupLayoutEntry{
+			Binding: uint32(i), Visibility: wgpu.ShaderStageCompute,
+			Buffer: wgpu.BufferBindingLayout{Type: wgpu.BufferBindingTypeStorage},
+		}
+	}
+	group, err := g.device.CreateBindGroupLayout(&wgpu.BindGroupLayoutDescriptor{Entries: entries})
+	if err != nil {
+		return layout{}, told(err)
+	}
+	p, err := g.device.CreatePipelineLayout(&wgpu.PipelineLayoutDescriptor{BindGroupLayouts: []*wgpu.BindGroupLayout{group}})
+	if err != nil {
+		group.Release()
+		return layout{}, told(err)
+	}
+	l := layout{group, p}
+	g.layouts[n] = l
+	return l, nil
+}
+
+func (g *native) pipeline(wgsl string, bindings int) (pipeline, error) {
+	l, err := g.layout(bindings)
+	if err != nil {
+		return nil, err
+	}
+	m, err := g.device.CreateShaderModule(&wgpu.ShaderModuleDescriptor{WGSLDescriptor: &wgpu.ShaderModuleWGSLDescriptor{Code: wgsl}})
+	if err != nil {
+		return nil, told(err)
+	}
+	defer m.Release()
+	p, err := g.device.CreateComputePipeline(&wgpu.ComputePipelineDescriptor{
+		Layout: l.pipeline, Compute: wgpu.ProgrammableStageDescriptor{Module: m, EntryPoint: "main"},
+	})
+	if err != nil {
+		return nil, told(err)
+	}
+	return nativePipeline{p, bindings}, nil
+}
+
+func (g *native) group(p pipeline, spans []span) (group, error) {
+	l, err := g.layout(p.(nativePipeline).bindings)
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]wgpu.BindGroupEntry, len(spans))
+	for i, s := range spans {
+		entries[i] = wgpu.BindGroupEntry{
+			Binding: uint32(i), Buffer: s.m.(nativeBuffer).Buffer, Offset: uint64(s.off), Size: uint64(s.bytes),
+		}
+	}
+	b, err := g.device.CreateBindGroup(&wgpu.BindGroupDescriptor{Layout: l.group, Entries: entries})
+	if err != nil {
+		return nil, told(err)
+	}
+	return nativeGroup{b}, nil
+}
+
+func (g *native) submit(list []dispatch) error {
+	e, err := g.device.CreateCommandEncoder(nil)
+	if err != nil {
+		return told(err)
+	}
+	defer e.Release()
+	pass := e.BeginComputePass(nil)
+	for _, d := range list {
+		pass.SetPipeline(d.p.(nativePipeline).ComputePipeline)
+		pass.SetBindGroup(0, d.g.(nativeGroup).BindGroup, nil)
+		pass.DispatchWorkgroups(uint32(d.x), uint32(d.y), 1)
+	}
+	err = pass.End()
+	pass.Release()
+	if err != nil {
+		return told(err)
+	}
+	return g.finish(e)
+}
+
+// finish submits what e has recorded.
+func (g *native) finish(e *wgpu.CommandEncoder) error {
+	c, err := e.Finish(nil)
+	if err != nil {
+		return told(err)
+	}
+	defer c.Release()
+	g.queue.Submit(c)
+	g.device.Poll(false, nil) // frees what earlier submits have held
+	return nil
+}
+
+func (g *native) write(m memory, off int64, src []byte) error {
+	if err := g.queue.WriteBuffer(m.(nativeBuffer).Buffer, uint64(off), src); err != nil {
+		return told(err)
+	}
+	g.device.Poll(false, nil)
+	return nil
+}
+
+func (g *native) read(ctx context.Context, m memory, off int64, dst []byte) error {
+	n := uint64(len(dst))
+	if g.staged < int64(n) {
+		g.unstage()
+		b, err := g.device.CreateBuffer(&wgpu.BufferDescriptor{Size: n, Usage: wgpu.BufferUsageCopyDst | wgpu.BufferUsageMapRead})
+		if err != nil {
+			return told(err)
+		}
+		g.stage, g.staged = b, int64(n)
+	}
+	e, err := g.device.CreateCommandEncoder(nil)
+	if err != nil {
+		return told(err)
+	}
+	defer e.Release()
+	if err := e.CopyBufferToBuffer(m.(nativeBuffer).Buffer, uint64(off), g.stage, 0, n); err != nil {
+		return told(err)
+	}
+	if err := g.finish(e); err != nil {
+		return err
+	}
+	if err := mapRead(ctx, g.device, g.stage, n); err != nil {
+		g.unstage() // it may still be mapped later
+		return err
+	}
+	copy(dst, g.stage.GetMappedRange(0, uint(n)))
+	return told(g.stage.Unmap())
+}
+
+// unstage forgets the buffer that reads go through.
+func (g *native) unstage() {
+	if g.stage != nil {
+		g.stage.Destroy()
+		g.stage.Release()
+		g.stage, g.staged = nil, 0
+	}
+}
+
+func (g *native) close() {
+	g.unstage()
+	for _, l := range g.layouts {
+		l.pipeline.Release()
+		l.group.Release()
+	}
+	g.layouts = nil
+	if g.queue != nil {
+		g.queue.Release()
+	}
+	if g.device != nil {
+		g.device.Release()
+	}
+	if g.adapter != nil {
+		g.adapter.Release()
+	}
+	g.instance.Release()
+}

@@ -1,0 +1,164 @@
+package webgpu
+
+import (
+	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/shaders"
+)
+
+// input is In[i] of n, or "none".
+func input(n graph.Node, i int) graph.Value {
+	if i >= len(n.In) {
+		return 0
+	}
+	return n.In[i]
+}
+
+// channels of x; 0 for "none".
+func (s *scope) channels(x graph.Value) int {
+	if x == 0 {
+		return 0
+	}
+	return s.Type(x).Shape[4]
+}
+
+// convolved are the constants of both grids of a convolution.
+func convolved(x, y graph.Shape, kernel, stride []int) shaders.Consts {
+	return merged(axes("", x), axes("O", y), triple("K", kernel), triple("S", stride),
+		shaders.Consts{"N": x[0], "CO": y[4]})
+}
+
+func (s *scope) conv3D(op graph.Conv3D, n graph.Node) error {
+	x, w, b, x2 := n.In[0], n.In[1], n.In[2], input(n, 3)
+	c := convolved(s.Type(x).Shape, s.Type(n.Out[0]).Shape, s.Type(w).Shape, op.Stride[:])
+	c["C1"], c["C2"] = s.channels(x), s.channels(x2)
+	c["W_HALF"], c["HAS_B"] = s.halved(w), b != 0
+	t := s.Type(n.Out[0])
+	if s.simple || t.DType == graph.BF16 || s.channels(x)%4 != 0 || s.channels(x2)%4 != 0 || t.Shape[4]%4 != 0 {
+		return s.words("conv3d", n.Out[0], c, s.value(x), s.value(w), s.value(b), s.value(x2))
+	}
+	channels := 4
+	if c["WIDE"] = t.Shape[4]%8 == 0; t.Shape[4]%8 == 0 {
+		channels = 8
+	}
+	count := blocks(t.Shape, channels)
+	c["COUNT"], c["T_HALF"] = count, s.halved(x)
+	return s.each("conv3d_blocked", count, c, s.value(n.Out[0]), s.value(x), s.value(w), s.value(b), s.value(x2))
+}
+
+// blocks is how many of 4 voxels of a row by so many channels make a value.
+func blocks(s graph.Shape, channels int) int {
+	return s[0] * s[1] * s[2] * ceil(s[3], 4) * (s[4] / channels)
+}
+
+func (s *scope) conv3DGradInput(op graph.Conv3DGradInput, n graph.Node) error {
+	dy, w := n.In[0], n.In[1]
+	first := 0
+	for _, dx := range n.Out {
+		t := s.Type(dx).Shape
+		c := convolved(t, s.Type(dy).Shape, s.Type(w).Shape, op.Stride[:])
+		c["C"], c["C0"], c["CI"], c["W_HALF"] = t[4], first, s.Type(w).Shape[3], s.halved(w)
+		first += t[4]
+		var err error
+		if s.simple || s.Type(dx).DType == graph.BF16 || t[4]%4 != 0 || s.channels(dy)%4 != 0 {
+			err = s.words("conv3d_grad_input", dx, c, s.value(dy), s.value(w))
+		} else {
+			count := blocks(t, 4)
+			c["COUNT"], c["T_HALF"] = count, s.halved(dx)
+			err = s.each("conv3d_grad_input_blocked", count, c, s.value(dx), s.value(dy), s.value(w))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *scope) conv3DGradWeight(op graph.Conv3DGradWeight, n graph.Node) error {
+	dy, dw := n.In[0], s.Type(n.Out[0]).Shape
+	y := s.Type(dy).Shape
+	name, block := "conv3d_grad_weight", 1
+	if !s.simple && s.channels(n.In[1])%4 == 0 && s.channels(input(n, 2))%4 == 0 && y[4]%4 == 0 {
+		name, block = "conv3d_grad_weight_blocked", 16
+	}
+	parts := splits(y[0]*y[1]*y[2], dw.Elems()/block)
+	sums := s.value(n.Out[0])
+	if parts > 1 {
+		sums = s.partial(int64(parts) * int64(dw.Elems()))
+	}
+	first := 0
+	for _, x := range []graph.Value{n.In[1], input(n, 2)} {
+		if x == 0 {
+			continue
+		}
+		t := s.Type(x).Shape
+		count := parts * (dw.Elems() / dw[3] * t[4] / block)
+		c := convolved(t, y, op.Kernel[:], op.Stride[:])
+		c["C"], c["C0"], c["CI"], c["SPLITS"], c["COUNT"], c["T_HALF"] = t[4], first, dw[3], parts, count, s.halved(x)
+		if err := s.each(name, count, c, sums, s.value(dy), s.value(x)); err != nil {
+			return err
+		}
+		first += t[4]
+	}
+	if parts > 1 {
+		if err := s.fold(s.value(n.Out[0]), sums, parts, dw.Elems()); err != nil {
+			return err
+		}
+	}
+	return s.gradBias(n.Out[1], dy)
+}
+
+// gradBias adds the kernels of db = Σ dy over all voxels.
+func (s *scope) gradBias(db, dy graph.Value) error {
+	if _, ok := s.Place(db); !ok {
+		return nil // nobody reads it
+	}
+	t := s.Type(dy).Shape
+	rows := t.Elems() / t[4]
+	parts := splits(rows, t[4])
+	sums := s.partial(int64(parts * t[4]))
+	c := shaders.Consts{"ROWS": rows, "C": t[4], "SPLITS": parts, "COUNT": parts * t[4], "T_HALF": s.halved(dy)}
+	if err := s.each("channel_sums", parts*t[4], c, sums, s.value(dy)); err != nil {
+		return err
+	}
+	return s.fold(s.value(db), sums, parts, t[4])
+}
+
+// upConvolved are the constants of a transposed convolution of x.
+func upConvolved(x graph.Shape, stride []int, co int) shaders.Consts {
+	return merged(axes("", x), triple("S", stride), shaders.Consts{"N": x[0], "CI": x[4], "CO": co})
+}
+
+func (s *scope) upConv3D(n graph.Node) error {
+	x, w, b := n.In[0], n.In[1], n.In[2]
+	c := upConvolved(s.Type(x).Shape, s.Type(w).Shape, s.channels(w))
+	c["W_HALF"], c["HAS_B"] = s.halved(w), b != 0
+	return s.words("upconv3d", n.Out[0], c, s.value(x), s.value(w), s.value(b))
+}
+
+func (s *scope) upConv3DGradInput(n graph.Node) error {
+	dy, w := n.In[0], n.In[1]
+	c := upConvolved(s.Type(n.Out[0]).Shape, s.Type(w).Shape, s.channels(w))
+	c["W_HALF"] = s.halved(w)
+	return s.words("upconv3d_grad_input", n.Out[0], c, s.value(dy), s.value(w))
+}
+
+func (s *scope) upConv3DGradWeight(op graph.UpConv3DGradWeight, n graph.Node) error {
+	dy, x := n.In[0], n.In[1]
+	t, dw := s.Type(x).Shape, s.Type(n.Out[0]).Shape
+	parts := splits(t[0]*t[1]*t[2], dw.Elems())
+	sums := s.value(n.Out[0])
+	if parts > 1 {
+		sums = s.partial(int64(parts) * int64(dw.Elems()))
+	}
+	c := upConvolved(t, op.Stride[:], dw[4])
+	c["SPLITS"], c["COUNT"], c["T_HALF"] = parts, parts*dw.Elems(), s.halved(x)
+	if err := s.each("upconv3d_grad_weight", parts*dw.Elems(), c, sums, s.value(dy), s.value(x)); err != nil {
+		return err
+	}
+	if parts > 1 {
+		if err := s.fold(s.value(n.Out[0]), sums, parts, dw.Elems()); err != nil {
+			return err
+		}
+	}
+	return s.gradBias(n.Out[1], dy)
+}

@@ -1,0 +1,78 @@
+package webgpu
+
+import (
+	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/shaders"
+)
+
+// blocked are the constants of a reduction over the voxels of each channel of
+// x, and the number of blocks.
+func (s *scope) blocked(x graph.Value) (c shaders.Consts, blocks int) {
+	t := s.Type(x).Shape
+	v := t[1] * t[2] * t[3]
+	block := max(64, (v+511)/512) // few enough for one invocation to add them
+	blocks = (v + block - 1) / block
+	return shaders.Consts{
+		"V": v, "C": t[4], "BLOCK": block, "BLOCKS": blocks, "COUNT": t[0] * blocks * t[4], "T_HALF": s.halved(x),
+	}, blocks
+}
+
+// moments adds the kernels that make mean, variance, minimum and maximum of each
+// channel of x; or, with stats, mean and 1/√(variance + eps).
+func (s *scope) moments(x graph.Value, out operand, stats bool, eps float32) error {
+	t := s.Type(x).Shape
+	c, blocks := s.blocked(x)
+	parts := s.partial(int64(4 * t[0] * t[4] * blocks))
+	if err := s.each("moments", t[0]*blocks*t[4], c, parts, s.value(x)); err != nil {
+		return err
+	}
+	return s.foldMoments(x, out, parts, stats, eps)
+}
+
+func (s *scope) foldMoments(x graph.Value, out, parts operand, stats bool, eps float32) error {
+	t := s.Type(x).Shape
+	c, _ := s.blocked(x)
+	delete(c, "T_HALF")
+	c["COUNT"], c["STATS"], c["EPS"] = t[0]*t[4], stats, eps
+	return s.each("moments_fold", t[0]*t[4], c, out, parts)
+}
+
+func (s *scope) normAct(op graph.NormAct, n graph.Node) error {
+	stats := s.value(n.Out[1])
+	if err := s.moments(n.In[0], stats, true, op.Eps); err != nil {
+		return err
+	}
+	return s.normApply(op.Slope, n.Out[0], n.In, stats)
+}
+
+// normApply adds the kernel of y; in is x, gamma, beta.
+func (s *scope) normApply(slope float32, y graph.Value, in []graph.Value, stats operand) error {
+	t := s.Type(y).Shape
+	c := shaders.Consts{"V": t[1] * t[2] * t[3], "C": t[4], "SLOPE": slope}
+	return s.words("norm_apply", y, c, s.value(in[0]), s.value(in[1]), s.value(in[2]), stats)
+}
+
+func (s *scope) normActGrad(op graph.NormActGrad, n graph.Node) error {
+	x := n.In[1]
+	t := s.Type(x).Shape
+	c, blocks := s.blocked(x)
+	c["SLOPE"] = op.Slope
+	parts := s.partial(int64(2 * t[0] * t[4] * blocks))
+	sums := s.partial(int64(2 * t[0] * t[4]))
+	var in []operand // dy, x, gamma, beta, stats
+	for _, v := range n.In {
+		in = append(in, s.value(v))
+	}
+	if err := s.each("norm_grad_sums", t[0]*blocks*t[4], c, append([]operand{parts}, in...)...); err != nil {
+		return err
+	}
+	f := shaders.Consts{"N": t[0], "C": t[4], "BLOCKS": blocks}
+	if err := s.each("norm_grad_fold", t[4], f, sums, s.value(n.Out[1]), s.value(n.Out[2]), parts); err != nil {
+		return err
+	}
+	if _, ok := s.Place(n.Out[0]); !ok {
+		return nil // nobody reads it
+	}
+	d := shaders.Consts{"V": t[1] * t[2] * t[3], "C": t[4], "SLOPE": op.Slope}
+	return s.words("norm_grad", n.Out[0], d, append(in, sums)...)
+}
