@@ -27,7 +27,8 @@ build: ## bin/gounet
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gounet ./cmd/gounet
 
 test: vet lint portable generated-unchanged ## everything that must hold: formats, vet, lint, other machines, generated files, tests
-	$(GO) test ./...
+	$(GO) test -short ./backend_webgpu # its conformance takes minutes on a software adapter: test-long
+	$(GO) test $$($(GO) list ./... | grep -v /backend_webgpu)
 
 test-long: ## also what takes minutes: the race detector and tests that -short leaves out
 	GOUNET_LONG=1 $(GO) test -timeout 120m ./...
