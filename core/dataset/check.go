@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/gounet/gounet/core/nifti"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/volume"
 )
@@ -29,7 +30,7 @@ func (e *ProblemsError) Error() string {
 // files that are missing or broken, shapes and affines that differ, voxels that
 // are not numbers, labels that dataset.json does not know, labels that no case has.
 func (r *Raw) Measure(ctx context.Context, progress Progress) (*plan.Fingerprint, error) {
-	problems := slices.Clone(r.strays)
+	problems := slices.Clone(r.problems)
 	f := plan.NewFingerprinter(len(r.JSON.Channels), len(r.Cases))
 	known := r.known()
 	seen := make([][256]bool, len(r.Cases))
@@ -70,12 +71,18 @@ func (r *Raw) inspect(c Case, known [256]bool, seen *[256]bool) (*volume.Image, 
 	if len(why) > 0 {
 		return nil, nil, why
 	}
-	im, seg, _, err := c.Read()
+	im, seg, h, err := c.Read()
 	if err != nil {
-		return nil, nil, []string{strings.TrimPrefix(err.Error(), "dataset: ")}
+		why = []string{strings.TrimPrefix(err.Error(), "dataset: ")}
+		if _, _, bad := nifti.ReadLabels(c.Label); bad != nil && !strings.Contains(err.Error(), bad.Error()) {
+			why = append(why, fmt.Sprintf("%s: %v", c.ID, bad)) // beside a broken image
+		}
+		return nil, nil, why
 	}
 	add := func(format string, a ...any) { why = append(why, c.ID+": "+fmt.Sprintf(format, a...)) }
-	if d := differ(im.Grid, seg.Grid); d != "" {
+	if bad := flaw(h); bad != "" {
+		add("the image has %s: correct its header", bad)
+	} else if d := differ(im.Grid, seg.Grid); d != "" {
 		add("the label does not lie on the grid of the image: %s", d)
 	}
 	if im.C != len(r.JSON.Channels) {
@@ -93,6 +100,19 @@ func (r *Raw) inspect(c Case, known [256]bool, seen *[256]bool) (*volume.Image, 
 		}
 	}
 	return im, seg, why
+}
+
+// flaw says why the header of an image tells no place of its voxels; "" if it does.
+func flaw(h *nifti.Header) string {
+	if len(h.NoSpacing) > 0 {
+		return fmt.Sprintf("spacing 0 (or none) along axis %c", "xyz"[h.NoSpacing[0]])
+	}
+	a := h.Affine
+	volume := a[0][0]*(a[1][1]*a[2][2]-a[1][2]*a[2][1]) - a[0][1]*(a[1][0]*a[2][2]-a[1][2]*a[2][0]) + a[0][2]*(a[1][0]*a[2][1]-a[1][1]*a[2][0])
+	if volume == 0 {
+		return fmt.Sprintf("an affine whose voxels have no volume: %v", a[:3])
+	}
+	return ""
 }
 
 func (r *Raw) relative(path string) string {

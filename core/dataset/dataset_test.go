@@ -1,18 +1,22 @@
 package dataset_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gounet/gounet/core/dataset"
+	"github.com/gounet/gounet/core/nifti"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/volume"
 )
@@ -213,6 +217,117 @@ func TestCheckListsAllProblemsAtOnce(t *testing.T) {
 		assert.ErrorContains(t, err, want)
 	}
 	t.Log(err)
+}
+
+// nnunetFolder writes the first cases as an nnU-Net folder with the channels
+// CASE_0000 … all of the same scan.
+func nnunetFolder(t *testing.T, cases, channels int) (dir string, ids []string) {
+	t.Helper()
+	dir = t.TempDir()
+	r := open(t)
+	write := func(from string, to ...string) {
+		b, err := os.ReadFile(from)
+		require.NoError(t, err)
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, to[0]), 0o777))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, filepath.Join(to...)), b, 0o666))
+	}
+	names := map[string]string{}
+	for _, c := range r.Cases[:cases] {
+		ids = append(ids, c.ID)
+		for i := range channels {
+			names[strconv.Itoa(i)] = "MRI" + strconv.Itoa(i)
+			write(c.Images[0], "imagesTr", c.ID+"_000"+strconv.Itoa(i)+".nii.gz")
+		}
+		write(c.Label, "labelsTr", c.ID+".nii.gz")
+	}
+	b, err := json.Marshal(map[string]any{
+		"channel_names": names, "labels": map[string]int{"background": 0, "Anterior": 1, "Posterior": 2},
+		"numTraining": cases, "file_ending": ".nii.gz",
+	})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "dataset.json"), b, 0o666))
+	return dir, ids
+}
+
+func TestMissingChannelsAreListedWithAllElse(t *testing.T) {
+	dir, ids := nnunetFolder(t, 4, 2)
+	in := func(sub, name string) string { return filepath.Join(dir, sub, name) }
+	require.NoError(t, os.Remove(in("imagesTr", ids[0]+"_0001.nii.gz")))
+	require.NoError(t, os.Remove(in("imagesTr", ids[1]+"_0000.nii.gz")))
+	require.NoError(t, os.Remove(in("labelsTr", ids[2]+".nii.gz")))
+	require.NoError(t, os.Truncate(in("imagesTr", ids[3]+"_0001.nii.gz"), 1000))
+	require.NoError(t, os.Truncate(in("labelsTr", ids[3]+".nii.gz"), 100))
+	require.NoError(t, os.Mkdir(in("imagesTs", ""), 0o777))
+	require.NoError(t, os.WriteFile(in("imagesTs", "t_0000.nii.gz"), nil, 0o666))
+	r, err := dataset.Open(dir)
+	require.NoError(t, err)
+	_, err = r.Measure(context.Background(), nil)
+	var problems *dataset.ProblemsError
+	require.ErrorAs(t, err, &problems)
+	assert.Len(t, problems.Problems, 6)
+	for _, want := range []string{
+		ids[0] + "_0001.nii.gz is missing", ids[1] + "_0000.nii.gz is missing", ids[2] + ".nii.gz is missing",
+		ids[3] + "_0001.nii.gz: ", filepath.Join("labelsTr", ids[3]+".nii.gz") + ": ", "case t has no channel 1",
+	} {
+		assert.ErrorContains(t, err, want)
+	}
+}
+
+func TestAnImageWithoutGeometryIsBlamed(t *testing.T) {
+	dir, ids := nnunetFolder(t, 2, 1)
+	for i, id := range ids {
+		path := filepath.Join(dir, "imagesTr", id+"_0000.nii.gz")
+		im, _, err := nifti.ReadImage(path)
+		require.NoError(t, err)
+		var b bytes.Buffer
+		require.NoError(t, nifti.EncodeImage(&b, "a.nii", im, nil))
+		if i == 0 {
+			clear(b.Bytes()[84:88]) // pixdim of y
+		} else {
+			clear(b.Bytes()[280:328]) // sform
+		}
+		require.NoError(t, os.WriteFile(path, b.Bytes(), 0o666))
+	}
+	r, err := dataset.Open(dir)
+	require.NoError(t, err)
+	_, err = r.Measure(context.Background(), nil)
+	assert.ErrorContains(t, err, ids[0]+": the image has spacing 0 (or none) along axis y")
+	assert.ErrorContains(t, err, ids[1]+": the image has an affine whose voxels have no volume")
+	assert.NotContains(t, err.Error(), "does not lie on the grid")
+}
+
+func TestARepairedScanIsPreprocessedAgain(t *testing.T) {
+	ctx := context.Background()
+	_, p, c, _ := prepare(t)
+	dir, ids := nnunetFolder(t, 2, 1)
+	r, err := dataset.Open(dir)
+	require.NoError(t, err)
+	store := t.TempDir()
+	run := func() (times []time.Time) {
+		st, err := r.Preprocess(ctx, p, c, store, nil)
+		require.NoError(t, err)
+		require.NoError(t, st.Close())
+		for _, id := range ids {
+			info, err := os.Stat(filepath.Join(store, id+dataset.Ending))
+			require.NoError(t, err)
+			times = append(times, info.ModTime())
+		}
+		return times
+	}
+	first := run()
+	require.NoError(t, os.Chtimes(r.Cases[0].Images[0], time.Time{}, time.Unix(1e9, 0)))
+	second := run()
+	assert.NotEqual(t, first[0], second[0])
+	assert.Equal(t, first[1], second[1])
+}
+
+func TestACaseThatBecomesTooLargeIsNamed(t *testing.T) {
+	r, p, c, _ := prepare(t)
+	fine := *c
+	fine.Spacing = [3]float64{0.001, 0.001, 0.001}
+	_, err := r.Preprocess(context.Background(), p, &fine, t.TempDir(), nil)
+	require.ErrorContains(t, err, "hippocampus_")
+	assert.ErrorContains(t, err, "choose a larger spacing")
 }
 
 func TestFolderWithoutDatasetIsAnErrorThatSaysWhatIsWanted(t *testing.T) {

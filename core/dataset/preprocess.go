@@ -8,11 +8,16 @@ import (
 
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/volume"
+	"github.com/gounet/gounet/internal/machine"
 )
 
-// PreprocessOptions are what configuration c of p asks of a case.
+// PreprocessOptions are what configuration c of p asks of a case, in the memory
+// that this machine has now.
 func PreprocessOptions(p *plan.Plan, c *plan.Configuration) volume.PreprocessOptions {
-	o := volume.PreprocessOptions{Axes: volume.Axes(p.Transpose), Spacing: c.Spacing, OrderImage: volume.Order(c.Resampling.ImageOrder)}
+	o := volume.PreprocessOptions{
+		Axes: volume.Axes(p.Transpose), Spacing: c.Spacing, OrderImage: volume.Order(c.Resampling.ImageOrder),
+		MaxBytes: machine.MainMemory().Available,
+	}
 	for i, scheme := range c.Normalization {
 		n := volume.Normalization{Scheme: schemes[scheme], MaskOnly: c.MaskNorm[i]}
 		if i < len(p.Intensities) {
@@ -31,16 +36,19 @@ var schemes = map[string]volume.Scheme{
 
 // Preprocess writes every training case as configuration c wants it into the
 // folder dir, a file a case. Files that are there already and were made by the
-// same plan are kept, so that an interrupted run continues. It returns the store.
+// same plan of the same scans are kept, so that an interrupted run continues. It returns the store.
 func (r *Raw) Preprocess(ctx context.Context, p *plan.Plan, c *plan.Configuration, dir string, progress Progress) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, fmt.Errorf("dataset: %w", err)
 	}
 	o := PreprocessOptions(p, c)
-	key := preprocessKey(o)
 	err := each(ctx, len(r.Cases), progress, func(i int) (string, error) {
 		k := r.Cases[i]
 		path := filepath.Join(dir, k.ID+Ending)
+		key, err := preprocessKey(k, p, o)
+		if err != nil {
+			return "", err
+		}
 		if s, err := openSample(path); err == nil {
 			same := s.key == key
 			if err := s.Close(); err != nil {

@@ -35,7 +35,7 @@ type Raw struct {
 	Cases []Case // with labels, in byte-wise order of their IDs
 	Test  []Case
 
-	strays []string // files of the folders that belong to no case
+	problems []string // of the folders: files of no case, test cases without a channel
 }
 
 // Name is the name of the data set: that of its folder.
@@ -66,7 +66,7 @@ func Open(dir string) (*Raw, error) {
 		return nil, fmt.Errorf("dataset: %s: no training cases: wanted images in imagesTr that end in %s and labels of the same names in labelsTr", dir, d.FileEnding)
 	}
 	slices.SortFunc(r.Cases, func(a, b Case) int { return strings.Compare(a.ID, b.ID) })
-	r.strays = r.findStrays()
+	r.problems = append(r.problems, r.findStrays()...)
 	return r, nil
 }
 
@@ -96,13 +96,16 @@ func strip(name, ending string) string {
 
 // folders takes the cases of imagesTr and imagesTs.
 func (r *Raw) folders() (err error) {
-	if r.Cases, err = Scan(filepath.Join(r.Dir, "imagesTr"), r.JSON.FileEnding, len(r.JSON.Channels)); err != nil {
+	// Channels that are missing have their names in the cases, and Measure misses them.
+	if r.Cases, _, err = scan(filepath.Join(r.Dir, "imagesTr"), r.JSON.FileEnding, len(r.JSON.Channels)); err != nil {
 		return err
 	}
 	for i := range r.Cases {
 		r.Cases[i].Label = filepath.Join(r.Dir, "labelsTr", r.Cases[i].ID+r.JSON.FileEnding)
 	}
-	r.Test, err = Scan(filepath.Join(r.Dir, "imagesTs"), r.JSON.FileEnding, len(r.JSON.Channels))
+	var missing []string
+	r.Test, missing, err = scan(filepath.Join(r.Dir, "imagesTs"), r.JSON.FileEnding, len(r.JSON.Channels))
+	r.problems = append(r.problems, missing...)
 	if errors.Is(err, os.ErrNotExist) {
 		err = nil
 	}
@@ -113,9 +116,19 @@ func (r *Raw) folders() (err error) {
 // … a channel each, or CASE.nii.gz where a file holds all channels. Every case
 // must have all its channels.
 func Scan(dir, ending string, channels int) ([]Case, error) {
+	cases, missing, err := scan(dir, ending, channels)
+	errs := []error{err}
+	for _, m := range missing {
+		errs = append(errs, fmt.Errorf("dataset: %s: %s", dir, m))
+	}
+	return cases, errors.Join(errs...)
+}
+
+// scan is Scan that tells of missing channels, a line each, and goes on.
+func scan(dir, ending string, channels int) (out []Case, missing []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("dataset: %w", err)
+		return nil, nil, fmt.Errorf("dataset: %w", err)
 	}
 	type found map[int]string
 	cases := map[string]found{}
@@ -130,25 +143,24 @@ func Scan(dir, ending string, channels int) ([]Case, error) {
 		}
 		cases[id][channel] = filepath.Join(dir, e.Name())
 	}
-	var out []Case
-	var errs []error
 	for id, f := range cases {
 		c := Case{ID: id}
 		if whole, ok := f[-1]; ok && len(f) == 1 {
 			c.Images = []string{whole}
 		} else {
 			for i := range channels {
+				name := fmt.Sprintf("%s_%04d%s", id, i, ending)
 				if f[i] == "" {
-					errs = append(errs, fmt.Errorf("dataset: %s: case %s has no channel %d: wanted %s_%04d%s", dir, id, i, id, i, ending))
+					missing = append(missing, fmt.Sprintf("case %s has no channel %d: wanted %s", id, i, name))
 				}
-				c.Images = append(c.Images, f[i])
+				c.Images = append(c.Images, filepath.Join(dir, name))
 			}
 		}
 		out = append(out, c)
 	}
 	slices.SortFunc(out, func(a, b Case) int { return strings.Compare(a.ID, b.ID) })
-	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return out, errors.Join(errs...)
+	slices.Sort(missing)
+	return out, missing, nil
 }
 
 // splitChannel takes the four digits of nnU-Net's channel off a name; −1: none.

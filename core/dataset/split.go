@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -63,7 +64,7 @@ func LoadSplits(path string, ids []string) ([]Fold, error) {
 		return nil, fmt.Errorf("dataset: %w", err)
 	}
 	var folds []Fold
-	if err := json.Unmarshal(b, &folds); err != nil {
+	if err := json.Unmarshal(bytes.TrimPrefix(b, []byte("\ufeff")), &folds); err != nil {
 		return nil, fmt.Errorf("dataset: %s: %w: wanted a list of {\"train\": […], \"val\": […]}", path, err)
 	}
 	for i, f := range folds {

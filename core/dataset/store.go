@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"slices"
 	"unsafe"
 
 	"github.com/gounet/gounet/core/plan"
@@ -86,17 +88,36 @@ func (st *Store) Subset(ids []string) ([]*Sample, error) {
 	return out, nil
 }
 
-// preprocessKey changes whenever a preprocessed case would.
-func preprocessKey(o volume.PreprocessOptions) string {
+// source is a file of a case as the folder shows it: one that was repaired has
+// another time or size.
+type source struct {
+	Name string
+	Size int64
+	Time int64 // of modification, ns since 1970
+}
+
+// preprocessKey changes whenever the preprocessed form of c would: with what is
+// done to it, the labels whose voxels are listed, and the files it is made of.
+func preprocessKey(c Case, p *plan.Plan, o volume.PreprocessOptions) (string, error) {
+	var sources []source
+	for _, path := range append(slices.Clone(c.Images), c.Label) {
+		st, err := os.Stat(path)
+		if err != nil {
+			return "", fmt.Errorf("dataset: %s: %w", c.ID, err)
+		}
+		sources = append(sources, source{filepath.Base(path), st.Size(), st.ModTime().UnixNano()})
+	}
 	b, err := json.Marshal(struct {
 		Version int
 		volume.PreprocessOptions
-	}{1, o})
+		Foreground []plan.Label
+		Sources    []source
+	}{2, o, p.Foreground(), sources})
 	if err != nil {
-		panic(err) // plain numbers
+		return "", fmt.Errorf("dataset: %s: %w", c.ID, err)
 	}
 	h := sha256.Sum256(b)
-	return hex.EncodeToString(h[:])
+	return hex.EncodeToString(h[:]), nil
 }
 
 // sampleMeta is what the metadata of a file holds beside the tensors.

@@ -101,13 +101,17 @@ func (s *stream) image() (*volume.Image, *Header, error) {
 		if c == 1 {
 			dst := im.Data[first : first+len(v)]
 			for i := range dst {
-				dst[i] = float32(v[i])
+				if dst[i] = float32(v[i]); tooLarge(dst[i], v[i]) {
+					return s.tooLarge(first+i, v[i])
+				}
 			}
 			return nil
 		}
 		ch, at := first/voxels, first%voxels
-		for _, x := range v {
-			im.Data[at*c+ch] = float32(x)
+		for i, x := range v {
+			if im.Data[at*c+ch] = float32(x); tooLarge(im.Data[at*c+ch], x) {
+				return s.tooLarge(first+i, x)
+			}
 			if at++; at == voxels {
 				ch, at = ch+1, 0
 			}
@@ -118,6 +122,17 @@ func (s *stream) image() (*volume.Image, *Header, error) {
 		return nil, nil, err
 	}
 	return im, s.h, nil
+}
+
+// tooLarge says whether x was finite until it became the float32 f.
+func tooLarge(f float32, x float64) bool { return f-f != 0 && finite(x) }
+
+func (s *stream) tooLarge(at int, x float64) error {
+	g := s.h.Grid()
+	at %= g.Voxels()
+	w, h := g.Shape[2], g.Shape[1]
+	return fmt.Errorf("value %g at voxel (x %d, y %d, z %d) is too large for float32, wanted at most %g: rescale the image",
+		x, at%w, at/w%h, at/(w*h), math.MaxFloat32)
 }
 
 func (s *stream) labels() (*volume.Labels, *Header, error) {

@@ -150,6 +150,9 @@ func (h *Header) repairPixdim() {
 	p := &h.raw.Pixdim
 	for i := 1; i <= 3; i++ {
 		if p[i] == 0 || !finite(p[i]) {
+			if i <= len(h.Shape) {
+				h.NoSpacing = append(h.NoSpacing, i-1)
+			}
 			p[i] = 1
 		}
 		p[i] = math.Abs(p[i])

@@ -32,6 +32,7 @@ type Header struct {
 	Pair      bool          // .hdr + .img instead of one file
 	Shape     []int         // axes of the file: x, y, z, t, …; at least one, at most seven
 	Spacing   []float64     // pixdim of Shape's axes, in the file's units (see Grid for mm)
+	NoSpacing []int         // axes x, y, z (0, 1, 2) whose spacing on disk is 0 or not finite; Spacing has 1 there
 	Affine    [4][4]float64 // voxel (x, y, z) to space, RAS+, in the file's units
 	DType     string        // on disk: int8 … uint64, float32, float64, or one that has no reader here (complex64, rgb24, …)
 	Slope     float64       // value = raw*Slope + Inter; 1 and 0 where the file has no scaling
@@ -92,6 +93,7 @@ func (h *Header) clone() *Header {
 	c := *h
 	c.Shape = slices.Clone(h.Shape)
 	c.Spacing = slices.Clone(h.Spacing)
+	c.NoSpacing = slices.Clone(h.NoSpacing)
 	c.Extensions = slices.Clone(h.Extensions)
 	return &c
 }

@@ -328,3 +328,16 @@ func BenchmarkReadImage(b *testing.B) {
 	}
 	b.SetBytes(int64(2 * len(im.Data)))
 }
+
+func TestValuesThatFloat32CannotHoldAreErrors(t *testing.T) {
+	for _, c := range []int{1, 2} {
+		im := volume.NewImage(volume.Grid{Shape: [3]int{1, 1, 2}, Spacing: [3]float64{1, 1, 1}}, c)
+		im.Data[len(im.Data)-1] = math.MaxFloat32
+		var b bytes.Buffer
+		require.NoError(t, EncodeImage(&b, "a.nii", im, nil))
+		data := b.Bytes()
+		binary.LittleEndian.PutUint32(data[112:], math.Float32bits(2)) // scl_slope
+		_, _, err := DecodeImage(bytes.NewReader(data), "a.nii")
+		assert.ErrorContains(t, err, "at voxel (x 1, y 0, z 0) is too large for float32")
+	}
+}

@@ -107,7 +107,7 @@ func open(path string, voxels bool) (*stream, error) {
 	if !pair {
 		hdr = path
 	}
-	f, err := os.Open(hdr)
+	f, err := openRegular(hdr)
 	if err != nil {
 		if hdr != path {
 			return nil, fmt.Errorf("nifti: %s: its header: %w", path, err)
@@ -128,7 +128,7 @@ func open(path string, voxels bool) (*stream, error) {
 	if err != nil || !voxels {
 		return s, err
 	}
-	g, err := os.Open(img)
+	g, err := openRegular(img)
 	if err != nil {
 		return nil, fmt.Errorf("nifti: %s: its voxels: %w", hdr, err)
 	}
@@ -138,6 +138,19 @@ func open(path string, voxels bool) (*stream, error) {
 	}
 	s.close = func() { _ = g.Close() } // only read from
 	return s, nil
+}
+
+// openRegular opens a file, but not a pipe or a device, which may keep a reader
+// waiting without end.
+func openRegular(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file: give a file of voxels", path)
+	}
+	return os.Open(path)
 }
 
 // openSingle starts a single file (.nii) at r.

@@ -265,6 +265,11 @@ func (d *DatasetJSON) cases(e problems, raw *rawDataset) {
 	if len(raw.Dataset) > 0 {
 		slices.SortStableFunc(d.Training, func(a, b DatasetCase) int { return strings.Compare(a.Name, b.Name) })
 	}
+	listed := map[string]bool{}
+	for _, c := range d.Training {
+		e.need(!listed[c.Name], "the case %s is listed twice: list it once", c.Name)
+		listed[c.Name] = true
+	}
 	for i, t := range raw.Test {
 		var s string
 		if json.Unmarshal(t, &s) != nil {

@@ -64,6 +64,7 @@ func TestDatasetErrorsNameTheProblem(t *testing.T) {
 		base(`{"a": 1, "b": 2}`):                           `the first is "a" with [1], wanted background`,
 		base(`{"background": 0}`):                          "there are 1, wanted background and at least one more",
 		base(`{"background": 0, "a": 1, "b": 3}`):          "the value 2 is missing between 0 and 3",
+		base(`{"background": 0, "a": 1, "b": 300}`):        "the values 2 to 299 are missing between 0 and 300",
 		base(`{"background": 0, "a": 1, "b": 1}`):          `"a" and "b" both have the value 1`,
 		base(`{"background": 0, "a": 1.5}`):                `"a": 1.5 is neither a whole number nor a list`,
 		base(`{"background": 0, "a": null}`):               `"a": null is neither`,
@@ -76,10 +77,22 @@ func TestDatasetErrorsNameTheProblem(t *testing.T) {
 		`{"channel_names": {"0": "T1"}, "labels": {"background": 0, "a": 1}, "numTraining": 0}`:                                                                  "numTraining is 0",
 		`{"channel_names": {"0": "T1", "1": "T2"}, "labels": {"background": 0, "a": 1}, "dataset": {"x": {"images": ["a"], "label": "b"}}, "file_ending": ".b"}`: `"x": 1 images and label "b", wanted an image for each of the 2 channels`,
 		`{"modality": {"0": "T1"}, "labels": {"0": "background", "1": "a"}, "training": [{"image": "a"}]}`:                                                       `training[0]: image is "a" and label ""`,
+		`{"modality": {"0": "T1"}, "labels": {"0": "background", "1": "a"}, "training": [{"image": "a.nii", "label": "l"}, {"image": "a.nii", "label": "l"}]}`:   "the case a is listed twice",
+		`{"channel_names": {"0": "T1"}, "numTraining": "7"}`:                                                                                                     "line 1: numTraining is a JSON string, wanted a whole number",
+		`{"channel_names": {"0": "T1"}, "training": [{"image": 7}]}`:                                                                                             "training.image is a JSON number, wanted a string",
 	} {
 		_, err := ParseDatasetJSON(strings.NewReader(text))
 		assert.ErrorContains(t, err, want, text)
 	}
+}
+
+func TestAGapOfLabelsIsOneProblemAndAMarkAtTheStartIsNone(t *testing.T) {
+	text := `{"channel_names": {"0": "T1"}, "numTraining": 1, "file_ending": ".nii", "labels": {"background": 0, "a": 1, "b": %s}}`
+	_, err := ParseDatasetJSON(strings.NewReader(strings.Replace(text, "%s", "250", 1)))
+	require.Error(t, err)
+	assert.Equal(t, 1, strings.Count(err.Error(), "missing"))
+	_, err = ParseDatasetJSON(strings.NewReader("\ufeff" + strings.Replace(text, "%s", "2", 1)))
+	assert.NoError(t, err)
 }
 
 func TestWrittenDatasetReadsEqual(t *testing.T) {

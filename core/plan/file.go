@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 
 	"github.com/gounet/gounet/internal/atomicfile"
 )
@@ -25,6 +26,7 @@ func readJSON(r io.Reader, v any, strict bool) error {
 	if err != nil {
 		return err
 	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff")) // a byte order mark, from editors on Windows
 	d := json.NewDecoder(bytes.NewReader(data))
 	if strict {
 		d.DisallowUnknownFields()
@@ -57,11 +59,33 @@ func place(data []byte, err error) error {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("line %d: %w", line(data, syntax.Offset), err)
 	case errors.As(err, &typ):
-		return fmt.Errorf("line %d: %w", line(data, typ.Offset), err)
+		at := first(typ.Field, "the file")
+		return fmt.Errorf("line %d: %s is a JSON %s, wanted %s", line(data, typ.Offset), at, typ.Value, wanted(typ.Type))
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("line %d: the JSON ends too early", line(data, int64(len(data))))
 	}
 	return err
+}
+
+// wanted names a type in the words of JSON.
+func wanted(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Pointer:
+		return wanted(t.Elem())
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return "a whole number, at least 0"
+	}
+	return "a whole number"
 }
 
 func line(data []byte, offset int64) int {

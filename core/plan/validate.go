@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -127,15 +128,27 @@ func validateLabels(e problems, labels []Label, order []int, ignore int) {
 			highest = max(highest, v)
 		}
 	}
-	for v := range min(highest, volume.MaxLabel) {
-		if _, ok := used[v]; !ok && v != ignore {
-			e.add("the value %d is missing between 0 and %d: values must be consecutive", v, highest)
-		}
-	}
+	validateGaps(e, slices.Collect(maps.Keys(used)), highest, ignore)
 	if ignore != -1 {
 		e.need(ignore == highest+1 && ignore <= volume.MaxLabel, "ignore is %d, wanted %d, one more than the highest label, or -1 for none", ignore, highest+1)
 	}
 	validateOrder(e, labels, order, regions)
+}
+
+// validateGaps reports the values below highest that no label has, a line a gap.
+func validateGaps(e problems, used []int, highest, ignore int) {
+	used = append(used, -1, ignore)
+	slices.Sort(used)
+	for i, v := range used[1:] {
+		from, to := used[i]+1, v-1
+		switch {
+		case from < 0 || v > highest || from > to:
+		case from == to:
+			e.add("the value %d is missing between 0 and %d: values must be consecutive", from, highest)
+		default:
+			e.add("the values %d to %d are missing between 0 and %d: values must be consecutive", from, to, highest)
+		}
+	}
 }
 
 func validateOrder(e problems, labels []Label, order []int, regions bool) {

@@ -89,17 +89,28 @@ type trainer struct {
 
 // Run trains until the schedule, patience or time is over. A cancelled ctx
 // leaves a checkpoint and returns ctx's error.
+//
+// The run folder has one writer: while another process trains into it, Run fails
+// before it has written anything.
 func Run(ctx context.Context, o Options) (*Result, error) {
-	t, err := newTrainer(ctx, o)
+	release, err := takeFolder(o.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
-	defer t.close()
-	res, err := t.run(ctx)
-	if err != nil {
+	res, err := train(ctx, o)
+	if err := errors.Join(err, release()); err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
 	return res, nil
+}
+
+func train(ctx context.Context, o Options) (*Result, error) {
+	t, err := newTrainer(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer t.close()
+	return t.run(ctx)
 }
 
 func newTrainer(ctx context.Context, o Options) (*trainer, error) {

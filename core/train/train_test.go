@@ -229,3 +229,25 @@ func TestOverflowIsSkippedAndLogged(t *testing.T) {
 	// A fresh scale of 65536 is halved once for each step that overflowed.
 	assert.Equal(t, 65536.0, e.LossScale*float64(int(1)<<e.Skipped))
 }
+
+func TestARunFolderHasOneWriter(t *testing.T) {
+	o := options(t)
+	o.Plan.Recipe.Schedule.Epochs = 1
+	tried := false
+	o.Progress = func(train.Progress) {
+		if tried {
+			return
+		}
+		tried = true
+		second := o
+		second.Progress = nil
+		_, err := train.Run(context.Background(), second)
+		assert.ErrorContains(t, err, o.Dir+": another training (process "+strconv.Itoa(os.Getpid())+") writes here: wait for it, or choose another --output")
+	}
+	_, err := train.Run(context.Background(), o)
+	require.NoError(t, err)
+	require.True(t, tried)
+	o.Progress, o.Resume = nil, true
+	_, err = train.Run(context.Background(), o)
+	require.NoError(t, err, "the lock is given back")
+}

@@ -1,6 +1,12 @@
 package volume
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
+
+// maxVoxels of a preprocessed case: int32 counts them.
+const maxVoxels = 1 << 31
 
 // PreprocessOptions say what a configuration of a plan does to a case.
 type PreprocessOptions struct {
@@ -8,6 +14,7 @@ type PreprocessOptions struct {
 	Spacing    [3]float64      // target in mm, of the axes after the transposition; 0 keeps that axis' own (the slices of 2d)
 	Normalize  []Normalization // one a channel
 	OrderImage Order           // of the image's resampling: Cubic in nnU-Net's plans
+	MaxBytes   int64           `json:"-"` // a case that becomes larger is an error; 0: any size below 2³¹ voxels
 }
 
 // Placement is how a preprocessed case lies in its scan: all that the way back
@@ -35,13 +42,18 @@ type Preprocessed struct {
 // the grid of im, may be nil. The arguments are not changed.
 //
 // Errors: NaN or infinite voxels (*NotFiniteError), shapes that differ, channels
-// that the plan does not have, a spacing that is not positive.
+// that the plan does not have, a spacing that is not positive, a result that is
+// larger than MaxBytes.
 func Preprocess(im *Image, seg *Labels, o PreprocessOptions) (*Preprocessed, error) {
 	if err := o.check(im, seg); err != nil {
 		return nil, fmt.Errorf("volume: preprocess: %w", err)
 	}
 	mask := NonzeroMask(im)
 	box := BoundingBox(mask, im.Shape)
+	place := o.place(im.Grid, box)
+	if err := o.checkSize(place, im.C, seg != nil); err != nil {
+		return nil, fmt.Errorf("volume: preprocess: %w", err)
+	}
 	cropped := im.cropTranspose(box, o.Axes)
 	var labels *Labels
 	if seg != nil || o.needMask() {
@@ -50,7 +62,7 @@ func Preprocess(im *Image, seg *Labels, o PreprocessOptions) (*Preprocessed, err
 	if err := Normalize(cropped, labels, o.Normalize); err != nil {
 		return nil, err
 	}
-	p := &Preprocessed{Placement: o.place(im.Grid, box)}
+	p := &Preprocessed{Placement: place}
 	var err error
 	if p.Image, err = ResampleImage(cropped, p.Shape, p.Spacing, o.OrderImage); err != nil {
 		return nil, err
@@ -80,6 +92,30 @@ func (o PreprocessOptions) check(im *Image, seg *Labels) error {
 		return fmt.Errorf("the image has %d channels, the plan has %d: give the channels of the plan's dataset", im.C, len(o.Normalize))
 	}
 	return CheckFinite(im)
+}
+
+// checkSize holds a case of c channels against the memory it needs, before any of
+// it is taken. It counts in float64: a tiny spacing overflows integers.
+func (o PreprocessOptions) checkSize(p Placement, c int, labels bool) error {
+	var shape [3]float64
+	voxels := 1.0
+	for a := range 3 {
+		shape[a] = max(1, math.RoundToEven(p.CropSpacing[a]/p.Spacing[a]*float64(p.Cropped[a])))
+		voxels *= shape[a]
+	}
+	bytes := voxels * 4 * float64(c)
+	if labels {
+		bytes += voxels
+	}
+	if voxels < maxVoxels && (o.MaxBytes == 0 || bytes <= float64(o.MaxBytes)) {
+		return nil
+	}
+	limit := "less than 2³¹ voxels"
+	if voxels < maxVoxels {
+		limit = fmt.Sprintf("at most the %.1f GiB of memory that are free", float64(o.MaxBytes)/(1<<30))
+	}
+	return fmt.Errorf("the case would become %.0f×%.0f×%.0f voxels (D H W; %.1f GiB) at spacing %v mm, wanted %s: choose a larger spacing",
+		shape[0], shape[1], shape[2], bytes/(1<<30), p.Spacing, limit)
 }
 
 // needMask reports whether a channel is normalised inside the mask only.

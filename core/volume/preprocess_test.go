@@ -149,6 +149,18 @@ func TestWhatDoesNotFitIsAnError(t *testing.T) {
 	}{
 		{"labels of another shape", func() error { _, err := Preprocess(im, other, plain(2)); return err }, "labels have shape [5 7 6], the image has [5 6 7]"},
 		{"channels", func() error { _, err := Preprocess(im, seg, plain(3)); return err }, "the image has 2 channels, the plan has 3"},
+		{"too many voxels", func() error {
+			o := plain(2)
+			o.Spacing = [3]float64{1e-300, 1, 1}
+			_, err := Preprocess(im, seg, o)
+			return err
+		}, "wanted less than 2³¹ voxels: choose a larger spacing"},
+		{"too many bytes", func() error {
+			o := plain(2)
+			o.MaxBytes = 100
+			_, err := Preprocess(im, seg, o)
+			return err
+		}, "voxels (D H W; 0.0 GiB) at spacing"},
 		{"axes", func() error {
 			o := plain(2)
 			o.Axes = Axes{0, 1, 1}

@@ -10,12 +10,15 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
 )
 
-// Suffix ends the name of the temporary file beside the file that is written.
-// It is fixed, so that what a killed process left is overwritten by the next
-// one and does not fill the disk.
+// Suffix ends the name of the temporary file beside the file that is written. The
+// number of the process is in front of it, so that two processes do not write into
+// each other's; what a killed one left is removed by the next that writes the file,
+// and does not fill the disk.
 const Suffix = ".tmp"
 
 const bufferBytes = 1 << 18
@@ -23,9 +26,9 @@ const bufferBytes = 1 << 18
 // Write replaces the file at path with what write produces: into a temporary
 // file of the same folder, then fsync, rename and fsync of the folder. On an
 // error the temporary file is removed and the old file is as it was. A file has
-// one writer at a time.
+// one writer at a time in a process; of several processes the last one wins.
 func Write(path string, write func(w io.Writer) error) (err error) {
-	temporary := path + Suffix
+	temporary := path + "." + strconv.Itoa(os.Getpid()) + Suffix
 	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 	if err != nil {
 		return err
@@ -35,6 +38,7 @@ func Write(path string, write func(w io.Writer) error) (err error) {
 			err = errors.Join(err, ignoreMissing(os.Remove(temporary)))
 		}
 	}()
+	removeLeft(path)
 	if err := fill(f, write); err != nil {
 		return errors.Join(err, f.Close())
 	}
@@ -45,6 +49,43 @@ func Write(path string, write func(w io.Writer) error) (err error) {
 		return err
 	}
 	return syncFolder(filepath.Dir(path))
+}
+
+// removeLeft removes the temporary files of path whose processes are no more, and
+// the one without a number that earlier versions wrote. What cannot be removed
+// stays: it is in nobody's way.
+func removeLeft(path string) {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return
+	}
+	base := filepath.Base(path)
+	for _, e := range entries {
+		middle, ok := strings.CutPrefix(e.Name(), base)
+		if !ok {
+			continue
+		}
+		if middle, ok = strings.CutSuffix(middle, Suffix); !ok {
+			continue
+		}
+		if middle != "" {
+			pid, err := strconv.Atoi(strings.TrimPrefix(middle, "."))
+			if err != nil || middle[0] != '.' || pid <= 0 || alive(pid) {
+				continue
+			}
+		}
+		_ = os.Remove(filepath.Join(filepath.Dir(path), e.Name()))
+	}
+}
+
+// alive says whether a process may still be there.
+func alive(pid int) bool {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = p.Release() }() // nothing was waited for
+	return !errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone)
 }
 
 func fill(f *os.File, write func(w io.Writer) error) error {

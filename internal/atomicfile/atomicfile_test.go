@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,6 +21,14 @@ func text(s string) func(io.Writer) error {
 	}
 }
 
+// files lists the folder of path.
+func files(t *testing.T, path string) []string {
+	t.Helper()
+	list, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*"))
+	require.NoError(t, err)
+	return list
+}
+
 func TestWriteReplacesTheWholeFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a")
 	require.NoError(t, Write(path, text("a long first content")))
@@ -27,7 +36,7 @@ func TestWriteReplacesTheWholeFile(t *testing.T) {
 	got, err := os.ReadFile(path)
 	require.NoError(t, err)
 	assert.Equal(t, "second", string(got))
-	assert.NoFileExists(t, path+Suffix)
+	assert.Equal(t, []string{path}, files(t, path))
 }
 
 func TestFullDiskLeavesTheOldFile(t *testing.T) {
@@ -40,7 +49,7 @@ func TestFullDiskLeavesTheOldFile(t *testing.T) {
 	got, err := os.ReadFile(path)
 	require.NoError(t, err)
 	assert.Equal(t, "old", string(got))
-	assert.NoFileExists(t, path+Suffix)
+	assert.Equal(t, []string{path}, files(t, path))
 }
 
 func TestErrorsOfTheDeviceItselfArrive(t *testing.T) {
@@ -53,14 +62,27 @@ func TestErrorsOfTheDeviceItselfArrive(t *testing.T) {
 	require.ErrorIs(t, fill(f, text("anything")), syscall.ENOSPC)
 }
 
-func TestWhatAKilledWriterLeftIsOverwritten(t *testing.T) {
+func TestWhatAKilledWriterLeftIsRemoved(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a")
-	require.NoError(t, os.WriteFile(path+Suffix, []byte("a long torn content"), 0o600))
+	// Above the largest number of a process on Linux, our own, and none.
+	for _, who := range []string{".99999999", "." + strconv.Itoa(os.Getpid()), ""} {
+		require.NoError(t, os.WriteFile(path+who+Suffix, []byte("a long torn content"), 0o600))
+	}
 	require.NoError(t, Write(path, text("new")))
 	got, err := os.ReadFile(path)
 	require.NoError(t, err)
 	assert.Equal(t, "new", string(got))
-	assert.NoFileExists(t, path+Suffix)
+	assert.Equal(t, []string{path}, files(t, path))
+}
+
+func TestWhatOthersWriteIsLeftAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a")
+	keep := []string{path + "." + strconv.Itoa(os.Getppid()) + Suffix, path + ".b.99999999" + Suffix, path + "b" + Suffix}
+	for _, k := range keep {
+		require.NoError(t, os.WriteFile(k, []byte("in work"), 0o600))
+	}
+	require.NoError(t, Write(path, text("new")))
+	assert.ElementsMatch(t, append(keep, path), files(t, path))
 }
 
 func TestMissingFolderIsAnErrorWithThePath(t *testing.T) {

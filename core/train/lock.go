@@ -1,0 +1,26 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/gounet/gounet/internal/filelock"
+)
+
+// LockFile is the file in a run folder that a training locks while it goes on.
+const LockFile = "lock"
+
+// takeFolder makes the folder and this process its only writer, until release.
+func takeFolder(dir string) (release func() error, err error) {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, err
+	}
+	release, err = filelock.Take(filepath.Join(dir, LockFile))
+	var held *filelock.HeldError
+	if errors.As(err, &held) {
+		return nil, fmt.Errorf("%s: another training (process %d) writes here: wait for it, or choose another --output", dir, held.PID)
+	}
+	return release, err
+}
