@@ -29,6 +29,9 @@ func (f *deviceFlags) add(cmd *cobra.Command) {
 
 // open opens the device; it must be closed.
 func (f *deviceFlags) open() (backend.Device, error) {
+	if f.threads < 0 {
+		return nil, usagef("--threads is %d, wanted 0 (all cores) or more", f.threads)
+	}
 	name, kernels, _ := strings.Cut(f.device, ":")
 	if name != "cpu" {
 		return nil, usagef("device %q: this binary has cpu", f.device)

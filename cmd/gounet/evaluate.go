@@ -62,6 +62,9 @@ or dataset.json in or above either folder, else those that the references have.`
 }
 
 func (f *evaluateFlags) run(ctx context.Context, a *app, references, predictions string) error {
+	if strings.HasSuffix(f.output, ".nii") || strings.HasSuffix(f.output, ".gz") {
+		return usagef("--output %s is a scan by its name: the scores are JSON, for example summary.json", f.output)
+	}
 	scored, err := f.structures(references, predictions)
 	if err != nil {
 		return err

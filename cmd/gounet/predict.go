@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,6 +74,9 @@ func (f *predictFlags) run(ctx context.Context, a *app) error {
 			return usagef("predict: --%s is missing", name)
 		}
 	}
+	if err := a.settings.positive("step"); err != nil {
+		return fmt.Errorf("predict: %w", err)
+	}
 	if f.tta && f.noMirror {
 		return usagef("predict: --tta and --no-mirror: give one of them")
 	}
@@ -80,6 +85,12 @@ func (f *predictFlags) run(ctx context.Context, a *app) error {
 		return fmt.Errorf("predict: %w", err)
 	}
 	cases, err := scans(f.input, m.Plan)
+	if err == nil {
+		err = checkScans(cases, len(m.Plan.Channels), f.output, m.Plan.FileEnding)
+	}
+	if err == nil {
+		err = checkFolds(m, f.folds)
+	}
 	if err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
@@ -174,4 +185,44 @@ func scans(input string, p *plan.Plan) ([]dataset.Case, error) {
 		c.Images = append(c.Images, filepath.Join(filepath.Dir(input), fmt.Sprintf("%s_%04d%s", stem, i, ending)))
 	}
 	return []dataset.Case{c}, nil
+}
+
+// checkScans refuses what would be lost or left out without a word: labels that
+// would replace a scan, and channels that the model does not have.
+func checkScans(cases []dataset.Case, channels int, output, ending string) error {
+	var problems []string
+	for _, c := range cases {
+		if out, err := os.Stat(filepath.Join(output, c.ID+ending)); err == nil {
+			for _, path := range c.Images {
+				if in, err := os.Stat(path); err == nil && os.SameFile(in, out) {
+					problems = append(problems, fmt.Sprintf("the labels of %s would replace the scan %s: choose another --output", c.ID, path))
+				}
+			}
+		}
+		if len(c.Images) == 0 || !strings.Contains(filepath.Base(c.Images[0]), c.ID+"_0000") {
+			continue
+		}
+		next := strings.Replace(filepath.Base(c.Images[0]), "_0000", fmt.Sprintf("_%04d", channels), 1)
+		if _, err := os.Stat(filepath.Join(filepath.Dir(c.Images[0]), next)); err == nil {
+			problems = append(problems, fmt.Sprintf("%s has a channel %d, %s; the model has %d: give it the scans that it was trained on", c.ID, channels, next, channels))
+		}
+	}
+	if len(problems) > 0 {
+		return errors.New(strings.Join(problems, "\n  "))
+	}
+	return nil
+}
+
+// checkFolds makes sure that the model has the folds that were asked for.
+func checkFolds(m *checkpoint.Model, wanted []string) error {
+	for _, name := range wanted {
+		if !slices.ContainsFunc(m.Folds, func(f checkpoint.Fold) bool { return f.Name == name }) {
+			var have []string
+			for _, f := range m.Folds {
+				have = append(have, f.Name)
+			}
+			return usagef("--folds %s: the model has fold %s", name, join(have, ", "))
+		}
+	}
+	return nil
 }

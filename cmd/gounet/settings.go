@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -31,6 +33,28 @@ func (s *settings) used() map[string]any { return s.values }
 
 // setByUser tells whether a setting has another origin than its default.
 func (s *settings) setByUser(name string) bool { return s.origin[name] != "default" }
+
+// positive makes sure that these settings are above 0 where the user gave them:
+// their defaults of 0 mean that the plan decides.
+func (s *settings) positive(names ...string) error {
+	for _, name := range names {
+		if value, ok := s.values[name]; ok && s.setByUser(name) && !(asFloat(value) > 0) {
+			return usagef("--%s is %v (from %s), wanted above 0", name, value, s.origin[name])
+		}
+	}
+	return nil
+}
+
+func asFloat(value any) float64 {
+	v := reflect.ValueOf(value)
+	switch {
+	case v.CanInt():
+		return float64(v.Int())
+	case v.CanFloat():
+		return v.Float()
+	}
+	return math.NaN()
+}
 
 // loadSettings gathers the settings of cmd and puts them into its flags.
 func loadSettings(cmd *cobra.Command) (*settings, error) {

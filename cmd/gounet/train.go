@@ -5,10 +5,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -97,6 +99,9 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 
 // run trains one fold of a configuration, and validates it.
 func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string) error {
+	if err := a.settings.positive("epochs", "iterations", "batch", "width", "learning-rate", "max-time", "checkpoint-every"); err != nil {
+		return err
+	}
 	p := a.progressOf()
 	defer p.wait()
 	made, err := w.loadPlan(ctx, p)
@@ -122,6 +127,9 @@ func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string)
 	}
 	if o.Dir == "" {
 		o.Dir = w.run(name, f.fold)
+	}
+	if err := w.outside(o.Dir); err != nil {
+		return err
 	}
 	if o.Plan, err = f.planOf(made, name, o.Dir); err != nil {
 		return err
@@ -185,10 +193,16 @@ func (f *trainFlags) planOf(made *plan.Plan, name, dir string) (*plan.Plan, erro
 	return made, nil
 }
 
+// widest is far above what any published U-Net has in its first stage.
+const widest = 1024
+
 // override puts the flags that were given in the place of the plan's values.
 func (f *trainFlags) override(c *plan.Configuration, r *plan.Recipe) error {
 	if f.batch < 0 || f.width < 0 || f.epochs < 0 || f.iterations < 0 {
 		return usagef("--batch, --width, --epochs and --iterations must be above 0")
+	}
+	if f.width > widest {
+		return usagef("--width is %d, wanted at most %d", f.width, widest)
 	}
 	set(&c.Batch, f.batch)
 	set(&r.Schedule.Epochs, f.epochs)
@@ -227,10 +241,17 @@ func (f *trainFlags) record(a *app, o train.Options) error {
 	if err := os.MkdirAll(o.Dir, 0o777); err != nil {
 		return fmt.Errorf("run folder: %w", err)
 	}
-	used := a.settings.used()
-	used["dataset"] = o.Plan.Dataset
-	used["device-name"] = o.Device.Name()
-	used["version"] = version
+	c, r := o.Plan.Configuration(o.Configuration), o.Plan.Recipe
+	used := maps.Clone(a.settings.used())
+	for name, value := range map[string]any{ // what stood behind a default
+		"dataset": o.Plan.Dataset, "configuration": o.Configuration, "fold": o.Fold, "output": o.Dir,
+		"device-name": o.Device.Name(), "version": version, "precision": o.Storage.String(), "seed": o.Seed,
+		"epochs": r.Schedule.Epochs, "iterations": r.Schedule.Iterations, "val-iterations": r.Schedule.ValIterations,
+		"patience": r.Schedule.Patience, "schedule": r.Schedule.Kind, "optimizer": r.Optimizer.Kind, "learning-rate": r.Optimizer.LearningRate,
+		"batch": c.Batch, "width": c.Network.Features[0],
+	} {
+		used[name] = value
+	}
 	return atomicfile.Write(filepath.Join(o.Dir, settingsFile), func(w io.Writer) error { return printJSON(w, used) })
 }
 
@@ -272,6 +293,20 @@ func of(s float64) string { return seconds(time.Duration(s * float64(time.Second
 // run is the run folder of a fold.
 func (w *workspace) run(configuration, fold string) string {
 	return filepath.Join(w.dir, configuration, "fold_"+fold)
+}
+
+// outside makes sure that a folder is not in the data set, which is only read.
+func (w *workspace) outside(dir string) error {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	for _, sub := range []string{"imagesTr", "labelsTr", "imagesTs"} {
+		if rel, err := filepath.Rel(filepath.Join(w.raw.Dir, sub), abs); err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+			return usagef("--output %s lies among the scans of the data set, which is only read: choose another folder", dir)
+		}
+	}
+	return nil
 }
 
 // split returns the cases of a fold: of the file, of the data set's own

@@ -119,3 +119,67 @@ func TestPredictionsEqualThoseOfNNUNet(t *testing.T) {
 		assert.GreaterOrEqual(t, m.Dice, 0.999)
 	}
 }
+
+func TestZeroIsNotTakenForNothing(t *testing.T) {
+	work := t.TempDir()
+	for _, flag := range []string{"epochs", "iterations", "batch", "width", "learning-rate", "checkpoint-every", "max-time"} {
+		got := gounet(t, "train", hippocampus, "3d_fullres", "--work", work, "--"+flag, "0")
+		assert.Equal(t, exitUsage, got.code, flag)
+		assert.Contains(t, got.err, "--"+flag+" is 0")
+	}
+	got := gounet(t, "train", hippocampus, "3d_fullres", "--work", work, "--threads", "-1")
+	assert.Equal(t, exitUsage, got.code)
+	got = gounet(t, "train", hippocampus, "3d_fullres", "--work", work, "--width", "100000")
+	assert.Equal(t, exitUsage, got.code)
+}
+
+func TestTheDataSetIsOnlyRead(t *testing.T) {
+	work := t.TempDir()
+	for _, sub := range []string{"labelsTr", "imagesTr/run"} {
+		got := gounet(t, "train", hippocampus, "3d_fullres", "--work", work, "--output", filepath.Join(hippocampus, sub))
+		assert.Equal(t, exitUsage, got.code, got.err)
+		assert.Contains(t, got.err, "only read")
+	}
+	labels := filepath.Join(hippocampus, "labelsTr")
+	got := gounet(t, "evaluate", labels, labels, "--output", filepath.Join(work, "a.nii.gz"))
+	assert.Equal(t, exitUsage, got.code)
+}
+
+func TestPredictDoesNotReplaceScansOrDropChannels(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for seconds")
+	}
+	dir := t.TempDir()
+	run := filepath.Join(dir, "run")
+	got := gounet(t, append([]string{"train", hippocampus, "3d_fullres", "--work", filepath.Join(dir, "work"), "--output", run, "--no-validation"}, short...)...)
+	require.Equal(t, exitOK, got.code, got.err)
+	b, err := os.ReadFile(filepath.Join(run, settingsFile))
+	require.NoError(t, err)
+	var used map[string]any
+	require.NoError(t, json.Unmarshal(b, &used))
+	assert.Equal(t, 0.01, used["learning-rate"], "what stood behind a default")
+	assert.Equal(t, "sgd", used["optimizer"])
+
+	scan, err := os.ReadFile(filepath.Join(hippocampus, "imagesTr", "hippocampus_003.nii.gz"))
+	require.NoError(t, err)
+	in := filepath.Join(dir, "in")
+	require.NoError(t, os.Mkdir(in, 0o777))
+	file := filepath.Join(in, "a.nii.gz")
+	require.NoError(t, os.WriteFile(file, scan, 0o666))
+	got = gounet(t, "predict", "--model", run, "--input", in, "--output", in, "--no-mirror")
+	assert.Equal(t, exitError, got.code)
+	assert.Contains(t, got.err, "would replace the scan")
+	after, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, scan, after)
+
+	require.NoError(t, os.Rename(file, filepath.Join(in, "a_0000.nii.gz")))
+	require.NoError(t, os.WriteFile(filepath.Join(in, "a_0001.nii.gz"), scan, 0o666))
+	got = gounet(t, "predict", "--model", run, "--input", in, "--output", filepath.Join(dir, "out"))
+	assert.Equal(t, exitError, got.code)
+	assert.Contains(t, got.err, "a has a channel 1")
+	require.NoError(t, os.Remove(filepath.Join(in, "a_0001.nii.gz")))
+	got = gounet(t, "predict", "--model", run, "--input", in, "--output", filepath.Join(dir, "out"), "--folds", "3")
+	assert.Equal(t, exitUsage, got.code, got.err)
+	assert.Contains(t, got.err, "the model has fold 0")
+}

@@ -85,6 +85,9 @@ func (r *Raw) listed() {
 			r.Test = append(r.Test, Case{ID: strip(base, r.JSON.FileEnding), Images: []string{filepath.Join(r.Dir, filepath.FromSlash(f))}})
 		}
 	}
+	if len(r.JSON.Test) == 0 { // scans that the file does not list; incomplete ones are left alone
+		r.Test, _, _ = scan(filepath.Join(r.Dir, "imagesTs"), r.JSON.FileEnding, len(r.JSON.Channels))
+	}
 }
 
 func strip(name, ending string) string {

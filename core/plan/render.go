@@ -51,7 +51,7 @@ func (p *Plan) renderDataset(b *strings.Builder) {
 		row("regions", "painted as %s", join(p.RegionOrder, ", "))
 	}
 	row("scans (median)", "%s voxels of %s mm (D×H×W)", join(p.MedianShape[:], "×"), join(p.MedianSpacing[:], "×"))
-	row("axes", "D H W are axes %s of the files", join(p.Transpose[:], ", "))
+	row("axes", "D H W are axes %s of the files' z y x", join(p.Transpose[:], ", "))
 	for i, v := range p.Intensities {
 		row("intensity "+strconv.Itoa(i), "mean %s, std %s, median %s, 0.5 %% %s, 99.5 %% %s, %s to %s",
 			short(v.Mean), short(v.Std), short(v.Median), short(v.Percentile_00_5), short(v.Percentile_99_5), short(v.Min), short(v.Max))
