@@ -342,3 +342,18 @@ func TestCancelledPreprocessingStops(t *testing.T) {
 	_, err := r.Preprocess(ctx, p, c, t.TempDir(), nil)
 	assert.ErrorIs(t, err, context.Canceled)
 }
+
+func TestScansThatAreNotListedAreTestCases(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t)
+	require.NoError(t, os.CopyFS(dir, os.DirFS(hippocampus)))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "imagesTs"), 0o777))
+	scan, err := os.ReadFile(r.Cases[0].Images[0])
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "imagesTs", "new.nii.gz"), scan, 0o666))
+	with, err := dataset.Open(dir)
+	require.NoError(t, err)
+	require.Len(t, with.Test, 1)
+	assert.Equal(t, "new", with.Test[0].ID)
+	assert.Len(t, with.Cases, len(r.Cases))
+}
