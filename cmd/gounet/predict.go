@@ -191,6 +191,9 @@ func scans(input string, p *plan.Plan) ([]dataset.Case, error) {
 // would replace a scan, and channels that the model does not have.
 func checkScans(cases []dataset.Case, channels int, output, ending string) error {
 	var problems []string
+	if _, err := os.Stat(filepath.Join(output, checkpoint.WeightsFile)); err == nil {
+		problems = append(problems, fmt.Sprintf("--output %s holds a model: choose another folder", output))
+	}
 	for _, c := range cases {
 		if out, err := os.Stat(filepath.Join(output, c.ID+ending)); err == nil {
 			for _, path := range c.Images {

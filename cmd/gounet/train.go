@@ -297,14 +297,25 @@ func (w *workspace) run(configuration, fold string) string {
 
 // outside makes sure that a folder is not in the data set, which is only read.
 func (w *workspace) outside(dir string) error {
+	root, err := filepath.EvalSymlinks(w.raw.Dir)
+	if err != nil {
+		return err
+	}
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return err
 	}
-	for _, sub := range []string{"imagesTr", "labelsTr", "imagesTs"} {
-		if rel, err := filepath.Rel(filepath.Join(w.raw.Dir, sub), abs); err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
-			return usagef("--output %s lies among the scans of the data set, which is only read: choose another folder", dir)
+	// The part of the path that exists may lead through links.
+	rest := ""
+	for at := abs; ; at = filepath.Dir(at) {
+		if real, err := filepath.EvalSymlinks(at); err == nil {
+			abs = filepath.Join(real, rest)
+			break
 		}
+		rest = filepath.Join(filepath.Base(at), rest)
+	}
+	if rel, err := filepath.Rel(root, abs); err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+		return usagef("--output %s lies in the data set, which is only read: choose another folder", dir)
 	}
 	return nil
 }

@@ -135,7 +135,7 @@ func TestZeroIsNotTakenForNothing(t *testing.T) {
 
 func TestTheDataSetIsOnlyRead(t *testing.T) {
 	work := t.TempDir()
-	for _, sub := range []string{"labelsTr", "imagesTr/run"} {
+	for _, sub := range []string{"", "labelsTr", "imagesTr/run", "new/run"} {
 		got := gounet(t, "train", hippocampus, "3d_fullres", "--work", work, "--output", filepath.Join(hippocampus, sub))
 		assert.Equal(t, exitUsage, got.code, got.err)
 		assert.Contains(t, got.err, "only read")
@@ -172,6 +172,10 @@ func TestPredictDoesNotReplaceScansOrDropChannels(t *testing.T) {
 	after, err := os.ReadFile(file)
 	require.NoError(t, err)
 	assert.Equal(t, scan, after)
+
+	got = gounet(t, "predict", "--model", run, "--input", in, "--output", run, "--no-mirror")
+	assert.Equal(t, exitError, got.code)
+	assert.Contains(t, got.err, "holds a model")
 
 	require.NoError(t, os.Rename(file, filepath.Join(in, "a_0000.nii.gz")))
 	require.NoError(t, os.WriteFile(filepath.Join(in, "a_0001.nii.gz"), scan, 0o666))
