@@ -77,10 +77,7 @@ func (f *benchFlags) add(cmd *cobra.Command, threads []int, seconds float64) {
 	flags.BoolVar(&f.asJSON, "json", false, "print JSON")
 }
 
-const (
-	defaultWidth = 32  // nnU-Net's UNet_base_num_features
-	mostFeatures = 320 // of a 3-D stage: nnU-Net's
-)
+const defaultWidth = 32 // nnU-Net's UNet_base_num_features
 
 // addWidth declares the width of a command that measures one network.
 func addWidth(cmd *cobra.Command, width *int) {
@@ -134,7 +131,7 @@ func (f *benchFlags) sizes(width int) (c *plan.Configuration, channels, classes 
 	c.Network = plan.Network{Kind: plan.Plain, ConvBias: true, NormEps: 1e-5, Slope: 0.01} // nnU-Net's
 	for s := range f.stages {
 		stride := min(2, s+1)
-		c.Network.Features = append(c.Network.Features, min(mostFeatures, width<<s))
+		c.Network.Features = append(c.Network.Features, min(plan.MostFeatures(c.Dim), width<<s))
 		c.Network.Kernels = append(c.Network.Kernels, [3]int{3, 3, 3})
 		c.Network.Strides = append(c.Network.Strides, [3]int{stride, stride, stride})
 		c.Network.Convs = append(c.Network.Convs, 2)
@@ -186,7 +183,7 @@ type bench struct {
 }
 
 // open opens the devices and measures their peaks a first time.
-func (f *benchFlags) open() (*bench, error) {
+func (f *benchFlags) open(s *settings) (*bench, error) {
 	_, kernels, _ := strings.Cut(f.device.device, ":")
 	if kernels == "" {
 		kernels = cpu.ISAs()[0]
@@ -205,7 +202,7 @@ func (f *benchFlags) open() (*bench, error) {
 		}
 		seen = append(seen, n)
 		f.device.threads = n
-		dev, err := f.device.open()
+		dev, err := f.device.open(s)
 		if err != nil {
 			b.close()
 			return nil, err

@@ -94,7 +94,7 @@ func (f *opsFlags) run(ctx context.Context, a *app) error {
 	if len(chosen) == 0 {
 		return usagef("filter %q: none of the %d rows matches, for example %q", f.filter, len(cases), cases[0].title())
 	}
-	b, err := f.open()
+	b, err := f.open(a.settings)
 	if err != nil {
 		return err
 	}

@@ -105,7 +105,7 @@ func (f *scanFlags) run(ctx context.Context, a *app) error {
 		return usagef("rows %d: wanted 0 or more", f.rows)
 	}
 	model := randomModel(p, c)
-	b, err := f.open()
+	b, err := f.open(a.settings)
 	if err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func (f *stepFlags) run(ctx context.Context, a *app) error {
 	if f.steps < 0 {
 		return usagef("steps %d: wanted 0 or more", f.steps)
 	}
-	b, err := f.open()
+	b, err := f.open(a.settings)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -27,10 +29,17 @@ func (f *deviceFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.amp, "amp", false, "short for --precision bf16")
 }
 
-// open opens the device; it must be closed.
-func (f *deviceFlags) open() (backend.Device, error) {
+// open opens the device; it must be closed. From then on precision is the one that
+// is used.
+func (f *deviceFlags) open(s *settings) (backend.Device, error) {
 	if f.threads < 0 {
 		return nil, usagef("--threads is %d, wanted 0 (all cores) or more", f.threads)
+	}
+	if f.amp {
+		if f.precision != "bf16" && s.setByUser("precision") {
+			return nil, usagef("--amp and --precision %s: give one of them", f.precision)
+		}
+		f.precision = "bf16"
 	}
 	name, kernels, _ := strings.Cut(f.device, ":")
 	if name != "cpu" {
@@ -44,17 +53,16 @@ func (f *deviceFlags) open() (backend.Device, error) {
 
 // storage is the element type of activations on dev.
 func (f *deviceFlags) storage(dev backend.Device) (graph.DType, error) {
-	precision := f.precision
-	if f.amp {
-		precision = "bf16"
-	}
-	t, err := storage(precision)
+	t, err := storage(f.precision)
 	if err != nil {
 		return t, err
 	}
 	l := dev.Limits()
 	if t == graph.F16 && !l.F16 || t == graph.BF16 && !l.BF16 {
-		return t, usagef("precision %s: %s cannot store it", precision, dev.Name())
+		return t, usagef("precision %s: %s cannot store it", f.precision, dev.Name())
 	}
 	return t, nil
 }
+
+// workers is the number of threads that compute.
+func (f *deviceFlags) workers() int { return cmp.Or(f.threads, runtime.GOMAXPROCS(0)) }

@@ -65,6 +65,11 @@ func (f *evaluateFlags) run(ctx context.Context, a *app, references, predictions
 	if strings.HasSuffix(f.output, ".nii") || strings.HasSuffix(f.output, ".gz") {
 		return usagef("--output %s is a scan by its name: the scores are JSON, for example summary.json", f.output)
 	}
+	if f.output != "" {
+		if err := checkOutput(f.output); err != nil {
+			return err
+		}
+	}
 	scored, err := f.structures(references, predictions)
 	if err != nil {
 		return err

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +18,7 @@ import (
 	"github.com/gounet/gounet/core/nifti"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/predict"
+	"github.com/gounet/gounet/core/train"
 	"github.com/gounet/gounet/internal/atomicfile"
 )
 
@@ -74,7 +75,7 @@ func (f *predictFlags) run(ctx context.Context, a *app) error {
 			return usagef("predict: --%s is missing", name)
 		}
 	}
-	if err := a.settings.positive("step"); err != nil {
+	if err := errors.Join(a.settings.positive("step"), checkOutput(f.output)); err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
 	if f.tta && f.noMirror {
@@ -86,7 +87,7 @@ func (f *predictFlags) run(ctx context.Context, a *app) error {
 	}
 	cases, err := scans(f.input, m.Plan)
 	if err == nil {
-		err = checkScans(cases, len(m.Plan.Channels), f.output, m.Plan.FileEnding)
+		err = checkReplaced(cases, f.output, m.Plan.FileEnding)
 	}
 	if err == nil {
 		err = checkFolds(m, f.folds)
@@ -94,7 +95,7 @@ func (f *predictFlags) run(ctx context.Context, a *app) error {
 	if err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
-	dev, err := f.open()
+	dev, err := f.open(a.settings)
 	if err != nil {
 		return err
 	}
@@ -151,7 +152,14 @@ func (f *predictFlags) record(a *app, m *checkpoint.Model) error {
 	if err := m.Plan.Save(filepath.Join(f.output, plan.FileName)); err != nil {
 		return err
 	}
-	return atomicfile.Write(filepath.Join(f.output, settingsFile), func(w io.Writer) error { return printJSON(w, a.settings.used()) })
+	return atomicfile.Write(filepath.Join(f.output, train.SettingsFile), func(w io.Writer) error { return printJSON(w, f.used(a)) })
+}
+
+// used is every value that the prediction used.
+func (f *predictFlags) used(a *app) map[string]any {
+	used := maps.Clone(a.settings.used())
+	maps.Copy(used, map[string]any{"precision": f.precision, "threads": f.workers(), "version": version})
+	return used
 }
 
 // scans lists the cases of a folder, or the one that a file belongs to.
@@ -168,52 +176,29 @@ func scans(input string, p *plan.Plan) ([]dataset.Case, error) {
 		}
 		return cases, err
 	}
-	name := filepath.Base(input)
-	id, ending := name, ""
-	for _, e := range []string{".nii.gz", ".nii"} {
-		if strings.HasSuffix(name, e) {
-			id, ending = strings.TrimSuffix(name, e), e
-			break
-		}
-	}
-	stem, first := strings.CutSuffix(id, "_0000")
-	if !first {
-		return []dataset.Case{{ID: id, Images: []string{input}}}, nil
-	}
-	c := dataset.Case{ID: stem}
-	for i := range channels {
-		c.Images = append(c.Images, filepath.Join(filepath.Dir(input), fmt.Sprintf("%s_%04d%s", stem, i, ending)))
-	}
-	return []dataset.Case{c}, nil
+	c, err := dataset.ScanFile(input, channels)
+	return []dataset.Case{c}, err
 }
 
-// checkScans refuses what would be lost or left out without a word: labels that
-// would replace a scan, and channels that the model does not have.
-func checkScans(cases []dataset.Case, channels int, output, ending string) error {
-	var problems []string
+// checkReplaced refuses labels that would replace a scan, and labels among the
+// files of a model.
+func checkReplaced(cases []dataset.Case, output, ending string) error {
 	if _, err := os.Stat(filepath.Join(output, checkpoint.WeightsFile)); err == nil {
-		problems = append(problems, fmt.Sprintf("--output %s holds a model: choose another folder", output))
+		return fmt.Errorf("--output %s holds a model: choose another folder", output)
 	}
+	var errs []error
 	for _, c := range cases {
-		if out, err := os.Stat(filepath.Join(output, c.ID+ending)); err == nil {
-			for _, path := range c.Images {
-				if in, err := os.Stat(path); err == nil && os.SameFile(in, out) {
-					problems = append(problems, fmt.Sprintf("the labels of %s would replace the scan %s: choose another --output", c.ID, path))
-				}
-			}
-		}
-		if len(c.Images) == 0 || !strings.Contains(filepath.Base(c.Images[0]), c.ID+"_0000") {
+		out, err := os.Stat(filepath.Join(output, c.ID+ending))
+		if err != nil {
 			continue
 		}
-		next := strings.Replace(filepath.Base(c.Images[0]), "_0000", fmt.Sprintf("_%04d", channels), 1)
-		if _, err := os.Stat(filepath.Join(filepath.Dir(c.Images[0]), next)); err == nil {
-			problems = append(problems, fmt.Sprintf("%s has a channel %d, %s; the model has %d: give it the scans that it was trained on", c.ID, channels, next, channels))
+		for _, path := range c.Images {
+			if in, err := os.Stat(path); err == nil && os.SameFile(in, out) {
+				errs = append(errs, fmt.Errorf("the labels of %s would replace the scan %s: choose another --output", c.ID, path))
+			}
 		}
 	}
-	if len(problems) > 0 {
-		return errors.New(strings.Join(problems, "\n  "))
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // checkFolds makes sure that the model has the folds that were asked for.

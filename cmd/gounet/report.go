@@ -187,7 +187,7 @@ func facts(dir string, m *checkpoint.Model) ([]htmlreport.Fact, error) {
 		add("Fold", fold.Name)
 	}
 	used := map[string]any{}
-	b, err := os.ReadFile(filepath.Join(dir, settingsFile))
+	b, err := os.ReadFile(filepath.Join(dir, train.SettingsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, nil
 	}
@@ -195,7 +195,7 @@ func facts(dir string, m *checkpoint.Model) ([]htmlreport.Fact, error) {
 		return nil, err
 	}
 	if err := json.Unmarshal(b, &used); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, settingsFile), err)
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, train.SettingsFile), err)
 	}
 	for _, key := range []struct{ name, key string }{
 		{"Device", "device-name"}, {"Precision", "precision"}, {"Seed", "seed"}, {"gounet", "version"},

@@ -81,7 +81,7 @@ func saveUntrained(t *testing.T, dir string) {
 
 func TestReportShowsBestMedianAndWorst(t *testing.T) {
 	dir := oldRun(t)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, settingsFile), []byte(`{"device-name": "the <device>", "seed": 7}`), 0o666))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, train.SettingsFile), []byte(`{"device-name": "the <device>", "seed": 7}`), 0o666))
 	file := filepath.Join(t.TempDir(), "a.html")
 	require.NoError(t, writeReport(context.Background(), dir, "", file))
 	b, err := os.ReadFile(file)

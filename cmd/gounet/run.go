@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -100,18 +101,14 @@ func (f *runFlags) runAll(ctx context.Context, a *app, w *workspace) error {
 	}
 	var scores []ranking
 	for _, name := range f.configs {
-		s, err := f.crossValidate(ctx, a, w, name)
+		s, err := f.crossValidate(ctx, a, w, made, name)
 		if err != nil {
 			return err
 		}
 		scores = append(scores, ranking{name, number(s.ForegroundMean.Dice), len(s.Cases)})
 	}
-	slices.SortStableFunc(scores, func(x, y ranking) int { // the best first
-		if x.Dice > y.Dice {
-			return -1
-		}
-		return 1
-	})
+	// The best first; an undefined Dice is below all others.
+	slices.SortStableFunc(scores, func(x, y ranking) int { return cmp.Compare(y.Dice, x.Dice) })
 	if err := printScoresOf(a, scores); err != nil {
 		return err
 	}
@@ -124,6 +121,9 @@ func (f *runFlags) runAll(ctx context.Context, a *app, w *workspace) error {
 
 // prepare makes plan and checks before the first hour is spent.
 func (f *runFlags) prepare(ctx context.Context, a *app, w *workspace) (*plan.Plan, error) {
+	if err := f.check(a); err != nil {
+		return nil, err
+	}
 	f.resume = true
 	p := a.progressOf()
 	defer p.wait()
@@ -146,16 +146,20 @@ func (f *runFlags) prepare(ctx context.Context, a *app, w *workspace) (*plan.Pla
 
 // crossValidate trains and scores the folds of a configuration, and puts the
 // scores of all of them together.
-func (f *runFlags) crossValidate(ctx context.Context, a *app, w *workspace, name string) (*metric.Summary, error) {
+func (f *runFlags) crossValidate(ctx context.Context, a *app, w *workspace, made *plan.Plan, name string) (*metric.Summary, error) {
 	var all *metric.Summary
 	for _, fold := range f.folds {
 		t := f.trainFlags
 		t.fold, t.output = fold, ""
 		file := filepath.Join(w.run(name, fold), validationFolder, summaryFile)
-		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-			if err := t.run(ctx, a, w, name); err != nil {
-				return nil, fmt.Errorf("%s, fold %s: %w", name, fold, err)
-			}
+		_, err := os.Stat(file)
+		if err == nil { // kept, if it was made with the same settings
+			_, err = t.planOf(made, name, w.run(name, fold))
+		} else if errors.Is(err, fs.ErrNotExist) {
+			err = t.run(ctx, a, w, name)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s, fold %s: %w", name, fold, err)
 		}
 		s, err := metric.ReadSummary(file)
 		if errors.Is(err, fs.ErrNotExist) { // fold all holds nothing out
@@ -203,27 +207,34 @@ func (f *runFlags) predictTest(ctx context.Context, a *app, w *workspace, name s
 	p := a.progressOf()
 	defer p.wait()
 	folder := filepath.Join(w.dir, predictionsFolder)
-	if err := f.label(ctx, p, "predict", m, w.raw.Test, folder); err != nil {
+	if err := f.label(ctx, a, p, "predict", m, w.raw.Test, folder); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.out, "predicted %d test cases with %s: %s\n", len(w.raw.Test), name, folder)
 	return nil
 }
 
-// What the demo trains: a network of an eighth of the width, for some minutes.
-// With so few steps Adam gets further than nnU-Net's SGD.
+// What the demo trains where no flag says otherwise: a network of a quarter of
+// nnU-Net's width, for some minutes. With so few steps Adam gets further than
+// nnU-Net's SGD.
 var demo = trainFlags{
-	fold: "0", width: 8, batch: 2, epochs: 16, iterations: 50, valBatches: 8,
+	fold: "0", width: 8, batch: 2, epochs: 16, iterations: 50, valBatches: 8, every: 5,
 	optimizer: plan.Adam, rate: 3e-3,
 }
 
 // runDemo trains one fold, labels its held-out cases and writes the report.
 func (f *runFlags) runDemo(ctx context.Context, a *app, w *workspace) error {
-	t := demo
-	t.deviceFlags, t.every, t.resume = f.deviceFlags, 5, true
-	set(&t.epochs, f.epochs)
-	set(&t.iterations, f.iterations)
-	set(&t.seed, f.seed)
+	if err := f.check(a); err != nil {
+		return err
+	}
+	t := f.trainFlags
+	t.fold, t.resume, t.every = demo.fold, true, demo.every
+	t.width, t.batch = cmp.Or(t.width, demo.width), cmp.Or(t.batch, demo.batch)
+	t.epochs, t.iterations = cmp.Or(t.epochs, demo.epochs), cmp.Or(t.iterations, demo.iterations)
+	t.optimizer, t.rate = cmp.Or(t.optimizer, demo.optimizer), cmp.Or(t.rate, demo.rate)
+	if t.valBatches < 0 {
+		t.valBatches = demo.valBatches
+	}
 	if err := t.run(ctx, a, w, plan.ConfigFullRes); err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/metric"
 	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/train"
 	"github.com/gounet/gounet/internal/safetensors"
 )
 
@@ -98,6 +99,12 @@ func TestKilledTrainingResumesToTheSameBits(t *testing.T) {
 	require.Equal(t, exitOK, got.code, got.err)
 	t.Logf("killed %d times; a checkpoint was there in between: %v", kills, begun)
 	assert.Positive(t, kills)
+	log, err := train.ReadLog(killed)
+	require.NoError(t, err)
+	for i, e := range log {
+		assert.Equal(t, i, e.Epoch, "each epoch is logged once")
+	}
+	assert.Len(t, log, 6)
 	for _, file := range []string{checkpoint.StateFile, checkpoint.WeightsFile, checkpoint.BestFile} {
 		assert.Equal(t, tensorsOf(t, filepath.Join(whole, file)), tensorsOf(t, filepath.Join(killed, file)), file)
 	}
@@ -135,4 +142,8 @@ func TestRunTrainsChoosesAndContinues(t *testing.T) {
 	after, err := os.Stat(state)
 	require.NoError(t, err)
 	assert.True(t, os.SameFile(before, after), "what is there is kept")
+
+	got = gounet(t, append(args, "--learning-rate", "0.5")...)
+	assert.Equal(t, exitUsage, got.code, "but not for what was made with other settings")
+	assert.Contains(t, got.err, "begun with other settings")
 }

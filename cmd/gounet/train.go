@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,11 +16,7 @@ import (
 	"github.com/gounet/gounet/core/dataset"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/train"
-	"github.com/gounet/gounet/internal/atomicfile"
 )
-
-// settingsFile keeps in a run folder every value that the run used.
-const settingsFile = "settings.json"
 
 // trainFlags are the flags of `gounet train`, also of `gounet run`.
 type trainFlags struct {
@@ -99,7 +93,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 
 // run trains one fold of a configuration, and validates it.
 func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string) error {
-	if err := a.settings.positive("epochs", "iterations", "batch", "width", "learning-rate", "max-time", "checkpoint-every"); err != nil {
+	if err := f.check(a); err != nil {
 		return err
 	}
 	p := a.progressOf()
@@ -128,9 +122,6 @@ func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string)
 	if o.Dir == "" {
 		o.Dir = w.run(name, f.fold)
 	}
-	if err := w.outside(o.Dir); err != nil {
-		return err
-	}
 	if o.Plan, err = f.planOf(made, name, o.Dir); err != nil {
 		return err
 	}
@@ -140,16 +131,14 @@ func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string)
 	if o.Val, err = store.Subset(fold.Val); err != nil {
 		return err
 	}
-	if o.Device, err = f.open(); err != nil {
+	if o.Device, err = f.open(a.settings); err != nil {
 		return err
 	}
 	defer o.Device.Close()
 	if o.Storage, err = f.storage(o.Device); err != nil {
 		return err
 	}
-	if err := f.record(a, o); err != nil {
-		return err
-	}
+	o.Settings = f.used(a, w, o)
 	if err := trainWithBar(ctx, a, p, o); err != nil {
 		return err
 	}
@@ -158,6 +147,19 @@ func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string)
 	}
 	_, err = validate(ctx, a, p, w, o.Dir, fold.Val, &f.deviceFlags)
 	return err
+}
+
+// check looks at what was typed before anything is done.
+func (f *trainFlags) check(a *app) error {
+	if f.width > widest {
+		return usagef("--width is %d, wanted at most %d", f.width, widest)
+	}
+	if f.output != "" {
+		if err := checkOutput(f.output); err != nil {
+			return err
+		}
+	}
+	return a.settings.positive("epochs", "iterations", "batch", "width", "learning-rate", "max-time", "checkpoint-every")
 }
 
 // planOf is the plan of a run: that of the work folder with the flags that were
@@ -177,9 +179,7 @@ func (f *trainFlags) planOf(made *plan.Plan, name, dir string) (*plan.Plan, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := f.override(c, &made.Recipe); err != nil {
-		return nil, err
-	}
+	f.override(c, &made.Recipe)
 	if err := made.Validate(); err != nil {
 		return nil, err
 	}
@@ -188,7 +188,7 @@ func (f *trainFlags) planOf(made *plan.Plan, name, dir string) (*plan.Plan, erro
 	}
 	if resumed && !bytes.Equal(before.Bytes(), after.Bytes()) {
 		return nil, usagef("%s was begun with other settings than the flags say: resume with those, which %s lists, or choose another --output",
-			dir, filepath.Join(dir, settingsFile))
+			dir, filepath.Join(dir, train.SettingsFile))
 	}
 	return made, nil
 }
@@ -197,13 +197,7 @@ func (f *trainFlags) planOf(made *plan.Plan, name, dir string) (*plan.Plan, erro
 const widest = 1024
 
 // override puts the flags that were given in the place of the plan's values.
-func (f *trainFlags) override(c *plan.Configuration, r *plan.Recipe) error {
-	if f.batch < 0 || f.width < 0 || f.epochs < 0 || f.iterations < 0 {
-		return usagef("--batch, --width, --epochs and --iterations must be above 0")
-	}
-	if f.width > widest {
-		return usagef("--width is %d, wanted at most %d", f.width, widest)
-	}
+func (f *trainFlags) override(c *plan.Configuration, r *plan.Recipe) {
 	set(&c.Batch, f.batch)
 	set(&r.Schedule.Epochs, f.epochs)
 	set(&r.Schedule.Iterations, f.iterations)
@@ -215,18 +209,13 @@ func (f *trainFlags) override(c *plan.Configuration, r *plan.Recipe) error {
 		r.Schedule.ValIterations = f.valBatches
 	}
 	if f.width > 0 {
-		most := 320 // nnU-Net's limit in 3-D
-		if c.Dim == 2 {
-			most = 512
-		}
 		for i := range c.Network.Features {
-			c.Network.Features[i] = min(f.width<<i, most)
+			c.Network.Features[i] = min(f.width<<i, plan.MostFeatures(c.Dim))
 		}
 	}
 	if f.noAugment {
 		r.Augmentation = nil
 	}
-	return nil
 }
 
 func set[T comparable](dst *T, v T) {
@@ -236,23 +225,18 @@ func set[T comparable](dst *T, v T) {
 	}
 }
 
-// record writes the settings of the run to its folder.
-func (f *trainFlags) record(a *app, o train.Options) error {
-	if err := os.MkdirAll(o.Dir, 0o777); err != nil {
-		return fmt.Errorf("run folder: %w", err)
-	}
+// used is every value that a run uses, also what stands behind a default.
+func (f *trainFlags) used(a *app, w *workspace, o train.Options) map[string]any {
 	c, r := o.Plan.Configuration(o.Configuration), o.Plan.Recipe
 	used := maps.Clone(a.settings.used())
-	for name, value := range map[string]any{ // what stood behind a default
-		"dataset": o.Plan.Dataset, "configuration": o.Configuration, "fold": o.Fold, "output": o.Dir,
-		"device-name": o.Device.Name(), "version": version, "precision": o.Storage.String(), "seed": o.Seed,
+	maps.Copy(used, map[string]any{
+		"dataset": o.Plan.Dataset, "configuration": o.Configuration, "fold": o.Fold, "work": w.dir, "output": o.Dir,
+		"device-name": o.Device.Name(), "threads": f.workers(), "version": version, "precision": o.Storage.String(), "seed": o.Seed,
 		"epochs": r.Schedule.Epochs, "iterations": r.Schedule.Iterations, "val-iterations": r.Schedule.ValIterations,
 		"patience": r.Schedule.Patience, "schedule": r.Schedule.Kind, "optimizer": r.Optimizer.Kind, "learning-rate": r.Optimizer.LearningRate,
 		"batch": c.Batch, "width": c.Network.Features[0],
-	} {
-		used[name] = value
-	}
-	return atomicfile.Write(filepath.Join(o.Dir, settingsFile), func(w io.Writer) error { return printJSON(w, used) })
+	})
+	return used
 }
 
 // trainWithBar trains, with a bar over all steps.
@@ -293,31 +277,6 @@ func of(s float64) string { return seconds(time.Duration(s * float64(time.Second
 // run is the run folder of a fold.
 func (w *workspace) run(configuration, fold string) string {
 	return filepath.Join(w.dir, configuration, "fold_"+fold)
-}
-
-// outside makes sure that a folder is not in the data set, which is only read.
-func (w *workspace) outside(dir string) error {
-	root, err := filepath.EvalSymlinks(w.raw.Dir)
-	if err != nil {
-		return err
-	}
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return err
-	}
-	// The part of the path that exists may lead through links.
-	rest := ""
-	for at := abs; ; at = filepath.Dir(at) {
-		if real, err := filepath.EvalSymlinks(at); err == nil {
-			abs = filepath.Join(real, rest)
-			break
-		}
-		rest = filepath.Join(filepath.Base(at), rest)
-	}
-	if rel, err := filepath.Rel(root, abs); err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
-		return usagef("--output %s lies in the data set, which is only read: choose another folder", dir)
-	}
-	return nil
 }
 
 // split returns the cases of a fold: of the file, of the data set's own

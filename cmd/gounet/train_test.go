@@ -62,7 +62,12 @@ func TestTrainLeavesAModelThatInfoReads(t *testing.T) {
 	assert.Equal(t, exitOK, scored.code, scored.err)
 	assert.Contains(t, scored.out, "1 Anterior", "names come from the plan beside the labels")
 
-	again := gounet(t, args...)
+	before, err := os.ReadFile(filepath.Join(run, train.SettingsFile))
+	require.NoError(t, err)
+	again := gounet(t, append(args, "--seed", "9")...)
+	after, err := os.ReadFile(filepath.Join(run, train.SettingsFile))
+	require.NoError(t, err)
+	assert.Equal(t, before, after, "nor are its settings")
 	assert.Equal(t, exitError, again.code, "a run is not overwritten")
 	assert.Contains(t, again.err, "--resume")
 }
@@ -131,18 +136,32 @@ func TestZeroIsNotTakenForNothing(t *testing.T) {
 	assert.Equal(t, exitUsage, got.code)
 	got = gounet(t, "train", hippocampus, "3d_fullres", "--work", work, "--width", "100000")
 	assert.Equal(t, exitUsage, got.code)
+	got = gounet(t, append([]string{"train", hippocampus, "3d_fullres", "--work", work, "--amp", "--precision", "f32"}, short...)...)
+	assert.Equal(t, exitUsage, got.code)
+	assert.Contains(t, got.err, "give one of them")
 }
 
 func TestTheDataSetIsOnlyRead(t *testing.T) {
 	work := t.TempDir()
-	for _, sub := range []string{"", "labelsTr", "imagesTr/run", "new/run"} {
+	for _, sub := range []string{"", "labelsTr", "imagesTr/run"} {
 		got := gounet(t, "train", hippocampus, "3d_fullres", "--work", work, "--output", filepath.Join(hippocampus, sub))
 		assert.Equal(t, exitUsage, got.code, got.err)
 		assert.Contains(t, got.err, "only read")
 	}
-	labels := filepath.Join(hippocampus, "labelsTr")
-	got := gounet(t, "evaluate", labels, labels, "--output", filepath.Join(work, "a.nii.gz"))
-	assert.Equal(t, exitUsage, got.code)
+	labels, err := filepath.Abs(filepath.Join(hippocampus, "labelsTr"))
+	require.NoError(t, err)
+	link := filepath.Join(work, "link")
+	require.NoError(t, os.Symlink(labels, link))
+	for _, args := range [][]string{
+		{"train", hippocampus, "3d_fullres", "--work", work, "--output", filepath.Join(link, "run")},
+		{"predict", "--model", work, "--input", work, "--output", link},
+		{"evaluate", labels, labels, "--output", filepath.Join(link, "a.json")},
+		{"evaluate", labels, labels, "--output", filepath.Join(work, "a.nii.gz")},
+	} {
+		got := gounet(t, args...)
+		assert.Equal(t, exitUsage, got.code, got.err)
+	}
+	assert.NoError(t, checkOutput(filepath.Join(hippocampus, "gounet_work", "new")), "a work folder beside the scans is no harm")
 }
 
 func TestPredictDoesNotReplaceScansOrDropChannels(t *testing.T) {
@@ -153,7 +172,7 @@ func TestPredictDoesNotReplaceScansOrDropChannels(t *testing.T) {
 	run := filepath.Join(dir, "run")
 	got := gounet(t, append([]string{"train", hippocampus, "3d_fullres", "--work", filepath.Join(dir, "work"), "--output", run, "--no-validation"}, short...)...)
 	require.Equal(t, exitOK, got.code, got.err)
-	b, err := os.ReadFile(filepath.Join(run, settingsFile))
+	b, err := os.ReadFile(filepath.Join(run, train.SettingsFile))
 	require.NoError(t, err)
 	var used map[string]any
 	require.NoError(t, json.Unmarshal(b, &used))
@@ -178,11 +197,14 @@ func TestPredictDoesNotReplaceScansOrDropChannels(t *testing.T) {
 	assert.Contains(t, got.err, "holds a model")
 
 	require.NoError(t, os.Rename(file, filepath.Join(in, "a_0000.nii.gz")))
-	require.NoError(t, os.WriteFile(filepath.Join(in, "a_0001.nii.gz"), scan, 0o666))
-	got = gounet(t, "predict", "--model", run, "--input", in, "--output", filepath.Join(dir, "out"))
-	assert.Equal(t, exitError, got.code)
-	assert.Contains(t, got.err, "a has a channel 1")
-	require.NoError(t, os.Remove(filepath.Join(in, "a_0001.nii.gz")))
+	other := filepath.Join(in, "a_0002.nii.gz")
+	require.NoError(t, os.WriteFile(other, scan, 0o666))
+	for _, input := range []string{in, filepath.Join(in, "a_0000.nii.gz")} {
+		got = gounet(t, "predict", "--model", run, "--input", input, "--output", filepath.Join(dir, "out"))
+		assert.Equal(t, exitError, got.code)
+		assert.Contains(t, got.err, "case a has a file a_0002.nii.gz beside its 1 channels")
+	}
+	require.NoError(t, os.Remove(other))
 	got = gounet(t, "predict", "--model", run, "--input", in, "--output", filepath.Join(dir, "out"), "--folds", "3")
 	assert.Equal(t, exitUsage, got.code, got.err)
 	assert.Contains(t, got.err, "the model has fold 0")

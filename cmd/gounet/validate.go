@@ -31,7 +31,7 @@ func validate(ctx context.Context, a *app, p *progress, w *workspace, dir string
 		}
 	}
 	folder := filepath.Join(dir, validationFolder)
-	if err := f.label(ctx, p, "validate", m, cases, folder); err != nil {
+	if err := f.label(ctx, a, p, "validate", m, cases, folder); err != nil {
 		return nil, err
 	}
 	s, err := scoreFolder(ctx, p, m.Plan, cases, folder)
@@ -46,8 +46,8 @@ func validate(ctx context.Context, a *app, p *progress, w *workspace, dir string
 }
 
 // label segments cases with a model into a folder, with a bar.
-func (f *deviceFlags) label(ctx context.Context, p *progress, what string, m *checkpoint.Model, cases []dataset.Case, folder string) error {
-	dev, err := f.open()
+func (f *deviceFlags) label(ctx context.Context, a *app, p *progress, what string, m *checkpoint.Model, cases []dataset.Case, folder string) error {
+	dev, err := f.open(a.settings)
 	if err != nil {
 		return err
 	}

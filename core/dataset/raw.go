@@ -57,9 +57,11 @@ func Open(dir string) (*Raw, error) {
 		return nil, err
 	}
 	r := &Raw{Dir: dir, JSON: d}
+	find := r.folders
 	if len(d.Training) > 0 {
-		r.listed()
-	} else if err := r.folders(); err != nil {
+		find = r.listed
+	}
+	if err := find(); err != nil {
 		return nil, err
 	}
 	if len(r.Cases) == 0 {
@@ -71,7 +73,7 @@ func Open(dir string) (*Raw, error) {
 }
 
 // listed takes the cases that dataset.json names.
-func (r *Raw) listed() {
+func (r *Raw) listed() (err error) {
 	for _, c := range r.JSON.Training {
 		k := Case{ID: c.Name, Label: filepath.Join(r.Dir, filepath.FromSlash(c.Label))}
 		for _, f := range c.Images {
@@ -85,9 +87,23 @@ func (r *Raw) listed() {
 			r.Test = append(r.Test, Case{ID: strip(base, r.JSON.FileEnding), Images: []string{filepath.Join(r.Dir, filepath.FromSlash(f))}})
 		}
 	}
-	if len(r.JSON.Test) == 0 { // scans that the file does not list; incomplete ones are left alone
-		r.Test, _, _ = scan(filepath.Join(r.Dir, "imagesTs"), r.JSON.FileEnding, len(r.JSON.Channels))
+	if len(r.JSON.Test) == 0 { // scans that the file does not list
+		return r.scanTest()
 	}
+	return nil
+}
+
+// scanTest takes the cases of imagesTs, if there is that folder.
+func (r *Raw) scanTest() error {
+	cases, problems, err := scan(filepath.Join(r.Dir, "imagesTs"), r.JSON.FileEnding, len(r.JSON.Channels))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	r.Test = cases
+	for _, p := range problems {
+		r.problems = append(r.problems, p.text)
+	}
+	return err
 }
 
 func strip(name, ending string) string {
@@ -99,41 +115,68 @@ func strip(name, ending string) string {
 
 // folders takes the cases of imagesTr and imagesTs.
 func (r *Raw) folders() (err error) {
-	// Channels that are missing have their names in the cases, and Measure misses them.
-	if r.Cases, _, err = scan(filepath.Join(r.Dir, "imagesTr"), r.JSON.FileEnding, len(r.JSON.Channels)); err != nil {
+	// Measure misses the files of channels that are missing; those of no case are strays.
+	cases, _, err := scan(filepath.Join(r.Dir, "imagesTr"), r.JSON.FileEnding, len(r.JSON.Channels))
+	if err != nil {
 		return err
 	}
+	r.Cases = cases
 	for i := range r.Cases {
 		r.Cases[i].Label = filepath.Join(r.Dir, "labelsTr", r.Cases[i].ID+r.JSON.FileEnding)
 	}
-	var missing []string
-	r.Test, missing, err = scan(filepath.Join(r.Dir, "imagesTs"), r.JSON.FileEnding, len(r.JSON.Channels))
-	r.problems = append(r.problems, missing...)
-	if errors.Is(err, os.ErrNotExist) {
-		err = nil
-	}
-	return err
+	return r.scanTest()
 }
 
 // Scan lists the cases of a folder of images: CASE_0000.nii.gz, CASE_0001.nii.gz
 // … a channel each, or CASE.nii.gz where a file holds all channels. Every case
-// must have all its channels.
+// must have all its channels, and no others.
 func Scan(dir, ending string, channels int) ([]Case, error) {
-	cases, missing, err := scan(dir, ending, channels)
-	errs := []error{err}
-	for _, m := range missing {
-		errs = append(errs, fmt.Errorf("dataset: %s: %s", dir, m))
-	}
-	return cases, errors.Join(errs...)
+	cases, problems, err := scan(dir, ending, channels)
+	return cases, errors.Join(err, errorsOf(dir, problems))
 }
 
-// scan is Scan that tells of missing channels, a line each, and goes on.
-func scan(dir, ending string, channels int) (out []Case, missing []string, err error) {
+// ScanFile is the case that a file, of whatever channel, belongs to.
+func ScanFile(path string, channels int) (Case, error) {
+	dir, name := filepath.Split(path)
+	ending := ".nii.gz"
+	if !strings.HasSuffix(name, ending) {
+		ending = filepath.Ext(name)
+	}
+	id, channel := splitChannel(strings.TrimSuffix(name, ending))
+	if channel < 0 {
+		return Case{ID: id, Images: []string{path}}, nil
+	}
+	cases, problems, err := scan(filepath.Clean(dir), ending, channels)
+	problems = slices.DeleteFunc(problems, func(p problem) bool { return p.id != id })
+	if err := errors.Join(err, errorsOf(dir, problems)); err != nil {
+		return Case{}, err
+	}
+	i := slices.IndexFunc(cases, func(c Case) bool { return c.ID == id })
+	if i < 0 {
+		return Case{}, fmt.Errorf("dataset: %s: not found", path)
+	}
+	return cases[i], nil
+}
+
+// problem is what is wrong with the files of a case.
+type problem struct{ id, text string }
+
+func errorsOf(dir string, problems []problem) error {
+	var errs []error
+	for _, p := range problems {
+		errs = append(errs, fmt.Errorf("dataset: %s: %s", dir, p.text))
+	}
+	return errors.Join(errs...)
+}
+
+// scan is Scan that tells of each problem and goes on. The files of missing
+// channels are named in the cases nevertheless.
+func scan(dir, ending string, channels int) (out []Case, problems []problem, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, nil, fmt.Errorf("dataset: %w", err)
 	}
-	type found map[int]string
+	type found map[int]string // by channel; −1: the name has none
 	cases := map[string]found{}
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), ending)
@@ -147,23 +190,28 @@ func scan(dir, ending string, channels int) (out []Case, missing []string, err e
 		cases[id][channel] = filepath.Join(dir, e.Name())
 	}
 	for id, f := range cases {
-		c := Case{ID: id}
 		if whole, ok := f[-1]; ok && len(f) == 1 {
-			c.Images = []string{whole}
-		} else {
-			for i := range channels {
-				name := fmt.Sprintf("%s_%04d%s", id, i, ending)
-				if f[i] == "" {
-					missing = append(missing, fmt.Sprintf("case %s has no channel %d: wanted %s", id, i, name))
-				}
-				c.Images = append(c.Images, filepath.Join(dir, name))
+			out = append(out, Case{ID: id, Images: []string{whole}})
+			continue
+		}
+		c := Case{ID: id}
+		for i := range channels {
+			name := fmt.Sprintf("%s_%04d%s", id, i, ending)
+			if f[i] == "" {
+				problems = append(problems, problem{id, fmt.Sprintf("case %s has no channel %d: wanted %s", id, i, name)})
+			}
+			c.Images = append(c.Images, filepath.Join(dir, name))
+		}
+		for i, path := range f {
+			if i < 0 || i >= channels {
+				problems = append(problems, problem{id, fmt.Sprintf("case %s has a file %s beside its %d channels, 0 to %d: remove it, or use the model or dataset.json that has it", id, filepath.Base(path), channels, channels-1)})
 			}
 		}
 		out = append(out, c)
 	}
 	slices.SortFunc(out, func(a, b Case) int { return strings.Compare(a.ID, b.ID) })
-	slices.Sort(missing)
-	return out, missing, nil
+	slices.SortFunc(problems, func(a, b problem) int { return strings.Compare(a.text, b.text) })
+	return out, problems, nil
 }
 
 // splitChannel takes the four digits of nnU-Net's channel off a name; −1: none.

@@ -88,16 +88,20 @@ func cube[T any](v []T, pad T) [3]T {
 	return out
 }
 
+// MostFeatures is nnU-Net's limit to the channels of a stage of a network of dim 2 or 3.
+func MostFeatures(dim int) int {
+	if dim == 2 {
+		return 512
+	}
+	return 320
+}
+
 // network is the Network of t with the widths and depths of pl.
 func (t topology) network(pl *planner) Network {
 	dim := len(t.divisor)
 	n := Network{Kind: pl.kind, ConvBias: true, NormEps: 1e-5, Slope: 0.01}
-	widest := 320
-	if dim == 2 {
-		widest = 512
-	}
 	for i := range t.strides {
-		n.Features = append(n.Features, min(32<<min(i, 10), widest))
+		n.Features = append(n.Features, min(32<<min(i, 10), MostFeatures(dim)))
 		n.Kernels = append(n.Kernels, cube(t.kernels[i], 1))
 		n.Strides = append(n.Strides, cube(t.strides[i], 1))
 		n.Convs = append(n.Convs, pl.convs[min(i, len(pl.convs)-1)])

@@ -16,6 +16,21 @@ const LogFile = "log.jsonl"
 // ProgressFile is the picture of the curves in a run folder.
 const ProgressFile = "progress.svg"
 
+// SettingsFile has every value that a run used, as JSON.
+const SettingsFile = "settings.json"
+
+// writeSettings keeps the settings in the run folder.
+func (t *trainer) writeSettings() error {
+	b, err := json.MarshalIndent(t.Settings, "", "  ")
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(t.Dir, SettingsFile), func(w io.Writer) error {
+		_, err := w.Write(append(b, '\n'))
+		return err
+	})
+}
+
 // writeLogs adds an epoch to the log, the events and the picture.
 func (t *trainer) writeLogs(e Epoch) error {
 	b, err := json.Marshal(e)

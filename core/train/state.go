@@ -54,7 +54,8 @@ func (t *trainer) begin(ctx context.Context) error {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if err := os.MkdirAll(t.Dir, 0o777); err != nil {
+	// A run that was killed before its first checkpoint left a log.
+	if err := t.rewriteLogs(); err != nil {
 		return err
 	}
 	weights := unet.InitialWeights(t.step.Graph, t.step.Params, t.Seed)

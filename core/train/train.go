@@ -36,7 +36,7 @@ type Options struct {
 	MaxTime       time.Duration  // ends after the epoch in which it is over; 0: no limit
 	Every         int            // epochs between checkpoints; 0: 50, as nnU-Net
 	Resume        bool           // continue from the state in Dir
-	Settings      map[string]any // every value that was used, for the run folder
+	Settings      map[string]any // every value that was used: SettingsFile in the run folder
 	Progress      func(Progress) // after each step and each epoch; may be nil
 }
 
@@ -83,7 +83,6 @@ type trainer struct {
 	train, eva *backend.Session
 	batches    *batcher
 	state      state
-	best       bool // the last epoch was the best so far
 	started    time.Time
 }
 
@@ -128,7 +127,11 @@ func newTrainer(ctx context.Context, o Options) (*trainer, error) {
 	if err := t.compile(); err != nil {
 		return nil, err
 	}
-	if err := t.begin(ctx); err != nil {
+	err := t.begin(ctx)
+	if err == nil {
+		err = t.writeSettings()
+	}
+	if err != nil {
 		t.close()
 		return nil, err
 	}
@@ -226,7 +229,7 @@ func (t *trainer) finish(ctx context.Context, e Epoch) error {
 	t.state.Log = append(t.state.Log, e)
 	t.state.Epoch++
 	t.state.Iteration, t.state.LossSum = 0, 0
-	if t.best = t.state.BestEpoch < 0 || e.EMA > t.state.BestEMA; t.best {
+	if t.state.BestEpoch < 0 || e.EMA > t.state.BestEMA {
 		t.state.BestEMA, t.state.BestEpoch = e.EMA, e.Epoch
 		if err := t.saveBest(ctx); err != nil {
 			return err
