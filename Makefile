@@ -27,6 +27,7 @@ build: ## bin/gounet
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gounet ./cmd/gounet
 
 test: vet lint portable generated-unchanged ## everything that must hold: formats, vet, lint, other machines, generated files, tests
+	@ldconfig -p | grep -q libvulkan.so.1 || apt-get install -qq -y mesa-vulkan-drivers libvulkan1 >/dev/null || echo "no Vulkan and no way to install it: the tests of backend_webgpu skip"
 	$(GO) test -short ./backend_webgpu # its conformance takes minutes on a software adapter: test-long
 	$(GO) test $$($(GO) list ./... | grep -v /backend_webgpu)
 

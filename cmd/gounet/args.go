@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -58,4 +59,20 @@ func numbers(x []float64) []number {
 		out[i] = number(v)
 	}
 	return out
+}
+
+// count is a number of things in words: 1 case, 2 cases.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// oneOf makes sure that a choice, if there is one, is among the names.
+func oneOf(flag, choice string, names ...string) error {
+	if choice == "" || slices.Contains(names, choice) {
+		return nil
+	}
+	return usagef("--%s %s: wanted %s", flag, choice, join(names, ", "))
 }

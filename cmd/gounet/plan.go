@@ -143,6 +143,9 @@ func (f *planFlags) sources(ctx context.Context, a *app, args []string, o *plan.
 }
 
 func (f *planFlags) options() (plan.Options, error) {
+	if err := oneOf("planner", f.planner, plan.PlannerNames()...); err != nil {
+		return plan.Options{}, err
+	}
 	o := plan.Options{Planner: f.planner, MemoryGB: f.memoryGB, NoTranspose: f.noTranspose}
 	t, err := storage(f.precision)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -75,22 +74,22 @@ func (f *predictFlags) run(ctx context.Context, a *app) error {
 			return usagef("predict: --%s is missing", name)
 		}
 	}
-	if err := errors.Join(a.settings.positive("step"), checkOutput(f.output)); err != nil {
+	if err := errors.Join(a.settings.positive("step"), oneOf("checkpoint", f.checkpoint, "final", "best"), checkOutput(f.output)); err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
 	if f.tta && f.noMirror {
 		return usagef("predict: --tta and --no-mirror: give one of them")
 	}
 	m, err := checkpoint.OpenWith(f.model, checkpoint.Options{Checkpoint: f.checkpoint, Folds: f.folds})
+	if errors.Is(err, checkpoint.ErrNoFold) {
+		return usageError{fmt.Errorf("predict: %w", err)}
+	}
 	if err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
 	cases, err := scans(f.input, m.Plan)
 	if err == nil {
 		err = checkReplaced(cases, f.output, m.Plan.FileEnding)
-	}
-	if err == nil {
-		err = checkFolds(m, f.folds)
 	}
 	if err != nil {
 		return fmt.Errorf("predict: %w", err)
@@ -121,7 +120,7 @@ func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor,
 		if err != nil {
 			return err
 		}
-		shown.print("memory    %s on the device for a scan like %s: %d tiles", size(memory.Total()), cases[0].ID, memory.Tiles)
+		shown.print("memory    %s on the device for a scan like %s: %s", size(memory.Total()), cases[0].ID, count(memory.Tiles, "tile"))
 	}
 	start := time.Now()
 	bar := shown.start("predict", "scans", len(cases))
@@ -143,7 +142,7 @@ func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor,
 	if err := f.record(a, p.Model); err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
-	_, err = fmt.Fprintf(a.out, "%d scans labelled in %s: %s\n", len(cases), seconds(time.Since(start)), f.output)
+	_, err = fmt.Fprintf(a.out, "%s labelled in %s: %s\n", count(len(cases), "scan"), seconds(time.Since(start)), f.output)
 	return err
 }
 
@@ -199,18 +198,4 @@ func checkReplaced(cases []dataset.Case, output, ending string) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// checkFolds makes sure that the model has the folds that were asked for.
-func checkFolds(m *checkpoint.Model, wanted []string) error {
-	for _, name := range wanted {
-		if !slices.ContainsFunc(m.Folds, func(f checkpoint.Fold) bool { return f.Name == name }) {
-			var have []string
-			for _, f := range m.Folds {
-				have = append(have, f.Name)
-			}
-			return usagef("--folds %s: the model has fold %s", name, join(have, ", "))
-		}
-	}
-	return nil
 }

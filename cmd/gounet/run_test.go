@@ -134,7 +134,14 @@ func TestRunTrainsChoosesAndContinues(t *testing.T) {
 	require.Len(t, scores, 1)
 	assert.Equal(t, 16, scores[0].Cases)
 
-	state := filepath.Join(work, plan.ConfigFullRes, "fold_0", checkpoint.StateFile)
+	fold0 := filepath.Join(work, plan.ConfigFullRes, "fold_0")
+	_, err = checkpoint.Open(work)
+	assert.ErrorContains(t, err, fold0, "who gives the work folder is told of the runs in it")
+	m, err := checkpoint.Open(filepath.Join(fold0, checkpoint.WeightsFile))
+	require.NoError(t, err)
+	assert.Equal(t, "0", m.Folds[0].Name)
+
+	state := filepath.Join(fold0, checkpoint.StateFile)
 	before, err := os.Stat(state)
 	require.NoError(t, err)
 	got = gounet(t, args...)

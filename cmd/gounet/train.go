@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -159,6 +160,13 @@ func (f *trainFlags) check(a *app) error {
 			return err
 		}
 	}
+	err := errors.Join(
+		oneOf("optimizer", f.optimizer, plan.SGD, plan.Adam, plan.AdamW),
+		oneOf("schedule", f.schedule, plan.Poly, plan.Cosine, plan.Constant),
+	)
+	if err != nil {
+		return err
+	}
 	return a.settings.positive("epochs", "iterations", "batch", "width", "learning-rate", "max-time", "checkpoint-every")
 }
 
@@ -262,7 +270,11 @@ func trainWithBar(ctx context.Context, a *app, p *progress, o train.Options) err
 	}
 	t.end()
 	last := res.Epochs[len(res.Epochs)-1]
-	fmt.Fprintf(a.out, "trained   %d epochs, loss %.3f, pseudo Dice %.3f: %s\n", len(res.Epochs), float64(last.TrainLoss), float64(last.MeanDice), o.Dir)
+	dice := "not measured"
+	if d := float64(last.MeanDice); !math.IsNaN(d) {
+		dice = fmt.Sprintf("%.3f", d)
+	}
+	fmt.Fprintf(a.out, "trained   %s, loss %.3f, pseudo Dice %s: %s\n", count(len(res.Epochs), "epoch"), float64(last.TrainLoss), dice, o.Dir)
 	if res.Stopped != "" {
 		fmt.Fprintf(a.out, "ended     by %s\n", res.Stopped)
 	}

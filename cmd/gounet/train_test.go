@@ -27,7 +27,7 @@ func TestTrainLeavesAModelThatInfoReads(t *testing.T) {
 	args := append([]string{"train", hippocampus, "3d_fullres", "--work", filepath.Join(dir, "work"), "--output", run, "--fold", "1"}, short...)
 	got := gounet(t, args...)
 	require.Equal(t, exitOK, got.code, got.err)
-	assert.Contains(t, got.out, "trained   1 epochs")
+	assert.Contains(t, got.out, "trained   1 epoch,")
 
 	m, err := checkpoint.Open(run)
 	require.NoError(t, err)
@@ -79,6 +79,7 @@ func TestTrainNamesWhatIsWrong(t *testing.T) {
 		"there are 5 folds, 0 to 4": {"train", hippocampus, "3d_fullres", "--work", work, "--fold", "5"},
 		`fold "x"`:                  {"train", hippocampus, "3d_fullres", "--work", work, "--fold", "x"},
 		`device "gpu"`:              {"train", hippocampus, "3d_fullres", "--work", work, "--device", "gpu"},
+		"--optimizer x: wanted":     {"train", hippocampus, "3d_fullres", "--work", work, "--optimizer", "x"},
 		`precision "f8"`:            {"train", hippocampus, "3d_fullres", "--work", work, "--precision", "f8"},
 		`processor has kernels for`: {"train", hippocampus, "3d_fullres", "--work", work, "--device", "cpu:neon"},
 	} {

@@ -41,7 +41,7 @@ func validate(ctx context.Context, a *app, p *progress, w *workspace, dir string
 	if err := s.Write(filepath.Join(folder, summaryFile)); err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(a.out, "validated %d cases, mean foreground Dice %.4f, HD95 %s: %s\n", len(cases), s.ForegroundMean.Dice, millimetres(s.ForegroundMean.HD95), folder)
+	fmt.Fprintf(a.out, "validated %s, mean foreground Dice %.4f, HD95 %s: %s\n", count(len(cases), "case"), s.ForegroundMean.Dice, millimetres(s.ForegroundMean.HD95), folder)
 	return s, nil
 }
 

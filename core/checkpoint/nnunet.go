@@ -26,16 +26,19 @@ const (
 // openNNUNet imports a results folder with the weights that o asks for.
 func openNNUNet(d folder, o Options) (*Model, error) {
 	candidates := map[string][]string{"": {nnunetFinal, nnunetBest}, Final: {nnunetFinal}, Best: {nnunetBest}}[o.Checkpoint]
+	var errs []error
 	for _, base := range candidates {
 		m, err := openNNUNetFile(d, base, o)
-		if !errors.Is(err, errNoFold) {
+		if !errors.Is(err, ErrNoFold) {
 			return m, err
 		}
+		errs = append(errs, err)
 	}
-	return nil, fmt.Errorf("%s: %w with %s", string(d), errNoFold, strings.Join(candidates, " or "))
+	return nil, errors.Join(errs...)
 }
 
-var errNoFold = errors.New("there is no fold")
+// ErrNoFold is in the chain of the error of a model that lacks a wanted fold.
+var ErrNoFold = errors.New("there is no fold")
 
 // openNNUNetFile imports a results folder with the weights in base of each fold.
 func openNNUNetFile(d folder, base string, o Options) (*Model, error) {
@@ -77,7 +80,7 @@ func nnunetFolds(d folder, base string, wanted []string) ([]string, error) {
 	}
 	switch {
 	case len(missing) > 0 || len(names) == 0:
-		return nil, fmt.Errorf("%w %s with %s, there are %q", errNoFold, strings.Join(missing, ", "), base, names)
+		return nil, fmt.Errorf("%w %s with %s, there are %q", ErrNoFold, strings.Join(missing, ", "), base, names)
 	case len(wanted) > 0:
 		return wanted, nil
 	case len(names) > 1:

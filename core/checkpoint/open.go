@@ -60,7 +60,11 @@ func OpenWith(path string, o Options) (*Model, error) {
 	d := folder(path)
 	switch {
 	case d.has(plan.FileName):
-		return load(d, path, o)
+		m, err := load(d, path, o)
+		if err != nil {
+			err = fmt.Errorf("%w%s", err, d.modelsBelow())
+		}
+		return m, err
 	case d.has(nnunetPlans):
 		return openNNUNet(d, o)
 	}
@@ -81,7 +85,23 @@ func OpenWith(path string, o Options) (*Model, error) {
 	return nil, notAModel(d)
 }
 
+// modelsBelow names the models in the folders of d, for one that gave the folder
+// of all work instead of a run.
+func (d folder) modelsBelow() string {
+	runs, _ := filepath.Glob(d.path("*/" + foldPrefix + "*/" + WeightsFile)) // the pattern is right
+	if len(runs) == 0 || d.has(WeightsFile) {
+		return ""
+	}
+	for i, r := range runs {
+		runs[i] = filepath.Dir(r)
+	}
+	return fmt.Sprintf("; there are models in %s", strings.Join(runs, ", "))
+}
+
 func openFile(path string, o Options) (*Model, error) {
+	if filepath.Base(path) == WeightsFile { // the weights of the model around it
+		return OpenWith(filepath.Dir(path), o)
+	}
 	switch filepath.Ext(path) {
 	case Extension:
 		d, base := filepath.Split(path)
@@ -168,7 +188,21 @@ func load(s source, path string, o Options) (*Model, error) {
 	if err := m.setMirror(); err != nil {
 		return nil, err
 	}
-	return m, nil
+	return m, m.wanted(path, o)
+}
+
+// wanted makes sure that m has the folds that were asked for.
+func (m *Model) wanted(path string, o Options) error {
+	var have []string
+	for _, f := range m.Folds {
+		have = append(have, f.Name)
+	}
+	for _, name := range o.Folds {
+		if !slices.Contains(have, name) {
+			return fmt.Errorf("%s: %w %s, the model has fold %s", path, ErrNoFold, name, strings.Join(have, ", "))
+		}
+	}
+	return nil
 }
 
 func weightsBase(o Options) string {

@@ -22,6 +22,9 @@ type ProblemsError struct {
 }
 
 func (e *ProblemsError) Error() string {
+	if len(e.Problems) == 1 {
+		return fmt.Sprintf("dataset: %s: %s", e.Dir, e.Problems[0])
+	}
 	return fmt.Sprintf("dataset: %s: %d problems:\n  %s", e.Dir, len(e.Problems), strings.Join(e.Problems, "\n  "))
 }
 
