@@ -81,13 +81,16 @@ func (o *outer) plan() need {
 	}
 }
 
-// block chooses the planes and rows of a block. Many sums are not read often:
-// then the rows of one (kd, kh) stay in the second level of the cache, if not
-// all rows.
+// block chooses the planes and rows of a block. Few sums stay in the second
+// level of the cache beside the window. Many sums are not read often: then the
+// rows of one (kd, kh) stay there, if not all rows.
 func (o *outer) block() (d, h int) {
 	nr, rowBytes := o.isa.vectors*o.isa.lanes, max(1, o.src.stride()*4)
 	bytes, rows := inputBytes, max(1, sumBytes/(o.grid[2]*nr*4))
-	if o.floats*4 > 1<<20 {
+	switch sums := o.floats * 4; {
+	case sums <= 256<<10:
+		bytes = min(bytes, 384<<10-sums)
+	case sums > 1<<20:
 		bytes, rows = 2*bytes, min(rows, max(1, bytes*4/5/rowBytes))
 	}
 	return block(o.grid, o.step, o.taps, rowBytes, bytes, rows)
