@@ -222,13 +222,20 @@ func (p *product) use(panels []panel, i int) {
 	t, nr := &p.w.tile, p.panel.nv*p.isa.lanes
 	t.bStep, t.cStep = nr*4, nr*4
 	p.packed = nil
-	if p.b.f32 != nil && p.panel.width == nr && p.bC == nr {
+	if p.b.f32 != nil && p.panel.width == nr && (p.bC == nr || p.uses() <= fewUses) {
 		t.bStep = p.bC * 4
 		return
 	}
 	most := p.isa.vectors * p.isa.lanes
 	p.packed = p.w.scratch[p.ring+i*p.bd*p.bh*p.grid[2]*most:]
 }
+
+// uses is how often a row of b is read.
+func (o *outer) uses() int { return o.taps[0] * o.taps[1] * ceil(o.m(), o.isa.rows[o.isa.vectors]) }
+
+// fewUses of rows of b are not worth a copy that puts a panel's channels side
+// by side.
+const fewUses = 8
 
 // runVoxels is how many voxels are used for all taps before moving on: what a
 // tile reads of them stays in the first level of the cache, where the next tile
