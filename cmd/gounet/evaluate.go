@@ -92,6 +92,9 @@ func (f *evaluateFlags) run(ctx context.Context, a *app, references, predictions
 	if bar != nil {
 		bar.end()
 	}
+	if err == nil && len(f.labels) > 0 {
+		err = anywhere(summary)
+	}
 	if err != nil {
 		return err
 	}
@@ -104,6 +107,16 @@ func (f *evaluateFlags) run(ctx context.Context, a *app, references, predictions
 		return summary.Encode(a.out)
 	}
 	return printScores(a.out, summary, scored.names)
+}
+
+// anywhere returns an error if a label that was asked for is nowhere.
+func anywhere(s *metric.Summary) error {
+	for i, target := range s.Targets {
+		if s.Mean[i].NRef == 0 && s.Mean[i].NPred == 0 {
+			return fmt.Errorf("--labels: label %s is in no reference and in no prediction", target.Key())
+		}
+	}
+	return nil
 }
 
 // structures are what is scored.
