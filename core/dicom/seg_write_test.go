@@ -21,7 +21,6 @@ var scans = []struct{ name, path string }{
 	{"oblique, columns and rows unlike", "seg_rtstruct/rt-utils/oriented_data"},
 	{"CT of two slices", "seg_rtstruct/rt-utils/mock_data"},
 	{"one slice", "seg_rtstruct/rt-utils/one_slice_data"},
-	{"compressed CT", "../totalsegmentator_example/example_ct_dicom"},
 	{"hippocampus", "series_ref/udacity"},
 	{"mosaic", "series_ref/dcm_qa_nih/In/20180918Si/mr_0003"},
 	{"ten times", "series_ref/dcm_qa_nih/In/20180918GE/mr_0004"},
@@ -109,8 +108,52 @@ func TestSegmentationsAreValid(t *testing.T) {
 				o := testOptions(5)
 				o.Anonymise = anonymise
 				require.NoError(t, v.WriteSEG(context.Background(), &b, blobs(v.Grid, 5, 1), o))
-				assert.Empty(t, dciodvfy(t, b.Bytes()))
+				for _, line := range dciodvfy(t, b.Bytes()) {
+					// Elements that the source, or the profile, leaves empty.
+					if !strings.Contains(line, "needed to build DICOMDIR") && !strings.Contains(line, "Retired Person Name form") {
+						assert.Fail(t, line)
+					}
+				}
 			})
 		}
 	}
+}
+
+func TestSegmentationsReadBackAsWritten(t *testing.T) {
+	for _, s := range scans {
+		t.Run(s.name, func(t *testing.T) {
+			v := scanAt(t, s.path)
+			for seed := range uint64(3) {
+				want := blobs(v.Grid, 5, seed)
+				o := testOptions(5)
+				for name, write := range map[string]func(*bytes.Buffer) error{
+					"BINARY":   func(b *bytes.Buffer) error { return v.WriteSEG(context.Background(), b, want, o) },
+					"LABELMAP": func(b *bytes.Buffer) error { return v.WriteLabelMap(context.Background(), b, want, o) },
+				} {
+					var b bytes.Buffer
+					require.NoError(t, write(&b))
+					seg, err := OpenSEG(memory("x", b.Bytes()))
+					require.NoError(t, err)
+					assert.Equal(t, name, seg.Kind)
+					got, overlap, err := seg.Labels(context.Background(), v)
+					require.NoError(t, err)
+					assert.Zero(t, overlap)
+					assert.Equal(t, want, got)
+					own, _, err := seg.Labels(context.Background(), nil)
+					require.NoError(t, err)
+					assert.Equal(t, want.Data, own.Data) // the diagonals are in all slices
+					assert.True(t, near(v.Affine, own.Affine), "%v %v", v.Affine, own.Affine)
+				}
+			}
+		})
+	}
+}
+
+func TestScansWithoutUIDsAreRefused(t *testing.T) {
+	v := scanAt(t, "../totalsegmentator_example/example_ct_dicom") // its publishers emptied them
+	var b bytes.Buffer
+	err := v.WriteSEG(context.Background(), &b, blobs(v.Grid, 1, 1), testOptions(1))
+	require.ErrorContains(t, err, "element (0008,0016) is missing or no UID")
+	require.ErrorContains(t, err, "(instance 286)")
+	assert.Zero(t, b.Len())
 }

@@ -3,6 +3,7 @@ package dicom
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"math/big"
 	"regexp"
@@ -91,6 +92,8 @@ type source struct {
 	anonymise bool
 }
 
+var errNoUID = errors.New("is missing or no UID, so that nothing can refer to the scan: save the segmentation as NIfTI")
+
 // newSource reads the attributes of v that o lets be copied.
 func newSource(v *Volume, o *WriteOptions, implicit bool) (*source, error) {
 	if v.Err != nil {
@@ -101,11 +104,14 @@ func newSource(v *Volume, o *WriteOptions, implicit bool) (*source, error) {
 		return nil, fmt.Errorf("%s: elements %v and %v are missing, so that a segmentation has no place: save it as NIfTI", first.name(), tagPosition, tagOrientation)
 	}
 	for i, in := range v.Instances {
-		for t, uid := range map[tag]string{tagSOPClass: in.SOPClassUID, tagSOPInstance: in.SOPInstanceUID} {
-			if !isUID(uid) {
-				return nil, fmt.Errorf("%s: element %v is missing or no UID, so that nothing can refer to it: save the segmentation as NIfTI", v.planes[i].name(), t)
+		missing := tagSOPClass
+		if isUID(in.SOPClassUID) {
+			missing = tagSOPInstance
+			if isUID(in.SOPInstanceUID) {
+				continue
 			}
 		}
+		return nil, fmt.Errorf("%s: element %v %w", v.planes[i].name(), missing, errNoUID)
 	}
 	file := first.in.file
 	d, err := parseKeeping(file, sourceWanted)
@@ -114,7 +120,7 @@ func newSource(v *Volume, o *WriteOptions, implicit bool) (*source, error) {
 	}
 	for _, t := range []tag{tagStudy, tagSeries} {
 		if !isUID(d.text(t)) {
-			return nil, fmt.Errorf("%s: element %v is missing or no UID, so that nothing can refer to it: save the segmentation as NIfTI", file.Name, t)
+			return nil, fmt.Errorf("%s: element %v %w", file.Name, t, errNoUID)
 		}
 	}
 	s := &source{
