@@ -55,7 +55,7 @@ type derived struct {
 }
 
 // newDerived checks labels against v and o, and starts the object with what all have.
-func newDerived(v *Volume, labels *volume.Labels, o WriteOptions, class, modality string, implicit bool) (*derived, error) {
+func newDerived(v *Volume, labels *volume.Labels, o WriteOptions, class, modality string) (*derived, error) {
 	if labels.Shape != v.Shape || len(labels.Data) != v.Voxels() {
 		return nil, fmt.Errorf("labels have %v voxels (D H W) and %d values, the scan %v: bring them into the grid of the scan", labels.Shape, len(labels.Data), v.Shape)
 	}
@@ -68,7 +68,7 @@ func newDerived(v *Volume, labels *volume.Labels, o WriteOptions, class, modalit
 			return nil, err
 		}
 	}
-	src, err := newSource(v, &o, implicit)
+	src, err := newSource(v, &o, class)
 	if err != nil {
 		return nil, err
 	}

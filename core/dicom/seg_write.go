@@ -51,7 +51,7 @@ func (v *Volume) writeSEG(ctx context.Context, w io.Writer, labels *volume.Label
 	if labelMap {
 		class = classLabelMap
 	}
-	d, err := newDerived(v, labels, o, class, "SEG", false)
+	d, err := newDerived(v, labels, o, class, "SEG")
 	if err != nil {
 		return fmt.Errorf("dicom: segmentation: %w", err)
 	}

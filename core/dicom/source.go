@@ -28,32 +28,33 @@ type copiedElement struct {
 	tag    tag
 	vr     string
 	always bool // of type 2: written empty where the source has none
+	image  bool // only in images
 	action action
 }
 
 // copied has the attributes of the patient, the study and the frame of reference
 // (PS3.3 C.7.1.1, C.7.2.1, C.7.2.2, C.7.4.1) that derived objects share with their source.
 var copied = []copiedElement{
-	{tagStudyDate, "DA", true, empty},
-	{tagStudyTime, "TM", true, empty},
-	{tagAccession, "SH", true, empty},
-	{tagReferringPhysician, "PN", true, empty},
-	{tagStudyDescription, "LO", false, remove},
-	{tagPatientName, "PN", true, empty},
-	{tagPatientID, "LO", true, empty},
-	{tagPatientBirthDate, "DA", true, empty},
-	{tagPatientSex, "CS", true, empty},
-	{tagPatientAge, "AS", false, remove},
-	{tagPatientSize, "DS", false, remove},
-	{tagPatientWeight, "DS", false, remove},
-	{tagIdentityRemoved, "CS", false, remove}, // written anew
-	{tagDeidentMethod, "LO", false, remove},
-	{tagBodyPart, "CS", false, keep},
-	{tagLaterality, "CS", false, keep},
-	{tagStudy, "UI", true, mapUID},
-	{tagStudyID, "SH", true, empty},
-	{tagFrameOfReference, "UI", true, mapUID},
-	{tagPositionReference, "LO", true, keep},
+	{tagStudyDate, "DA", true, false, empty},
+	{tagStudyTime, "TM", true, false, empty},
+	{tagAccession, "SH", true, false, empty},
+	{tagReferringPhysician, "PN", true, false, empty},
+	{tagStudyDescription, "LO", false, false, remove},
+	{tagPatientName, "PN", true, false, empty},
+	{tagPatientID, "LO", true, false, empty},
+	{tagPatientBirthDate, "DA", true, false, empty},
+	{tagPatientSex, "CS", true, false, empty},
+	{tagPatientAge, "AS", false, false, remove},
+	{tagPatientSize, "DS", false, false, remove},
+	{tagPatientWeight, "DS", false, false, remove},
+	{tagIdentityRemoved, "CS", false, false, remove}, // written anew
+	{tagDeidentMethod, "LO", false, false, remove},
+	{tagBodyPart, "CS", false, true, keep},
+	{tagLaterality, "CS", false, true, keep},
+	{tagStudy, "UI", true, false, mapUID},
+	{tagStudyID, "SH", true, false, empty},
+	{tagFrameOfReference, "UI", true, false, mapUID},
+	{tagPositionReference, "LO", true, false, keep},
 }
 
 // sourceWanted are the elements that are read of a source: those that are copied, and
@@ -95,7 +96,7 @@ type source struct {
 var errNoUID = errors.New("is missing or no UID, so that nothing can refer to the scan: save the segmentation as NIfTI")
 
 // newSource reads the attributes of v that o lets be copied.
-func newSource(v *Volume, o *WriteOptions, implicit bool) (*source, error) {
+func newSource(v *Volume, o *WriteOptions, class string) (*source, error) {
 	if v.Err != nil {
 		return nil, v.Err
 	}
@@ -124,7 +125,7 @@ func newSource(v *Volume, o *WriteOptions, implicit bool) (*source, error) {
 		}
 	}
 	s := &source{
-		volume: v, elements: &elements{implicit: implicit}, anonymise: o.Anonymise,
+		volume: v, elements: &elements{implicit: class == classRTSTRUCT}, anonymise: o.Anonymise,
 		uids: uidMaker{seed: o.Seed},
 	}
 	s.encoding = s.characterSet(&d.dataSet)
@@ -135,7 +136,7 @@ func newSource(v *Volume, o *WriteOptions, implicit bool) (*source, error) {
 	} else { // a new one: what is derived from the scan is in its coordinates
 		s.frame = s.uids.make("frame of reference", d.text(tagSeries))
 	}
-	s.copy(&d.dataSet)
+	s.copy(&d.dataSet, class != classRTSTRUCT)
 	return s, nil
 }
 
@@ -150,10 +151,13 @@ func (s *source) uid(old string) string {
 }
 
 // copy takes the attributes over.
-func (s *source) copy(d *dataSet) {
+func (s *source) copy(d *dataSet, image bool) {
 	out := s.elements
 	out.text(tagCharacterSet, "CS", strings.Split(s.encoding, `\`)...)
 	for _, c := range copied {
+		if c.image && !image {
+			continue
+		}
 		values := d.texts(c.tag)
 		for _, v := range values {
 			if form := legal[c.vr]; form != nil && !form.MatchString(v) {
