@@ -324,34 +324,57 @@ func (s *segWriter) bytes(ctx context.Context, out *countingWriter, pixels int64
 func (s *segWriter) bits(ctx context.Context, out *countingWriter, pixels int64) error {
 	const chunk = 1 << 16
 	start := out.n
-	buf := make([]byte, 0, chunk+8)
-	word, fill := uint64(0), 0
+	p := bitPacker{buf: make([]byte, 0, chunk+8)}
 	for _, f := range s.frames {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		label := s.segments[f.segment].Label
-		for _, l := range s.slice(f.slice) {
-			if l == label {
-				word |= 1 << fill
-			}
-			if fill++; fill == 64 {
-				buf = binary.LittleEndian.AppendUint64(buf, word)
-				word, fill = 0, 0
-				if len(buf) >= chunk {
-					out.write(buf)
-					buf = buf[:0]
-				}
-			}
+		for data := s.slice(f.slice); len(data) > 0; {
+			n := min(len(data), chunk)
+			p.pack(data[:n], label)
+			data = data[n:]
+			out.write(p.buf)
+			p.buf = p.buf[:0]
 		}
 	}
-	for ; fill > 0; fill -= 8 {
-		buf = append(buf, byte(word))
-		word >>= 8
+	if p.fill > 0 {
+		p.buf = append(p.buf, byte(p.rest))
 	}
-	out.write(buf)
+	out.write(p.buf)
 	if out.err == nil && out.n-start < pixels {
 		out.write([]byte{0})
 	}
 	return out.err
+}
+
+// bitPacker makes bits of labels.
+type bitPacker struct {
+	buf  []byte
+	rest uint64 // bits that fill no byte yet
+	fill int    // how many
+}
+
+// pack appends a bit for each voxel of data: 1 where it has the label. Eight voxels
+// are compared at once: of x = data ^ label the bytes that are zero, and the product
+// moves the lowest bit of byte i to bit 56+i.
+func (p *bitPacker) pack(data []uint8, label uint8) {
+	const ones, low = 0x0101010101010101, 0x7f7f7f7f7f7f7f7f
+	pattern := ones * uint64(label)
+	for ; len(data) >= 8; data = data[8:] {
+		x := binary.LittleEndian.Uint64(data) ^ pattern
+		zero := ^((x&low + low) | x | low) >> 7
+		p.rest |= zero * 0x0102040810204080 >> 56 << p.fill
+		p.buf = append(p.buf, byte(p.rest))
+		p.rest >>= 8
+	}
+	for _, l := range data {
+		if l == label {
+			p.rest |= 1 << p.fill
+		}
+		if p.fill++; p.fill == 8 {
+			p.buf = append(p.buf, byte(p.rest))
+			p.rest, p.fill = 0, 0
+		}
+	}
 }
