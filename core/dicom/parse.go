@@ -218,6 +218,7 @@ func (p *parser) sequence(d *dataSet, h header, keep bool, depth int) error {
 		defer func() { p.end = end }()
 	}
 	e := element{tag: h.tag, vr: "SQ"}
+	ended := h.length != undefinedLength
 	for p.more() {
 		start := p.at
 		item, err := p.header()
@@ -225,6 +226,7 @@ func (p *parser) sequence(d *dataSet, h header, keep bool, depth int) error {
 			return p.fail(item, start, err)
 		}
 		if item.tag == tagSequenceEnd {
+			ended = true
 			break
 		}
 		if item.tag != tagItem {
@@ -240,6 +242,9 @@ func (p *parser) sequence(d *dataSet, h header, keep bool, depth int) error {
 			}
 			e.items = append(e.items, sub)
 		}
+	}
+	if !ended {
+		return errTruncated
 	}
 	if h.length != undefinedLength {
 		if err := p.skip(p.end - p.at); err != nil {

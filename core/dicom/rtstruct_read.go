@@ -66,11 +66,11 @@ func openRTSTRUCT(f File) (*StructureSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := d.find(tagROIContours)
-	if e == nil {
-		return s, nil
+	at := slices.IndexFunc(d.elements, func(e element) bool { return e.tag == tagROIContours })
+	if at < 0 { // it may be empty, but not missing
+		return nil, fmt.Errorf("element %v, the contours, is missing: the file is truncated", tagROIContours)
 	}
-	for i, item := range e.items {
+	for i, item := range d.elements[at].items {
 		roi := item.integer(tagObservedROI, math.MinInt32)
 		label, known := labels[roi]
 		if !known {
@@ -231,11 +231,15 @@ func (c *contour) onto(v *Volume) (int, outline, error) {
 	o := make(outline, 0, len(c.points)/3)
 	for at := 0; at < len(c.points); at += 3 {
 		d := vec(c.points[at : at+3]).sub(p.position)
-		if off := d.dot(normal); math.Abs(off) > tolerance {
+		if off := d.dot(normal); !(math.Abs(off) <= tolerance) {
 			return 0, nil, fmt.Errorf("point %d is %.4g mm beside the nearest slice, whose distance is %.4g mm; at most %.3g are allowed: is it of another scan?",
 				at/3+1, off, v.between(), tolerance)
 		}
-		o = append(o, [2]float64{d.dot(p.x) / p.spacing[1], d.dot(p.y) / p.spacing[0]})
+		x, y := d.dot(p.x)/p.spacing[1], d.dot(p.y)/p.spacing[0]
+		if !(math.Abs(x) <= farAway && math.Abs(y) <= farAway) {
+			return 0, nil, fmt.Errorf("point %d is %.4g × %.4g voxels beside the slice", at/3+1, x, y)
+		}
+		o = append(o, [2]float64{x, y})
 	}
 	return k, o, nil
 }

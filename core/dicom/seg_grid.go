@@ -9,12 +9,19 @@ import (
 	"github.com/gounet/gounet/core/volume"
 )
 
+// farAway is a distance, in mm or in voxels, that nothing in a scan has.
+const farAway = 1e7
+
 // layOut finds the grid of the frames and the slice of each.
 func (s *Segmentation) layOut() error {
 	first := &s.frames[0]
 	for i := range s.frames {
-		if p := &s.frames[i]; !first.parallel(&p.plane) {
+		p := &s.frames[i]
+		if !first.parallel(&p.plane) {
 			return fmt.Errorf("frame %d has another orientation or spacing than frame 1: frames of one grid are read", i+1)
+		}
+		if !(p.position.length() <= farAway) { // and no NaN either
+			return fmt.Errorf("frame %d: element %v is %.4g mm, farther than %g from the origin", i+1, tagPosition, p.position, farAway)
 		}
 	}
 	if !first.placed || !first.sized {
@@ -121,10 +128,14 @@ func offGrid(order []*segPlace, normal vec, low, spacing float64) (frame int, of
 	return -1, 0
 }
 
-// checkFrames finds frames of one segment in one place, and grids too large.
+// checkFrames finds frames of one segment in one place, and grids too large: beyond
+// those of a scan of 512×512×1024 voxels, frames must fill a part of them.
 func (s *Segmentation) checkFrames() error {
-	if n := int64(s.Shape[0]) * int64(s.Shape[1]) * int64(s.Shape[2]); n > maxVoxels {
-		return fmt.Errorf("%d×%d×%d voxels, at most %d are read", s.Shape[0], s.Shape[1], s.Shape[2], int64(maxVoxels))
+	const usual, sparse = 1 << 28, 64
+	n := int64(s.Shape[0]) * int64(s.Shape[1]) * int64(s.Shape[2])
+	if n > maxVoxels || n > usual && s.Shape[0] > sparse*len(s.frames) {
+		return fmt.Errorf("%d frames spread over %d×%d×%d voxels, which are not read: give the scan that they belong to",
+			len(s.frames), s.Shape[0], s.Shape[1], s.Shape[2])
 	}
 	type place struct {
 		label uint8

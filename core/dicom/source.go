@@ -136,7 +136,9 @@ func newSource(v *Volume, o *WriteOptions, class string) (*source, error) {
 	} else { // a new one: what is derived from the scan is in its coordinates
 		s.frame = s.uids.make("frame of reference", d.text(tagSeries))
 	}
-	s.copy(&d.dataSet, class != classRTSTRUCT)
+	if err := s.copy(&d.dataSet, class != classRTSTRUCT); err != nil {
+		return nil, fmt.Errorf("%s: %w", file.Name, err)
+	}
 	return s, nil
 }
 
@@ -150,8 +152,17 @@ func (s *source) uid(old string) string {
 	return old
 }
 
+// longest is how many bytes of an element are copied: more than any legal one has, and
+// less than what an explicit element's 16-bit length can say.
+const longest = 1 << 14
+
 // copy takes the attributes over.
-func (s *source) copy(d *dataSet, image bool) {
+func (s *source) copy(d *dataSet, image bool) error {
+	for _, e := range d.elements {
+		if len(e.value) > longest {
+			return fmt.Errorf("element %v has %d bytes, at most %d are copied", e.tag, len(e.value), longest)
+		}
+	}
 	out := s.elements
 	out.text(tagCharacterSet, "CS", strings.Split(s.encoding, `\`)...)
 	for _, c := range copied {
@@ -185,15 +196,8 @@ func (s *source) copy(d *dataSet, image bool) {
 		}
 	}
 	if s.anonymise {
-		out.text(tagIdentityRemoved, "CS", "YES")
-		out.text(tagLongitudinal, "CS", "REMOVED")
-		// CID 7050. Names of structures are those of a model: cleaned descriptors.
-		codes := []Code{
-			{"113100", "DCM", "Basic Application Confidentiality Profile"},
-			{"113105", "DCM", "Clean Descriptors Option"},
-		}
-		out.sequence(tagDeidentCodes, len(codes), func(i int, e *elements) { codes[i].encode(e) })
-		return
+		s.sayAnonymised()
+		return nil
 	}
 	if v := d.text(tagLongitudinal); legal["CS"].MatchString(v) {
 		out.text(tagLongitudinal, "CS", v)
@@ -201,9 +205,23 @@ func (s *source) copy(d *dataSet, image bool) {
 	if e := d.find(tagDeidentCodes); e != nil {
 		out.sequence(tagDeidentCodes, len(e.items), func(i int, out *elements) {
 			c := e.items[i]
-			Code{c.text(tagCodeValue), c.text(tagCodingScheme), s.converted(c.text(tagCodeMeaning))}.encode(out)
+			cut := func(t tag, n int) string { v := []rune(s.converted(c.text(t))); return string(v[:min(len(v), n)]) }
+			Code{cut(tagCodeValue, 16), cut(tagCodingScheme, 16), cut(tagCodeMeaning, 64)}.encode(out)
 		})
 	}
+	return nil
+}
+
+// sayAnonymised adds what was done. Names of structures are those of a model, no
+// words of the source: descriptors are clean.
+func (s *source) sayAnonymised() {
+	s.elements.text(tagIdentityRemoved, "CS", "YES")
+	s.elements.text(tagLongitudinal, "CS", "REMOVED")
+	codes := []Code{ // PS3.16 CID 7050
+		{"113100", "DCM", "Basic Application Confidentiality Profile"},
+		{"113105", "DCM", "Clean Descriptors Option"},
+	}
+	s.elements.sequence(tagDeidentCodes, len(codes), func(i int, e *elements) { codes[i].encode(e) })
 }
 
 // characterSet is what the derived object is written in: UTF-8 where the text of the
