@@ -172,7 +172,7 @@ func writeSegments(b *strings.Builder, l *volume.Labels, segments []Segment) {
 	}
 	for v := 1; v <= volume.MaxLabel; v++ {
 		if extents[v][1] >= extents[v][0] && !has[v] {
-			segments = append(segments[:len(segments):len(segments)], Segment{Label: v, NameAuto: true, ColorAuto: true, Color: colorOf(v)})
+			segments = append(segments[:len(segments):len(segments)], Segment{Label: v, NameAuto: true, ColorAuto: true})
 		}
 	}
 	for i, s := range segments {
@@ -181,6 +181,9 @@ func writeSegments(b *strings.Builder, l *volume.Labels, segments []Segment) {
 		}
 		if s.Name == "" {
 			s.Name = s.ID
+		}
+		if s.ColorAuto && s.Color == [3]float64{} {
+			s.Color = colorOf(s.Label)
 		}
 		extent := [6]int{0, -1, 0, -1, 0, -1}
 		if s.Label > 0 && s.Label < len(extents) {
