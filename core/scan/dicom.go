@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/gounet/gounet/core/dicom"
@@ -81,15 +82,15 @@ func readerAt(f voxel.File) (io.ReaderAt, error) {
 // ofCollection makes a scan of the series that o names, or of the only one.
 func ofCollection(o Options, c *dicom.Collection, path string) (*Scan, error) {
 	var list []*dicom.Series
-	for _, number := range o.Series {
+	for _, name := range o.Series {
 		var found []*dicom.Series
 		for _, s := range c.Series {
-			if s.Number == number && !s.Localizer {
+			if s.UID == name || strconv.Itoa(s.Number) == name && !s.Localizer {
 				found = append(found, s)
 			}
 		}
 		if len(found) != 1 {
-			return nil, fmt.Errorf("%d series have the number %d, wanted 1", len(found), number)
+			return nil, fmt.Errorf("%d series are called %q, wanted 1: where two have one number, give the UID", len(found), voxel.Printable(name, 80))
 		}
 		list = append(list, found[0])
 	}

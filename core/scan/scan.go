@@ -16,7 +16,7 @@
 //     NIfTI and MGH, vector components of NRRD and MetaImage, red-green-blue).
 //  4. A DICOM series of several volumes (times, echoes, b-values): the order of
 //     dicom.Series.Volumes. Of several series none is guessed: Options.Series names
-//     them by number, in the order of the channels.
+//     them, in the order of the channels.
 package scan
 
 import (
@@ -46,9 +46,10 @@ const (
 
 // Options choose among what was found.
 type Options struct {
-	// Series are the numbers of DICOM series, a channel each, in the order of the
-	// channels. Without it there must be one series that is no localizer.
-	Series []int
+	// Series are DICOM series by their number, or by their UID where two have one
+	// number: a channel each, in the order of the channels. Without it there must be one
+	// series that is no localizer.
+	Series []string
 }
 
 // Scan is a scan that was found and checked; its voxels are read by Image.
