@@ -1,0 +1,158 @@
+package scan
+
+import (
+	"fmt"
+	"image/color"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gounet/gounet/core/metaimage"
+	"github.com/gounet/gounet/core/mgh"
+	"github.com/gounet/gounet/core/nifti"
+	"github.com/gounet/gounet/core/nrrd"
+	"github.com/gounet/gounet/core/raster"
+	"github.com/gounet/gounet/core/volume"
+)
+
+// Segment names a label of a result.
+type Segment struct {
+	Label uint8
+	Name  string
+	Color color.NRGBA // zero: none was chosen
+}
+
+// Format is a way to write labels. Write gets a path that ends in one of Endings,
+// the scan whose grid the labels have, and the names of the labels.
+type Format struct {
+	Name    string   // as a user chooses it
+	Endings []string // the first is the one of new files
+	Write   func(path string, s *Scan, l *volume.Labels, segments []Segment) error
+}
+
+// Formats are the formats that are written here. Callers add their own, such as
+// those that need all instances of a DICOM series (see Scan.Series).
+func Formats() []Format {
+	return []Format{
+		{"nifti", []string{".nii.gz", ".nii"}, writeNIfTI},
+		{"seg.nrrd", []string{".seg.nrrd"}, writeNRRD}, // before .nrrd, which its ending has
+		{"nrrd", []string{".nrrd"}, writeNRRD},
+		{"mha", []string{".mha", ".mhd"}, writeMetaImage},
+		{"mgz", []string{".mgz", ".mgh"}, writeMGH},
+		{"png", []string{".png"}, writePNG},
+	}
+}
+
+// FormatOf finds the format of a path by its ending.
+func FormatOf(formats []Format, path string) (Format, error) {
+	lower := strings.ToLower(filepath.Base(path))
+	for _, f := range formats {
+		for _, e := range f.Endings {
+			if strings.HasSuffix(lower, e) {
+				return f, nil
+			}
+		}
+	}
+	return Format{}, fmt.Errorf("scan: %s: no format of labels ends so: wanted %s", path, strings.Join(endings(formats), ", "))
+}
+
+// FormatNamed finds a format by its name.
+func FormatNamed(formats []Format, name string) (Format, error) {
+	i := slices.IndexFunc(formats, func(f Format) bool { return f.Name == name })
+	if i >= 0 {
+		return formats[i], nil
+	}
+	var names []string
+	for _, f := range formats {
+		names = append(names, f.Name)
+	}
+	return Format{}, fmt.Errorf("scan: format %q: wanted %s", name, strings.Join(names, ", "))
+}
+
+func endings(formats []Format) (out []string) {
+	for _, f := range formats {
+		out = append(out, f.Endings...)
+	}
+	return out
+}
+
+// own is the name of the format of results for each kind of scan: its own where it
+// is written, else NIfTI.
+var own = map[Kind]string{NIfTI: "nifti", NRRD: "nrrd", MetaImage: "mha", MGH: "mgz", Analyze: "nifti", DICOM: "nifti", PNG: "png", TIFF: "png"}
+
+// OwnFormat is the name of the format in which results of s are written unless
+// another is chosen.
+func (s *Scan) OwnFormat() string {
+	if len(s.Segments()) > 0 {
+		return "seg.nrrd"
+	}
+	return own[s.Kind]
+}
+
+// WriteLabels writes labels that lie on the grid of s to path, whose ending chooses
+// among Formats. The file says the same of its place as the scan does, word for word
+// where both have one format. It appears whole or not at all.
+func (s *Scan) WriteLabels(path string, l *volume.Labels, segments []Segment) error {
+	f, err := FormatOf(Formats(), path)
+	if err != nil {
+		return err
+	}
+	if l.Shape != s.Grid.Shape {
+		return fmt.Errorf("scan: %s: labels of shape %v, the scan has %v (D H W): resample them first", path, l.Shape, s.Grid.Shape)
+	}
+	placed := *l
+	placed.Grid = s.Grid
+	if err := f.Write(path, s, &placed, segments); err != nil {
+		return fmt.Errorf("scan: %w", err)
+	}
+	return nil
+}
+
+func writeNIfTI(path string, s *Scan, l *volume.Labels, _ []Segment) error {
+	like, _ := s.Header().(*nifti.Header)
+	return nifti.WriteLabels(path, l, like)
+}
+
+func writeNRRD(path string, s *Scan, l *volume.Labels, segments []Segment) error {
+	like, _ := s.Header().(*nrrd.Header)
+	return nrrd.WriteLabels(path, l, toNRRD(segments), like)
+}
+
+func writeMetaImage(path string, s *Scan, l *volume.Labels, _ []Segment) error {
+	like, _ := s.Header().(*metaimage.Header)
+	return metaimage.WriteLabels(path, l, like)
+}
+
+func writeMGH(path string, s *Scan, l *volume.Labels, _ []Segment) error {
+	like, _ := s.Header().(*mgh.Header)
+	return mgh.WriteLabels(path, l, like)
+}
+
+func writePNG(path string, _ *Scan, l *volume.Labels, _ []Segment) error {
+	return raster.WriteLabels(path, l)
+}
+
+func fromNRRD(list []nrrd.Segment) (out []Segment) {
+	for _, s := range list {
+		if s.Label < 0 || s.Label > volume.MaxLabel {
+			continue // no voxel that is read can have it
+		}
+		channel := func(v float64) uint8 { return uint8(v*255 + 0.5) }
+		out = append(out, Segment{
+			Label: uint8(s.Label), Name: s.Name,
+			Color: color.NRGBA{channel(s.Color[0]), channel(s.Color[1]), channel(s.Color[2]), 255},
+		})
+	}
+	return out
+}
+
+func toNRRD(list []Segment) (out []nrrd.Segment) {
+	for _, s := range list {
+		n := nrrd.Segment{Label: int(s.Label), Name: s.Name, NameAuto: s.Name == "", ColorAuto: s.Color == color.NRGBA{}}
+		if !n.ColorAuto {
+			n.Color = [3]float64{float64(s.Color.R) / 255, float64(s.Color.G) / 255, float64(s.Color.B) / 255}
+		}
+		out = append(out, n)
+	}
+	return out
+}
