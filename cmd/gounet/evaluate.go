@@ -14,8 +14,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gounet/gounet/core/metric"
-	"github.com/gounet/gounet/core/nifti"
 	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/scan"
+	"github.com/gounet/gounet/core/voxel"
 )
 
 // evaluateFlags are the flags of `gounet evaluate`.
@@ -193,10 +194,10 @@ func labelsOf(dir string) (structures, error) {
 	var seen [256]bool
 	for _, entry := range entries {
 		name := entry.Name()
-		if strings.HasPrefix(name, ".") || !strings.HasSuffix(name, ".nii") && !strings.HasSuffix(name, ".nii.gz") {
+		if entry.IsDir() || strings.HasPrefix(name, ".") || !slices.Contains(scan.LabelEndings(), voxel.Ending(name)) {
 			continue
 		}
-		m, _, err := nifti.ReadLabels(filepath.Join(dir, name))
+		m, err := scan.ReadLabels(filepath.Join(dir, name))
 		if err != nil {
 			return structures{}, err
 		}
