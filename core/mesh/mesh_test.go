@@ -53,7 +53,9 @@ func shapes() map[string]*volume.Labels {
 	make("two corners that touch", grid(4, 4, 4), func(x, y, z int) bool { return x == y && y == z && x > 0 && x < 3 })
 	ball := grid(30, 30, 30)
 	ball.Spacing, ball.Affine = [3]float64{1, 1, 1}, [4][4]float64{{1}, {0, 1}, {0, 0, 1}, {0, 0, 0, 1}}
-	make("ball", ball, func(x, y, z int) bool { return math.Hypot(math.Hypot(float64(x-15), float64(y-15)), float64(z-15)) <= 12 })
+	make("ball", ball, func(x, y, z int) bool {
+		return math.Hypot(math.Hypot(float64(x-15), float64(y-15)), float64(z-15)) <= 12
+	})
 	flat := grid(1, 6, 7)
 	flat.Affine = [4][4]float64{}
 	make("one slice without a place", flat, func(x, y, _ int) bool { return x+y > 4 })

@@ -241,13 +241,13 @@ func TestChannelsOfDifferentGridsAreRefused(t *testing.T) {
 func TestWhatIsNoScanIsNamed(t *testing.T) {
 	dir := t.TempDir()
 	for content, want := range map[string]string{
-		"":                     "is empty",
-		"\xff\xd8\xff\xe0":     "JPEG",
-		"hello, world":         `starts with "hello, world"`,
-		"\x1f\x8b\x08\x00":     "gzip",
-		"BM......":             "BMP",
-		"PK\x03\x04nonsense":   "zip",
-		"<html>" + dir[:1]:     "none of NIfTI",
+		"":                       "is empty",
+		"\xff\xd8\xff\xe0":       "JPEG",
+		"hello, world":           `starts with "hello, world"`,
+		"\x1f\x8b\x08\x00":       "gzip",
+		"BM......":               "BMP",
+		"PK\x03\x04nonsense":     "zip",
+		"<html>" + dir[:1]:       "none of NIfTI",
 		"\x93NUMPY\x01\x00v\x00": "numpy",
 	} {
 		path := filepath.Join(dir, "x.nii.gz")

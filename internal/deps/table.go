@@ -26,8 +26,10 @@ var Table = []Row{
 	{Package: "core/metaimage", May: []string{"core/volume", "core/voxel", "internal/atomicfile"}, Modules: gzipModules},
 	{Package: "core/mgh", May: []string{"core/volume", "core/voxel", "internal/atomicfile"}, Modules: gzipModules},
 	{Package: "core/analyze", May: []string{"core/volume", "core/voxel"}, Modules: gzipModules},
-	{Package: "core/raster", May: []string{"core/volume", "core/voxel", "internal/atomicfile"}, Modules: []string{"golang.org/x/image"}},
+	{Package: "core/raster", May: []string{"core/volume", "core/voxel", "internal/atomicfile"}, Modules: append([]string{"golang.org/x/image"}, gzipModules...)},
 	{Package: "core/mesh", May: []string{"core/volume", "internal/atomicfile"}},
+	{Package: "core/measure", May: []string{"core/volume", "core/mesh"}},
+	{Package: "core/preview", May: []string{"core/volume", "core/mesh", "internal/atomicfile"}},
 	{
 		Package: "core/scan",
 		May: []string{
