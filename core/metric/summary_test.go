@@ -146,7 +146,7 @@ func TestFoldersThatHoldNoCasesAreErrors(t *testing.T) {
 	refDir, predDir := folders(t, map[string]*volume.Labels{"a.nii": l, "a.nii.gz": l}, nil)
 	for want, dirs := range map[string][2]string{
 		"one case twice":            {refDir, refDir},
-		"has no label maps":               {predDir, predDir},
+		"has no label maps":         {predDir, predDir},
 		"no such file or directory": {filepath.Join(refDir, "absent"), predDir},
 	} {
 		_, err := Evaluate(context.Background(), dirs[0], dirs[1], []int{1}, FolderOptions{})
