@@ -173,8 +173,11 @@ func placeOf(g volume.Grid, like *Header) (string, error) {
 func (h *Header) ownPlace() string {
 	var b strings.Builder
 	for _, names := range [][]string{
-		{"TransformMatrix", "Rotation", "Orientation"}, {"Offset", "Position", "Origin"}, {"CenterOfRotation"},
-		{"AnatomicalOrientation"}, {"ElementSpacing", "ElementSize"},
+		{"TransformMatrix", "Rotation", "Orientation"},
+		{"Offset", "Position", "Origin"},
+		{"CenterOfRotation"},
+		{"AnatomicalOrientation"},
+		{"ElementSpacing", "ElementSize"},
 	} {
 		if v := h.get(names...); v != "" {
 			fmt.Fprintf(&b, "%s = %s\n", names[0], v)

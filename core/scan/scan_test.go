@@ -405,14 +405,20 @@ func FuzzOpenFiles(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		s, err := OpenFiles(ctx, Options{}, []voxel.File{voxel.InMemory("a", b)})
 		if err != nil {
+			runtime.ReadMemStats(&after)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(4*len(b)+64<<20))
 			return
 		}
 		if s.Grid.Voxels()*s.Channels > 1<<22 {
 			return // deflate may really hold them; it takes its time
 		}
 		im, err := s.Image(ctx)
+		runtime.ReadMemStats(&after)
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(4*len(b)+64<<20))
 		if err == nil {
 			require.Equal(t, s.Grid, im.Grid)
 		}
