@@ -59,7 +59,11 @@ func Draw(im *volume.Image, l *volume.Labels, o Options) (*image.RGBA, error) {
 	if lo == hi {
 		lo, hi = Window(im)
 	}
-	planes := Planes(im.Grid, Centre(l), o.Side)
+	at, ok := Centre(l)
+	if !ok {
+		at = [3]int{l.Shape[0] / 2, l.Shape[1] / 2, l.Shape[2] / 2}
+	}
+	planes := Planes(im.Grid, at, o.Side)
 	var pictures []*image.RGBA
 	for _, p := range planes {
 		pictures = append(pictures, p.draw(im, l, colours, lo, hi, o.Side))
