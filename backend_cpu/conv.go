@@ -43,6 +43,7 @@ type conv struct {
 	dx   *gather
 	turn *turner
 	dw   *outer
+	head *upConv // makes dw of few outputs, see newConv
 
 	w, dwOut tensor // of the run
 	dbOut    []float32
@@ -51,7 +52,7 @@ type conv struct {
 // newConv plans the directions of a convolution and reserves the memory that
 // they need in the pool.
 func newConv(s convShape, isa *isa, pool *pool, directions direction) *conv {
-	if s.Kernel == [3]int{1, 1, 1} && s.Stride == [3]int{1, 1, 1} {
+	if one := [3]int{1, 1, 1}; s.Kernel == one && s.Stride == one {
 		s.N, s.In = flatten(s.N, s.In)
 	}
 	c := &conv{isa: isa, pool: pool, shape: s, fold: 1}
@@ -64,11 +65,21 @@ func newConv(s convShape, isa *isa, pool *pool, directions direction) *conv {
 	if directions&gradInput != 0 {
 		c.planGradInput()
 	}
-	if directions&gradWeight != 0 {
+	if directions&gradWeight != 0 && s.pointwise() && s.Co < isa.lanes {
+		// Vectors run over the inputs, which are more: as in a transposed
+		// convolution of stride 1, which is the same.
+		c.head = newUpConv(upShape{N: s.N, In: s.In, Ci: s.C1, Co: s.Co, Stride: s.Stride}, isa, pool, gradWeight)
+	} else if directions&gradWeight != 0 {
 		c.planGradWeight()
 	}
 	pool.reserve(c.need)
 	return c
+}
+
+// pointwise says that an output voxel sees one voxel of one input.
+func (s convShape) pointwise() bool {
+	one := [3]int{1, 1, 1}
+	return s.Kernel == one && s.Stride == one && s.C2 == 0
 }
 
 // flatten gives a grid whose voxels do not see each other long rows.
@@ -267,6 +278,10 @@ func (c *conv) planGradWeight() {
 
 // gradWeight writes dw and db.
 func (c *conv) gradWeight(dy, x, x2 tensor, dw, db []float32) {
+	if c.head != nil {
+		c.head.gradWeight(dy, x, dw, db)
+		return
+	}
 	o := c.dw
 	o.src.in, o.b = [2]tensor{x, x2}, dy
 	c.dwOut, c.dbOut = f32s(dw), db

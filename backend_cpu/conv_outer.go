@@ -81,13 +81,16 @@ func (o *outer) plan() need {
 	}
 }
 
-// block chooses the planes and rows of a block. Many sums are not read often:
-// then the rows of one (kd, kh) stay in the second level of the cache, if not
-// all rows.
+// block chooses the planes and rows of a block. Few sums stay in the second
+// level of the cache beside the window. Many sums are not read often: then the
+// rows of one (kd, kh) stay there, if not all rows.
 func (o *outer) block() (d, h int) {
 	nr, rowBytes := o.isa.vectors*o.isa.lanes, max(1, o.src.stride()*4)
 	bytes, rows := inputBytes, max(1, sumBytes/(o.grid[2]*nr*4))
-	if o.floats*4 > 1<<20 {
+	switch sums := o.floats * 4; {
+	case sums <= 256<<10:
+		bytes = min(bytes, 384<<10-sums)
+	case sums > 1<<20:
 		bytes, rows = 2*bytes, min(rows, max(1, bytes*4/5/rowBytes))
 	}
 	return block(o.grid, o.step, o.taps, rowBytes, bytes, rows)
@@ -219,13 +222,20 @@ func (p *product) use(panels []panel, i int) {
 	t, nr := &p.w.tile, p.panel.nv*p.isa.lanes
 	t.bStep, t.cStep = nr*4, nr*4
 	p.packed = nil
-	if p.b.f32 != nil && p.panel.width == nr && p.bC == nr {
+	if p.b.f32 != nil && p.panel.width == nr && (p.bC == nr || p.uses() <= fewUses) {
 		t.bStep = p.bC * 4
 		return
 	}
 	most := p.isa.vectors * p.isa.lanes
 	p.packed = p.w.scratch[p.ring+i*p.bd*p.bh*p.grid[2]*most:]
 }
+
+// uses is how often a row of b is read.
+func (o *outer) uses() int { return o.taps[0] * o.taps[1] * ceil(o.m(), o.isa.rows[o.isa.vectors]) }
+
+// fewUses of rows of b are not worth a copy that puts a panel's channels side
+// by side.
+const fewUses = 8
 
 // runVoxels is how many voxels are used for all taps before moving on: what a
 // tile reads of them stays in the first level of the cache, where the next tile

@@ -14,8 +14,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gounet/gounet/core/metric"
-	"github.com/gounet/gounet/core/nifti"
 	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/scan"
+	"github.com/gounet/gounet/core/voxel"
 )
 
 // evaluateFlags are the flags of `gounet evaluate`.
@@ -92,6 +93,9 @@ func (f *evaluateFlags) run(ctx context.Context, a *app, references, predictions
 	if bar != nil {
 		bar.end()
 	}
+	if err == nil && len(f.labels) > 0 {
+		err = anywhere(summary)
+	}
 	if err != nil {
 		return err
 	}
@@ -104,6 +108,16 @@ func (f *evaluateFlags) run(ctx context.Context, a *app, references, predictions
 		return summary.Encode(a.out)
 	}
 	return printScores(a.out, summary, scored.names)
+}
+
+// anywhere returns an error if a label that was asked for is nowhere.
+func anywhere(s *metric.Summary) error {
+	for i, target := range s.Targets {
+		if s.Mean[i].NRef == 0 && s.Mean[i].NPred == 0 {
+			return fmt.Errorf("--labels: label %s is in no reference and in no prediction", target.Key())
+		}
+	}
+	return nil
 }
 
 // structures are what is scored.
@@ -180,10 +194,10 @@ func labelsOf(dir string) (structures, error) {
 	var seen [256]bool
 	for _, entry := range entries {
 		name := entry.Name()
-		if strings.HasPrefix(name, ".") || !strings.HasSuffix(name, ".nii") && !strings.HasSuffix(name, ".nii.gz") {
+		if entry.IsDir() || strings.HasPrefix(name, ".") || !slices.Contains(scan.LabelEndings(), voxel.Ending(name)) {
 			continue
 		}
-		m, _, err := nifti.ReadLabels(filepath.Join(dir, name))
+		m, err := scan.ReadLabels(filepath.Join(dir, name))
 		if err != nil {
 			return structures{}, err
 		}

@@ -51,6 +51,13 @@ func TestLabelsComeFromTheReferencesWhereNothingNamesThem(t *testing.T) {
 	assert.Equal(t, exitOK, gounet(t, "evaluate", alone, alone).code)
 }
 
+func TestALabelThatIsNowhereIsAnError(t *testing.T) {
+	labels := filepath.Join(hippocampus, "labelsTr")
+	got := gounet(t, "evaluate", labels, labels, "--labels", "1,9")
+	assert.Equal(t, exitError, got.code)
+	assert.Contains(t, got.err, "label 9")
+}
+
 // TestSummaryEqualsNNUNets compares with nnUNetv2_evaluate_folder.
 func TestSummaryEqualsNNUNets(t *testing.T) {
 	data := os.Getenv("GOUNET_DATA")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -57,7 +58,7 @@ func inspect(path string) (report, error) {
 		if isScan(path) {
 			return readScan(path)
 		}
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", path, errors.Unwrap(err))
 	}
 	name := filepath.Base(path)
 	switch {

@@ -14,9 +14,12 @@ import (
 
 	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/dataset"
-	"github.com/gounet/gounet/core/nifti"
+	"github.com/gounet/gounet/core/dicom"
+	"github.com/gounet/gounet/core/measure"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/predict"
+	"github.com/gounet/gounet/core/preview"
+	"github.com/gounet/gounet/core/scan"
 	"github.com/gounet/gounet/core/train"
 	"github.com/gounet/gounet/internal/atomicfile"
 )
@@ -32,6 +35,10 @@ type predictFlags struct {
 	memoryGB             float64
 	probabilities        bool
 	resume               bool
+	outputFormats        []string
+	series               []string
+	statistics, preview  bool
+	anonymise            bool
 }
 
 func newPredict(a *app) *cobra.Command {
@@ -44,17 +51,23 @@ trained, moves the network over them in overlapping tiles, averages folds and
 mirrorings, and writes the labels on the grid of each scan, with its header.
 
 MODEL is a run folder, a model folder, a folder with fold_0, fold_1 …, a .gounet
-file, or an nnU-Net v2 results folder as it is. SCANS is a folder of CASE.nii.gz,
-or CASE_0000.nii.gz, CASE_0001.nii.gz … where the model has several channels, or
-one such file. Mirroring is on, as in nnU-Net, unless --no-mirror.`,
+file, or an nnU-Net v2 results folder as it is. Mirroring is on, as in nnU-Net,
+unless --no-mirror.
+
+SCANS is a scan or a folder of scans: NIfTI, NRRD, MetaImage, MGH, Analyze, PNG,
+TIFF, or DICOM. A case is CASE.nii.gz, or CASE_0000.nii.gz, CASE_0001.nii.gz …
+where the model has several channels. Of DICOM it is a zip or a folder with its
+subfolders; a folder that has only folders has a case in each. A study of several
+series needs --series: their numbers, in the order of the model's channels.`,
 		Example: `  gounet predict --model gounet_work/Task04_Hippocampus/3d_fullres/fold_0 --input imagesTs --output labels
-  gounet predict --model nnUNetTrainer__nnUNetPlans__3d_fullres --input scan.nii.gz --output labels --no-mirror`,
+  gounet predict --model nnUNetTrainer__nnUNetPlans__3d_fullres --input scan.nii.gz --output labels --no-mirror
+  gounet predict --model model.gounet --input study.zip --series 4 --output labels --output-format seg,rtstruct --preview`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), a) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.model, "model", "", "`folder` or file of the model")
-	flags.StringVar(&f.input, "input", "", "`folder` of scans, or one scan")
+	flags.StringVar(&f.input, "input", "", "a scan: `file`, folder or zip; or a folder of scans")
 	flags.StringVar(&f.output, "output", "", "`folder` for the labels")
 	flags.StringVar(&f.checkpoint, "checkpoint", "", "final or best; the model's last weights if not given")
 	flags.StringSliceVar(&f.folds, "folds", nil, "average these folds, comma separated; all that the model has if not given")
@@ -64,6 +77,11 @@ one such file. Mirroring is on, as in nnU-Net, unless --no-mirror.`,
 	flags.Float64Var(&f.memoryGB, "memory-gb", 0, "bound of the memory on the device in `GB`; 0 is what the device has")
 	flags.BoolVar(&f.probabilities, "save-probabilities", false, "also write CASE.npz with the probability of each class")
 	flags.BoolVar(&f.resume, "resume", false, "leave out scans whose labels are there already")
+	flags.StringSliceVar(&f.outputFormats, "output-format", nil, "of the labels, comma separated: "+formatNames(labelFormats(dicom.WriteOptions{}))+"; that of the model's data set if not given")
+	flags.StringSliceVar(&f.series, "series", nil, "series of a DICOM study by `number` or UID, a channel each")
+	flags.BoolVar(&f.statistics, "statistics", false, "also write CASE.statistics.json and .csv: volume, intensities and diameters of each label")
+	flags.BoolVar(&f.preview, "preview", false, "also write CASE.preview.png: three planes and the surfaces")
+	flags.BoolVar(&f.anonymise, "anonymise", false, "DICOM that is written says nothing of the patient: the basic profile of PS3.15")
 	f.add(cmd)
 	return cmd
 }
@@ -87,9 +105,13 @@ func (f *predictFlags) run(ctx context.Context, a *app) error {
 	if err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
-	cases, err := scans(f.input, m.Plan)
+	formats, err := f.formats(m)
+	if err != nil {
+		return usageError{fmt.Errorf("predict: --output-format: %w", err)}
+	}
+	cases, err := scans(f.input, m.Plan, f.series)
 	if err == nil {
-		err = checkReplaced(cases, f.output, m.Plan.FileEnding)
+		err = checkReplaced(cases, f.output, formats)
 	}
 	if err != nil {
 		return fmt.Errorf("predict: %w", err)
@@ -108,23 +130,27 @@ func (f *predictFlags) run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer p.Close()
-	return f.folder(ctx, a, p, cases)
+	return f.folder(ctx, a, p, cases, formats)
 }
 
 // folder labels the cases, with a bar, and leaves what the labels mean beside them.
-func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor, cases []dataset.Case) error {
+func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor, cases []dataset.Case, formats []scan.Format) error {
 	shown := a.progressOf()
 	defer shown.wait()
-	if h, err := nifti.ReadHeader(cases[0].Images[0]); err == nil { // else Folder says what is wrong with it
-		memory, err := p.Plan(h.Grid())
-		if err != nil {
+	if s, err := cases[0].Open(ctx); err == nil { // else Folder says what is wrong with it
+		memory, err := p.Plan(s.Grid)
+		if err := errors.Join(err, s.Close()); err != nil {
 			return err
 		}
 		shown.print("memory    %s on the device for a scan like %s: %s", size(memory.Total()), cases[0].ID, count(memory.Tiles, "tile"))
 	}
 	start := time.Now()
 	bar := shown.start("predict", "scans", len(cases))
-	err := predict.Folder(ctx, p, cases, f.output, "", predict.FolderOptions{
+	segments := segmentsOf(p.Model.Plan)
+	err := predict.Folder(ctx, p, cases, f.output, predict.FolderOptions{
+		Formats:       func(*scan.Scan) []scan.Format { return formats },
+		Segments:      segments,
+		Written:       f.written(namesOf(segments)),
 		Probabilities: f.probabilities,
 		Continue:      f.resume,
 		Progress: func(v predict.FolderProgress) {
@@ -161,39 +187,67 @@ func (f *predictFlags) used(a *app) map[string]any {
 	return used
 }
 
-// scans lists the cases of a folder, or the one that a file belongs to.
-func scans(input string, p *plan.Plan) ([]dataset.Case, error) {
-	stat, err := os.Stat(input)
-	if err != nil {
-		return nil, fmt.Errorf("input: %w", err)
+// formats are those of --output-format, else the one of the model's data set.
+func (f *predictFlags) formats(m *checkpoint.Model) (out []scan.Format, err error) {
+	if len(f.outputFormats) == 0 {
+		return []scan.Format{predict.LabelFormat(m.Plan)}, nil
 	}
-	channels := len(p.Channels)
-	if stat.IsDir() {
-		cases, err := dataset.Scan(input, p.FileEnding, channels)
-		if err == nil && len(cases) == 0 {
-			err = fmt.Errorf("input %s: no scans: wanted files that end in %s", input, p.FileEnding)
+	all := labelFormats(dicom.WriteOptions{
+		Algorithm: dicom.Algorithm{Name: m.Plan.Dataset, Version: version}, Software: version,
+		Description: "Segmentation by " + m.Plan.Dataset, Anonymise: f.anonymise,
+	})
+	for _, name := range f.outputFormats {
+		one, err := scan.FormatNamed(all, name)
+		if err != nil {
+			return nil, err
 		}
-		return cases, err
+		out = append(out, one)
 	}
-	c, err := dataset.ScanFile(input, channels)
-	return []dataset.Case{c}, err
+	return out, nil
+}
+
+// written makes what --statistics and --preview ask for of a case.
+func (f *predictFlags) written(names map[uint8]string) func(predict.Labelled) error {
+	if !f.statistics && !f.preview {
+		return nil
+	}
+	return func(l predict.Labelled) error {
+		base := filepath.Join(f.output, l.Case.ID)
+		if f.preview {
+			if err := preview.Write(base+".preview.png", l.Image, l.Labels, preview.Options{}); err != nil {
+				return err
+			}
+		}
+		if !f.statistics {
+			return nil
+		}
+		t, err := measure.Labels(l.Case.ID, l.Labels, l.Image, names)
+		if err != nil {
+			return err
+		}
+		return errors.Join(
+			atomicfile.Write(base+".statistics.json", t.WriteJSON),
+			atomicfile.Write(base+".statistics.csv", t.WriteCSV))
+	}
 }
 
 // checkReplaced refuses labels that would replace a scan, and labels among the
 // files of a model.
-func checkReplaced(cases []dataset.Case, output, ending string) error {
+func checkReplaced(cases []dataset.Case, output string, formats []scan.Format) error {
 	if _, err := os.Stat(filepath.Join(output, checkpoint.WeightsFile)); err == nil {
 		return fmt.Errorf("--output %s holds a model: choose another folder", output)
 	}
 	var errs []error
 	for _, c := range cases {
-		out, err := os.Stat(filepath.Join(output, c.ID+ending))
-		if err != nil {
-			continue
-		}
-		for _, path := range c.Images {
-			if in, err := os.Stat(path); err == nil && os.SameFile(in, out) {
-				errs = append(errs, fmt.Errorf("the labels of %s would replace the scan %s: choose another --output", c.ID, path))
+		for _, format := range formats {
+			out, err := os.Stat(filepath.Join(output, c.ID+format.Endings[0]))
+			if err != nil {
+				continue
+			}
+			for _, path := range c.Images {
+				if in, err := os.Stat(path); err == nil && os.SameFile(in, out) {
+					errs = append(errs, fmt.Errorf("the labels of %s would replace the scan %s: choose another --output", c.ID, path))
+				}
 			}
 		}
 	}

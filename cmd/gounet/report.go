@@ -16,7 +16,7 @@ import (
 	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/dataset"
 	"github.com/gounet/gounet/core/metric"
-	"github.com/gounet/gounet/core/nifti"
+	"github.com/gounet/gounet/core/scan"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/train"
 	"github.com/gounet/gounet/internal/atomicfile"
@@ -166,7 +166,7 @@ func picture(raw *dataset.Raw, c metric.Case, dir string) (out htmlreport.Case, 
 		return out, err
 	}
 	file := filepath.Join(dir, validationFolder, filepath.Base(c.PredictionFile))
-	out.Prediction, _, err = nifti.ReadLabels(file)
+	out.Prediction, err = scan.ReadLabels(file)
 	return out, err
 }
 

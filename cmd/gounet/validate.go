@@ -63,16 +63,17 @@ func (f *deviceFlags) label(ctx context.Context, a *app, p *progress, what strin
 	defer pr.Close()
 	t := p.start(what, "cases", len(cases))
 	defer t.end()
-	return predict.Folder(ctx, pr, cases, folder, "", predict.FolderOptions{
+	return predict.Folder(ctx, pr, cases, folder, predict.FolderOptions{
 		Progress: func(v predict.FolderProgress) { t.set(v.N, v.Case) },
 	})
 }
 
 // scoreFolder compares the label maps of cases in folder with the references.
 func scoreFolder(ctx context.Context, p *progress, made *plan.Plan, cases []dataset.Case, folder string) (*metric.Summary, error) {
+	ending := predict.LabelFormat(made).Endings[0]
 	var pairs []metric.Pair
 	for _, c := range cases {
-		pairs = append(pairs, metric.Pair{Name: c.ID, Reference: c.Label, Prediction: filepath.Join(folder, c.ID+made.FileEnding)})
+		pairs = append(pairs, metric.Pair{Name: c.ID, Reference: c.Label, Prediction: filepath.Join(folder, c.ID+ending)})
 	}
 	what := structuresOf(made.Labels, made.Ignore)
 	t := p.start("score", "cases", len(pairs))

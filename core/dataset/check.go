@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/gounet/gounet/core/nifti"
+	"github.com/gounet/gounet/core/scan"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/volume"
 )
@@ -74,18 +75,18 @@ func (r *Raw) inspect(c Case, known [256]bool, seen *[256]bool) (*volume.Image, 
 	if len(why) > 0 {
 		return nil, nil, why
 	}
-	im, seg, h, err := c.Read()
+	im, seg, s, err := c.Read()
 	if err != nil {
 		why = []string{strings.TrimPrefix(err.Error(), "dataset: ")}
-		if _, _, bad := nifti.ReadLabels(c.Label); bad != nil && !strings.Contains(err.Error(), bad.Error()) {
+		if _, bad := scan.ReadLabels(c.Label); bad != nil && !strings.Contains(err.Error(), bad.Error()) {
 			why = append(why, fmt.Sprintf("%s: %v", c.ID, bad)) // beside a broken image
 		}
 		return nil, nil, why
 	}
 	add := func(format string, a ...any) { why = append(why, c.ID+": "+fmt.Sprintf(format, a...)) }
-	if bad := flaw(h); bad != "" {
+	if bad := flaw(s); bad != "" {
 		add("the image has %s: correct its header", bad)
-	} else if d := differ(im.Grid, seg.Grid); d != "" {
+	} else if d := scan.Differ(im.Grid, seg.Grid); d != "" {
 		add("the label does not lie on the grid of the image: %s", d)
 	}
 	if im.C != len(r.JSON.Channels) {
@@ -106,11 +107,11 @@ func (r *Raw) inspect(c Case, known [256]bool, seen *[256]bool) (*volume.Image, 
 }
 
 // flaw says why the header of an image tells no place of its voxels; "" if it does.
-func flaw(h *nifti.Header) string {
-	if len(h.NoSpacing) > 0 {
+func flaw(s *scan.Scan) string {
+	if h, ok := s.Header().(*nifti.Header); ok && len(h.NoSpacing) > 0 {
 		return fmt.Sprintf("spacing 0 (or none) along axis %c", "xyz"[h.NoSpacing[0]])
 	}
-	a := h.Affine
+	a := s.Grid.Affine
 	volume := a[0][0]*(a[1][1]*a[2][2]-a[1][2]*a[2][1]) - a[0][1]*(a[1][0]*a[2][2]-a[1][2]*a[2][0]) + a[0][2]*(a[1][0]*a[2][1]-a[1][1]*a[2][0])
 	if volume == 0 {
 		return fmt.Sprintf("an affine whose voxels have no volume: %v", a[:3])

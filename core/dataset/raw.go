@@ -5,6 +5,7 @@
 package dataset
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -12,9 +13,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gounet/gounet/core/nifti"
+	"github.com/gounet/gounet/core/scan"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/volume"
+	"github.com/gounet/gounet/core/voxel"
 )
 
 // Progress is told of work that is done: n of total steps, and what the last was.
@@ -24,7 +26,8 @@ type Progress func(n, total int, what string)
 // Case is a scan with the files of its channels and, for training, its label.
 type Case struct {
 	ID     string
-	Images []string // a file a channel, or one 4-D file
+	Images []string // a file a channel, or one file or folder of a scan with all of them
+	Series []string // of a DICOM study: a series a channel
 	Label  string   // "" for test cases
 }
 
@@ -95,7 +98,7 @@ func (r *Raw) listed() (err error) {
 
 // scanTest takes the cases of imagesTs, if there is that folder.
 func (r *Raw) scanTest() error {
-	cases, problems, err := scan(filepath.Join(r.Dir, "imagesTs"), r.JSON.FileEnding, len(r.JSON.Channels))
+	cases, problems, err := list(filepath.Join(r.Dir, "imagesTs"), r.JSON.FileEnding, len(r.JSON.Channels))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -116,7 +119,7 @@ func strip(name, ending string) string {
 // folders takes the cases of imagesTr and imagesTs.
 func (r *Raw) folders() (err error) {
 	// Measure misses the files of channels that are missing; those of no case are strays.
-	cases, _, err := scan(filepath.Join(r.Dir, "imagesTr"), r.JSON.FileEnding, len(r.JSON.Channels))
+	cases, _, err := list(filepath.Join(r.Dir, "imagesTr"), r.JSON.FileEnding, len(r.JSON.Channels))
 	if err != nil {
 		return err
 	}
@@ -131,22 +134,19 @@ func (r *Raw) folders() (err error) {
 // … a channel each, or CASE.nii.gz where a file holds all channels. Every case
 // must have all its channels, and no others.
 func Scan(dir, ending string, channels int) ([]Case, error) {
-	cases, problems, err := scan(dir, ending, channels)
+	cases, problems, err := list(dir, ending, channels)
 	return cases, errors.Join(err, errorsOf(dir, problems))
 }
 
 // ScanFile is the case that a file, of whatever channel, belongs to.
 func ScanFile(path string, channels int) (Case, error) {
 	dir, name := filepath.Split(path)
-	ending := ".nii.gz"
-	if !strings.HasSuffix(name, ending) {
-		ending = filepath.Ext(name)
-	}
+	ending := name[len(name)-len(voxel.Ending(name)):]
 	id, channel := splitChannel(strings.TrimSuffix(name, ending))
 	if channel < 0 {
 		return Case{ID: id, Images: []string{path}}, nil
 	}
-	cases, problems, err := scan(filepath.Clean(dir), ending, channels)
+	cases, problems, err := list(filepath.Clean(dir), ending, channels)
 	problems = slices.DeleteFunc(problems, func(p problem) bool { return p.id != id })
 	if err := errors.Join(err, errorsOf(dir, problems)); err != nil {
 		return Case{}, err
@@ -169,9 +169,9 @@ func errorsOf(dir string, problems []problem) error {
 	return errors.Join(errs...)
 }
 
-// scan is Scan that tells of each problem and goes on. The files of missing
+// list is Scan that tells of each problem and goes on. The files of missing
 // channels are named in the cases nevertheless.
-func scan(dir, ending string, channels int) (out []Case, problems []problem, err error) {
+func list(dir, ending string, channels int) (out []Case, problems []problem, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, nil, fmt.Errorf("dataset: %w", err)
@@ -228,77 +228,34 @@ func splitChannel(name string) (id string, channel int) {
 	return name, -1
 }
 
-// ReadImage reads the channels of c into one image. All must have the grid of
-// the first. The header is that of the first file.
-func (c Case) ReadImage() (*volume.Image, *nifti.Header, error) {
-	if len(c.Images) == 1 {
-		im, h, err := nifti.ReadImage(c.Images[0])
-		if err != nil {
-			return nil, nil, fmt.Errorf("dataset: %s: %w", c.ID, err)
-		}
-		return im, h, nil
+// Open finds the channels of c; all must have the grid of the first. The scan must
+// be closed when it is read.
+func (c Case) Open(ctx context.Context) (*scan.Scan, error) {
+	s, err := scan.Open(ctx, scan.Options{Series: c.Series, Alone: true}, c.Images...)
+	if err != nil {
+		return nil, fmt.Errorf("dataset: %s: %w", c.ID, err)
 	}
-	var all *volume.Image
-	var header *nifti.Header
-	for i, path := range c.Images {
-		im, h, err := nifti.ReadImage(path)
-		if err != nil {
-			return nil, nil, fmt.Errorf("dataset: %s: %w", c.ID, err)
-		}
-		if im.C != 1 {
-			return nil, nil, fmt.Errorf("dataset: %s: %s has %d channels, wanted 1: every channel has a file of its own", c.ID, path, im.C)
-		}
-		if all == nil {
-			all, header = volume.NewImage(im.Grid, len(c.Images)), h
-		}
-		if why := differ(all.Grid, im.Grid); why != "" {
-			return nil, nil, fmt.Errorf("dataset: %s: %s does not lie on the grid of %s: %s", c.ID, filepath.Base(path), filepath.Base(c.Images[0]), why)
-		}
-		for v, x := range im.Data {
-			all.Data[v*all.C+i] = x
-		}
-	}
-	return all, header, nil
+	return s, nil
 }
 
-// Read reads image and label of a training case; they must lie on one grid.
-func (c Case) Read() (*volume.Image, *volume.Labels, *nifti.Header, error) {
-	im, h, err := c.ReadImage()
+// Read reads image and label of a training case; they must lie on one grid. The scan
+// is closed: it still has the facts of the header.
+func (c Case) Read() (*volume.Image, *volume.Labels, *scan.Scan, error) {
+	ctx := context.Background()
+	s, err := c.Open(ctx)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	seg, _, err := nifti.ReadLabels(c.Label)
+	im, err := s.Image(ctx)
+	if err := errors.Join(err, s.Close()); err != nil {
+		return nil, nil, nil, fmt.Errorf("dataset: %s: %w", c.ID, err)
+	}
+	seg, err := scan.ReadLabels(c.Label)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("dataset: %s: %w", c.ID, err)
 	}
 	if seg.Shape != im.Shape {
 		return nil, nil, nil, fmt.Errorf("dataset: %s: the label has shape %v, the image %v (D H W): use the label that was drawn on this image", c.ID, seg.Shape, im.Shape)
 	}
-	return im, seg, h, nil
-}
-
-// differ says in which way two grids are not the same; "" if they are.
-func differ(a, b volume.Grid) string {
-	if a.Shape != b.Shape {
-		return fmt.Sprintf("shape %v instead of %v (D H W)", b.Shape, a.Shape)
-	}
-	for i := range 3 {
-		if !near(a.Spacing[i], b.Spacing[i]) {
-			return fmt.Sprintf("spacing %v instead of %v mm (D H W)", b.Spacing, a.Spacing)
-		}
-	}
-	for i := range 3 {
-		for j := range 4 {
-			if !near(a.Affine[i][j], b.Affine[i][j]) {
-				return fmt.Sprintf("affine row %d is %.4v instead of %.4v", i, b.Affine[i], a.Affine[i])
-			}
-		}
-	}
-	return ""
-}
-
-// near allows for what headers lose when they are rewritten by another program.
-func near(a, b float64) bool {
-	d := a - b
-	return d <= 1e-3 && d >= -1e-3 // mm
+	return im, seg, s, nil
 }

@@ -25,14 +25,17 @@ type parsed struct {
 	body   int64 // where the deflated part starts, of a deflated file
 }
 
-// parse reads f up to its pixels.
-func parse(f File) (*parsed, error) {
+// parse reads f up to its pixels and keeps what scans need.
+func parse(f File) (*parsed, error) { return parseKeeping(f, wanted) }
+
+// parseKeeping reads f up to its pixels and keeps the elements that are in keep.
+func parseKeeping(f File, keep map[tag]string) (*parsed, error) {
 	rc, err := f.Open()
 	if err != nil {
 		return nil, err
 	}
 	defer rc.Close()
-	p := &parser{r: bufio.NewReaderSize(rc, 1<<14), end: f.Size, order: binary.LittleEndian}
+	p := &parser{r: bufio.NewReaderSize(rc, 1<<14), end: f.Size, order: binary.LittleEndian, keep: keep}
 	if f.Size < 0 {
 		p.end = maxUnsized
 	}

@@ -24,6 +24,7 @@ type parser struct {
 	end      int64 // no byte is read at or beyond it
 	order    binary.ByteOrder
 	implicit bool
+	keep     map[tag]string // the elements that are kept, with their VR
 	kept     int
 }
 
@@ -91,7 +92,7 @@ func (p *parser) header() (header, error) {
 	}
 	vr := string(b[4:6])
 	if p.implicit || !isVR(vr) { // some writers leave the VR out of elements of an explicit file
-		h.vr = wanted[h.tag]
+		h.vr = p.keep[h.tag]
 		h.length = int64(p.order.Uint32(b[4:]))
 		return h, nil
 	}
@@ -170,7 +171,7 @@ func (e *elementError) Unwrap() error { return e.err }
 
 // element reads the value of h, into d if it is wanted.
 func (p *parser) element(d *dataSet, h header, depth int) error {
-	vr, keep := wanted[h.tag]
+	vr, keep := p.keep[h.tag]
 	if h.length != undefinedLength && h.length > p.end-p.at {
 		return fmt.Errorf("%d bytes are declared, %d are left: %w", h.length, p.end-p.at, errTruncated)
 	}
@@ -217,6 +218,7 @@ func (p *parser) sequence(d *dataSet, h header, keep bool, depth int) error {
 		defer func() { p.end = end }()
 	}
 	e := element{tag: h.tag, vr: "SQ"}
+	ended := h.length != undefinedLength
 	for p.more() {
 		start := p.at
 		item, err := p.header()
@@ -224,6 +226,7 @@ func (p *parser) sequence(d *dataSet, h header, keep bool, depth int) error {
 			return p.fail(item, start, err)
 		}
 		if item.tag == tagSequenceEnd {
+			ended = true
 			break
 		}
 		if item.tag != tagItem {
@@ -239,6 +242,9 @@ func (p *parser) sequence(d *dataSet, h header, keep bool, depth int) error {
 			}
 			e.items = append(e.items, sub)
 		}
+	}
+	if !ended {
+		return errTruncated
 	}
 	if h.length != undefinedLength {
 		if err := p.skip(p.end - p.at); err != nil {

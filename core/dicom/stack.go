@@ -54,18 +54,25 @@ func newVolume(planes []*plane, normal vec) *Volume {
 		x, y, step = vec{1, 0, 0}, vec{0, 1, 0}, vec{0, 0, v.thickness()}
 	}
 	v.Spacing = [3]float64{step.length(), s[0], s[1]}
-	v.Affine[3][3] = 1
+	v.Affine = affine(x, y, step, v.planes[0].position, s)
+	return v
+}
+
+// affine takes voxels (x, y, z) to mm in RAS+: x and y are the directions of rows and
+// columns, step the way to the next slice, s the distances of rows and of columns.
+func affine(x, y, step, origin vec, s [2]float64) (a [4][4]float64) {
+	a[3][3] = 1
 	for i := range 3 {
 		sign := 1.0
 		if i < 2 {
 			sign = -1 // LPS to RAS
 		}
-		v.Affine[i] = [4]float64{sign * x[i] * s[1], sign * y[i] * s[0], sign * step[i], sign * v.planes[0].position[i]}
-		for k, a := range v.Affine[i] {
-			v.Affine[i][k] = a + 0 // no −0
+		a[i] = [4]float64{sign * x[i] * s[1], sign * y[i] * s[0], sign * step[i], sign * origin[i]}
+		for k, v := range a[i] {
+			a[i][k] = v + 0 // no −0
 		}
 	}
-	return v
+	return a
 }
 
 // thickness is the depth of a single slice: what the file says, or 1 mm.

@@ -13,7 +13,9 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/gounet/gounet/core/nifti"
+	"github.com/gounet/gounet/core/scan"
+	"github.com/gounet/gounet/core/volume"
+	"github.com/gounet/gounet/core/voxel"
 )
 
 // FolderOptions are the options of Evaluate.
@@ -137,11 +139,11 @@ func scorePairs(ctx context.Context, pairs []Pair, targets []Target, o FolderOpt
 }
 
 func scorePair(p Pair, targets []Target, o Options) (Case, error) {
-	ref, _, err := nifti.ReadLabels(p.Reference)
+	ref, err := scan.ReadLabels(p.Reference)
 	if err != nil {
 		return Case{}, err
 	}
-	pred, _, err := nifti.ReadLabels(p.Prediction)
+	pred, err := scan.ReadLabels(p.Prediction)
 	if err != nil {
 		return Case{}, err
 	}
@@ -182,7 +184,7 @@ func match(refDir, predDir string, subset bool) (pairs []Pair, problems Problems
 
 type file struct{ name, path string }
 
-// labelFiles lists the NIfTI files of a folder, sorted by name.
+// labelFiles lists the label maps of a folder, sorted by name.
 func labelFiles(dir string) ([]file, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -190,14 +192,19 @@ func labelFiles(dir string) ([]file, error) {
 	}
 	var files []file
 	for _, e := range entries {
-		name, ok := strings.CutSuffix(strings.TrimSuffix(e.Name(), ".gz"), ".nii")
-		if !ok || e.IsDir() || strings.HasPrefix(name, ".") {
+		ending := voxel.Ending(e.Name())
+		name := e.Name()[:len(e.Name())-len(ending)]
+		if e.IsDir() || strings.HasPrefix(name, ".") || !slices.Contains(scan.LabelEndings(), ending) {
 			continue
 		}
 		files = append(files, file{name: name, path: filepath.Join(dir, e.Name())})
 	}
+	isPicture := func(f file) bool { return voxel.Ending(f.path) == ".png" }
+	if slices.ContainsFunc(files, func(f file) bool { return !isPicture(f) }) {
+		files = slices.DeleteFunc(files, isPicture) // of the maps
+	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("%s has no .nii or .nii.gz files", dir)
+		return nil, fmt.Errorf("%s has no label maps: wanted files that end in %s", dir, strings.Join(scan.LabelEndings(), ", "))
 	}
 	slices.SortFunc(files, func(a, b file) int { return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.path, b.path)) })
 	for i := 1; i < len(files); i++ {
@@ -210,14 +217,13 @@ func labelFiles(dir string) ([]file, error) {
 
 // checkGeometry compares the headers of a pair.
 func checkGeometry(p Pair) Problems {
-	ref, err := nifti.ReadHeader(p.Reference)
-	pred, err2 := nifti.ReadHeader(p.Prediction)
+	a, err := gridOf(p.Reference)
+	b, err2 := gridOf(p.Prediction)
 	if err := errors.Join(err, err2); err != nil {
 		return Problems{strings.ReplaceAll(err.Error(), "\n", "; ")}
 	}
-	a, b := ref.Grid(), pred.Grid()
 	if a.Shape != b.Shape {
-		return Problems{fmt.Sprintf("%s: reference has shape %v, prediction %v: both must be on the scan's grid", p.Name, ref.Shape, pred.Shape)}
+		return Problems{fmt.Sprintf("%s: reference has shape %v, prediction %v (D H W): both must be on the scan's grid", p.Name, a.Shape, b.Shape)}
 	}
 	// A hundredth of a voxel is far above what header formats round and far below
 	// what shifts a surface.
@@ -226,6 +232,15 @@ func checkGeometry(p Pair) Problems {
 		return Problems{fmt.Sprintf("%s: affines of reference and prediction place a corner of the volume %.3g mm apart: both must be on the scan's grid", p.Name, d)}
 	}
 	return nil
+}
+
+// gridOf reads the header of a label map.
+func gridOf(path string) (volume.Grid, error) {
+	s, err := scan.Open(context.Background(), scan.Options{Alone: true}, path)
+	if err != nil {
+		return volume.Grid{}, err
+	}
+	return s.Grid, s.Close()
 }
 
 // farthestCorner is the largest distance between the two places of a corner voxel.

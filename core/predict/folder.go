@@ -10,12 +10,21 @@ import (
 
 	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/dataset"
-	"github.com/gounet/gounet/core/nifti"
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/scan"
 	"github.com/gounet/gounet/core/volume"
 )
 
 // FolderOptions say what Folder writes.
 type FolderOptions struct {
+	// Formats are those of the labels of a scan, a file each; nil: the plan's own, if
+	// labels can be written so, else NIfTI.
+	Formats  func(s *scan.Scan) []scan.Format
+	Segments []scan.Segment // names and colours of the labels
+	// Written is called when the files of a case are there, from another goroutine
+	// than the caller's, with the scan as it was read; may be nil.
+	Written func(Labelled) error
+
 	Probabilities bool                 // CASE.npz beside the labels
 	Continue      bool                 // leave out cases whose files are there already
 	Progress      func(FolderProgress) // called from the goroutine of the caller; may be nil
@@ -29,28 +38,32 @@ type FolderProgress struct {
 	Err      error // why the case that is over has no labels
 }
 
-// Folder segments cases and writes the labels of each to outDir, named
-// CASE+ending (.nii.gz or .nii; "" for the plan's), with the header of the case's
-// own first file. While the device works on a case the next one is read and
+// Labelled is a case whose labels are written.
+type Labelled struct {
+	Case   dataset.Case
+	Image  *volume.Image
+	Labels *volume.Labels
+}
+
+// Folder segments cases and writes the labels of each to outDir, named CASE with the
+// first ending of each format, in the place that the header of the scan says. While the device works on a case the next one is read and
 // preprocessed, and the one before is written. A file appears whole or not at
 // all, the labels last.
 //
 // A case that cannot be segmented does not stop the others; the error in the end
 // tells of all of them. ctx and a lost device do stop it.
-func Folder(ctx context.Context, p *Predictor, cases []dataset.Case, outDir, ending string, o FolderOptions) error {
-	if ending == "" {
-		ending = p.plan.FileEnding
-	}
-	switch {
-	case ending != ".nii.gz" && ending != ".nii":
-		return fmt.Errorf("predict: labels that end in %q cannot be written, wanted .nii.gz or .nii", ending)
-	case len(cases) == 0:
+func Folder(ctx context.Context, p *Predictor, cases []dataset.Case, outDir string, o FolderOptions) error {
+	if len(cases) == 0 {
 		return errors.New("predict: no cases to predict")
+	}
+	if o.Formats == nil {
+		own := LabelFormat(p.plan)
+		o.Formats = func(*scan.Scan) []scan.Format { return []scan.Format{own} }
 	}
 	if err := os.MkdirAll(outDir, 0o777); err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
-	f := &folder{p: p, dir: outDir, ending: ending, o: o, total: len(cases)}
+	f := &folder{p: p, dir: outDir, o: o, total: len(cases)}
 	for _, c := range cases {
 		f.jobs = append(f.jobs, &job{c: c})
 	}
@@ -61,7 +74,8 @@ func Folder(ctx context.Context, p *Predictor, cases []dataset.Case, outDir, end
 // those after it.
 type job struct {
 	c      dataset.Case
-	header *nifti.Header
+	scan   *scan.Scan
+	image  *volume.Image // kept for Written
 	pre    *volume.Preprocessed
 	result *Result
 	err    error
@@ -71,14 +85,30 @@ type job struct {
 type folder struct {
 	p      *Predictor
 	dir    string
-	ending string
 	o      FolderOptions
 	jobs   []*job
 	total  int
 	over   int
 }
 
-func (f *folder) path(c dataset.Case) string { return filepath.Join(f.dir, c.ID+f.ending) }
+// LabelFormat is how the label maps of a plan's data set are written, with their
+// ending: as its scans where that can be written, else NIfTI.
+func LabelFormat(p *plan.Plan) scan.Format {
+	f, err := scan.FormatOf(scan.Formats(), "labels"+p.FileEnding)
+	if err != nil {
+		return scan.Formats()[0]
+	}
+	f.Endings = []string{p.FileEnding}
+	return f
+}
+
+// paths are the files of the labels of a scan.
+func (f *folder) paths(c dataset.Case, formats []scan.Format) (out []string) {
+	for _, format := range formats {
+		out = append(out, filepath.Join(f.dir, c.ID+format.Endings[0]))
+	}
+	return out
+}
 
 func (f *folder) probabilities(c dataset.Case) string { return filepath.Join(f.dir, c.ID+".npz") }
 
@@ -98,6 +128,11 @@ func (f *folder) run(ctx context.Context) error {
 	stop()
 	close(finished)
 	wg.Wait()
+	for _, j := range f.jobs {
+		if j.scan != nil {
+			err = errors.Join(err, j.scan.Close()) // of those that were not written
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
@@ -108,9 +143,7 @@ func (f *folder) run(ctx context.Context) error {
 func (f *folder) read(ctx context.Context, ready chan<- *job) {
 	defer close(ready)
 	for _, j := range f.jobs {
-		if !f.exists(j.c) {
-			f.prepare(j)
-		}
+		f.prepare(ctx, j)
 		select {
 		case ready <- j:
 		case <-ctx.Done():
@@ -119,14 +152,14 @@ func (f *folder) read(ctx context.Context, ready chan<- *job) {
 	}
 }
 
-// exists says whether there is nothing left to do for c.
-func (f *folder) exists(c dataset.Case) bool {
+// exists says whether there is nothing left to do for a scan.
+func (f *folder) exists(j *job) bool {
 	if !f.o.Continue {
 		return false
 	}
-	wanted := []string{f.path(c)}
+	wanted := f.paths(j.c, f.o.Formats(j.scan))
 	if f.o.Probabilities {
-		wanted = append(wanted, f.probabilities(c))
+		wanted = append(wanted, f.probabilities(j.c))
 	}
 	for _, path := range wanted {
 		if _, err := os.Stat(path); err != nil {
@@ -136,15 +169,24 @@ func (f *folder) exists(c dataset.Case) bool {
 	return true
 }
 
-func (f *folder) prepare(j *job) {
-	im, header, err := j.c.ReadImage()
-	if err != nil {
-		j.err = err
+// prepare reads and preprocesses a scan, unless it is labelled already.
+func (f *folder) prepare(ctx context.Context, j *job) {
+	if j.scan, j.err = j.c.Open(ctx); j.err != nil {
 		return
 	}
-	j.header = header
-	if j.pre, err = volume.Preprocess(im, nil, f.p.preprocess); err != nil {
+	if f.exists(j) {
+		return
+	}
+	im, err := j.scan.Image(ctx)
+	if err == nil {
+		j.pre, err = volume.Preprocess(im, nil, f.p.preprocess)
+	}
+	if err != nil {
 		j.err = fmt.Errorf("%s: %w", j.c.ID, err)
+		return
+	}
+	if f.o.Written != nil {
+		j.image = im
 	}
 }
 
@@ -181,13 +223,24 @@ func (f *folder) tell(j *job, tiles Progress) {
 	}
 }
 
-func (f *folder) write(j *job) error {
+func (f *folder) write(j *job) (err error) {
+	defer func() { err = errors.Join(err, j.scan.Close()) }()
 	if r := j.result.Probabilities; r != nil {
 		if err := WriteProbabilities(f.probabilities(j.c), r); err != nil {
 			return err
 		}
 	}
-	return nifti.WriteLabels(f.path(j.c), j.result.Labels, j.header)
+	formats := f.o.Formats(j.scan)
+	for i, path := range f.paths(j.c, formats) {
+		if err := formats[i].Write(path, j.scan, j.result.Labels, f.o.Segments); err != nil {
+			return fmt.Errorf("%s: %w", j.c.ID, err)
+		}
+	}
+	if f.o.Written == nil {
+		return nil
+	}
+	defer func() { j.image = nil }()
+	return f.o.Written(Labelled{j.c, j.image, j.result.Labels})
 }
 
 // problems is the error of all cases that went wrong.

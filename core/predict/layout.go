@@ -228,10 +228,11 @@ func (p *Predictor) fits(pr *programs) error {
 		return nil
 	}
 	v := pr.volume
-	return fmt.Errorf("a volume of %d×%d×%d voxels needs %s on %s, of which are: volume and sums of %d planes %s, activations at %d a run %s, weights %s; allowed are %s: "+
+	return fmt.Errorf("a volume of %d×%d×%d voxels needs %s on %s, of which are: volume and sums of %d planes %s, activations at %d a run %s, weights %s; allowed are %d MiB: "+
 		"use 16-bit storage, a model with a smaller patch, or a device with more memory",
 		v[0], v[1], v[2], mib(m.Total()), p.o.Device.Name(), pr.planes, mib(m.Bytes[graph.Data]), pr.rows, mib(m.Bytes[graph.Scratch]),
-		mib(m.Bytes[graph.Weights]+m.Bytes[graph.Half]), mib(most))
+		mib(m.Bytes[graph.Weights]+m.Bytes[graph.Half]), most>>20)
 }
 
+// mib is n bytes, rounded up.
 func mib(n int64) string { return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20) }

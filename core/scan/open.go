@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/gounet/gounet/core/dicom"
+	"github.com/gounet/gounet/core/volume"
 	"github.com/gounet/gounet/core/voxel"
 )
 
@@ -51,6 +52,16 @@ func Open(ctx context.Context, o Options, paths ...string) (*Scan, error) {
 	}
 	s.closers = closers
 	return s, nil
+}
+
+// ReadLabels reads the label map in one file, of any format.
+func ReadLabels(path string) (*volume.Labels, error) {
+	s, err := Open(context.Background(), Options{Alone: true}, path)
+	if err != nil {
+		return nil, err
+	}
+	l, _, err := s.Labels()
+	return l, errors.Join(err, s.Close())
 }
 
 // OpenFiles finds the scan in files, such as those that a browser was given: one
@@ -120,7 +131,7 @@ func openOne(ctx context.Context, o Options, path string) (*Scan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("scan: %w", err)
 	}
-	if !st.IsDir() && len(o.Series) == 0 {
+	if !st.IsDir() && len(o.Series) == 0 && !o.Alone {
 		files, err := channelsOf(path)
 		if err != nil {
 			return nil, fmt.Errorf("scan: %w", err)

@@ -50,6 +50,8 @@ type Options struct {
 	// number: a channel each, in the order of the channels. Without it there must be one
 	// series that is no localizer.
 	Series []string
+	// Alone opens a file without the other channels of its case that lie beside it.
+	Alone bool
 }
 
 // Scan is a scan that was found and checked; its voxels are read by Image.

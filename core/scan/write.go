@@ -76,6 +76,9 @@ func endings(formats []Format) (out []string) {
 	return out
 }
 
+// LabelEndings are what the files of label maps end in.
+func LabelEndings() []string { return endings(Formats()) }
+
 // own is the name of the format of results for each kind of scan: its own where it
 // is written, else NIfTI.
 var own = map[Kind]string{NIfTI: "nifti", NRRD: "nrrd", MetaImage: "mha", MGH: "mgz", Analyze: "nifti", DICOM: "nifti", PNG: "png", TIFF: "png"}

@@ -38,14 +38,14 @@ var Table = []Row{
 		},
 		Modules: gzipModules,
 	},
-	{Package: "core/metric", May: []string{"core/volume", "core/nifti", "internal/atomicfile"}},
+	{Package: "core/metric", May: []string{"core/volume", "core/voxel", "core/scan", "internal/atomicfile"}},
 	{Package: "core/plan", May: []string{"core/volume", "internal/atomicfile"}},
 	{Package: "core/unet", May: []string{"core/graph", "core/plan"}},
 	{Package: "core/unet/unettest", May: []string{"core", "internal"}, Modules: testModules},
 	{Package: "core/augment", May: []string{"core/graph", "core/plan", "core/unet", "core/volume"}},
 	{
 		Package: "core/dataset",
-		May:     []string{"core/plan", "core/volume", "core/nifti", "core/dicom", "core/nrrd", "internal"},
+		May:     []string{"core/plan", "core/volume", "core/voxel", "core/scan", "core/nifti", "internal"},
 		Modules: append([]string{"golang.org/x/sys"}, gzipModules...), // memory maps
 	},
 	{

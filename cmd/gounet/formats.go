@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"image/color"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/gounet/gounet/core/dicom"
+	"github.com/gounet/gounet/core/mesh"
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/preview"
+	"github.com/gounet/gounet/core/scan"
+	"github.com/gounet/gounet/core/volume"
+	"github.com/gounet/gounet/internal/atomicfile"
+)
+
+// labelFormats are all formats in which labels are written: those that need no more
+// than the grid of the scan, surfaces, and the objects of DICOM.
+func labelFormats(o dicom.WriteOptions) []scan.Format {
+	return append(scan.Formats(),
+		scan.Format{Name: "seg", Endings: []string{".seg.dcm"}, Write: writeDICOM(o, (*dicom.Volume).WriteSEG)},
+		scan.Format{Name: "labelmap", Endings: []string{".labelmap.dcm"}, Write: writeDICOM(o, (*dicom.Volume).WriteLabelMap)},
+		scan.Format{Name: "rtstruct", Endings: []string{".rtstruct.dcm"}, Write: writeDICOM(o, (*dicom.Volume).WriteRTSTRUCT)},
+		scan.Format{Name: "mesh", Endings: []string{".glb"}, Write: writeMesh},
+		scan.Format{Name: "stl", Endings: []string{".stl"}, Write: writeMesh},
+		scan.Format{Name: "obj", Endings: []string{".obj"}, Write: writeMesh},
+	)
+}
+
+// formatNames are the names of formats, for help texts.
+func formatNames(formats []scan.Format) string {
+	var names []string
+	for _, f := range formats {
+		names = append(names, f.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// writeDICOM is a format whose objects refer to the instances of a DICOM scan.
+func writeDICOM(o dicom.WriteOptions, write func(*dicom.Volume, context.Context, io.Writer, *volume.Labels, dicom.WriteOptions) error) func(string, *scan.Scan, *volume.Labels, []scan.Segment) error {
+	return func(path string, s *scan.Scan, l *volume.Labels, segments []scan.Segment) error {
+		series := s.Series()
+		if series == nil {
+			return fmt.Errorf("%s refers to the images of a DICOM series, and the scan is %s: choose nifti, nrrd or mesh", path, s.Kind)
+		}
+		o := o
+		o.Segments = dicomSegments(l, segments)
+		return atomicfile.Write(path, func(w io.Writer) error {
+			return write(series.Volumes[0], context.Background(), w, l, o)
+		})
+	}
+}
+
+// dicomSegments are segments as DICOM writes them: one for each that is named, and
+// one for each other label that voxels have.
+func dicomSegments(l *volume.Labels, segments []scan.Segment) (out []dicom.Segment) {
+	for _, s := range complete(l, segments) {
+		out = append(out, dicom.Segment{Label: s.Label, Name: s.Name, Colour: [3]uint8{s.Color.R, s.Color.G, s.Color.B}})
+	}
+	return out
+}
+
+// complete adds a segment for each label of l that has none.
+func complete(l *volume.Labels, segments []scan.Segment) []scan.Segment {
+	var seen [256]bool
+	for _, v := range l.Data {
+		seen[v] = true
+	}
+	out := slices.Clone(segments)
+	for v := 1; v <= volume.MaxLabel; v++ {
+		if seen[v] && !slices.ContainsFunc(segments, func(s scan.Segment) bool { return int(s.Label) == v }) {
+			out = append(out, scan.Segment{Label: uint8(v), Name: fmt.Sprintf("label %d", v)})
+		}
+	}
+	return out
+}
+
+// writeMesh writes a smoothed surface of each label that voxels have.
+func writeMesh(path string, _ *scan.Scan, l *volume.Labels, segments []scan.Segment) error {
+	var parts []mesh.Part
+	for i, s := range complete(l, segments) {
+		m, err := mesh.FromLabels(l, s.Label, mesh.DefaultSmoothing())
+		if err != nil {
+			return err
+		}
+		if len(m.Triangles) == 0 {
+			continue
+		}
+		if s.Color == (color.NRGBA{}) {
+			s.Color = preview.Hue(i)
+		}
+		parts = append(parts, mesh.Part{Name: s.Name, Color: s.Color, Mesh: m})
+	}
+	return mesh.Write(path, parts)
+}
+
+// segmentsOf are the values that label maps of a plan's models have.
+func segmentsOf(p *plan.Plan) (out []scan.Segment) {
+	region := 0
+	for _, l := range p.Labels {
+		if len(l.Values) == 1 && l.Values[0] == 0 {
+			continue
+		}
+		s := scan.Segment{Label: uint8(l.Values[0]), Name: l.Name}
+		if len(p.RegionOrder) > 0 {
+			s.Label = uint8(p.RegionOrder[region])
+			region++
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// namesOf are the names of segments by their labels.
+func namesOf(segments []scan.Segment) map[uint8]string {
+	names := map[uint8]string{}
+	for _, s := range segments {
+		names[s.Label] = s.Name
+	}
+	return names
+}

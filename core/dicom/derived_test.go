@@ -1,0 +1,281 @@
+package dicom
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/gounet/gounet/core/volume"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// enhanced is a multi-frame MR of oblique slices, with the places of frames in
+// functional groups and frames from the top to the bottom. Its pixels are declared,
+// not there: nothing of what is derived reads them.
+func enhanced(frames, rows, columns int) File {
+	b := explicitLE()
+	b.text(tagCharacterSet, "CS", "ISO_IR 100")
+	b.text(tagImageType, "CS", "ORIGINAL", "PRIMARY", "M")
+	b.text(tagSOPClass, "UI", "1.2.840.10008.5.1.4.1.1.4.1")
+	b.text(tagSOPInstance, "UI", "1.2.3.4.5")
+	b.text(tagStudyDate, "DA", "20250102")
+	b.text(tagAccession, "SH", "ACC77")
+	b.text(tagModality, "CS", "MR")
+	b.text(tagReferringPhysician, "PN", "Doctor^Who")
+	b.text(tagStudyDescription, "LO", "for Secret")
+	b.text(tagPatientName, "PN", "Secr\xe9t^Name")
+	b.text(tagPatientID, "LO", "ID4711")
+	b.text(tagPatientBirthDate, "DA", "19600101")
+	b.text(tagPatientSex, "CS", "F")
+	b.text(tagPatientAge, "AS", "065Y")
+	b.text(tagStudy, "UI", "1.2.3.77")
+	b.text(tagSeries, "UI", "1.2.3.78")
+	b.text(tagStudyID, "SH", "S88")
+	b.text(tagSeriesNumber, "IS", 4)
+	b.text(tagFrameOfReference, "UI", "1.2.3.79")
+	b.us(tagSamples, 1)
+	b.text(tagPhotometric, "CS", "MONOCHROME2")
+	b.text(tagFrames, "IS", frames)
+	b.us(tagRows, uint16(rows)).us(tagColumns, uint16(columns))
+	b.us(tagBitsAllocated, 16).us(tagBitsStored, 12).us(tagHighBit, 11).us(tagSigned, 0)
+	b.sequence(tagSharedGroups, true, func(b *builder) {
+		b.sequence(tagPlaneOrientation, true, func(b *builder) { b.text(tagOrientation, "DS", 0.8, 0.6, 0, 0, 0, -1) })
+		b.sequence(tagPixelMeasures, true, func(b *builder) {
+			b.text(tagSliceThickness, "DS", 2.5)
+			b.text(tagPixelSpacing, "DS", 0.75, 0.7)
+		})
+	})
+	var items []func(*builder)
+	for i := range frames {
+		items = append(items, func(b *builder) {
+			b.sequence(tagPlanePosition, true, func(b *builder) {
+				b.text(tagPosition, "DS", 0.6*2.5*float64(i)-30, -0.8*2.5*float64(i)+11, 80.125)
+			})
+		})
+	}
+	b.sequence(tagFrameGroups, true, items...)
+	pixels := 2 * frames * rows * columns
+	b.head(tagPixels, "OW", uint32(pixels))
+	head := file(uncompressed, b.Bytes())
+	return File{Name: "enhanced.dcm", Size: int64(len(head) + pixels), Open: func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(head)), nil
+	}}
+}
+
+func enhancedVolume(t testing.TB, frames, rows, columns int) *Volume {
+	c, err := OpenFiles(context.Background(), []File{enhanced(frames, rows, columns)})
+	require.NoError(t, err)
+	require.Len(t, c.Series, 1)
+	require.Len(t, c.Series[0].Volumes, 1)
+	require.NoError(t, c.Series[0].Volumes[0].Err)
+	return c.Series[0].Volumes[0]
+}
+
+// written is an object in each of the forms.
+func written(t testing.TB, v *Volume, l *volume.Labels, o WriteOptions) map[string][]byte {
+	out := map[string][]byte{}
+	for name, write := range map[string]func(context.Context, io.Writer, *volume.Labels, WriteOptions) error{
+		"BINARY": v.WriteSEG, "LABELMAP": v.WriteLabelMap, "RTSTRUCT": v.WriteRTSTRUCT,
+	} {
+		var b bytes.Buffer
+		require.NoError(t, write(context.Background(), &b, l, o))
+		out[name] = b.Bytes()
+	}
+	return out
+}
+
+// readLabels reads an object of any form in the grid of v.
+func readLabels(t testing.TB, file []byte, v *Volume) *volume.Labels {
+	var l *volume.Labels
+	seg, err := OpenSEG(memory("x", file))
+	if err == nil {
+		l, _, err = seg.Labels(context.Background(), v)
+	} else {
+		set, setErr := OpenRTSTRUCT(memory("x", file))
+		require.NoError(t, setErr, err)
+		l, _, err = set.Labels(context.Background(), v)
+	}
+	require.NoError(t, err)
+	return l
+}
+
+func TestFramesOfOneFileAreReferredTo(t *testing.T) {
+	v := enhancedVolume(t, 4, 9, 7)
+	l := volume.NewLabels(v.Grid)
+	l.Data[2*63+10] = 1 // in slice 2, which is a frame of the file
+	for name, b := range written(t, v, l, testOptions(1)) {
+		if name == "BINARY" {
+			requireValid(t, b)
+		}
+		assert.Equal(t, l, readLabels(t, b, v), name)
+		if name == "RTSTRUCT" {
+			continue
+		}
+		d, err := parseKeeping(memory("x", b), map[tag]string{
+			tagTransferSyntax: "UI", tagFrameGroups: "SQ", tagDerivationImage: "SQ", tagSourceImages: "SQ", tagReferencedFrame: "IS", tagReferencedInstance: "UI", tagFrames: "IS",
+		})
+		require.NoError(t, err)
+		require.Equal(t, 1, d.integer(tagFrames, 0))
+		source := d.item(tagFrameGroups).item(tagDerivationImage).item(tagSourceImages)
+		assert.Equal(t, "1.2.3.4.5", source.text(tagReferencedInstance))
+		assert.Equal(t, v.Instances[2].Frame, source.integer(tagReferencedFrame, 0))
+	}
+}
+
+func TestNothingOfThePatientIsLeftByTheProfile(t *testing.T) {
+	v := enhancedVolume(t, 4, 9, 7)
+	secrets := []string{"Secr", "Name", "ID4711", "ACC77", "Who", "1960", "2025", "065Y", "S88", "1.2.3.77", "1.2.3.78", "1.2.3.79", "1.2.3.4.5"}
+	l := blobs(v.Grid, 3, 1)
+	o := testOptions(3)
+	for name, b := range written(t, v, l, o) {
+		for _, s := range secrets {
+			assert.Contains(t, string(b), s, "%s: the test looks for nothing", name)
+		}
+	}
+	o.Anonymise = true
+	for name, b := range written(t, v, l, o) {
+		for _, s := range append(secrets, "2026") { // the date of the content too
+			assert.NotContains(t, string(b), s, name)
+		}
+		assert.Contains(t, string(b), "113100", name)
+	}
+}
+
+func TestObjectsOfOneSeedBelongTogether(t *testing.T) {
+	v := enhancedVolume(t, 4, 9, 7)
+	o := testOptions(3)
+	o.Anonymise = true
+	l := blobs(v.Grid, 3, 1)
+	first, again := written(t, v, l, o), written(t, v, l, o)
+	assert.Equal(t, first, again)
+	ids := func(b []byte, t tag) string {
+		d, err := parseKeeping(memory("x", b), map[tag]string{tagTransferSyntax: "UI", t: "UI"})
+		if err != nil {
+			return err.Error()
+		}
+		return d.text(t)
+	}
+	for _, same := range []tag{tagStudy, tagFrameOfReference} {
+		assert.Equal(t, ids(first["BINARY"], same), ids(first["RTSTRUCT"], same))
+		assert.True(t, strings.HasPrefix(ids(first["BINARY"], same), "2.25."))
+	}
+	for _, own := range []tag{tagSeries, tagSOPInstance} {
+		assert.NotEqual(t, ids(first["BINARY"], own), ids(first["RTSTRUCT"], own))
+		l2 := blobs(v.Grid, 3, 2)
+		assert.NotEqual(t, ids(first["BINARY"], own), ids(written(t, v, l2, o)["BINARY"], own))
+	}
+	o.Seed = nil
+	assert.NotEqual(t, ids(first["BINARY"], tagStudy), ids(written(t, v, l, o)["BINARY"], tagStudy))
+}
+
+func TestNamesKeepTheirLetters(t *testing.T) {
+	v := enhancedVolume(t, 2, 9, 7)
+	o := testOptions(1)
+	o.Segments[0].Name = "Läsion"
+	b := written(t, v, blobs(v.Grid, 1, 1), o)["BINARY"]
+	assert.Contains(t, string(b), "ISO_IR 192")
+	assert.Contains(t, string(b), "Secrét^Name") // Latin-1 in the source
+	seg, err := OpenSEG(memory("x", b))
+	require.NoError(t, err)
+	assert.Equal(t, "Läsion", seg.Segments[0].Name)
+}
+
+func TestWritersRefuseWhatTheyCannotSay(t *testing.T) {
+	v := enhancedVolume(t, 2, 9, 7)
+	sound := func() WriteOptions { return testOptions(2) }
+	for name, c := range map[string]struct {
+		labels *volume.Labels
+		edit   func(*WriteOptions)
+		want   string
+	}{
+		"a label without a segment": {edit: func(o *WriteOptions) { o.Segments = o.Segments[:1] }, want: "voxels of slice 1 have label 2, which no segment has"},
+		"background":                {edit: func(o *WriteOptions) { o.Segments[0].Label = 0 }, want: "segment 1 has label 0, which is the background"},
+		"a label twice":             {edit: func(o *WriteOptions) { o.Segments[0].Label = 2 }, want: "segments 1 and 2 both have label 2"},
+		"no name":                   {edit: func(o *WriteOptions) { o.Segments[1].Name = "" }, want: "segment 2 has no name"},
+		"a long name":               {edit: func(o *WriteOptions) { o.Segments[1].Name = strings.Repeat("x", 65) }, want: "has 65 characters, at most 64"},
+		"a backslash":               {edit: func(o *WriteOptions) { o.Segments[1].Name = `a\b` }, want: `has the character '\\'`},
+		"no segments":               {edit: func(o *WriteOptions) { o.Segments = nil }, want: "no segments are named"},
+		"half a code":               {edit: func(o *WriteOptions) { o.Segments[0].Term = Term{Category: Code{Value: "1"}} }, want: "has no value, scheme or meaning"},
+		"another shape":             {labels: volume.NewLabels(volume.Grid{Shape: [3]int{2, 9, 8}}), want: "the scan [2 9 7]: bring them into the grid"},
+		"another place":             {labels: &volume.Labels{Grid: volume.Grid{Shape: v.Shape}, Data: make([]uint8, v.Voxels())}, want: "labels lie elsewhere"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := sound()
+			if c.edit != nil {
+				c.edit(&o)
+			}
+			l := c.labels
+			if l == nil {
+				l = blobs(v.Grid, 2, 1)
+			}
+			for _, write := range []func(context.Context, io.Writer, *volume.Labels, WriteOptions) error{v.WriteSEG, v.WriteLabelMap, v.WriteRTSTRUCT} {
+				var b bytes.Buffer
+				err := write(context.Background(), &b, l, o)
+				require.ErrorContains(t, err, c.want)
+				assert.NotContains(t, err.Error(), "Secr")
+				assert.Zero(t, b.Len())
+			}
+		})
+	}
+}
+
+func TestNothingFoundIsWrittenToo(t *testing.T) {
+	v := enhancedVolume(t, 4, 9, 7)
+	empty := volume.NewLabels(v.Grid)
+	for name, b := range written(t, v, empty, testOptions(2)) {
+		if name != "LABELMAP" {
+			requireValid(t, b)
+		}
+		assert.Equal(t, empty, readLabels(t, b, v), name)
+	}
+}
+
+// discard counts what is written and the memory in use meanwhile.
+type discard struct {
+	n    int64
+	peak uint64
+}
+
+func (d *discard) Write(b []byte) (int, error) {
+	if d.n>>24 != (d.n+int64(len(b)))>>24 { // every 16 MiB
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		d.peak = max(d.peak, m.HeapAlloc)
+	}
+	d.n += int64(len(b))
+	return len(b), nil
+}
+
+func BenchmarkWrite(b *testing.B) {
+	v := enhancedVolume(b, 600, 512, 512)
+	l := volume.NewLabels(v.Grid)
+	for k := range 600 { // 25 balls side by side, in layers of their own
+		for j := range 512 {
+			for i := range 512 {
+				x, y, z := float64(i%100-50), float64(j%100-50), float64(k%120-60)
+				if n := j/100*5 + i/100; x*x+y*y+z*z < 48*48 && i < 500 && j < 500 {
+					l.Data[(k*512+j)*512+i] = uint8(n + 1)
+				}
+			}
+		}
+	}
+	for name, write := range map[string]func(context.Context, io.Writer, *volume.Labels, WriteOptions) error{
+		"BINARY": v.WriteSEG, "LABELMAP": v.WriteLabelMap, "RTSTRUCT": v.WriteRTSTRUCT,
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				runtime.GC()
+				var before runtime.MemStats
+				runtime.ReadMemStats(&before)
+				d := &discard{}
+				require.NoError(b, write(context.Background(), d, l, testOptions(25)))
+				b.ReportMetric(float64(d.n)/1e6, "MB")
+				b.ReportMetric((float64(d.peak)-float64(before.HeapAlloc))/1e6, "MB-memory")
+			}
+		})
+	}
+}
