@@ -3,6 +3,7 @@ package voxel
 import (
 	"bytes"
 	"compress/gzip"
+	"compress/zlib"
 	"encoding/binary"
 	"io"
 	"io/fs"
@@ -212,6 +213,45 @@ func TestGridsWithoutAPlaceOrASizeAreRefused(t *testing.T) {
 		d := ok
 		edit(&d)
 		assert.Error(t, d.Check(), name)
+	}
+}
+
+// TestDamageIsTold has streams of the bytes 0 to 99: whole, followed by something else,
+// and each with one bit of its last 8 bytes turned, or cut.
+func TestDamageIsTold(t *testing.T) {
+	values := make([]byte, 100)
+	for i := range values {
+		values[i] = byte(i)
+	}
+	var g, z bytes.Buffer
+	for _, w := range []io.WriteCloser{gzip.NewWriter(&g), zlib.NewWriter(&z)} {
+		_, err := w.Write(values)
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+	}
+	bz, err := os.ReadFile("testdata/hundred.bz2")
+	require.NoError(t, err)
+	for e, b := range map[Encoding][]byte{Gzip: g.Bytes(), Zlib: z.Bytes(), Bzip2: bz} {
+		read := func(b []byte) error {
+			d := Data{Of: "x", Grid: grid(4, 5, 5), Lead: 1, Trail: 1, Type: Uint8, Parts: []Part{{File: InMemory("x", b), Encoding: e}}}
+			im, err := d.Image()
+			if err == nil {
+				assert.Equal(t, float32(99), im.Data[99])
+			}
+			return err
+		}
+		require.NoError(t, read(b), e.String())
+		require.NoError(t, read(append(bytes.Clone(b), "something else"...)), e.String())
+		for i := len(b) - 4; i < len(b); i++ { // checksum of zlib, length of gzip, end of bzip2
+			bad := bytes.Clone(b)
+			bad[i] ^= 0x40
+			if e == Bzip2 && i == len(b)-1 {
+				continue // padding
+			}
+			assert.Error(t, read(bad), "%s, byte %d", e, i)
+		}
+		assert.ErrorIs(t, read(b[:len(b)-1]), io.ErrUnexpectedEOF, e.String())
+		assert.Error(t, read(b[:20]), e.String())
 	}
 }
 
