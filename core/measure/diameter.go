@@ -51,6 +51,9 @@ func (s *Structure) diameters(l *volume.Labels, b box) {
 		}
 	}
 	for k, list := range planes.between() {
+		if picture(l.Grid) {
+			break // nothing lies above it
+		}
 		for _, c := range hull(list) {
 			all = append(all, at(c, float64(k)/2))
 		}

@@ -4,7 +4,7 @@
 // Lengths are between points of the structure's surface, the middles between the
 // centres of a voxel inside and its neighbour outside, as package mesh and
 // pyradiomics have it: a single voxel of 1 mm is 1 mm long. A label of several pieces
-// is measured as one.
+// is measured as one. A 2-D picture has no volume, and lengths in pixels.
 package measure
 
 import (
@@ -13,7 +13,10 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 	"strconv"
+	"sync"
+	"sync/atomic"
 
 	"github.com/gounet/gounet/core/mesh"
 	"github.com/gounet/gounet/core/volume"
@@ -76,23 +79,42 @@ func Labels(name string, l *volume.Labels, im *volume.Image, names map[uint8]str
 	boxes := boxesOf(l)
 	t := &Table{Case: name, Structures: []Structure{}}
 	for v := 1; v <= volume.MaxLabel; v++ {
-		if boxes[v].n == 0 {
-			continue
+		if boxes[v].n > 0 {
+			t.Structures = append(t.Structures, Structure{Label: uint8(v), Name: names[uint8(v)], Voxels: boxes[v].n})
 		}
-		s := Structure{Label: uint8(v), Name: names[uint8(v)], Voxels: boxes[v].n}
-		s.VolumeML = number(float64(s.Voxels) * mesh.VoxelVolume(l.Grid) / 1000)
-		place := mesh.Place(l.Grid)
-		for r := range 3 {
-			s.Centroid[r] = number(place[r][3])
-			for a := range 3 {
-				s.Centroid[r] += number(place[r][a] * boxes[v].sum[a] / float64(s.Voxels))
-			}
-		}
-		s.intensities(l, im, boxes[v])
-		s.diameters(l, boxes[v])
-		t.Structures = append(t.Structures, s)
 	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(t.Structures)) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(t.Structures); i = int(next.Add(1)) - 1 {
+				s := &t.Structures[i]
+				s.measure(l, im, boxes[s.Label])
+			}
+		})
+	}
+	wg.Wait()
 	return t, nil
+}
+
+// picture says that a grid is a 2-D picture, whose slice has no thickness: it has
+// neither volume nor place.
+func picture(g volume.Grid) bool { return g.Shape[0] == 1 && g.Affine == ([4][4]float64{}) }
+
+func (s *Structure) measure(l *volume.Labels, im *volume.Image, b box) {
+	place := mesh.Place(l.Grid)
+	s.VolumeML = number(float64(s.Voxels) * mesh.VoxelVolume(l.Grid) / 1000)
+	if picture(l.Grid) {
+		s.VolumeML = number(math.NaN())
+	}
+	for r := range 3 {
+		s.Centroid[r] = number(place[r][3])
+		for a := range 3 {
+			s.Centroid[r] += number(place[r][a] * b.sum[a] / float64(s.Voxels))
+		}
+	}
+	s.intensities(l, im, b)
+	s.diameters(l, b)
 }
 
 // box is where a label is, in x y z, both ends included.

@@ -105,6 +105,18 @@ func TestTheAxialPlaneIsThePatients(t *testing.T) {
 	assert.True(t, math.IsNaN(float64(s.Mean)))
 }
 
+func TestAPictureHasLengthsAndNoVolume(t *testing.T) {
+	l := volume.NewLabels(volume.Grid{Shape: [3]int{1, 8, 9}, Spacing: [3]float64{999, 1, 1}})
+	for x := range 4 {
+		l.Data[3*9+x+2] = 1
+	}
+	table, err := Labels("a", l, nil, nil)
+	require.NoError(t, err)
+	s := table.Structures[0]
+	assert.True(t, math.IsNaN(float64(s.VolumeML)))
+	assert.Equal(t, [3]number{4, 4, 1}, [3]number{s.FeretMM, s.AxialMM, s.AxialWidthMM})
+}
+
 func TestTablesAreJSONAndCSV(t *testing.T) {
 	l, _ := golden(t)
 	table, err := Labels("=case", l, nil, map[uint8]string{1: "a,b", 5: "+x"})

@@ -19,28 +19,35 @@ type cells struct {
 	triangles [][3]uint32
 }
 
-// newCells finds the box of a label; nil where it has no voxels.
-func newCells(l *volume.Labels, label uint8) *cells {
-	lo, hi := [3]int{math.MaxInt, math.MaxInt, math.MaxInt}, [3]int{-1, -1, -1}
+// box is where a label is, in x y z, both ends included; empty where hi is −1.
+type box struct{ lo, hi [3]int }
+
+// boxesOf passes once over l.
+func boxesOf(l *volume.Labels) (b [256]box) {
+	for v := range b {
+		b[v] = box{[3]int{math.MaxInt, math.MaxInt, math.MaxInt}, [3]int{-1, -1, -1}}
+	}
 	w := l.Shape[2]
 	for row := range l.Shape[0] * l.Shape[1] {
-		at := [3]int{0, row % l.Shape[1], row / l.Shape[1]}
-		for x, v := range l.Data[row*w : (row+1)*w] {
-			if v != label {
-				continue
+		y, z := row%l.Shape[1], row/l.Shape[1]
+		line := l.Data[row*w : (row+1)*w]
+		for x := 0; x < w; { // by runs, of which there are few
+			v, from := line[x], x
+			for x < w && line[x] == v {
+				x++
 			}
-			at[0] = x
-			for a := range 3 {
-				lo[a], hi[a] = min(lo[a], at[a]), max(hi[a], at[a])
-			}
+			b := &b[v]
+			b.lo = [3]int{min(b.lo[0], from), min(b.lo[1], y), min(b.lo[2], z)}
+			b.hi = [3]int{max(b.hi[0], x-1), max(b.hi[1], y), max(b.hi[2], z)}
 		}
 	}
-	if hi[0] < 0 {
-		return nil
-	}
+	return b
+}
+
+func newCells(l *volume.Labels, label uint8, b box) *cells {
 	c := &cells{l: l, label: label}
 	for a := range 3 {
-		c.lo[a], c.n[a] = lo[a]-1, hi[a]-lo[a]+2
+		c.lo[a], c.n[a] = b.lo[a]-1, b.hi[a]-b.lo[a]+2
 	}
 	return c
 }

@@ -10,8 +10,12 @@
 package mesh
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"github.com/gounet/gounet/core/volume"
 )
@@ -27,16 +31,57 @@ type Mesh struct {
 // The scan's border closes what reaches it. A grid without a place is taken as lying
 // along its axes.
 func FromLabels(l *volume.Labels, label uint8, s Smoothing) (*Mesh, error) {
+	if err := check(l, s); err != nil {
+		return nil, err
+	}
+	return fromBox(l, label, boxesOf(l)[label], s)
+}
+
+// FromAll is FromLabels for every label that occurs but 0 and volume.Outside, in one
+// pass over the map and on all processors.
+func FromAll(l *volume.Labels, s Smoothing) (map[uint8]*Mesh, error) {
+	if err := check(l, s); err != nil {
+		return nil, err
+	}
+	boxes := boxesOf(l)
+	var meshes [256]*Mesh
+	var errs [256]error
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for v := int(next.Add(1)); v <= volume.MaxLabel; v = int(next.Add(1)) {
+				if boxes[v].hi[0] >= 0 {
+					meshes[v], errs[v] = fromBox(l, uint8(v), boxes[v], s)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	out := map[uint8]*Mesh{}
+	for v, m := range meshes {
+		if m != nil {
+			out[uint8(v)] = m
+		}
+	}
+	return out, errors.Join(errs[:]...)
+}
+
+func check(l *volume.Labels, s Smoothing) error {
 	if len(l.Data) != l.Voxels() {
-		return nil, fmt.Errorf("mesh: %d labels for a grid of %v", len(l.Data), l.Shape)
+		return fmt.Errorf("mesh: %d labels for a grid of %v", len(l.Data), l.Shape)
 	}
 	if s.Rounds < 0 || s.Rounds > 1000 || !(s.Lambda >= 0 && s.Lambda < 1) || !(s.Mu <= 0 && s.Mu > -1) {
-		return nil, fmt.Errorf("mesh: smoothing %+v, wanted 0 to 1000 rounds, λ from 0 to 1, μ from −1 to 0", s)
+		return fmt.Errorf("mesh: smoothing %+v, wanted 0 to 1000 rounds, λ from 0 to 1, μ from −1 to 0", s)
 	}
-	c := newCells(l, label)
-	if c == nil {
+	return nil
+}
+
+func fromBox(l *volume.Labels, label uint8, b box, s Smoothing) (*Mesh, error) {
+	if b.hi[0] < 0 {
 		return &Mesh{}, nil
 	}
+	c := newCells(l, label, b)
 	if err := c.march(); err != nil {
 		return nil, err
 	}

@@ -176,6 +176,25 @@ func TestALabelWithoutVoxelsHasNoSurface(t *testing.T) {
 	assert.ErrorContains(t, Write("a.ply", nil), ".stl, .obj or .glb")
 }
 
+func TestAllAtOnceAreTheSameSurfaces(t *testing.T) {
+	l := volume.NewLabels(grid(9, 10, 11))
+	r := rand.New(rand.NewPCG(5, 6))
+	for i := range l.Data {
+		l.Data[i] = []uint8{0, 1, 4, 254, 255}[r.IntN(5)]
+	}
+	all, err := FromAll(l, DefaultSmoothing())
+	require.NoError(t, err)
+	require.Len(t, all, 3)
+	for v, m := range all {
+		one, err := FromLabels(l, v, DefaultSmoothing())
+		require.NoError(t, err)
+		assert.Equal(t, one, m)
+	}
+	l.Data = l.Data[1:]
+	_, err = FromAll(l, DefaultSmoothing())
+	assert.ErrorContains(t, err, "989 labels for a grid")
+}
+
 func parts(t testing.TB) []Part {
 	t.Helper()
 	var out []Part

@@ -182,3 +182,60 @@ func TestWrittenFilesForOthers(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, WriteImage(filepath.Join(dir, "vector.nrrd"), im, nil))
 }
+
+func parse(t testing.TB, text string) *Header {
+	t.Helper()
+	h, err := Open(voxel.InMemory("a.nrrd", []byte(text)))
+	require.NoError(t, err)
+	return h
+}
+
+func TestLengthsAreTurnedToMillimetres(t *testing.T) {
+	for unit, mm := range map[string]float64{"mm": 1, "cm": 10, "m": 1000, "um": 1e-3, "µm": 1e-3, "parsec": 1} {
+		h := parse(t, strings.Replace(plain, "encoding", `space units: "`+unit+`" "`+unit+`" "`+unit+"\"\nencoding", 1)+"\n12345678")
+		assert.Equal(t, [3]float64{mm, mm, mm}, h.Data.Grid.Spacing, unit)
+	}
+}
+
+func TestLabelsOfAnyOrderAreWritten(t *testing.T) {
+	h := parse(t, plain+"\n\x00\x05\x02\x00\x05\x00\x00\x07")
+	l, _, err := h.Labels()
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "a.seg.nrrd")
+	require.NoError(t, WriteLabels(path, l, []Segment{{Label: 5, Name: "five"}, {Label: 2, Name: "two\nlines \\ and a slash"}, {Label: 9}}, h))
+	again, segments, err := openFile(t, path).Labels()
+	require.NoError(t, err)
+	assert.Equal(t, l, again)
+	require.Len(t, segments, 4) // the label 7 has no name, and is not lost
+	for i, want := range []Segment{
+		{ID: "Segment_5", Label: 5, Name: "five", Extent: [6]int{0, 1, 0, 0, 0, 1}},
+		{ID: "Segment_2", Label: 2, Name: "two\nlines \\ and a slash", Extent: [6]int{0, 0, 1, 1, 0, 0}},
+		{ID: "Segment_9", Label: 9, Name: "Segment_9", Extent: [6]int{0, -1, 0, -1, 0, -1}},
+		{ID: "Segment_7", Label: 7, Name: "Segment_7", Extent: [6]int{1, 1, 1, 1, 1, 1}, NameAuto: true, ColorAuto: true},
+	} {
+		want.Color = segments[i].Color
+		assert.Equal(t, want, segments[i])
+	}
+}
+
+// TestLayersThatDoNotOverlapBecomeOneMap has the segment "a" as label 1 of layer 0,
+// "b" as label 1 of layer 1 and "c" as label 4 of layer 1.
+func TestLayersThatDoNotOverlapBecomeOneMap(t *testing.T) {
+	text := "NRRD0004\ntype: uchar\ndimension: 4\nspace: LPS\nsizes: 2 2 2 1\nspace directions: none (1,0,0) (0,1,0) (0,0,1)\n" +
+		"space origin: (0,0,0)\nencoding: raw\n"
+	for i, s := range [][3]string{{"a", "1", "0"}, {"b", "1", "1"}, {"c", "4", "1"}} {
+		n := string(rune('0' + i))
+		text += "Segment" + n + "_Name:=" + s[0] + "\nSegment" + n + "_LabelValue:=" + s[1] + "\nSegment" + n + "_Layer:=" + s[2] + "\n"
+	}
+	h := parse(t, text+"\n\x01\x00\x00\x01\x00\x04\x00\x00")
+	assert.Equal(t, 2, h.Data.Channels())
+	l, segments, err := h.Labels()
+	require.NoError(t, err)
+	assert.Equal(t, []uint8{1, 2, 3, 0}, l.Data)
+	for i, s := range segments {
+		assert.Equal(t, i+1, s.Label)
+		assert.Zero(t, s.Layer)
+	}
+	_, _, err = parse(t, strings.ReplaceAll(text, "Segment", "Sigment")+"\n\x01\x00\x00\x01\x00\x04\x00\x00").Labels()
+	assert.ErrorContains(t, err, "2 values a voxel, a label map has one")
+}

@@ -32,12 +32,17 @@ func Planes(g volume.Grid, at [3]int, side int) []Plane {
 	}
 	planes := make([]Plane, len(shown))
 	for i, v := range shown {
-		pixels := func(axis int) int {
-			return min(max(1, int(math.Round(float64(g.Shape[axis])*g.Spacing[axis]/longest*float64(side)))), side)
-		}
-		planes[i] = Plane{View: v, Grid: g, Index: at[v.Normal], W: pixels(v.Col), H: pixels(v.Row)}
+		planes[i] = NewPlane(g, v, at[v.Normal], longest/float64(side))
 	}
 	return planes
+}
+
+// NewPlane is the slice at index along v's normal. perPixel is in mm.
+func NewPlane(g volume.Grid, v View, index int, perPixel float64) Plane {
+	pixels := func(axis int) int {
+		return max(1, int(math.Round(float64(g.Shape[axis])*g.Spacing[axis]/perPixel)))
+	}
+	return Plane{View: v, Grid: g, Index: index, W: pixels(v.Col), H: pixels(v.Row)}
 }
 
 // sample is where a row or column of pixels lies between two voxels of an axis:
@@ -132,9 +137,9 @@ func heaviest(labels []uint8, voxel [4]int, weight [4]float64) uint8 {
 }
 
 // Centre is the voxel (D H W) that planes are laid through: of the slice along D that
-// has the most foreground, the one nearest to the centre of that foreground; without
-// foreground the centre of the grid.
-func Centre(l *volume.Labels) (at [3]int) {
+// has the most foreground, the one nearest to the centre of that foreground; false
+// without foreground.
+func Centre(l *volume.Labels) (at [3]int, ok bool) {
 	h, w := l.Shape[1], l.Shape[2]
 	foreground := func(v uint8) bool { return v != 0 && v != volume.Outside }
 	most := 0
@@ -150,7 +155,7 @@ func Centre(l *volume.Labels) (at [3]int) {
 		}
 	}
 	if most == 0 {
-		return [3]int{l.Shape[0] / 2, h / 2, w / 2}
+		return at, false
 	}
 	slice := l.Data[at[0]*h*w : (at[0]+1)*h*w]
 	var y, x float64
@@ -167,7 +172,7 @@ func Centre(l *volume.Labels) (at [3]int) {
 			nearest, at[1], at[2] = d, i/w, i%w
 		}
 	}
-	return at
+	return at, true
 }
 
 // maxSamples bounds what is sorted for percentiles.

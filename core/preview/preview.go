@@ -22,7 +22,7 @@ type Options struct {
 	Window [2]float64            // values shown black and white; equal: the 0.5 and 99.5 percentiles
 	Colors map[uint8]color.NRGBA // of labels; others have those of Hue in the order of the labels that occur
 	Camera Camera                // zero is DefaultCamera
-	Parts  map[uint8]*mesh.Mesh  // surfaces that are there already; others are made
+	Parts  map[uint8]*mesh.Mesh  // surfaces that are there already, as of mesh.FromAll; nil: they are made
 }
 
 // background is near-black, so that black tissue has an edge.
@@ -59,7 +59,11 @@ func Draw(im *volume.Image, l *volume.Labels, o Options) (*image.RGBA, error) {
 	if lo == hi {
 		lo, hi = Window(im)
 	}
-	planes := Planes(im.Grid, Centre(l), o.Side)
+	at, ok := Centre(l)
+	if !ok {
+		at = [3]int{l.Shape[0] / 2, l.Shape[1] / 2, l.Shape[2] / 2}
+	}
+	planes := Planes(im.Grid, at, o.Side)
 	var pictures []*image.RGBA
 	for _, p := range planes {
 		pictures = append(pictures, p.draw(im, l, colours, lo, hi, o.Side))
@@ -120,17 +124,16 @@ func (o Options) colours(l *volume.Labels) (c [256]color.NRGBA) {
 
 // parts are the surfaces of the labels that have a colour.
 func (o Options) parts(l *volume.Labels, colours [256]color.NRGBA) (parts []mesh.Part, err error) {
+	surfaces := o.Parts
+	if surfaces == nil {
+		if surfaces, err = mesh.FromAll(l, mesh.DefaultSmoothing()); err != nil {
+			return nil, err
+		}
+	}
 	for v, c := range colours {
-		if c.A == 0 {
-			continue
+		if m := surfaces[uint8(v)]; c.A > 0 && m != nil {
+			parts = append(parts, mesh.Part{Color: c, Mesh: m})
 		}
-		m := o.Parts[uint8(v)]
-		if m == nil {
-			if m, err = mesh.FromLabels(l, uint8(v), mesh.DefaultSmoothing()); err != nil {
-				return nil, err
-			}
-		}
-		parts = append(parts, mesh.Part{Color: c, Mesh: m})
 	}
 	return parts, nil
 }

@@ -174,6 +174,26 @@ func TestLabelsAreWrittenWhereTheirScanLies(t *testing.T) {
 	assert.ErrorContains(t, err, "wanted nifti, seg.nrrd")
 }
 
+func TestASegmentationOf3DSlicerKeepsItsTags(t *testing.T) {
+	s := open(t, "../nrrd/testdata/slicer.seg.nrrd")
+	l, segments, err := s.Labels()
+	require.NoError(t, err)
+	require.Len(t, segments, 7)
+	segments[1].Color = color.NRGBA{1, 2, 3, 255}
+	path := filepath.Join(t.TempDir(), "a.seg.nrrd")
+	require.NoError(t, s.WriteLabels(path, l, segments))
+	want, got := s.Header().(*nrrd.Header).Segments, open(t, path).Header().(*nrrd.Header).Segments
+	require.Len(t, got, 7)
+	for i := range got {
+		got[i].Extent = want[i].Extent
+		if i == 1 {
+			assert.InDeltaSlice(t, []float64{1.0 / 255, 2.0 / 255, 3.0 / 255}, got[i].Color[:], 5e-8) // six digits are written
+			got[i].Color, got[i].ColorAuto = want[i].Color, want[i].ColorAuto
+		}
+		assert.Equal(t, want[i], got[i])
+	}
+}
+
 func TestAPictureGetsItsLabelsAsPNG(t *testing.T) {
 	s := open(t, "../raster/testdata/rgb.tif")
 	assert.Equal(t, 3, s.Channels)
@@ -293,7 +313,7 @@ func dataDir(t testing.TB) string {
 }
 
 func TestAFolderAndAZipOfDICOMAreTheSameScan(t *testing.T) {
-	folder := filepath.Join(dataDir(t), "totalsegmentator_example", "example_ct_dicom")
+	folder := filepath.Join(dataDir(t), "dicom", "series_ref", "udacity", "Study1", "13_HCropVolume")
 	s := open(t, folder)
 	assert.Equal(t, DICOM, s.Kind)
 	assert.NotNil(t, s.Series())
@@ -405,14 +425,20 @@ func FuzzOpenFiles(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		s, err := OpenFiles(ctx, Options{}, []voxel.File{voxel.InMemory("a", b)})
 		if err != nil {
+			runtime.ReadMemStats(&after)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(4*len(b)+64<<20))
 			return
 		}
 		if s.Grid.Voxels()*s.Channels > 1<<22 {
 			return // deflate may really hold them; it takes its time
 		}
 		im, err := s.Image(ctx)
+		runtime.ReadMemStats(&after)
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(4*len(b)+64<<20))
 		if err == nil {
 			require.Equal(t, s.Grid, im.Grid)
 		}

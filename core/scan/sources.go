@@ -107,8 +107,11 @@ func openNIfTI(f voxel.File) (*source, error) {
 	pair := strings.HasSuffix(lower, ".hdr") || strings.HasSuffix(lower, ".img")
 	var h *nifti.Header
 	var err error
+	if pair && f.Path == "" {
+		return nil, fmt.Errorf("%s: NIfTI in two files is read from a disk only: give it as one .nii", f.Name)
+	}
 	if pair {
-		h, err = nifti.ReadHeader(f.Name)
+		h, err = nifti.ReadHeader(f.Path)
 	} else {
 		h, err = decode(f, nifti.DecodeHeader)
 	}
@@ -135,7 +138,7 @@ func openNIfTI(f voxel.File) (*source, error) {
 			return nil, err
 		}
 		if pair {
-			im, _, err = nifti.ReadImage(f.Name)
+			im, _, err = nifti.ReadImage(f.Path)
 			return im, err
 		}
 		return decode(f, func(r io.Reader, name string) (*volume.Image, error) {
@@ -148,7 +151,7 @@ func openNIfTI(f voxel.File) (*source, error) {
 			return nil, nil, err
 		}
 		if pair {
-			l, _, err = nifti.ReadLabels(f.Name)
+			l, _, err = nifti.ReadLabels(f.Path)
 			return l, nil, err
 		}
 		l, err = decode(f, func(r io.Reader, name string) (*volume.Labels, error) {
@@ -168,7 +171,7 @@ func proveNIfTI(f voxel.File, pair bool, bytes int64) (err error) {
 		return nil
 	}
 	if pair {
-		_, _, err = nifti.ReadStatistics(f.Name)
+		_, _, err = nifti.ReadStatistics(f.Path)
 		return err
 	}
 	_, err = decode(f, func(r io.Reader, name string) (*nifti.Statistics, error) {

@@ -3,6 +3,7 @@ package scan
 import (
 	"fmt"
 	"image/color"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -157,7 +158,11 @@ func writeNIfTI(path string, s *Scan, l *volume.Labels, _ []Segment) error {
 
 func writeNRRD(path string, s *Scan, l *volume.Labels, segments []Segment) error {
 	like, _ := s.Header().(*nrrd.Header)
-	return nrrd.WriteLabels(path, l, toNRRD(segments), like)
+	list := toNRRD(segments)
+	if like != nil {
+		keepTags(list, like.Segments)
+	}
+	return nrrd.WriteLabels(path, l, list, like)
 }
 
 func writeMetaImage(path string, s *Scan, l *volume.Labels, _ []Segment) error {
@@ -186,6 +191,27 @@ func fromNRRD(list []nrrd.Segment) (out []Segment) {
 		})
 	}
 	return out
+}
+
+// keepTags gives segments the identifiers, tags and exact colours of those in the file
+// of the scan that have their names and, but for rounding, their colours.
+func keepTags(list, from []nrrd.Segment) {
+	for i := range list {
+		for _, f := range from {
+			if f.Name != list[i].Name || f.Name == "" {
+				continue
+			}
+			f.Label, f.Layer = list[i].Label, 0
+			for c := range f.Color {
+				if math.Abs(f.Color[c]-list[i].Color[c]) > 1.0/255 {
+					f.Color, f.ColorAuto = list[i].Color, list[i].ColorAuto
+					break
+				}
+			}
+			list[i] = f
+			break
+		}
+	}
 }
 
 func toNRRD(list []Segment) (out []nrrd.Segment) {

@@ -15,6 +15,7 @@ import (
 // File is an input that can be read more than once, and the folder beside it.
 type File struct {
 	Name string // shown in errors; its base decides what the file names mean
+	Path string // on disk; "" elsewhere
 	Size int64  // bytes
 	Open func() (io.ReadCloser, error)
 
@@ -31,7 +32,7 @@ func OnDisk(file string) (File, error) {
 		return File{}, fmt.Errorf("%s: %w", file, err)
 	}
 	return File{
-		Name: file, Size: size,
+		Name: file, Path: file, Size: size,
 		Open:   func() (io.ReadCloser, error) { return os.Open(file) },
 		Folder: func(name string) (File, error) { return besideOnDisk(filepath.Dir(file), name) },
 	}, nil
@@ -62,7 +63,8 @@ func besideOnDisk(dir, name string) (File, error) {
 	if err != nil {
 		return File{}, fmt.Errorf("%s: %w", name, err)
 	}
-	return File{Name: filepath.Join(dir, name), Size: size, Open: func() (io.ReadCloser, error) { return open() }}, nil
+	file := filepath.Join(dir, name)
+	return File{Name: file, Path: file, Size: size, Open: func() (io.ReadCloser, error) { return open() }}, nil
 }
 
 // InFS is a file of a file system, such as the files that a browser was given.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zlib"
@@ -197,12 +198,24 @@ func (d *Data) part(p Part, first, n int, v []float64, raw []byte, visit func(in
 	if !p.Encoding.compressed() {
 		return nil
 	}
-	// One byte more, so that a checksum behind the values is seen.
-	_, err = io.ReadFull(r, raw[:1])
-	if err != nil && !errors.Is(err, io.EOF) {
+	// One byte more, so that a checksum behind the values is seen. What else follows is
+	// nobody's business.
+	if _, err = io.ReadFull(r, raw[:1]); damaged(err) {
 		return fmt.Errorf("%s behind %d values: %w: the file is damaged, fetch it again", p.Encoding, n, err)
 	}
 	return nil
+}
+
+// damaged says whether err, of what follows the values, means that they are wrong.
+func damaged(err error) bool {
+	var structural bzip2.StructuralError
+	switch {
+	case errors.Is(err, gzip.ErrChecksum), errors.Is(err, zlib.ErrChecksum), errors.Is(err, io.ErrUnexpectedEOF):
+		return true
+	case errors.As(err, &structural):
+		return strings.Contains(string(structural), "checksum") // not the magic of another stream
+	}
+	return false
 }
 
 // binary reads numbers as they lie in memory.
