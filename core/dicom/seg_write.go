@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/gounet/gounet/core/volume"
@@ -361,13 +362,18 @@ type bitPacker struct {
 func (p *bitPacker) pack(data []uint8, label uint8) {
 	const ones, low = 0x0101010101010101, 0x7f7f7f7f7f7f7f7f
 	pattern := ones * uint64(label)
-	for ; len(data) >= 8; data = data[8:] {
-		x := binary.LittleEndian.Uint64(data) ^ pattern
+	n := len(p.buf)
+	p.buf = slices.Grow(p.buf, len(data)/8+1)[:n+len(data)/8]
+	rest, fill, out := p.rest, p.fill&7, p.buf[n:]
+	for i := range out {
+		x := binary.LittleEndian.Uint64(data[8*i:]) ^ pattern
 		zero := ^((x&low + low) | x | low) >> 7
-		p.rest |= zero * 0x0102040810204080 >> 56 << p.fill
-		p.buf = append(p.buf, byte(p.rest))
-		p.rest >>= 8
+		rest |= zero * 0x0102040810204080 >> 56 << fill
+		out[i] = byte(rest)
+		rest >>= 8
 	}
+	p.rest = rest
+	data = data[8*len(out):]
 	for _, l := range data {
 		if l == label {
 			p.rest |= 1 << p.fill
