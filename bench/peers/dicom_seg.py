@@ -60,7 +60,7 @@ def by_highdicom(case, name):
     want = labels(case)
     seg = hd.seg.segread(f"{case['folder']}/{name}")
     yield "required attributes " + "; ".join(check_required(seg)), not check_required(seg)
-    numbers = {s["Name"]: (s["Label"] if name == "labelmap.dcm" else i + 1) for i, s in enumerate(case["segments"])}
+    numbers = {s["Name"]: (s["Label"] if name.startswith("labelmap") else i + 1) for i, s in enumerate(case["segments"])}
     got_names = {seg.get_segment_description(n).SegmentLabel: n for n in seg.segment_numbers if n != 0}
     yield "names", got_names == numbers
     positions = np.array([s["position"] for s in case["slices"]])
@@ -93,7 +93,7 @@ def by_pydicom_seg(case, name):
     """Yields (what, equal) for an object, read by pydicom-seg."""
     import pydicom_seg
 
-    if name == "labelmap.dcm":  # which it is older than
+    if name.startswith("labelmap"):  # which it is older than
         return
     want = labels(case)
     result = pydicom_seg.SegmentReader().read(pydicom.dcmread(f"{case['folder']}/{name}"))
@@ -168,7 +168,7 @@ def main():
         foreign = write_foreign(folder) if reader == "highdicom" else {}
         read = by_highdicom if reader == "highdicom" else by_pydicom_seg
         for case in export(folder):
-            for name in ("seg.dcm", "labelmap.dcm"):
+            for name in ("seg.dcm", "labelmap.dcm", "labelmap_rle.dcm"):
                 for what, equal in read(case, name):
                     bad += not equal
                     print("equal" if equal else "DIFFERENT", case["name"], name, what, sep=", ")

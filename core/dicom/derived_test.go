@@ -75,11 +75,16 @@ func enhancedVolume(t testing.TB, frames, rows, columns int) *Volume {
 	return c.Series[0].Volumes[0]
 }
 
+func (v *Volume) writeCompressed(ctx context.Context, w io.Writer, l *volume.Labels, o WriteOptions) error {
+	o.Compress = true
+	return v.WriteLabelMap(ctx, w, l, o)
+}
+
 // written is an object in each of the forms.
 func written(t testing.TB, v *Volume, l *volume.Labels, o WriteOptions) map[string][]byte {
 	out := map[string][]byte{}
 	for name, write := range map[string]func(context.Context, io.Writer, *volume.Labels, WriteOptions) error{
-		"BINARY": v.WriteSEG, "LABELMAP": v.WriteLabelMap, "RTSTRUCT": v.WriteRTSTRUCT,
+		"BINARY": v.WriteSEG, "LABELMAP": v.WriteLabelMap, "RTSTRUCT": v.WriteRTSTRUCT, "LABELMAP in RLE": v.writeCompressed,
 	} {
 		var b bytes.Buffer
 		require.NoError(t, write(context.Background(), &b, l, o))
@@ -227,7 +232,7 @@ func TestNothingFoundIsWrittenToo(t *testing.T) {
 	v := enhancedVolume(t, 4, 9, 7)
 	empty := volume.NewLabels(v.Grid)
 	for name, b := range written(t, v, empty, testOptions(2)) {
-		if name != "LABELMAP" {
+		if !strings.Contains(name, "LABELMAP") { // which the validator may be older than
 			requireValid(t, b)
 		}
 		assert.Equal(t, empty, readLabels(t, b, v), name)
@@ -345,7 +350,7 @@ func organs(b *testing.B) (*Volume, *volume.Labels) {
 func BenchmarkWrite(b *testing.B) {
 	v, l := organs(b)
 	for name, write := range map[string]func(context.Context, io.Writer, *volume.Labels, WriteOptions) error{
-		"BINARY": v.WriteSEG, "LABELMAP": v.WriteLabelMap, "RTSTRUCT": v.WriteRTSTRUCT,
+		"BINARY": v.WriteSEG, "LABELMAP": v.WriteLabelMap, "RTSTRUCT": v.WriteRTSTRUCT, "LABELMAP in RLE": v.writeCompressed,
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
@@ -355,7 +360,9 @@ func BenchmarkWrite(b *testing.B) {
 				d := &discard{}
 				require.NoError(b, write(context.Background(), d, l, testOptions(25)))
 				b.ReportMetric(float64(d.n)/1e6, "MB")
-				b.ReportMetric((float64(d.peak)-float64(before.HeapAlloc))/1e6, "MB-memory")
+				if d.peak > 0 {
+					b.ReportMetric((float64(d.peak)-float64(before.HeapAlloc))/1e6, "MB-memory")
+				}
 			}
 		})
 	}
