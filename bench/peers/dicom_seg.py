@@ -2,11 +2,11 @@
 """Holds DICOM segmentations that gounet writes against other readers, and those that
 highdicom writes against gounet's.
 
-    GOUNET_DATA=FOLDER dicom_seg.py [--reader highdicom|pydicom-seg]
+    GOUNET_DATA=FOLDER dicom_seg.py [--reader highdicom|pydicom-seg|dcmqi]
 
 Needs pydicom, numpy and the reader of its choice from PyPI (highdicom 0.28 runs with
-pydicom 3, pydicom-seg 0.4 with pydicom 2, so that they take an environment each), and
-go. Every voxel of every segment must be equal; the exit status says whether it was.
+pydicom 3, pydicom-seg 0.4 with pydicom 2, so that they take an environment each; dcmqi
+1.5, which 3D Slicer reads with, needs nibabel too), and go. Every voxel of every segment must be equal; the exit status says whether it was.
 """
 import argparse
 import json
@@ -108,6 +108,30 @@ def by_pydicom_seg(case, name):
         yield f"voxels of {s['Name']}", np.array_equal(full, want == s["Label"])
 
 
+def by_dcmqi(case, name):
+    """Yields (what, equal) for an object, read by dcmqi's segimage2itkimage."""
+    import nibabel
+
+    want = labels(case)
+    positions = np.array([s["position"] for s in case["slices"]])
+    got, off = np.zeros_like(want, int), 0
+    with tempfile.TemporaryDirectory() as out:
+        tool = pathlib.Path(sys.executable).with_name("segimage2itkimage")
+        subprocess.run([tool, "--inputDICOM", f"{case['folder']}/{name}", "--outputDirectory", out, "-t", "nifti"],
+                       check=True, stdout=subprocess.DEVNULL)
+        for path in pathlib.Path(out).glob("*.nii.gz"):
+            image = nibabel.load(path)
+            array = np.asarray(image.dataobj).T
+            array = np.where(array > 0, array if name.startswith("labelmap") else int(path.name.split(".")[0]), 0)
+            for k, plane in enumerate(array):
+                place = (image.affine @ [0, 0, k, 1])[:3] * [-1, -1, 1]
+                distance = np.linalg.norm(positions - place, axis=1)
+                off = max(off, distance.min())
+                got[distance.argmin()] = np.maximum(got[distance.argmin()], plane)
+    yield f"positions, at most {off:.2g} mm off", off < 1e-3
+    yield "voxels", np.array_equal(got, want)
+
+
 def write_foreign(folder):
     """Lets highdicom write segmentations of a real series; returns what gounet must read."""
     import highdicom as hd
@@ -158,15 +182,18 @@ def write_foreign(folder):
     return wanted
 
 
+READERS = {"highdicom": by_highdicom, "pydicom-seg": by_pydicom_seg, "dcmqi": by_dcmqi}
+
+
 def main():
     p = argparse.ArgumentParser()
-    p.add_argument("--reader", choices=("highdicom", "pydicom-seg"), default="highdicom")
+    p.add_argument("--reader", choices=READERS, default="highdicom")
     reader = p.parse_args().reader
     bad = 0
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         foreign = write_foreign(folder) if reader == "highdicom" else {}
-        read = by_highdicom if reader == "highdicom" else by_pydicom_seg
+        read = READERS[reader]
         for case in export(folder):
             for name in ("seg.dcm", "labelmap.dcm", "labelmap_rle.dcm"):
                 for what, equal in read(case, name):

@@ -238,7 +238,12 @@ func (s *segWriter) segmentation() {
 	e.text(tagContentLabel, "CS", "SEGMENTATION")
 	e.text(tagContentDescription, "LO", s.o.Description)
 	e.text(tagContentCreator, "PN", "")
-	e.sequence(tagSegments, len(s.segments), func(i int, e *elements) { s.segment(e, s.segments[i]) })
+	list := s.segments
+	if s.labelMap {
+		b := Code{"125040", "DCM", "Background"}
+		list = append([]Segment{{Name: "Background", Term: Term{Category: b, Type: b}}}, list...)
+	}
+	e.sequence(tagSegments, len(list), func(i int, e *elements) { s.segment(e, list[i]) })
 }
 
 // number is what g is called in the file.
