@@ -182,6 +182,52 @@ def write_foreign(folder):
     return wanted
 
 
+def write_by_dcmqi(folder, cases):
+    """Lets dcmqi write segmentations of the scans of cases; returns what gounet must read."""
+    import nibabel
+
+    data = pathlib.Path(os.environ["GOUNET_DATA"]) / "dicom"
+    out = folder / "foreign"
+    out.mkdir()
+    code = {"CodeValue": "10200004", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Liver"}
+    category = {"CodeValue": "123037004", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Anatomical Structure"}
+    wanted = {}
+    for case in cases:
+        if case["mosaic"] or case["times"] or len(case["slices"]) == 1:
+            continue
+        want = labels(case)
+        positions = np.array([s["position"] for s in case["slices"]])
+        files = {}
+        for f in pathlib.Path(case["series"]).rglob("*.dcm"):
+            files[pydicom.dcmread(f, stop_before_pixels=True).SOPInstanceUID] = str(f)
+        files = [files[s["instance"]] for s in case["slices"]]
+        first = pydicom.dcmread(files[0])
+        o, spacing = np.array(first.ImageOrientationPatient, float), np.array(first.PixelSpacing, float)
+        affine = np.eye(4)
+        affine[:3, 0], affine[:3, 1] = o[:3] * spacing[1], o[3:] * spacing[0]
+        affine[:3, 2] = (positions[-1] - positions[0]) / (len(positions) - 1)
+        affine[:3, 3] = positions[0]
+        name = f"dcmqi_{pathlib.Path(case['folder']).name}"
+        nibabel.save(nibabel.Nifti1Image(want.T, np.diag([-1, -1, 1, 1]) @ affine), folder / "labels.nii.gz")
+        meta = {
+            "ContentCreatorName": "Test", "ClinicalTrialSeriesID": "1", "ClinicalTrialTimePointID": "1", "SeriesDescription": "test",
+            "SeriesNumber": "300", "InstanceNumber": "1", "BodyPartExamined": "",
+            "segmentAttributes": [[{
+                "labelID": int(n), "SegmentDescription": f"part {n}", "SegmentAlgorithmType": "AUTOMATIC", "SegmentAlgorithmName": "test",
+                "SegmentedPropertyCategoryCodeSequence": category, "SegmentedPropertyTypeCodeSequence": code,
+            } for n in np.unique(want) if n]],
+        }
+        (folder / "meta.json").write_text(json.dumps(meta))
+        tool = pathlib.Path(sys.executable).with_name("itkimage2segimage")
+        subprocess.run([
+            tool, "--inputImageList", folder / "labels.nii.gz", "--inputDICOMList", ",".join(files), "--outputDICOM", out / f"{name}.dcm",
+            "--inputMetadata", folder / "meta.json",
+        ], check=True, stdout=subprocess.DEVNULL)
+        (out / f"{name}.series").write_text(str(pathlib.Path(case["series"]).relative_to(data)))
+        wanted[name] = want
+    return wanted
+
+
 READERS = {"highdicom": by_highdicom, "pydicom-seg": by_pydicom_seg, "dcmqi": by_dcmqi}
 
 
@@ -194,7 +240,11 @@ def main():
         folder = pathlib.Path(folder)
         foreign = write_foreign(folder) if reader == "highdicom" else {}
         read = READERS[reader]
-        for case in export(folder):
+        cases = export(folder)
+        if reader == "dcmqi":
+            foreign = write_by_dcmqi(folder, cases)
+            export(folder)  # again, to read them
+        for case in cases:
             for name in ("seg.dcm", "labelmap.dcm", "labelmap_rle.dcm"):
                 for what, equal in read(case, name):
                     bad += not equal
