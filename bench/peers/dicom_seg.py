@@ -2,11 +2,11 @@
 """Holds DICOM segmentations that gounet writes against other readers, and those that
 highdicom writes against gounet's.
 
-    GOUNET_DATA=FOLDER dicom_seg.py [--reader highdicom|pydicom-seg]
+    GOUNET_DATA=FOLDER dicom_seg.py [--reader highdicom|pydicom-seg|dcmqi]
 
 Needs pydicom, numpy and the reader of its choice from PyPI (highdicom 0.28 runs with
-pydicom 3, pydicom-seg 0.4 with pydicom 2, so that they take an environment each), and
-go. Every voxel of every segment must be equal; the exit status says whether it was.
+pydicom 3, pydicom-seg 0.4 with pydicom 2, so that they take an environment each; dcmqi
+1.5, which 3D Slicer reads with, needs nibabel too), and go. Every voxel of every segment must be equal; the exit status says whether it was.
 """
 import argparse
 import json
@@ -60,7 +60,7 @@ def by_highdicom(case, name):
     want = labels(case)
     seg = hd.seg.segread(f"{case['folder']}/{name}")
     yield "required attributes " + "; ".join(check_required(seg)), not check_required(seg)
-    numbers = {s["Name"]: (s["Label"] if name == "labelmap.dcm" else i + 1) for i, s in enumerate(case["segments"])}
+    numbers = {s["Name"]: (s["Label"] if name.startswith("labelmap") else i + 1) for i, s in enumerate(case["segments"])}
     got_names = {seg.get_segment_description(n).SegmentLabel: n for n in seg.segment_numbers if n != 0}
     yield "names", got_names == numbers
     positions = np.array([s["position"] for s in case["slices"]])
@@ -93,7 +93,7 @@ def by_pydicom_seg(case, name):
     """Yields (what, equal) for an object, read by pydicom-seg."""
     import pydicom_seg
 
-    if name == "labelmap.dcm":  # which it is older than
+    if name.startswith("labelmap"):  # which it is older than
         return
     want = labels(case)
     result = pydicom_seg.SegmentReader().read(pydicom.dcmread(f"{case['folder']}/{name}"))
@@ -106,6 +106,30 @@ def by_pydicom_seg(case, name):
         at = int(np.argmin(np.linalg.norm(positions - first, axis=1)))
         full[at:at + array.shape[0]] = array
         yield f"voxels of {s['Name']}", np.array_equal(full, want == s["Label"])
+
+
+def by_dcmqi(case, name):
+    """Yields (what, equal) for an object, read by dcmqi's segimage2itkimage."""
+    import nibabel
+
+    want = labels(case)
+    positions = np.array([s["position"] for s in case["slices"]])
+    got, off = np.zeros_like(want, int), 0
+    with tempfile.TemporaryDirectory() as out:
+        tool = pathlib.Path(sys.executable).with_name("segimage2itkimage")
+        subprocess.run([tool, "--inputDICOM", f"{case['folder']}/{name}", "--outputDirectory", out, "-t", "nifti"],
+                       check=True, stdout=subprocess.DEVNULL)
+        for path in pathlib.Path(out).glob("*.nii.gz"):
+            image = nibabel.load(path)
+            array = np.asarray(image.dataobj).T
+            array = np.where(array > 0, array if name.startswith("labelmap") else int(path.name.split(".")[0]), 0)
+            for k, plane in enumerate(array):
+                place = (image.affine @ [0, 0, k, 1])[:3] * [-1, -1, 1]
+                distance = np.linalg.norm(positions - place, axis=1)
+                off = max(off, distance.min())
+                got[distance.argmin()] = np.maximum(got[distance.argmin()], plane)
+    yield f"positions, at most {off:.2g} mm off", off < 1e-3
+    yield "voxels", np.array_equal(got, want)
 
 
 def write_foreign(folder):
@@ -158,17 +182,70 @@ def write_foreign(folder):
     return wanted
 
 
+def write_by_dcmqi(folder, cases):
+    """Lets dcmqi write segmentations of the scans of cases; returns what gounet must read."""
+    import nibabel
+
+    data = pathlib.Path(os.environ["GOUNET_DATA"]) / "dicom"
+    out = folder / "foreign"
+    out.mkdir()
+    code = {"CodeValue": "10200004", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Liver"}
+    category = {"CodeValue": "123037004", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Anatomical Structure"}
+    wanted = {}
+    for case in cases:
+        if case["mosaic"] or case["times"] or len(case["slices"]) == 1:
+            continue
+        want = labels(case)
+        positions = np.array([s["position"] for s in case["slices"]])
+        files = {}
+        for f in pathlib.Path(case["series"]).rglob("*.dcm"):
+            files[pydicom.dcmread(f, stop_before_pixels=True).SOPInstanceUID] = str(f)
+        files = [files[s["instance"]] for s in case["slices"]]
+        first = pydicom.dcmread(files[0])
+        o, spacing = np.array(first.ImageOrientationPatient, float), np.array(first.PixelSpacing, float)
+        affine = np.eye(4)
+        affine[:3, 0], affine[:3, 1] = o[:3] * spacing[1], o[3:] * spacing[0]
+        affine[:3, 2] = (positions[-1] - positions[0]) / (len(positions) - 1)
+        affine[:3, 3] = positions[0]
+        name = f"dcmqi_{pathlib.Path(case['folder']).name}"
+        nibabel.save(nibabel.Nifti1Image(want.T, np.diag([-1, -1, 1, 1]) @ affine), folder / "labels.nii.gz")
+        meta = {
+            "ContentCreatorName": "Test", "ClinicalTrialSeriesID": "1", "ClinicalTrialTimePointID": "1", "SeriesDescription": "test",
+            "SeriesNumber": "300", "InstanceNumber": "1", "BodyPartExamined": "",
+            "segmentAttributes": [[{
+                "labelID": int(n), "SegmentDescription": f"part {n}", "SegmentAlgorithmType": "AUTOMATIC", "SegmentAlgorithmName": "test",
+                "SegmentedPropertyCategoryCodeSequence": category, "SegmentedPropertyTypeCodeSequence": code,
+            } for n in np.unique(want) if n]],
+        }
+        (folder / "meta.json").write_text(json.dumps(meta))
+        tool = pathlib.Path(sys.executable).with_name("itkimage2segimage")
+        subprocess.run([
+            tool, "--inputImageList", folder / "labels.nii.gz", "--inputDICOMList", ",".join(files), "--outputDICOM", out / f"{name}.dcm",
+            "--inputMetadata", folder / "meta.json",
+        ], check=True, stdout=subprocess.DEVNULL)
+        (out / f"{name}.series").write_text(str(pathlib.Path(case["series"]).relative_to(data)))
+        wanted[name] = want
+    return wanted
+
+
+READERS = {"highdicom": by_highdicom, "pydicom-seg": by_pydicom_seg, "dcmqi": by_dcmqi}
+
+
 def main():
     p = argparse.ArgumentParser()
-    p.add_argument("--reader", choices=("highdicom", "pydicom-seg"), default="highdicom")
+    p.add_argument("--reader", choices=READERS, default="highdicom")
     reader = p.parse_args().reader
     bad = 0
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         foreign = write_foreign(folder) if reader == "highdicom" else {}
-        read = by_highdicom if reader == "highdicom" else by_pydicom_seg
-        for case in export(folder):
-            for name in ("seg.dcm", "labelmap.dcm"):
+        read = READERS[reader]
+        cases = export(folder)
+        if reader == "dcmqi":
+            foreign = write_by_dcmqi(folder, cases)
+            export(folder)  # again, to read them
+        for case in cases:
+            for name in ("seg.dcm", "labelmap.dcm", "labelmap_rle.dcm"):
                 for what, equal in read(case, name):
                     bad += not equal
                     print("equal" if equal else "DIFFERENT", case["name"], name, what, sep=", ")

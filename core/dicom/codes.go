@@ -132,6 +132,12 @@ func (s Segment) completed() Segment {
 	return s
 }
 
+// Where the cube root of CIE 1976 L*a*b* becomes a line, and that line's slope.
+const (
+	labKnee  = 6.0 / 29 * 6 / 29 * 6 / 29
+	labSlope = 841.0 / 108
+)
+
 // cieLab is an sRGB colour as DICOM has it: L* of 0…100 and a*, b* of −128…127, each
 // scaled to 16 bits (PS3.3 C.10.7.1.1). The white is D65, as highdicom, dcmqi and
 // pixelmed have it, so that viewers show the colour that was meant.
@@ -146,10 +152,10 @@ func cieLab(rgb [3]uint8) [3]uint16 {
 		}
 	}
 	f := func(t float64) float64 {
-		if t > 0.008856 {
+		if t > labKnee {
 			return math.Cbrt(t)
 		}
-		return 7.787*t + 16.0/116
+		return t*labSlope + 4.0/29
 	}
 	x := f((0.4124*lin[0] + 0.3576*lin[1] + 0.1805*lin[2]) / 0.95047)
 	y := f(0.2126*lin[0] + 0.7152*lin[1] + 0.0722*lin[2])
@@ -167,10 +173,10 @@ func rgbOf(lab [3]uint16) [3]uint8 {
 	a, b := float64(lab[1])/65535*255-128, float64(lab[2])/65535*255-128
 	fy := (l + 16) / 116
 	g := func(t float64) float64 {
-		if t*t*t > 0.008856 {
+		if t*t*t > labKnee {
 			return t * t * t
 		}
-		return (t - 16.0/116) / 7.787
+		return (t - 4.0/29) / labSlope
 	}
 	x, y, z := 0.95047*g(fy+a/500), g(fy), 1.08883*g(fy-b/200)
 	var out [3]uint8

@@ -23,6 +23,10 @@ type WriteOptions struct {
 	Algorithm Algorithm
 	Software  string // version of the program, "" if unknown
 
+	// Compress makes RLE of the frames of a label map, a fiftieth of the bytes or less
+	// (PS3.5 annex G). BINARY segmentations have no compression that all read.
+	Compress bool
+
 	SeriesNumber int       // of the new series; 0: the source's plus 1000
 	Description  string    // of the new series
 	Time         time.Time // of the content; zero: now

@@ -30,9 +30,10 @@ func TestExportForPeers(t *testing.T) {
 		dir := filepath.Join(root, fmt.Sprint(i))
 		require.NoError(t, os.MkdirAll(dir, 0o700))
 		for name, write := range map[string]func(*bytes.Buffer) error{
-			"seg.dcm":      func(b *bytes.Buffer) error { return v.WriteSEG(ctx, b, l, testOptions(5)) },
-			"labelmap.dcm": func(b *bytes.Buffer) error { return v.WriteLabelMap(ctx, b, l, testOptions(5)) },
-			"rtstruct.dcm": func(b *bytes.Buffer) error { return v.WriteRTSTRUCT(ctx, b, l, testOptions(5)) },
+			"seg.dcm":          func(b *bytes.Buffer) error { return v.WriteSEG(ctx, b, l, testOptions(5)) },
+			"labelmap.dcm":     func(b *bytes.Buffer) error { return v.WriteLabelMap(ctx, b, l, testOptions(5)) },
+			"labelmap_rle.dcm": func(b *bytes.Buffer) error { return v.writeCompressed(ctx, b, l, testOptions(5)) },
+			"rtstruct.dcm":     func(b *bytes.Buffer) error { return v.WriteRTSTRUCT(ctx, b, l, testOptions(5)) },
 		} {
 			var b bytes.Buffer
 			require.NoError(t, write(&b))

@@ -69,7 +69,7 @@ func parseKeeping(f File, keep map[tag]string) (*parsed, error) {
 	}
 	out.dataSet, out.pixels, out.syntax = *d, pixels, s
 	if !known && out.uid != "" && pixels != nil {
-		return nil, fmt.Errorf("transfer syntax %q is unknown: convert the file to an uncompressed or lossless one", printable(out.uid, 64))
+		return nil, fmt.Errorf("transfer syntax %s is unknown: convert the file to an uncompressed or lossless one", shownUID(out.uid))
 	}
 	return out, nil
 }

@@ -128,7 +128,7 @@ func TestBrokenFilesAreRefusedWithTagAndOffset(t *testing.T) {
 		"many frames":  {surround(func(b *builder) { b.text(tagFrames, "IS", 1<<30) }), "at most 131072"},
 		"fewer pixels": {surround(func(b *builder) { b.text(tagFrames, "IS", 50) }), "50 frames of 4×3 need 1200"},
 		"MPEG":         {file("1.2.840.10008.1.2.4.102", nil), "transfer syntax MPEG-4 is not read"},
-		"new syntax":   {file("1.2.3.4", encoded(t, uncompressed)[len(file(uncompressed, nil)):]), `transfer syntax "1.2.3.4" is unknown`},
+		"new syntax":   {file("1.2.3.4", encoded(t, uncompressed)[len(file(uncompressed, nil)):]), `transfer syntax 1.2.3.4 is unknown`},
 		"compressed":   {file("1.2.840.10008.1.2.5", encoded(t, uncompressed)[len(file(uncompressed, nil)):]), "is not in fragments, which transfer syntax RLE needs"},
 		"slanted":      {slice{orientation: []any{1, 0, 0, 0.5, 1, 0}}.bytes(), "not two directions at right angles"},
 		"no number":    {slice{spacing: []any{"NaN", 1}}.bytes(), "element (0028,0030) is missing"},

@@ -237,7 +237,7 @@ func TestObjectsCutShortAreNeverReadAsWhole(t *testing.T) {
 			if err == nil {
 				_, _, err = seg.Labels(context.Background(), v)
 			}
-			if n < len(whole)-1 { // the last byte may be padding
+			if n < len(whole)-1 && (name != "LABELMAP in RLE" || n < len(whole)-8) { // padding, or the delimiter
 				require.Error(t, err, "%s: %d of %d bytes", name, n, len(whole))
 			}
 		}

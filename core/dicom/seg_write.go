@@ -2,7 +2,6 @@ package dicom
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
@@ -127,8 +126,12 @@ func (s *segWriter) write(ctx context.Context, w io.Writer) error {
 	}
 	s.image()
 	s.segmentation()
+	syntax, length := explicitLittle, uint32(pixels)
+	if s.compressed() {
+		syntax, length = rleLossless, undefinedLength
+	}
 	out := &countingWriter{w: w}
-	out.write(fileFront(s.class, s.instance, explicitLittle))
+	out.write(fileFront(s.class, s.instance, syntax))
 	out.write(s.elems.appendTo(nil))
 	out.write(appendHead(nil, false, tagFrameGroups, "SQ", uint32(items)))
 	for _, f := range s.frames {
@@ -138,13 +141,17 @@ func (s *segWriter) write(ctx context.Context, w io.Writer) error {
 		buf = s.item(buf[:0], f)
 		out.write(buf)
 	}
-	if s.labelMap {
-		out.write(appendHead(nil, false, tagPixels, "OB", uint32(pixels)))
+	out.write(appendHead(nil, false, tagPixels, "OB", length))
+	switch {
+	case s.compressed():
+		return s.fragments(ctx, out)
+	case s.labelMap:
 		return s.bytes(ctx, out, pixels)
 	}
-	out.write(appendHead(nil, false, tagPixels, "OB", uint32(pixels)))
 	return s.bits(ctx, out, pixels)
 }
+
+func (s *segWriter) compressed() bool { return s.labelMap && s.o.Compress }
 
 // image adds the attributes of a multi-frame image.
 func (s *segWriter) image() {
@@ -231,7 +238,12 @@ func (s *segWriter) segmentation() {
 	e.text(tagContentLabel, "CS", "SEGMENTATION")
 	e.text(tagContentDescription, "LO", s.o.Description)
 	e.text(tagContentCreator, "PN", "")
-	e.sequence(tagSegments, len(s.segments), func(i int, e *elements) { s.segment(e, s.segments[i]) })
+	list := s.segments
+	if s.labelMap {
+		b := Code{"125040", "DCM", "Background"}
+		list = append([]Segment{{Name: "Background", Term: Term{Category: b, Type: b}}}, list...)
+	}
+	e.sequence(tagSegments, len(list), func(i int, e *elements) { s.segment(e, list[i]) })
 }
 
 // number is what g is called in the file.
@@ -302,79 +314,4 @@ func (s *segWriter) item(b []byte, f segFrame) []byte {
 		})
 	}
 	return e.appendItem(b)
-}
-
-// bytes writes the frames of a label map.
-func (s *segWriter) bytes(ctx context.Context, out *countingWriter, pixels int64) error {
-	start := out.n
-	for _, f := range s.frames {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		out.write(s.slice(f.slice))
-	}
-	if out.err == nil && out.n-start < pixels {
-		out.write([]byte{0})
-	}
-	return out.err
-}
-
-// bits writes frames of bits, low bits first. Frames follow each other without a gap,
-// within a byte too (PS3.5 8.1.1).
-func (s *segWriter) bits(ctx context.Context, out *countingWriter, pixels int64) error {
-	const chunk = 1 << 16
-	start := out.n
-	p := bitPacker{buf: make([]byte, 0, chunk+8)}
-	for _, f := range s.frames {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		label := s.segments[f.segment].Label
-		for data := s.slice(f.slice); len(data) > 0; {
-			n := min(len(data), chunk)
-			p.pack(data[:n], label)
-			data = data[n:]
-			out.write(p.buf)
-			p.buf = p.buf[:0]
-		}
-	}
-	if p.fill > 0 {
-		p.buf = append(p.buf, byte(p.rest))
-	}
-	out.write(p.buf)
-	if out.err == nil && out.n-start < pixels {
-		out.write([]byte{0})
-	}
-	return out.err
-}
-
-// bitPacker makes bits of labels.
-type bitPacker struct {
-	buf  []byte
-	rest uint64 // bits that fill no byte yet
-	fill int    // how many
-}
-
-// pack appends a bit for each voxel of data: 1 where it has the label. Eight voxels
-// are compared at once: of x = data ^ label the bytes that are zero, and the product
-// moves the lowest bit of byte i to bit 56+i.
-func (p *bitPacker) pack(data []uint8, label uint8) {
-	const ones, low = 0x0101010101010101, 0x7f7f7f7f7f7f7f7f
-	pattern := ones * uint64(label)
-	for ; len(data) >= 8; data = data[8:] {
-		x := binary.LittleEndian.Uint64(data) ^ pattern
-		zero := ^((x&low + low) | x | low) >> 7
-		p.rest |= zero * 0x0102040810204080 >> 56 << p.fill
-		p.buf = append(p.buf, byte(p.rest))
-		p.rest >>= 8
-	}
-	for _, l := range data {
-		if l == label {
-			p.rest |= 1 << p.fill
-		}
-		if p.fill++; p.fill == 8 {
-			p.buf = append(p.buf, byte(p.rest))
-			p.rest, p.fill = 0, 0
-		}
-	}
 }

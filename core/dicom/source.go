@@ -152,6 +152,14 @@ func shownCode(s string) string {
 	return s
 }
 
+// shownUID is a UID for errors, if it is one.
+func shownUID(s string) string {
+	if !isUID(s) {
+		return "that is no legal UID"
+	}
+	return s
+}
+
 func isUID(s string) bool { return len(s) <= 64 && legal["UI"].MatchString(s) }
 
 // uid is how a UID of the source is written.

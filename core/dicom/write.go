@@ -16,6 +16,7 @@ import (
 const (
 	implicitLittle = "1.2.840.10008.1.2"
 	explicitLittle = "1.2.840.10008.1.2.1"
+	rleLossless    = "1.2.840.10008.1.2.5"
 )
 
 // What stands in the meta header of files: whose they are.
