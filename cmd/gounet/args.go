@@ -56,7 +56,7 @@ func (n number) MarshalJSON() ([]byte, error) {
 func numbers(x []float64) []number {
 	out := make([]number, len(x))
 	for i, v := range x {
-		out[i] = number(v)
+		out[i] = number(v + 0) // no negative zero
 	}
 	return out
 }

@@ -267,9 +267,9 @@ type timing struct {
 	Runs   int     `json:"runs"`
 }
 
-// measure calls work until seconds have passed, at least least times after one
+// timed calls work until seconds have passed, at least least times after one
 // call to warm up.
-func measure(ctx context.Context, seconds float64, least int, work func(context.Context) error) (timing, error) {
+func timed(ctx context.Context, seconds float64, least int, work func(context.Context) error) (timing, error) {
 	if err := work(ctx); err != nil {
 		return timing{}, err
 	}

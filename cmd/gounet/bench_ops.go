@@ -148,7 +148,7 @@ func (c *opCase) measure(ctx context.Context, dev backend.Device, storage graph.
 	}
 	defer s.Close()
 	row.cost = programCost(s.Program)
-	row.timing, err = measure(ctx, seconds, 3, s.Run)
+	row.timing, err = timed(ctx, seconds, 3, s.Run)
 	return row, err
 }
 

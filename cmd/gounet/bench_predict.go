@@ -149,7 +149,7 @@ func (f *scanFlags) scan(ctx context.Context, dev backend.Device, storage graph.
 		return r, err
 	}
 	o := predict.ImageOptions{Progress: func(v predict.Progress) { r.Tiles = v.Total }}
-	r.timing, err = measure(ctx, f.seconds, 2, func(ctx context.Context) error {
+	r.timing, err = timed(ctx, f.seconds, 2, func(ctx context.Context) error {
 		result, err := predictor.Case(ctx, pre, o)
 		if err == nil {
 			r.Bytes, r.RowsEach = result.Memory.Total(), result.Memory.Rows
@@ -176,7 +176,7 @@ func (f *scanFlags) tiles(ctx context.Context, dev backend.Device, storage graph
 		return r, err
 	}
 	defer s.Close()
-	if r.timing, err = measure(ctx, f.seconds, 3, s.Run); err != nil {
+	if r.timing, err = timed(ctx, f.seconds, 3, s.Run); err != nil {
 		return r, err
 	}
 	nodes, err := profile(ctx, s)

@@ -72,8 +72,14 @@ func inspect(path string) (report, error) {
 		return readDataset(filepath.Dir(path))
 	case filepath.Ext(name) == ".json":
 		return readPlan(path)
+	case strings.EqualFold(filepath.Ext(name), ".zip"):
+		return readStudy(path)
 	}
-	return nil, fmt.Errorf("%s: its ending names no kind of file that is known: wanted a scan (.nii, .nii.gz, .hdr, .img), a plan (.json), a model (.gounet, .pth) or a folder", path)
+	s, err := readOther(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: wanted a scan, a plan (.json), a model (.gounet, .pth) or a folder", err)
+	}
+	return s, nil
 }
 
 func inspectFolder(dir string) (report, error) {
@@ -86,7 +92,11 @@ func inspectFolder(dir string) (report, error) {
 	if has(dir, "plans.json") {
 		return readPlan(filepath.Join(dir, "plans.json"))
 	}
-	return nil, fmt.Errorf("%s: no data set (dataset.json and imagesTr), no model and no plan.json in it", dir)
+	s, err := readStudy(dir)
+	if err != nil {
+		return nil, fmt.Errorf("%s: no data set (dataset.json and imagesTr), no model, no plan.json and no DICOM in it", dir)
+	}
+	return s, nil
 }
 
 // has tells whether dir has an entry of that name.

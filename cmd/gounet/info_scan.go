@@ -1,25 +1,29 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/gounet/gounet/core/nifti"
+	"github.com/gounet/gounet/core/scan"
 )
 
 // scanInfo is what `gounet info SCAN --json` prints.
 type scanInfo struct {
 	Kind       string       `json:"kind"` // scan
 	Path       string       `json:"path"`
-	Format     string       `json:"format"`     // NIfTI-1, NIfTI-2
-	Files      int          `json:"files"`      // 2 for a pair .hdr + .img
-	ByteOrder  string       `json:"byte_order"` // little, big
-	Shape      []int        `json:"shape"`      // x y z …, as in the file
-	SpacingMM  []number     `json:"spacing_mm"` // of x y z
-	Affine     [4][4]number `json:"affine"`     // voxel x y z to space, RAS+, as in the file
-	DType      string       `json:"dtype"`      // on disk
+	Format     string       `json:"format"`               // NIfTI-1, NIfTI-2, NRRD …
+	Files      int          `json:"files"`                // 2 for a pair .hdr + .img
+	ByteOrder  string       `json:"byte_order,omitempty"` // little, big
+	Shape      []int        `json:"shape"`                // x y z …, as in the file
+	SpacingMM  []number     `json:"spacing_mm"`           // of x y z
+	Affine     [4][4]number `json:"affine"`               // voxel x y z to space, RAS+, as in the file
+	DType      string       `json:"dtype"`                // on disk
 	Slope      number       `json:"slope"`
 	Inter      number       `json:"inter"`
 	Min        number       `json:"min"` // of the scaled values; null if all are NaN
@@ -27,6 +31,8 @@ type scanInfo struct {
 	Mean       number       `json:"mean"`
 	NaN        int64        `json:"nan"` // voxels that are not a number
 	Extensions int          `json:"extensions"`
+
+	details []scan.Detail // of other formats than NIfTI, for people
 }
 
 // readScan passes once over the values of the file at path.
@@ -67,6 +73,47 @@ func readScan(path string) (*scanInfo, error) {
 	return s, nil
 }
 
+// readOther reads a scan of another format than NIfTI, its values as they are scaled.
+func readOther(path string) (*scanInfo, error) {
+	ctx := context.Background()
+	f, err := scan.Open(ctx, scan.Options{Alone: true}, path)
+	if err != nil {
+		return nil, err
+	}
+	im, err := f.Image(ctx)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	s := &scanInfo{
+		Kind: "scan", Path: path, Format: string(f.Kind), Files: len(f.Files), Slope: 1, DType: f.Type,
+		Shape:     []int{im.Shape[2], im.Shape[1], im.Shape[0]},
+		SpacingMM: numbers([]float64{im.Spacing[2], im.Spacing[1], im.Spacing[0]}),
+		details:   f.Details,
+	}
+	if im.C > 1 {
+		s.Shape = append(s.Shape, im.C)
+	}
+	for i, row := range im.Affine {
+		copy(s.Affine[i][:], numbers(row[:]))
+	}
+	s.measure(im.Data)
+	return s, nil
+}
+
+// measure finds range and mean of the values.
+func (s *scanInfo) measure(values []float32) {
+	low, high, sum := math.Inf(1), math.Inf(-1), 0.0
+	for _, v := range values {
+		x := float64(v)
+		if math.IsNaN(x) {
+			s.NaN++
+			continue
+		}
+		low, high, sum = min(low, x), max(high, x), sum+x
+	}
+	s.Min, s.Max, s.Mean = number(low), number(high), number(sum/float64(int64(len(values))-s.NaN))
+}
+
 func (s *scanInfo) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	files := ""
@@ -74,7 +121,13 @@ func (s *scanInfo) print(w io.Writer) error {
 		files = ", header and voxels in two files"
 	}
 	fmt.Fprintf(t, "scan\t%s\n", s.Path)
-	fmt.Fprintf(t, "format\t%s, %s endian%s\n", s.Format, s.ByteOrder, files)
+	if s.ByteOrder != "" {
+		files = ", " + s.ByteOrder + " endian" + files
+	}
+	fmt.Fprintf(t, "format\t%s%s\n", s.Format, files)
+	for _, d := range s.details {
+		fmt.Fprintf(t, "%s\t%s\n", d.Name, d.Value)
+	}
 	fmt.Fprintf(t, "shape\t%s voxels (x y z …)\n", join(s.Shape, " × "))
 	fmt.Fprintf(t, "spacing\t%s mm\n", join(s.SpacingMM, " × "))
 	fmt.Fprintf(t, "type\t%s\n", s.DType)

@@ -226,8 +226,8 @@ func (f *predictFlags) written(names map[uint8]string) func(predict.Labelled) er
 			return err
 		}
 		return errors.Join(
-			atomicfile.Write(base+".statistics.json", t.WriteJSON),
-			atomicfile.Write(base+".statistics.csv", t.WriteCSV))
+			atomicfile.Write(base+".statistics.json", func(w io.Writer) error { return measure.WriteJSON(w, t) }),
+			atomicfile.Write(base+".statistics.csv", func(w io.Writer) error { return measure.WriteCSV(w, t) }))
 	}
 }
 

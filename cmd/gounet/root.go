@@ -98,6 +98,7 @@ Settings come from --config file.yaml, then the environment (GOUNET_EPOCHS for
 		newEvaluate,
 		newReport,
 		newRun,
+		newConvert,
 		newInfo,
 		newDoctor,
 		newBench,

@@ -46,12 +46,13 @@ func scans(input string, p *plan.Plan, series []string) ([]dataset.Case, error) 
 	return studies(input, whole)
 }
 
-// scanEndings are what files of scans end in, those of the model's data set first.
-// Endings that another one ends in come after it.
+// scanEndings are what files of scans end in; none is the end of another.
 func scanEndings(p *plan.Plan) []string {
-	all := []string{p.FileEnding, ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".hdr", ".hdr.gz", ".png", ".tif", ".tiff"}
-	slices.Sort(all[1:])
-	return slices.Compact(slices.DeleteFunc(all, func(e string) bool { return e == "" }))
+	all := []string{".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".hdr.gz", ".hdr", ".png", ".tif", ".tiff"}
+	if p.FileEnding == "" || slices.Contains(all, p.FileEnding) {
+		return all
+	}
+	return append(all, p.FileEnding)
 }
 
 // unique refuses two scans of one name, whose labels would be one file.

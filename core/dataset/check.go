@@ -11,8 +11,8 @@ import (
 	"sync"
 
 	"github.com/gounet/gounet/core/nifti"
-	"github.com/gounet/gounet/core/scan"
 	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/scan"
 	"github.com/gounet/gounet/core/volume"
 )
 

@@ -13,8 +13,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gounet/gounet/core/scan"
 	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/scan"
 	"github.com/gounet/gounet/core/volume"
 	"github.com/gounet/gounet/core/voxel"
 )

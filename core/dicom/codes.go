@@ -85,8 +85,8 @@ var known = sync.OnceValue(func() map[string]knownSegment {
 // otherNames are names of the same structures in other tables, folded.
 var otherNames = map[string]string{
 	"bladder": "urinarybladder", "oesophagus": "esophagus", "tumour": "tumor", "neoplasm": "tumor", "oedema": "edema",
-	"postcava": "inferiorvenacava", "ivc": "inferiorvenacava", "leftatrium": "heartatriumleft", "rightatrium": "heartatriumright",
-	"myocardium": "heartmyocardium", "leftventricle": "heartventricleleft", "rightventricle": "heartventricleright",
+	"postcava": "inferiorvenacava", "ivc": "inferiorvenacava", "atriumleft": "heartatriumleft", "atriumright": "heartatriumright",
+	"myocardium": "heartmyocardium", "ventricleleft": "heartventricleleft", "ventricleright": "heartventricleright",
 	"smallintestine": "smallbowel", "thyroid": "thyroidgland", "clavicleleft": "claviculaleft", "clavicleright": "clavicularight",
 }
 

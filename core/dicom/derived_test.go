@@ -234,6 +234,78 @@ func TestNothingFoundIsWrittenToo(t *testing.T) {
 	}
 }
 
+func TestStacksOfATiltedGantryKeepTheirPlace(t *testing.T) {
+	var files []File
+	for i := range 4 {
+		files = append(files, memory(string(rune('a'+i)), slice{
+			number: i, rows: 6, columns: 8, spacing: []any{0.5, 0.5}, position: vec{-10, 5 - 0.7*float64(i), 3 * float64(i)}, uid: "1.2.3." + string(rune('1'+i)),
+		}.bytes()))
+	}
+	c, err := OpenFiles(context.Background(), files)
+	require.NoError(t, err)
+	v := c.Series[0].Volumes[0]
+	require.NoError(t, v.Err)
+	require.InDelta(t, 13.134, v.Tilt, 1e-3) // atan(0.7 / 3)
+	l := volume.NewLabels(v.Grid)
+	l.Data[10], l.Data[len(l.Data)-1] = 1, 1 // the slices between are left out
+	for name, b := range written(t, v, l, testOptions(1)) {
+		assert.Equal(t, l, readLabels(t, b, v), name)
+		if name == "RTSTRUCT" {
+			continue
+		}
+		seg, err := OpenSEG(memory("x", b))
+		require.NoError(t, err)
+		own, _, err := seg.Labels(context.Background(), nil)
+		require.NoError(t, err)
+		assert.Equal(t, l.Data, own.Data)
+		assert.True(t, near(l.Affine, own.Affine), "%v %v", l.Affine, own.Affine)
+	}
+}
+
+func TestWritingStopsWhenItIsCancelled(t *testing.T) {
+	v := enhancedVolume(t, 2, 9, 7)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, write := range []func(context.Context, io.Writer, *volume.Labels, WriteOptions) error{v.WriteSEG, v.WriteLabelMap, v.WriteRTSTRUCT} {
+		require.ErrorIs(t, write(ctx, io.Discard, blobs(v.Grid, 2, 1), testOptions(2)), context.Canceled)
+	}
+}
+
+func TestNamesFindTheirTerms(t *testing.T) {
+	for name, want := range map[string]string{
+		"liver": "10200004", "Left Kidney": "64033007", "kidney_right": "64033007", "right kidney": "64033007", "Tumour": "108369006",
+		"subclavian_artery_left": "36765005", "vertebrae_L5": "49668003", "Left Atrium": "82471001",
+	} {
+		term, colour, ok := TermOf(name)
+		require.True(t, ok, name)
+		assert.Equal(t, want, term.Type.Value)
+		assert.NotEqual(t, [3]uint8{}, colour)
+	}
+	term, _, _ := TermOf("Left Kidney")
+	assert.Equal(t, Code{"7771000", "SCT", "Left"}, term.Modifier)
+	term, _, _ = TermOf("kidney_cyst_right")
+	assert.Equal(t, Code{"24028007", "SCT", "Right"}, term.RegionModifier)
+	_, _, ok := TermOf("label 7")
+	assert.False(t, ok)
+	for name, k := range known() {
+		for _, c := range []Code{k.term.Category, k.term.Type} {
+			assert.NotEmpty(t, c.Meaning, name)
+		}
+	}
+}
+
+func TestColoursAreThoseOfOtherTools(t *testing.T) {
+	for rgb, want := range map[[3]uint8][3]uint16{ // highdicom 0.28.2, CIELabColor.from_rgb
+		{255, 0, 0}: {34886, 53484, 50172}, {216, 108, 54}: {37778, 42842, 45318}, {40, 140, 40}: {33493, 20481, 44002},
+	} {
+		got := cieLab(rgb)
+		for i := range got {
+			assert.InDelta(t, want[i], got[i], 12) // 12/65535 of 255 is 0.05: the digits of the white that they use
+		}
+		assert.Equal(t, rgb, rgbOf(got))
+	}
+}
+
 // discard counts what is written and the memory in use meanwhile.
 type discard struct {
 	n    int64

@@ -1,8 +1,9 @@
 // Package dicom reads scans as hospitals have them: files in a folder, a zip or
 // memory, in any order and of any transfer syntax, become series, and a series
 // becomes a volume.Image in modality units (HU for CT) with its place in the
-// body. It reads no colour pictures, segmentations, structure sets or reports,
-// and says so of each.
+// body. Labels in the grid of a volume become what hospitals show over the scan,
+// segmentations and structure sets, and those become labels. It reads no colour
+// pictures and no reports, and says so of each.
 //
 // The one idea: read twice, keep little. Open passes once over the elements in
 // front of each file's pixels and keeps the few that geometry and pixels need
@@ -17,7 +18,8 @@
 // pixels, H down the columns, D along the cross product of the two.
 //
 // Sources: DICOM PS3.3 (C.7.6.2 image plane, C.7.6.16 functional groups), PS3.5
-// (encoding, transfer syntaxes), PS3.10 (files), https://www.dicomstandard.org.
+// (encoding, transfer syntaxes), PS3.10 (files), https://www.dicomstandard.org. Of what is
+// written: PS3.3 A.51 (segmentation), A.19 (structure set), PS3.15 E (confidentiality).
 package dicom
 
 import (

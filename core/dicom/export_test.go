@@ -14,8 +14,8 @@ import (
 )
 
 // TestExportForPeers writes objects and the labels that they were made of for
-// bench/peers/dicom_seg.py and dicom_rtstruct.py, which start it with the folder in
-// GOUNET_DICOM_PEERS. It also writes what this package reads of files that the folder
+// bench/peers/dicom_*.py, which start it with the folder in GOUNET_DICOM_PEERS, and the
+// actions of the table copied. It also writes what this package reads of files that the folder
 // foreign/ holds.
 func TestExportForPeers(t *testing.T) {
 	root := os.Getenv("GOUNET_DICOM_PEERS")
@@ -50,6 +50,11 @@ func TestExportForPeers(t *testing.T) {
 		})
 	}
 	writeJSON(t, filepath.Join(root, "cases.json"), cases)
+	actions := map[string]string{}
+	for _, c := range copied {
+		actions[fmt.Sprintf("%08x", uint32(c.tag))] = string(c.action)
+	}
+	writeJSON(t, filepath.Join(root, "actions.json"), actions)
 	exportForeign(t, root)
 }
 

@@ -81,7 +81,7 @@ func newInstance(f File) (*instance, error) {
 func (in *instance) check() (err error) {
 	info := in.info
 	if info.pixels == nil {
-		return fmt.Errorf("%w: modality %s without pixels", ErrNotScan, printable(in.modality, 16))
+		return fmt.Errorf("%w: modality %s without pixels", ErrNotScan, shownCode(in.modality))
 	}
 	if in.modality == "SEG" || info.integer(tagBitsAllocated, 0) == 1 {
 		return fmt.Errorf("%w: a segmentation", ErrNotScan)
@@ -93,7 +93,7 @@ func (in *instance) check() (err error) {
 	case p == "PALETTE COLOR":
 		return fmt.Errorf("%w: colours of a palette", ErrNotScan)
 	case in.format.samples != 1 || strings.HasPrefix(p, "RGB") || strings.HasPrefix(p, "YBR"):
-		return fmt.Errorf("%w: a colour picture (%s, %d samples a pixel)", ErrNotScan, printable(p, 16), in.format.samples)
+		return fmt.Errorf("%w: a colour picture (%s, %d samples a pixel)", ErrNotScan, shownCode(p), in.format.samples)
 	}
 	if info.find(tagModalityLUT) != nil && info.find(tagSlope) == nil {
 		return fmt.Errorf("element %v: units by a look-up table, only slope and intercept are read", tagModalityLUT)

@@ -254,7 +254,7 @@ func (c *Collection) Scan() (*Series, error) {
 	var b strings.Builder
 	for _, s := range list {
 		v := s.Volumes[0]
-		fmt.Fprintf(&b, "; %d (%s, %d×%d×%d, %d volumes)", s.Number, printable(s.Modality, 16), v.Shape[2], v.Shape[1], v.Shape[0], len(s.Volumes))
+		fmt.Fprintf(&b, "; %d (%s, %d×%d×%d, %d volumes)", s.Number, shownCode(s.Modality), v.Shape[2], v.Shape[1], v.Shape[0], len(s.Volumes))
 	}
 	return nil, fmt.Errorf("dicom: %d series, choose one%s", len(list), b.String())
 }

@@ -58,7 +58,7 @@ func openRTSTRUCT(f File) (*StructureSet, error) {
 		return nil, err
 	}
 	if d.text(tagSOPClass) != classRTSTRUCT && d.text(tagModality) != "RTSTRUCT" {
-		return nil, fmt.Errorf("%w: modality %q", ErrNotStructureSet, printable(d.text(tagModality), 16))
+		return nil, fmt.Errorf("%w: modality %s", ErrNotStructureSet, shownCode(d.text(tagModality)))
 	}
 	s := &StructureSet{file: f, FrameOfReferenceUID: d.text(tagFrameOfReference)}
 	s.readReferences(&d.dataSet)

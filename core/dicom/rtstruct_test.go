@@ -42,7 +42,7 @@ func TestStructureSetsAreValid(t *testing.T) {
 				var b bytes.Buffer
 				o := testOptions(5)
 				o.Anonymise = anonymise
-				require.NoError(t, v.WriteRTSTRUCT(context.Background(), &b, blobs(v.Grid, 5, 1), o))
+				require.NoError(t, v.WriteRTSTRUCT(context.Background(), &b, stripes(v.Grid, 5), o))
 				requireValid(t, b.Bytes())
 			})
 		}

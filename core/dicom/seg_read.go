@@ -71,7 +71,7 @@ func openSEG(f File) (*Segmentation, error) {
 	s := &Segmentation{Kind: info.text(tagSegmentationType), FrameOfReferenceUID: info.text(tagFrameOfReference), file: f, info: info}
 	switch class := info.text(tagSOPClass); {
 	case class != classSEG && class != classLabelMap && info.text(tagModality) != "SEG":
-		return nil, fmt.Errorf("%w: modality %q", ErrNotSegmentation, printable(info.text(tagModality), 16))
+		return nil, fmt.Errorf("%w: modality %s", ErrNotSegmentation, shownCode(info.text(tagModality)))
 	case info.pixels == nil:
 		return nil, fmt.Errorf("element %v, the pixels, is missing", tagPixels)
 	}
@@ -113,7 +113,7 @@ func (s *Segmentation) checkFormat() error {
 		}
 		s.background = uint16(s.info.integer(tagPixelPadding, 0))
 	default:
-		return fmt.Errorf("element %v is %q: BINARY, FRACTIONAL and LABELMAP are read", tagSegmentationType, printable(s.Kind, 16))
+		return fmt.Errorf("element %v is %s: BINARY, FRACTIONAL and LABELMAP are read", tagSegmentationType, shownCode(s.Kind))
 	}
 	if f.allocated != want || f.stored != want || f.samples != 1 || f.signed || f.float {
 		return fmt.Errorf("%d samples of %d bits, %d of them stored, where %s has one of %d", f.samples, f.allocated, f.stored, s.Kind, want)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -63,6 +62,17 @@ func blobs(g volume.Grid, n int, seed uint64) *volume.Labels {
 	return l
 }
 
+// stripes are labels 1 … n side by side: for what does not depend on the shape.
+func stripes(g volume.Grid, n int) *volume.Labels {
+	l := volume.NewLabels(g)
+	for i := range l.Data {
+		if x := i % g.Shape[2] * 2 * n / g.Shape[2]; x%2 == 1 && i/g.Shape[2]%3 > 0 {
+			l.Data[i] = uint8(x/2 + 1)
+		}
+	}
+	return l
+}
+
 // namedSegments are n segments of labels 1 … n.
 func namedSegments(n int) []Segment {
 	names := []string{"liver", "Left Kidney", "kidney_cyst_right", "hippocampus anterior", "vertebrae_L5"}
@@ -80,22 +90,39 @@ func testOptions(n int) WriteOptions {
 	}
 }
 
-// dciodvfy runs David Clunie's validator on a file and returns what it calls errors.
+// dciodvfy runs David Clunie's validator on a file and returns what it calls errors
+// and warnings.
 func dciodvfy(t *testing.T, file []byte) []string {
-	tool, err := exec.LookPath("dciodvfy")
-	if err != nil {
+	tool := ""
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		at := filepath.Join(dir, "dciodvfy")
+		if st, err := os.Stat(at); err == nil && st.Mode().IsRegular() {
+			tool = at
+			break
+		}
+	}
+	if tool == "" {
 		t.Skip("dciodvfy of dicom3tools is not on the PATH: the objects are not checked by it")
 	}
-	at := filepath.Join(t.TempDir(), "x.dcm")
+	dir := t.TempDir()
+	at := filepath.Join(dir, "x.dcm")
 	require.NoError(t, os.WriteFile(at, file, 0o600))
-	out, _ := exec.Command(tool, at).CombinedOutput()
+	said, err := os.Create(filepath.Join(dir, "said"))
+	require.NoError(t, err)
+	defer said.Close()
+	p, err := os.StartProcess(tool, []string{tool, at}, &os.ProcAttr{Files: []*os.File{nil, said, said}})
+	require.NoError(t, err)
+	_, err = p.Wait() // the exit status repeats what is said
+	require.NoError(t, err)
+	out, err := os.ReadFile(said.Name())
+	require.NoError(t, err)
+	require.NotEmpty(t, out)
 	var bad []string
 	for line := range strings.Lines(string(out)) {
 		if strings.HasPrefix(line, "Error") || strings.HasPrefix(line, "Warning") {
 			bad = append(bad, strings.TrimSpace(line))
 		}
 	}
-	require.NotEmpty(t, out)
 	return bad
 }
 
@@ -117,11 +144,19 @@ func TestSegmentationsAreValid(t *testing.T) {
 				var b bytes.Buffer
 				o := testOptions(5)
 				o.Anonymise = anonymise
-				require.NoError(t, v.WriteSEG(context.Background(), &b, blobs(v.Grid, 5, 1), o))
+				require.NoError(t, v.WriteSEG(context.Background(), &b, stripes(v.Grid, 5), o))
 				requireValid(t, b.Bytes())
 			})
 		}
 	}
+}
+
+func TestTheValidatorFindsErrors(t *testing.T) {
+	v := enhancedVolume(t, 2, 9, 7)
+	var b bytes.Buffer
+	require.NoError(t, v.WriteSEG(context.Background(), &b, blobs(v.Grid, 1, 1), testOptions(1)))
+	broken := bytes.Replace(b.Bytes(), []byte("BINARY"), []byte("BINERY"), 1)
+	assert.Contains(t, strings.Join(dciodvfy(t, broken), "\n"), "Error")
 }
 
 func TestSegmentationsReadBackAsWritten(t *testing.T) {

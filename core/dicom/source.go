@@ -21,6 +21,7 @@ const (
 	empty  action = 'Z' // zero length
 	remove action = 'X'
 	mapUID action = 'U' // a UID that is the same wherever the old one was the same
+	anew   action = 'N' // written by the profile itself
 )
 
 // copiedElement is an attribute that derived objects take over from their source.
@@ -47,8 +48,8 @@ var copied = []copiedElement{
 	{tagPatientAge, "AS", false, false, remove},
 	{tagPatientSize, "DS", false, false, remove},
 	{tagPatientWeight, "DS", false, false, remove},
-	{tagIdentityRemoved, "CS", false, false, remove}, // written anew
-	{tagDeidentMethod, "LO", false, false, remove},
+	{tagIdentityRemoved, "CS", false, false, anew},
+	{tagDeidentMethod, "LO", false, false, anew},
 	{tagBodyPart, "CS", false, true, keep},
 	{tagLaterality, "CS", false, true, keep},
 	{tagStudy, "UI", true, false, mapUID},
@@ -142,6 +143,15 @@ func newSource(v *Volume, o *WriteOptions, class string) (*source, error) {
 	return s, nil
 }
 
+// shownCode is a coded value for errors. In a broken file it may hold what comes next,
+// a name for instance, so that only legal codes are shown.
+func shownCode(s string) string {
+	if !legal["CS"].MatchString(s) {
+		return "no legal code"
+	}
+	return s
+}
+
 func isUID(s string) bool { return len(s) <= 64 && legal["UI"].MatchString(s) }
 
 // uid is how a UID of the source is written.
@@ -179,7 +189,7 @@ func (s *source) copy(d *dataSet, image bool) error {
 		value := s.converted(strings.Join(values, `\`))
 		if s.anonymise {
 			switch c.action {
-			case remove:
+			case remove, anew:
 				continue
 			case empty:
 				value = ""
@@ -231,6 +241,11 @@ func (s *source) characterSet(d *dataSet) string {
 	case "", "ISO_IR 6", "ISO_IR 100", "ISO_IR 192", `\ISO 2022 IR 6`, `ISO 2022 IR 6`:
 		return "ISO_IR 192"
 	default:
+		for i, part := range strings.Split(set, `\`) {
+			if !legal["CS"].MatchString(part) && (i > 0 || part != "") { // nobody could read it
+				return "ISO_IR 192"
+			}
+		}
 		if s.anonymise { // no text of the source is left
 			return "ISO_IR 192"
 		}

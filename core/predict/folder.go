@@ -83,12 +83,12 @@ type job struct {
 
 // folder is a pipeline of three stages: read, predict, write.
 type folder struct {
-	p      *Predictor
-	dir    string
-	o      FolderOptions
-	jobs   []*job
-	total  int
-	over   int
+	p     *Predictor
+	dir   string
+	o     FolderOptions
+	jobs  []*job
+	total int
+	over  int
 }
 
 // LabelFormat is how the label maps of a plan's data set are written, with their

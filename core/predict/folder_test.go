@@ -18,6 +18,7 @@ import (
 	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/dataset"
 	"github.com/gounet/gounet/core/nifti"
+	"github.com/gounet/gounet/core/scan"
 	"github.com/gounet/gounet/core/volume"
 )
 
@@ -50,14 +51,17 @@ func TestFolderWritesWhatImageSays(t *testing.T) {
 	cases := scans(t, "a", "b", "c")
 	out := filepath.Join(t.TempDir(), "deep", "out")
 	var seen []FolderProgress
-	require.NoError(t, Folder(t.Context(), p, cases, out, "", FolderOptions{
+	require.NoError(t, Folder(t.Context(), p, cases, out, FolderOptions{
 		Probabilities: true, Progress: func(f FolderProgress) { seen = append(seen, f) },
 	}))
 	assert.Equal(t, []string{"a.nii.gz", "a.npz", "b.nii.gz", "b.npz", "c.nii.gz", "c.npz"}, files(t, out))
 	assert.Equal(t, FolderProgress{Case: "c", N: 3, Total: 3}, seen[len(seen)-1])
 	for _, c := range cases {
-		im, header, err := c.ReadImage()
+		sc, err := c.Open(t.Context())
 		require.NoError(t, err)
+		im, err := sc.Image(t.Context())
+		require.NoError(t, err)
+		header := sc.Header().(*nifti.Header)
 		want := segment(t, p, im)
 		have, h, err := nifti.ReadLabels(filepath.Join(out, c.ID+".nii.gz"))
 		require.NoError(t, err)
@@ -96,6 +100,13 @@ func readNPZ(t *testing.T, path string) (shape string, data []float32) {
 	return shape, data
 }
 
+// plainNIfTI writes NIfTI that is not gzipped.
+func plainNIfTI(*scan.Scan) []scan.Format {
+	f := scan.Formats()[0]
+	f.Endings = []string{".nii"}
+	return []scan.Format{f}
+}
+
 func TestOneBadCaseDoesNotStopTheOthers(t *testing.T) {
 	p := newTest(t, tiny{dim: 3, spacing: mm}.model(), Options{})
 	cases := scans(t, "a", "b", "c", "d", "e")
@@ -105,7 +116,7 @@ func TestOneBadCaseDoesNotStopTheOthers(t *testing.T) {
 	require.NoError(t, nifti.WriteImage(cases[3].Images[0], bad, nil))
 	out := t.TempDir()
 	var failed []string
-	err := Folder(t.Context(), p, cases, out, ".nii", FolderOptions{Progress: func(f FolderProgress) {
+	err := Folder(t.Context(), p, cases, out, FolderOptions{Formats: plainNIfTI, Progress: func(f FolderProgress) {
 		if f.Err != nil {
 			failed = append(failed, f.Case)
 		}
@@ -125,13 +136,13 @@ func TestContinueLeavesOutWhatIsThere(t *testing.T) {
 	out := t.TempDir()
 	path := filepath.Join(out, "a.nii.gz")
 	require.NoError(t, os.WriteFile(path, []byte("mine"), 0o666))
-	require.NoError(t, Folder(t.Context(), p, cases, out, "", FolderOptions{Continue: true}))
+	require.NoError(t, Folder(t.Context(), p, cases, out, FolderOptions{Continue: true}))
 	b, err := os.ReadFile(path)
 	require.NoError(t, err)
 	assert.Equal(t, "mine", string(b))
 	assert.Equal(t, []string{"a.nii.gz", "b.nii.gz"}, files(t, out))
 
-	require.NoError(t, Folder(t.Context(), p, cases, out, "", FolderOptions{Continue: true, Probabilities: true}))
+	require.NoError(t, Folder(t.Context(), p, cases, out, FolderOptions{Continue: true, Probabilities: true}))
 	_, _, err = nifti.ReadLabels(path)
 	require.NoError(t, err, "without its probabilities it was not complete")
 }
@@ -140,7 +151,7 @@ func TestCancelEndsAFolder(t *testing.T) {
 	p := newTest(t, tiny{dim: 3, spacing: mm}.model(), Options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	out := t.TempDir()
-	err := Folder(ctx, p, scans(t, "a", "b", "c"), out, "", FolderOptions{Progress: func(f FolderProgress) {
+	err := Folder(ctx, p, scans(t, "a", "b", "c"), out, FolderOptions{Progress: func(f FolderProgress) {
 		if f.N == 1 {
 			cancel()
 		}
@@ -167,16 +178,15 @@ func TestALostDeviceEndsAFolder(t *testing.T) {
 	runs := 10 // buffers of the weights and the first shape
 	p := newTest(t, tiny{dim: 3, spacing: mm}.model(), Options{Device: lost{noHalf{openCPU(t)}, &runs}})
 	over := 0
-	err := Folder(t.Context(), p, scans(t, "a", "b", "c", "d"), t.TempDir(), "", FolderOptions{Progress: func(f FolderProgress) { over = f.N }})
+	err := Folder(t.Context(), p, scans(t, "a", "b", "c", "d"), t.TempDir(), FolderOptions{Progress: func(f FolderProgress) { over = f.N }})
 	require.ErrorIs(t, err, backend.ErrLost)
 	assert.Equal(t, 1, over)
 }
 
 func TestFoldersThatCannotBeAreErrors(t *testing.T) {
 	p := newTest(t, tiny{dim: 3, spacing: mm}.model(), Options{})
-	require.ErrorContains(t, Folder(t.Context(), p, nil, t.TempDir(), "", FolderOptions{}), "no cases")
-	require.ErrorContains(t, Folder(t.Context(), p, scans(t, "a"), t.TempDir(), ".png", FolderOptions{}), `".png"`)
+	require.ErrorContains(t, Folder(t.Context(), p, nil, t.TempDir(), FolderOptions{}), "no cases")
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o666))
-	require.ErrorContains(t, Folder(t.Context(), p, scans(t, "a"), filepath.Join(file, "x"), "", FolderOptions{}), "not a directory")
+	require.ErrorContains(t, Folder(t.Context(), p, scans(t, "a"), filepath.Join(file, "x"), FolderOptions{}), "not a directory")
 }

@@ -164,6 +164,15 @@ func openAlone(ctx context.Context, o Options, path string) (*Scan, error) {
 	if kind == "" { // the voxels of a pair have no mark of their own
 		kind = pairKind(f)
 	}
+	if kind == DICOM {
+		s, err := ofSegmentation(f)
+		if err == nil {
+			return newScan(CaseName(path), []*source{s})
+		}
+		if !errors.Is(err, dicom.ErrNotSegmentation) {
+			return nil, fmt.Errorf("scan: %w", err)
+		}
+	}
 	if kind == DICOM || kind == zipped {
 		return openDICOM(ctx, o, path)
 	}

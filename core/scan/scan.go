@@ -40,6 +40,7 @@ const (
 	MGH       Kind = "MGH"
 	Analyze   Kind = "Analyze 7.5"
 	DICOM     Kind = "DICOM"
+	SEG       Kind = "DICOM segmentation"
 	PNG       Kind = "PNG"
 	TIFF      Kind = "TIFF"
 )
@@ -158,6 +159,16 @@ func (s *Scan) Series() *dicom.Series { return s.sources[0].series }
 // Header is the header of the first file as its package reads it (*nifti.Header,
 // *nrrd.Header, *metaimage.Header, *mgh.Header, *analyze.Header), nil of others.
 func (s *Scan) Header() any { return s.sources[0].like }
+
+// WithoutHeader is s without what its file says beside the place of the voxels: what
+// is written of it has no text of the source.
+func (s *Scan) WithoutHeader() *Scan {
+	first := *s.sources[0]
+	first.like = nil
+	bare := *s
+	bare.sources = append([]*source{&first}, s.sources[1:]...)
+	return &bare
+}
 
 // Close closes files that the scan keeps open, such as a zip.
 func (s *Scan) Close() error {

@@ -82,7 +82,7 @@ func LabelEndings() []string { return endings(Formats()) }
 
 // own is the name of the format of results for each kind of scan: its own where it
 // is written, else NIfTI.
-var own = map[Kind]string{NIfTI: "nifti", NRRD: "nrrd", MetaImage: "mha", MGH: "mgz", Analyze: "nifti", DICOM: "nifti", PNG: "png", TIFF: "png"}
+var own = map[Kind]string{NIfTI: "nifti", NRRD: "nrrd", MetaImage: "mha", MGH: "mgz", Analyze: "nifti", DICOM: "nifti", SEG: "nifti", PNG: "png", TIFF: "png"}
 
 // OwnFormat is the name of the format in which results of s are written unless
 // another is chosen.
@@ -110,6 +110,45 @@ func (s *Scan) WriteLabels(path string, l *volume.Labels, segments []Segment) er
 		return fmt.Errorf("scan: %w", err)
 	}
 	return nil
+}
+
+// images are the formats that scans are written in, by ending. A nil header leaves
+// nothing but the voxels and their place.
+var images = []struct {
+	ending string
+	write  func(path string, im *volume.Image, header any) error
+}{
+	{".nii.gz", imageNIfTI},
+	{".nii", imageNIfTI},
+	{".nrrd", func(path string, im *volume.Image, header any) error {
+		like, _ := header.(*nrrd.Header)
+		return nrrd.WriteImage(path, im, like)
+	}},
+	{".mha", func(path string, im *volume.Image, header any) error {
+		like, _ := header.(*metaimage.Header)
+		return metaimage.WriteImage(path, im, like)
+	}},
+}
+
+func imageNIfTI(path string, im *volume.Image, header any) error {
+	like, _ := header.(*nifti.Header)
+	return nifti.WriteImage(path, im, like)
+}
+
+// WriteImage writes a scan, whose header may be nil, as float32 in the format that
+// the ending of path names. The file appears whole or not at all.
+func WriteImage(path string, im *volume.Image, header any) error {
+	lower, wanted := strings.ToLower(path), []string{}
+	for _, f := range images {
+		if strings.HasSuffix(lower, f.ending) {
+			if err := f.write(path, im, header); err != nil {
+				return fmt.Errorf("scan: %w", err)
+			}
+			return nil
+		}
+		wanted = append(wanted, f.ending)
+	}
+	return fmt.Errorf("scan: %s: scans are written to files that end in %s", path, strings.Join(wanted, ", "))
 }
 
 func writeNIfTI(path string, s *Scan, l *volume.Labels, _ []Segment) error {
