@@ -35,7 +35,7 @@ func TestValuesAreThoseOfPillowAndTifffile(t *testing.T) {
 		Values, Labels []float32
 	}
 	require.NoError(t, json.Unmarshal(b, &e))
-	require.Len(t, e, 10)
+	require.Len(t, e, 14)
 	for name, want := range e {
 		t.Run(name, func(t *testing.T) {
 			h, err := openFile(t, filepath.Join("testdata", name))

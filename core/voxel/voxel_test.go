@@ -94,7 +94,7 @@ func TestValuesOfAllTypesInBothOrders(t *testing.T) {
 	for typ, v := range map[Type]any{
 		Uint8: []uint8{0, 200}, Int8: []int8{-128, 5}, Uint16: []uint16{1, 65535}, Int16: []int16{-32768, 7},
 		Uint32: []uint32{1, math.MaxUint32}, Int32: []int32{math.MinInt32, 3}, Uint64: []uint64{1, 1 << 63}, Int64: []int64{math.MinInt64, 9},
-		Float32: []float32{-1.5, float32(math.Inf(1))}, Float64: []float64{math.Pi, -0.0},
+		Float32: []float32{-1.5, float32(math.Inf(1))}, Float64: []float64{math.Pi, -1e300},
 	} {
 		for _, big := range []bool{false, true} {
 			var order binary.AppendByteOrder = binary.LittleEndian

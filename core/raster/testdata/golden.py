@@ -33,8 +33,12 @@ save("grey8.tif", grey8, photometric="minisblack")
 save("grey16.tif", grey16, photometric="minisblack")
 save("grey16_big.tif", grey16.astype(">u2"), byteorder=">", photometric="minisblack")
 save("rgb.tif", rgb, photometric="rgb")
-for c in ["zlib"]:
-    save(f"rgb_{c}.tif", rgb, photometric="rgb", compression=c)
+save("rgb_zlib.tif", rgb, photometric="rgb", compression="zlib")
+for c in ["tiff_lzw", "packbits"]:
+    for name, a in [("rgb", rgb), ("grey8", grey8)]:
+        f = f"{name}_{c}.tif"
+        Image.fromarray(a).save(f, compression=c)
+        out[f] = {"shape": list(a.shape[:2]), "channels": a.shape[2] if a.ndim == 3 else 1, "values": np.array(Image.open(f)).ravel().tolist()}
 p = Image.fromarray((x % 4).astype("uint8"), "P")
 p.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
 p.save("palette.png")
