@@ -155,10 +155,10 @@ type object struct{ js.Value }
 
 func (object) release() {}
 
-// jsBuffer destroys its memory when released.
+// jsBuffer destroys its memory when released. Buffers are compared by address.
 type jsBuffer struct{ js.Value }
 
-func (b jsBuffer) release() { b.Call("destroy") }
+func (b *jsBuffer) release() { b.Call("destroy") }
 
 type jsPipeline struct {
 	js.Value
@@ -182,7 +182,7 @@ func (b *browser) buffer(bytes int64) (memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return jsBuffer{v}, nil
+	return &jsBuffer{v}, nil
 }
 
 // layout of the bind groups of n storage buffers.
@@ -221,7 +221,7 @@ func (b *browser) group(p pipeline, spans []span) (group, error) {
 	entries := make([]any, len(spans))
 	for i, s := range spans {
 		entries[i] = map[string]any{"binding": i, "resource": map[string]any{
-			"buffer": s.m.(jsBuffer).Value, "offset": float64(s.off), "size": float64(s.bytes),
+			"buffer": s.m.(*jsBuffer).Value, "offset": float64(s.off), "size": float64(s.bytes),
 		}}
 	}
 	v, err := b.scoped(func() js.Value {
@@ -257,7 +257,7 @@ func (b *browser) write(m memory, off int64, src []byte) (err error) {
 	}
 	bytes := js.Global().Get("Uint8Array").New(len(src))
 	js.CopyBytesToJS(bytes, src)
-	b.queue.Call("writeBuffer", m.(jsBuffer).Value, float64(off), bytes)
+	b.queue.Call("writeBuffer", m.(*jsBuffer).Value, float64(off), bytes)
 	return nil
 }
 
@@ -269,7 +269,7 @@ func (b *browser) read(ctx context.Context, m memory, off int64, dst []byte) (er
 	stage, err := b.scoped(func() js.Value {
 		v := b.device.Call("createBuffer", map[string]any{"size": len(dst), "usage": usageMapRead | usageCopyDst})
 		e := b.device.Call("createCommandEncoder")
-		e.Call("copyBufferToBuffer", m.(jsBuffer).Value, float64(off), v, 0, len(dst))
+		e.Call("copyBufferToBuffer", m.(*jsBuffer).Value, float64(off), v, 0, len(dst))
 		b.queue.Call("submit", []any{e.Call("finish")})
 		return v
 	})
