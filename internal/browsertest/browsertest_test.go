@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 }
 
 // ran runs the program in a browser, or skips where there is none.
-func ran(t *testing.T, ctx context.Context, p Program) (string, int, error) {
+func ran(ctx context.Context, t *testing.T, p Program) (string, int, error) {
 	if _, err := Find(); err != nil {
 		t.Skip(err)
 	}
@@ -64,7 +64,7 @@ func ran(t *testing.T, ctx context.Context, p Program) (string, int, error) {
 }
 
 func TestOutputComesInTheOrderOfTheWrites(t *testing.T) {
-	out, code, err := ran(t, t.Context(), Program{Args: []string{"print"}, Env: map[string]string{"GREETING": "hé"}})
+	out, code, err := ran(t.Context(), t, Program{Args: []string{"print"}, Env: map[string]string{"GREETING": "hé"}})
 	require.NoError(t, err)
 	assert.Zero(t, code)
 	var want strings.Builder
@@ -75,10 +75,10 @@ func TestOutputComesInTheOrderOfTheWrites(t *testing.T) {
 }
 
 func TestExitCodesComeBack(t *testing.T) {
-	_, code, err := ran(t, t.Context(), Program{Args: []string{"exit"}})
+	_, code, err := ran(t.Context(), t, Program{Args: []string{"exit"}})
 	require.NoError(t, err)
 	assert.Equal(t, 3, code)
-	out, code, err := ran(t, t.Context(), Program{Args: []string{"panic"}})
+	out, code, err := ran(t.Context(), t, Program{Args: []string{"panic"}})
 	require.NoError(t, err)
 	assert.Equal(t, 2, code, "Go's exit code of a panic")
 	assert.Contains(t, out, "panic: on purpose")
@@ -93,20 +93,20 @@ func TestFilesBelowTheRootsAreReadAndNoOthers(t *testing.T) {
 	up, err := filepath.Rel(root, filepath.Join(other, "b.txt"))
 	require.NoError(t, err)
 	p := Program{Dir: root, Roots: []string{root}, Args: []string{"read", "a.txt", "./x/../a.txt", up, "link.txt", filepath.Join(other, "b.txt")}}
-	out, _, err := ran(t, t.Context(), p)
+	out, _, err := ran(t.Context(), t, p)
 	require.NoError(t, err)
 	assert.Equal(t, 2, strings.Count(out, `"inside" <nil>`))
 	assert.Equal(t, 3, strings.Count(out, "No such file"))
 	assert.NotContains(t, out, "outside\"")
 	assert.Contains(t, out, "1 a.txt <nil>", "the folder is listed")
 	p.Args = []string{"write"}
-	out, _, err = ran(t, t.Context(), p)
+	out, _, err = ran(t.Context(), t, p)
 	require.NoError(t, err)
 	assert.Equal(t, 2, strings.Count(out, "Read-only file system"), out)
 }
 
 func TestThePageHasWebGPUAndSharedMemory(t *testing.T) {
-	out, _, err := ran(t, t.Context(), Program{Args: []string{"page"}})
+	out, _, err := ran(t.Context(), t, Program{Args: []string{"page"}})
 	require.NoError(t, err)
 	assert.Equal(t, "true true\n", out)
 }
@@ -114,7 +114,7 @@ func TestThePageHasWebGPUAndSharedMemory(t *testing.T) {
 func TestAProgramThatHangsIsStopped(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
 	defer cancel()
-	_, _, err := ran(t, ctx, Program{Args: []string{"hang"}})
+	_, _, err := ran(ctx, t, Program{Args: []string{"hang"}})
 	require.ErrorContains(t, err, "stopped: context deadline exceeded")
 }
 

@@ -103,7 +103,7 @@ func (s *server) start(w http.ResponseWriter, _ *http.Request) {
 // alive answers nothing for as long as the page lives.
 func (s *server) alive(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
-	http.NewResponseController(w).Flush() //nolint:errcheck // a page that left is what is waited for
+	http.NewResponseController(w).Flush()
 	<-r.Context().Done()
 	close(s.gone)
 }
