@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall/js"
 )
 
@@ -61,16 +62,24 @@ func first(a []js.Value) js.Value {
 	return a[0]
 }
 
-// caught turns what JavaScript throws into an error: also what a browser lacks,
-// which Go finds undefined.
+// caught turns what JavaScript throws into an error, and what syscall/js panics with
+// where a browser lacks something: a property that is undefined.
 func caught(err *error) {
-	switch r := recover().(type) {
+	r := recover()
+	switch e := r.(type) {
 	case nil:
+		return
 	case js.Error:
-		*err = told(r)
+		*err = told(e)
+		return
 	case *js.ValueError:
-		*err = fmt.Errorf("this browser's WebGPU lacks something: %w", r)
-	default:
-		panic(r)
+		*err = fmt.Errorf("this browser's WebGPU lacks something: %w", e)
+		return
+	case string:
+		if strings.HasPrefix(e, "syscall/js: ") {
+			*err = fmt.Errorf("this browser's WebGPU lacks something: %s", e)
+			return
+		}
 	}
+	panic(r)
 }

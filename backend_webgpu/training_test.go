@@ -106,7 +106,7 @@ func TestTheLossCurveIsThatOfTheCPU(t *testing.T) {
 	defer func() { require.NoError(t, host.Close()) }()
 	want := losses(t, host, steps, rate, nil)
 	require.Less(t, want[steps-1], want[0]-0.5, "it learns")
-	apart := make([]float64, steps)
+	drift := make([]float64, steps)
 	for seed := range uint64(8) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		moved := losses(t, host, steps, rate, func(w []float32) {
@@ -114,8 +114,8 @@ func TestTheLossCurveIsThatOfTheCPU(t *testing.T) {
 				w[i] = math.Nextafter32(v, v+1-2*float32(r.IntN(2)))
 			}
 		})
-		for i := range apart {
-			apart[i] = max(apart[i], math.Abs(moved[i]-want[i])/2) // moved by whole units
+		for i := range drift {
+			drift[i] = max(drift[i], math.Abs(moved[i]-want[i])/2) // moved by whole units
 		}
 	}
 	longest := 4 + 2*math.Sqrt(float64(c.Batch*c.Patch[0]*c.Patch[1]*c.Patch[2]))
@@ -123,7 +123,7 @@ func TestTheLossCurveIsThatOfTheCPU(t *testing.T) {
 		ok = true
 		for i := range got {
 			// A loss near 1 is itself a sum in float32.
-			allowed := longest * (apart[i] + 0x1p-24*math.Max(1, math.Abs(want[i])))
+			allowed := longest * (drift[i] + 0x1p-24*math.Max(1, math.Abs(want[i])))
 			worst = max(worst, math.Abs(got[i]-want[i])/allowed)
 			ok = ok && math.Abs(got[i]-want[i]) <= allowed
 		}
