@@ -1,8 +1,8 @@
 package webgpu
 
 import (
-	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/gounet/gounet/core/backend"
@@ -55,29 +55,6 @@ func (d *device) Compile(p *compile.Program, bind map[graph.Region][]backend.Buf
 	return e, nil
 }
 
-// batch is the dispatches of one submit: between submits a run can be cancelled.
-const batch = 64
-
-// Run starts the dispatches in order.
-func (e *executable) Run(ctx context.Context) error {
-	for _, b := range e.buffers {
-		if b.m == nil {
-			return fmt.Errorf("webgpu: a program whose buffers were freed cannot run")
-		}
-	}
-	for at := 0; at < len(e.list); at += batch {
-		part := e.list[at:min(at+batch, len(e.list))]
-		name := e.nodes[part[0].node]
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("webgpu: before node %s: %w", name, err)
-		}
-		if err := e.dev.gpu.submit(part); err != nil {
-			return fmt.Errorf("webgpu: nodes %s to %s: %w", name, e.nodes[part[len(part)-1].node], err)
-		}
-	}
-	return nil
-}
-
 // Free gives bind groups and partial sums back; pipelines stay with the device.
 func (e *executable) Free() {
 	for _, d := range e.list {
@@ -106,7 +83,8 @@ type scope struct {
 // kernel is a dispatch to be.
 type kernel struct {
 	node     int
-	p        pipeline
+	name     string
+	module   module
 	operands []operand
 	x, y     int
 }
@@ -182,14 +160,7 @@ func (s *scope) groups(name string, n int, c shaders.Consts, operands ...operand
 	if err != nil {
 		return err
 	}
-	p := s.pipelines[code]
-	if p == nil {
-		if p, err = s.gpu.pipeline(code, len(operands)); err != nil {
-			return fmt.Errorf("kernel %s: %w", name, err)
-		}
-		s.pipelines[code] = p
-	}
-	s.pending = append(s.pending, kernel{s.at, p, operands, x, y})
+	s.pending = append(s.pending, kernel{s.at, name, module{code, len(operands)}, operands, x, y})
 	return nil
 }
 
@@ -212,8 +183,12 @@ func (s *scope) distinct(operands []operand) error {
 	return nil
 }
 
-// settle gives partial sums their memory, which nodes share, and binds kernels.
+// settle compiles the kernels, gives partial sums their memory, which nodes share,
+// and binds.
 func (s *scope) settle() error {
+	if err := s.pipelinesOf(s.pending); err != nil {
+		return err
+	}
 	var partials memory
 	if s.need > 0 {
 		if s.need > s.facts.bufferBytes {
@@ -226,19 +201,57 @@ func (s *scope) settle() error {
 		s.exec.owned = append(s.exec.owned, m)
 		partials = m
 	}
-	for _, k := range s.pending {
+	list := make([]binding, len(s.pending))
+	kernels := make([]int, len(s.Nodes)) // of each node
+	for i, k := range s.pending {
 		spans := make([]span, len(k.operands))
-		for i, o := range k.operands {
-			if spans[i] = o.span; o.partial {
-				spans[i].m = partials
+		for j, o := range k.operands {
+			if spans[j] = o.span; o.partial {
+				spans[j].m = partials
 			}
 		}
-		g, err := s.gpu.group(k.p, spans)
-		if err != nil {
-			n := s.Nodes[k.node]
-			return fmt.Errorf("node %s: %s: %w", n.Name, graph.OpName(n.Op), err)
-		}
-		s.exec.list = append(s.exec.list, dispatch{k.p, g, k.x, k.y, k.node})
+		list[i] = binding{s.pipelines[k.module.wgsl], spans}
+		kernels[k.node]++
+	}
+	groups, err := s.gpu.groups(list)
+	if err != nil {
+		return s.blame(s.pending, err)
+	}
+	for i, k := range s.pending {
+		work := workOf(s.Cost(s.Nodes[k.node])) / float64(kernels[k.node])
+		s.exec.list = append(s.exec.list, dispatch{list[i].p, groups[i], k.x, k.y, k.node, work})
 	}
 	return nil
+}
+
+// pipelinesOf compiles what the device has not compiled before, all together.
+func (s *scope) pipelinesOf(list []kernel) error {
+	var missing []module
+	var from []kernel
+	seen := map[string]bool{}
+	for _, k := range list {
+		if s.pipelines[k.module.wgsl] == nil && !seen[k.module.wgsl] {
+			seen[k.module.wgsl] = true
+			missing, from = append(missing, k.module), append(from, k)
+		}
+	}
+	made, err := s.gpu.pipelines(missing)
+	if err != nil {
+		return s.blame(from, err)
+	}
+	for i, p := range made {
+		s.pipelines[missing[i].wgsl] = p
+	}
+	return nil
+}
+
+// blame names the node and the kernel of a list's error.
+func (s *scope) blame(list []kernel, err error) error {
+	var at *listError
+	if !errors.As(err, &at) {
+		return err
+	}
+	k := list[at.at]
+	n := s.Nodes[k.node]
+	return fmt.Errorf("node %s: %s: kernel %s: %w", n.Name, graph.OpName(n.Op), k.name, err)
 }

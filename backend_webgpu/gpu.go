@@ -15,15 +15,27 @@ type gpu interface {
 	facts() facts
 	// buffer makes zeroed memory for storage; bytes is a multiple of 4.
 	buffer(bytes int64) (memory, error)
-	// pipeline compiles a module whose main binds so many storage buffers in group 0.
-	pipeline(wgsl string, bindings int) (pipeline, error)
-	group(p pipeline, spans []span) (group, error)
+	// pipelines compiles modules, several at a time. Where one is wrong nothing is
+	// made, and the error is a *listError.
+	pipelines(list []module) ([]pipeline, error)
+	// groups binds memory to pipelines. Where one is wrong nothing is made, and the
+	// error is a *listError.
+	groups(list []binding) ([]group, error)
 	// submit starts dispatches in order.
-	submit(list []dispatch) error
+	submit(list []dispatch) (submitted, error)
 	// write and read move whole words; read waits for what was submitted.
 	write(m memory, off int64, src []byte) error
 	read(ctx context.Context, m memory, off int64, dst []byte) error
+	// mark is done when all that was handed to the queue is.
+	mark() (submitted, error)
 	close()
+}
+
+// submitted is work that the queue has.
+type submitted interface {
+	// wait returns when the work is done, with the errors that it made, or when ctx
+	// ends. It may be called again after that.
+	wait(ctx context.Context) error
 }
 
 // facts of an adapter and of the device that was got from it.
@@ -36,12 +48,22 @@ type facts struct {
 	groups       int   // maxComputeWorkgroupsPerDimension
 }
 
+// promised is what every WebGPU device has: the defaults of the limits.
+var promised = facts{bufferBytes: 256 << 20, bindingBytes: 128 << 20, bindings: 8, groups: 65535}
+
 // What the halves hand out.
 type (
 	memory   interface{ release() }
 	pipeline interface{ release() }
 	group    interface{ release() }
 )
+
+// module is the code of a kernel, whose main binds so many storage buffers in
+// group 0.
+type module struct {
+	wgsl     string
+	bindings int
+}
 
 // span is what a kernel may touch of a buffer. off is a multiple of 256.
 type span struct {
@@ -50,13 +72,42 @@ type span struct {
 	bytes int64
 }
 
+// binding is a kernel with its memory.
+type binding struct {
+	p     pipeline
+	spans []span
+}
+
 // dispatch is a kernel with its memory and its workgroups.
 type dispatch struct {
 	p    pipeline
 	g    group
 	x, y int
-	node int // of the program
+	node int     // of the program
+	work float64 // that its node does by it, see workOf
 }
+
+// releaseAll releases those that were made.
+func releaseAll[T interface {
+	comparable
+	release()
+}](list []T) {
+	var none T
+	for _, p := range list {
+		if p != none {
+			p.release()
+		}
+	}
+}
+
+// listError is what is wrong with one of a list.
+type listError struct {
+	at  int
+	err error
+}
+
+func (e *listError) Error() string { return e.err.Error() }
+func (e *listError) Unwrap() error { return e.err }
 
 // told is err, and says that the device is gone where the library says so.
 func told(err error) error {

@@ -7,59 +7,27 @@ import (
 	"errors"
 	"fmt"
 	"syscall/js"
+
+	"github.com/gounet/gounet/core/backend"
 )
 
-// browser is WebGPU by navigator.gpu. Errors of validation come later than the
-// call that made them: they are kept, and are the error of the next call.
+// browser is WebGPU by navigator.gpu. Errors come later than the calls that made
+// them: calls stand in scopes, whose errors are waited for. What no scope has seen
+// is kept, and is the error of the next call.
 type browser struct {
 	device  js.Value
 	queue   js.Value
-	layouts map[int]js.Value // of bind groups, by their number of bindings
+	layouts map[int]jsLayout // by their number of bindings
+	stage   js.Value         // what is read goes through it
+	staged  int
+	lost    error // why the device is gone
 	failed  error
 	on      []js.Func // listeners
 	known   facts
 }
 
-// await waits for a promise. It must not be called by a function that JavaScript
-// has called: nobody would settle the promise.
-func await(promise js.Value) (js.Value, error) {
-	type settled struct {
-		value js.Value
-		err   error
-	}
-	done := make(chan settled, 1)
-	resolve := js.FuncOf(func(_ js.Value, a []js.Value) any {
-		done <- settled{value: first(a)}
-		return nil
-	})
-	defer resolve.Release()
-	reject := js.FuncOf(func(_ js.Value, a []js.Value) any {
-		done <- settled{err: errors.New(first(a).Call("toString").String())}
-		return nil
-	})
-	defer reject.Release()
-	promise.Call("then", resolve, reject)
-	s := <-done
-	return s.value, s.err
-}
-
-func first(a []js.Value) js.Value {
-	if len(a) == 0 {
-		return js.Undefined()
-	}
-	return a[0]
-}
-
-// caught turns what JavaScript throws into an error.
-func caught(err *error) {
-	switch r := recover().(type) {
-	case nil:
-	case js.Error:
-		*err = told(r)
-	default:
-		panic(r)
-	}
-}
+// jsLayout of the kernels that bind so many buffers.
+type jsLayout struct{ group, pipeline js.Value }
 
 // openGPU asks the browser for an adapter and for a device with its limits.
 func openGPU(o Options) (g gpu, err error) {
@@ -75,7 +43,7 @@ func openGPU(o Options) (g gpu, err error) {
 	if !adapter.Truthy() {
 		return nil, errors.New("this browser has no adapter for WebGPU: its GPU is switched off or not supported")
 	}
-	b := &browser{layouts: map[int]js.Value{}}
+	b := &browser{layouts: map[int]jsLayout{}}
 	info := adapter.Get("info")
 	b.known.name = "browser"
 	if info.Truthy() {
@@ -85,26 +53,40 @@ func openGPU(o Options) (g gpu, err error) {
 	if b.known.software && !o.Software {
 		return nil, fmt.Errorf("there is no GPU, only a software adapter (%s): ask for it, or use the cpu", b.known.name)
 	}
-	if err := b.request(adapter); err != nil {
+	if err := b.request(adapter, o.Promised); err != nil {
 		return nil, err
 	}
 	return b, nil
 }
 
-// request gets a device with the limits of its adapter.
-func (b *browser) request(adapter js.Value) error {
+// request gets a device with the limits of its adapter, or with those that every
+// device has.
+func (b *browser) request(adapter js.Value, least bool) error {
 	limits := map[string]any{}
-	for name, to := range map[string]func(int){
-		"maxBufferSize":                     func(n int) { b.known.bufferBytes = int64(n) },
-		"maxStorageBufferBindingSize":       func(n int) { b.known.bindingBytes = int64(n) },
-		"maxStorageBuffersPerShaderStage":   func(n int) { b.known.bindings = n },
-		"maxComputeWorkgroupsPerDimension":  func(n int) { b.known.groups = n },
-		"maxComputeInvocationsPerWorkgroup": func(int) {},
-		"maxComputeWorkgroupStorageSize":    func(int) {},
+	for name, to := range map[string]func(int) int{
+		"maxBufferSize": func(n int) int {
+			b.known.bufferBytes = int64(n)
+			return int(promised.bufferBytes)
+		},
+		"maxStorageBufferBindingSize": func(n int) int {
+			b.known.bindingBytes = int64(n)
+			return int(promised.bindingBytes)
+		},
+		"maxStorageBuffersPerShaderStage": func(n int) int {
+			b.known.bindings = n
+			return promised.bindings
+		},
+		"maxComputeWorkgroupsPerDimension": func(n int) int {
+			b.known.groups = n
+			return promised.groups
+		},
 	} {
-		v := adapter.Get("limits").Get(name)
-		limits[name] = v
-		to(v.Int())
+		n := adapter.Get("limits").Get(name).Int()
+		if least {
+			n = to(n)
+		}
+		to(n)
+		limits[name] = float64(n)
 	}
 	device, err := await(adapter.Call("requestDevice", map[string]any{"label": "gounet", "requiredLimits": limits}))
 	if err != nil {
@@ -118,7 +100,7 @@ func (b *browser) request(adapter js.Value) error {
 		return nil
 	})
 	lost := js.FuncOf(func(_ js.Value, a []js.Value) any {
-		b.failed = told(fmt.Errorf("device lost: %s", first(a).Get("message").String()))
+		b.lost = fmt.Errorf("%w: the browser says %q", backend.ErrLost, first(a).Get("message").String())
 		return nil
 	})
 	b.on = []js.Func{fail, lost}
@@ -129,36 +111,15 @@ func (b *browser) request(adapter js.Value) error {
 
 func (b *browser) facts() facts { return b.known }
 
-// scoped runs f and waits for the errors of validation and memory that it made.
-func (b *browser) scoped(f func() js.Value) (v js.Value, err error) {
-	defer caught(&err)
-	if b.failed != nil {
-		return v, b.failed
-	}
-	b.device.Call("pushErrorScope", "validation")
-	b.device.Call("pushErrorScope", "out-of-memory")
-	v = f()
-	for range 2 {
-		e, wrong := await(b.device.Call("popErrorScope"))
-		if wrong != nil {
-			return v, told(wrong)
-		}
-		if e.Truthy() && err == nil {
-			err = told(errors.New(e.Get("message").String()))
-		}
-	}
-	return v, err
-}
-
 // object is what JavaScript frees by itself.
 type object struct{ js.Value }
 
 func (object) release() {}
 
-// jsBuffer destroys its memory when released.
+// jsBuffer destroys its memory when released. Buffers are compared by address.
 type jsBuffer struct{ js.Value }
 
-func (b jsBuffer) release() { b.Call("destroy") }
+func (b *jsBuffer) release() { b.Call("destroy") }
 
 type jsPipeline struct {
 	js.Value
@@ -176,17 +137,20 @@ const (
 )
 
 func (b *browser) buffer(bytes int64) (memory, error) {
-	v, err := b.scoped(func() js.Value {
-		return b.device.Call("createBuffer", map[string]any{"size": float64(bytes), "usage": usageStorage | usageCopySrc | usageCopyDst})
-	})
+	var v js.Value
+	err := b.scoped(func() { v = b.newBuffer(bytes, usageStorage|usageCopySrc|usageCopyDst) })
 	if err != nil {
 		return nil, err
 	}
-	return jsBuffer{v}, nil
+	return &jsBuffer{v}, nil
 }
 
-// layout of the bind groups of n storage buffers.
-func (b *browser) layout(n int) js.Value {
+func (b *browser) newBuffer(bytes int64, usage int) js.Value {
+	return b.device.Call("createBuffer", map[string]any{"size": float64(bytes), "usage": usage})
+}
+
+// layout for n storage buffers.
+func (b *browser) layout(n int) jsLayout {
 	if l, ok := b.layouts[n]; ok {
 		return l
 	}
@@ -194,100 +158,184 @@ func (b *browser) layout(n int) js.Value {
 	for i := range entries {
 		entries[i] = map[string]any{"binding": i, "visibility": 4, "buffer": map[string]any{"type": "storage"}} // GPUShaderStage.COMPUTE
 	}
-	l := b.device.Call("createBindGroupLayout", map[string]any{"entries": entries})
+	group := b.device.Call("createBindGroupLayout", map[string]any{"entries": entries})
+	l := jsLayout{group, b.device.Call("createPipelineLayout", map[string]any{"bindGroupLayouts": []any{group}})}
 	b.layouts[n] = l
 	return l
 }
 
-func (b *browser) pipeline(wgsl string, bindings int) (pipeline, error) {
-	var layout js.Value
-	v, err := b.scoped(func() js.Value {
-		layout = b.layout(bindings)
-		return b.device.Call("createComputePipeline", map[string]any{
-			"layout": b.device.Call("createPipelineLayout", map[string]any{"bindGroupLayouts": []any{layout}}),
-			"compute": map[string]any{
-				"module":     b.device.Call("createShaderModule", map[string]any{"code": wgsl}),
-				"entryPoint": "main",
-			},
-		})
+// pipelines has the browser compile all modules at once.
+func (b *browser) pipelines(list []module) ([]pipeline, error) {
+	modules := make([]js.Value, len(list))
+	waits := make([]awaiting, len(list))
+	wrong := b.scoped(func() {
+		for i, m := range list {
+			modules[i] = b.device.Call("createShaderModule", map[string]any{"code": m.wgsl})
+			waits[i] = listen(b.device.Call("createComputePipelineAsync", map[string]any{
+				"layout":  b.layout(m.bindings).pipeline,
+				"compute": map[string]any{"module": modules[i], "entryPoint": "main"},
+			}))
+		}
+	})
+	if b.lost != nil {
+		return nil, b.lost
+	}
+	made := make([]pipeline, len(list))
+	for i, w := range waits {
+		if w.done == nil { // the scope ended before it
+			return nil, wrong
+		}
+		v, err := w.wait(context.Background())
+		if b.lost != nil {
+			return nil, b.lost
+		}
+		if err != nil {
+			return nil, &listError{i, b.reason(modules[i], err)}
+		}
+		made[i] = jsPipeline{v, b.layout(list[i].bindings).group}
+	}
+	return made, wrong
+}
+
+// reason is what the compiler says of a module, or else err.
+func (b *browser) reason(m js.Value, err error) error {
+	info, wrong := await(m.Call("getCompilationInfo"))
+	if wrong != nil {
+		return err
+	}
+	list := info.Get("messages")
+	for i := range list.Length() {
+		if e := list.Index(i); e.Get("type").String() == "error" {
+			return fmt.Errorf("line %d: %s", e.Get("lineNum").Int(), e.Get("message").String())
+		}
+	}
+	return err
+}
+
+func (b *browser) groups(list []binding) ([]group, error) {
+	made, err := b.bind(list)
+	if err == nil || b.lost != nil || len(list) < 2 {
+		return made, err
+	}
+	for i := range list { // which is wrong?
+		if _, err := b.bind(list[i : i+1]); err != nil {
+			return nil, &listError{i, err}
+		}
+	}
+	return nil, err
+}
+
+func (b *browser) bind(list []binding) ([]group, error) {
+	made := make([]group, len(list))
+	err := b.scoped(func() {
+		for i, g := range list {
+			entries := make([]any, len(g.spans))
+			for j, s := range g.spans {
+				entries[j] = map[string]any{"binding": j, "resource": map[string]any{
+					"buffer": s.m.(*jsBuffer).Value, "offset": float64(s.off), "size": float64(s.bytes),
+				}}
+			}
+			made[i] = object{b.device.Call("createBindGroup", map[string]any{"layout": g.p.(jsPipeline).layout, "entries": entries})}
+		}
 	})
 	if err != nil {
 		return nil, err
 	}
-	return jsPipeline{v, layout}, nil
+	return made, nil
 }
 
-func (b *browser) group(p pipeline, spans []span) (group, error) {
-	entries := make([]any, len(spans))
-	for i, s := range spans {
-		entries[i] = map[string]any{"binding": i, "resource": map[string]any{
-			"buffer": s.m.(jsBuffer).Value, "offset": float64(s.off), "size": float64(s.bytes),
-		}}
-	}
-	v, err := b.scoped(func() js.Value {
-		return b.device.Call("createBindGroup", map[string]any{"layout": p.(jsPipeline).layout, "entries": entries})
-	})
-	if err != nil {
-		return nil, err
-	}
-	return object{v}, nil
-}
-
-func (b *browser) submit(list []dispatch) (err error) {
+func (b *browser) submit(list []dispatch) (s submitted, err error) {
 	defer caught(&err)
-	if b.failed != nil {
-		return b.failed
+	if err := b.trouble(); err != nil {
+		return nil, err
 	}
-	e := b.device.Call("createCommandEncoder")
-	pass := e.Call("beginComputePass")
-	for _, d := range list {
-		pass.Call("setPipeline", d.p.(jsPipeline).Value)
-		pass.Call("setBindGroup", 0, d.g.(object).Value)
-		pass.Call("dispatchWorkgroups", d.x, d.y)
+	ended := b.watched(func() {
+		e := b.device.Call("createCommandEncoder")
+		pass := e.Call("beginComputePass")
+		for _, d := range list {
+			pass.Call("setPipeline", d.p.(jsPipeline).Value)
+			pass.Call("setBindGroup", 0, d.g.(object).Value)
+			pass.Call("dispatchWorkgroups", d.x, d.y)
+		}
+		pass.Call("end")
+		b.queue.Call("submit", []any{e.Call("finish")})
+	})
+	return jsMark{b, ended, listen(b.queue.Call("onSubmittedWorkDone"))}, nil
+}
+
+// jsMark is a place in the queue, with the errors of the submit before it.
+type jsMark struct {
+	*browser
+	ended, done awaiting
+}
+
+func (b *browser) mark() (s submitted, err error) {
+	defer caught(&err)
+	return jsMark{b, b.watched(func() {}), listen(b.queue.Call("onSubmittedWorkDone"))}, nil
+}
+
+func (m jsMark) wait(ctx context.Context) (err error) {
+	defer caught(&err)
+	if err := m.outcome(ctx, m.ended); err != nil {
+		return err
 	}
-	pass.Call("end")
-	b.queue.Call("submit", []any{e.Call("finish")})
-	return nil
+	_, err = m.done.wait(ctx)
+	if m.lost != nil {
+		return m.lost
+	}
+	return err
 }
 
 func (b *browser) write(m memory, off int64, src []byte) (err error) {
 	defer caught(&err)
-	if b.failed != nil {
-		return b.failed
+	if err := b.trouble(); err != nil {
+		return err
 	}
 	bytes := js.Global().Get("Uint8Array").New(len(src))
 	js.CopyBytesToJS(bytes, src)
-	b.queue.Call("writeBuffer", m.(jsBuffer).Value, float64(off), bytes)
+	b.queue.Call("writeBuffer", m.(*jsBuffer).Value, float64(off), bytes)
 	return nil
 }
 
 func (b *browser) read(ctx context.Context, m memory, off int64, dst []byte) (err error) {
 	defer caught(&err)
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(ctx.Err(), b.trouble()); err != nil {
 		return err
 	}
-	stage, err := b.scoped(func() js.Value {
-		v := b.device.Call("createBuffer", map[string]any{"size": len(dst), "usage": usageMapRead | usageCopyDst})
-		e := b.device.Call("createCommandEncoder")
-		e.Call("copyBufferToBuffer", m.(jsBuffer).Value, float64(off), v, 0, len(dst))
-		b.queue.Call("submit", []any{e.Call("finish")})
-		return v
-	})
-	if err != nil {
-		return err
-	}
-	defer stage.Call("destroy")
-	if _, err := await(stage.Call("mapAsync", 1)); err != nil { // GPUMapMode.READ
-		if b.failed != nil {
-			return b.failed
+	if b.staged < len(dst) {
+		b.unstage()
+		err := b.scoped(func() { b.stage = b.newBuffer(int64(len(dst)), usageMapRead|usageCopyDst) })
+		if err != nil {
+			return err
 		}
-		return told(err)
+		b.staged = len(dst)
 	}
-	js.CopyBytesToGo(dst, js.Global().Get("Uint8Array").New(stage.Call("getMappedRange")))
-	return b.failed
+	e := b.device.Call("createCommandEncoder")
+	e.Call("copyBufferToBuffer", m.(*jsBuffer).Value, float64(off), b.stage, 0, len(dst))
+	b.queue.Call("submit", []any{e.Call("finish")})
+	_, err = listen(b.stage.Call("mapAsync", 1, 0, len(dst))).wait(ctx) // GPUMapMode.READ
+	if b.lost != nil {
+		return b.lost
+	}
+	if err != nil {
+		b.unstage() // it may still be mapped later
+		return err
+	}
+	js.CopyBytesToGo(dst, js.Global().Get("Uint8Array").New(b.stage.Call("getMappedRange", 0, len(dst))))
+	b.stage.Call("unmap")
+	return b.trouble()
+}
+
+// unstage forgets the buffer that reads go through.
+func (b *browser) unstage() {
+	if b.staged > 0 {
+		b.stage.Call("destroy")
+		b.staged = 0
+	}
 }
 
 func (b *browser) close() {
+	b.unstage()
 	b.device.Call("removeEventListener", "uncapturederror", b.on[0])
 	b.device.Call("destroy") // settles lost, whose listener stays
 	b.on[0].Release()

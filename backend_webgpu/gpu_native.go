@@ -6,7 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/cogentcore/webgpu/wgpu"
 )
@@ -43,6 +46,12 @@ func openGPU(o Options) (gpu, error) {
 	}
 	limits := g.adapter.GetLimits().Limits
 	limits.MaxPushConstantSize = 0 // v0.23.0 leaves it unset
+	if o.Promised {
+		limits.MaxBufferSize = uint64(promised.bufferBytes)
+		limits.MaxStorageBufferBindingSize = uint64(promised.bindingBytes)
+		limits.MaxStorageBuffersPerShaderStage = uint32(promised.bindings)
+		limits.MaxComputeWorkgroupsPerDimension = uint32(promised.groups)
+	}
 	device, err := g.adapter.RequestDevice(&wgpu.DeviceDescriptor{
 		Label: "gounet", RequiredLimits: &wgpu.RequiredLimits{Limits: limits},
 	})
@@ -153,47 +162,102 @@ func (g *native) layout(n int) (layout, error) {
 	return l, nil
 }
 
-func (g *native) pipeline(wgsl string, bindings int) (pipeline, error) {
-	l, err := g.layout(bindings)
-	if err != nil {
-		return nil, err
+// pipelines compiles on all processors. The library keeps errors in a stack of the
+// device, where one goroutine may take another's: which module is wrong is found by
+// compiling again, one after the other.
+func (g *native) pipelines(list []module) ([]pipeline, error) {
+	made := make([]pipeline, len(list))
+	for _, m := range list { // before the goroutines read them
+		if _, err := g.layout(m.bindings); err != nil {
+			return nil, err
+		}
 	}
-	m, err := g.device.CreateShaderModule(&wgpu.ShaderModuleDescriptor{WGSLDescriptor: &wgpu.ShaderModuleWGSLDescriptor{Code: wgsl}})
+	var failed atomic.Bool
+	var wait sync.WaitGroup
+	next := make(chan int)
+	for range min(runtime.GOMAXPROCS(0), len(list)) {
+		wait.Go(func() {
+			for i := range next {
+				p, err := g.pipeline(list[i])
+				if err != nil {
+					failed.Store(true)
+					continue
+				}
+				made[i] = p
+			}
+		})
+	}
+	for i := range list {
+		next <- i
+	}
+	close(next)
+	wait.Wait()
+	if !failed.Load() {
+		return made, nil
+	}
+	releaseAll(made)
+	clear(made)
+	for i, m := range list {
+		p, err := g.pipeline(m)
+		if err != nil {
+			releaseAll(made)
+			return nil, &listError{i, err}
+		}
+		made[i] = p
+	}
+	return made, nil
+}
+
+func (g *native) pipeline(code module) (pipeline, error) {
+	m, err := g.device.CreateShaderModule(&wgpu.ShaderModuleDescriptor{WGSLDescriptor: &wgpu.ShaderModuleWGSLDescriptor{Code: code.wgsl}})
 	if err != nil {
 		return nil, told(err)
 	}
 	defer m.Release()
 	p, err := g.device.CreateComputePipeline(&wgpu.ComputePipelineDescriptor{
-		Layout: l.pipeline, Compute: wgpu.ProgrammableStageDescriptor{Module: m, EntryPoint: "main"},
+		Layout: g.layouts[code.bindings].pipeline, Compute: wgpu.ProgrammableStageDescriptor{Module: m, EntryPoint: "main"},
 	})
 	if err != nil {
 		return nil, told(err)
 	}
-	return nativePipeline{p, bindings}, nil
+	return nativePipeline{p, code.bindings}, nil
 }
 
-func (g *native) group(p pipeline, spans []span) (group, error) {
-	l, err := g.layout(p.(nativePipeline).bindings)
+func (g *native) groups(list []binding) ([]group, error) {
+	made := make([]group, len(list))
+	for i, b := range list {
+		bound, err := g.group(b)
+		if err != nil {
+			releaseAll(made)
+			return nil, &listError{i, err}
+		}
+		made[i] = bound
+	}
+	return made, nil
+}
+
+func (g *native) group(b binding) (group, error) {
+	l, err := g.layout(b.p.(nativePipeline).bindings)
 	if err != nil {
 		return nil, err
 	}
-	entries := make([]wgpu.BindGroupEntry, len(spans))
-	for i, s := range spans {
+	entries := make([]wgpu.BindGroupEntry, len(b.spans))
+	for i, s := range b.spans {
 		entries[i] = wgpu.BindGroupEntry{
 			Binding: uint32(i), Buffer: s.m.(nativeBuffer).Buffer, Offset: uint64(s.off), Size: uint64(s.bytes),
 		}
 	}
-	b, err := g.device.CreateBindGroup(&wgpu.BindGroupDescriptor{Layout: l.group, Entries: entries})
+	made, err := g.device.CreateBindGroup(&wgpu.BindGroupDescriptor{Layout: l.group, Entries: entries})
 	if err != nil {
 		return nil, told(err)
 	}
-	return nativeGroup{b}, nil
+	return nativeGroup{made}, nil
 }
 
-func (g *native) submit(list []dispatch) error {
+func (g *native) submit(list []dispatch) (submitted, error) {
 	e, err := g.device.CreateCommandEncoder(nil)
 	if err != nil {
-		return told(err)
+		return nil, told(err)
 	}
 	defer e.Release()
 	pass := e.BeginComputePass(nil)
@@ -205,9 +269,12 @@ func (g *native) submit(list []dispatch) error {
 	err = pass.End()
 	pass.Release()
 	if err != nil {
-		return told(err)
+		return nil, told(err)
 	}
-	return g.finish(e)
+	if err := g.finish(e); err != nil {
+		return nil, err
+	}
+	return g.mark()
 }
 
 // finish submits what e has recorded.

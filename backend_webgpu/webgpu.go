@@ -10,6 +10,7 @@ package webgpu
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/gounet/gounet/core/backend"
 )
@@ -18,6 +19,9 @@ import (
 type Options struct {
 	// Software allows adapters that are no real GPU: lavapipe, SwiftShader.
 	Software bool
+	// Promised opens the device with the limits that every WebGPU device has, not
+	// with those of the adapter: what runs then fits any.
+	Promised bool
 }
 
 // device is a WebGPU device and the pipelines that were compiled for it.
@@ -26,6 +30,10 @@ type device struct {
 	facts     facts
 	pipelines map[string]pipeline // by their WGSL
 	simple    bool                // without the kernels that work in blocks
+	pace      pace
+	flights   []flight  // submits that may not be done, the oldest first
+	landed    time.Time // when the last of the others was
+	unsent    int64     // bytes that were written since the queue was last waited for
 }
 
 // Open opens the first adapter that fits, a real GPU before a software one, or
@@ -35,7 +43,7 @@ func Open(o Options) (backend.Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("webgpu: %w", err)
 	}
-	d := &device{gpu: g, facts: g.facts(), pipelines: map[string]pipeline{}}
+	d := &device{gpu: g, facts: g.facts(), pipelines: map[string]pipeline{}, pace: newPace()}
 	if d.facts.bindings < mostBindings {
 		g.close()
 		return nil, fmt.Errorf("webgpu: %s binds %d storage buffers in a kernel, wanted %d: choose another device", d.facts.name, d.facts.bindings, mostBindings)
@@ -107,12 +115,31 @@ func (b *buffer) Write(ctx context.Context, off int64, src []byte) error {
 			return fmt.Errorf("webgpu: write: %w", err)
 		}
 		n := min(len(src), piece)
-		if err := b.dev.gpu.write(b.m, off, src[:n]); err != nil {
+		if err := b.dev.write(ctx, b.m, off, src[:n]); err != nil {
 			return fmt.Errorf("webgpu: write of %d bytes: %w", n, err)
 		}
 		off, src = off+int64(n), src[n:]
 	}
 	return nil
+}
+
+// mostUnsent is how much may wait in the queue to be copied.
+const mostUnsent = 4 * piece
+
+// write hands src to the queue, and waits for it when it has much to copy.
+func (d *device) write(ctx context.Context, m memory, off int64, src []byte) error {
+	if err := d.gpu.write(m, off, src); err != nil {
+		return err
+	}
+	if d.unsent += int64(len(src)); d.unsent < mostUnsent {
+		return nil
+	}
+	d.unsent = 0
+	s, err := d.gpu.mark()
+	if err != nil {
+		return err
+	}
+	return s.wait(ctx)
 }
 
 // Read waits for the runs before it and copies from off to dst.
@@ -135,8 +162,11 @@ func (b *buffer) Read(ctx context.Context, off int64, dst []byte) error {
 	return nil
 }
 
-// readWords reads whole words piece by piece.
+// readWords reads whole words piece by piece, after the runs.
 func (b *buffer) readWords(ctx context.Context, off int64, dst []byte) error {
+	if err := b.dev.land(ctx, 0); err != nil {
+		return err
+	}
 	for len(dst) > 0 {
 		n := min(len(dst), piece)
 		if err := b.dev.gpu.read(ctx, b.m, off, dst[:n]); err != nil {

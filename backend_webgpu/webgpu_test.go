@@ -42,7 +42,8 @@ func TestConformance(t *testing.T) {
 }
 
 // sample is a prelude as a kernel's header lists it: "A, B (bool); N, C (u32)".
-func sample(t *testing.T, source string) shaders.Consts {
+// Numbers are 4, of which kernels that work in blocks want multiples.
+func sample(t *testing.T, source string, on bool) shaders.Consts {
 	_, list, ok := strings.Cut(source, "// Prelude: ")
 	require.True(t, ok, "a header lists the names of its prelude")
 	list, _, _ = strings.Cut(list, "\n\n")
@@ -54,9 +55,9 @@ func sample(t *testing.T, source string) shaders.Consts {
 		for _, name := range regexp.MustCompile(`\b[A-Z][A-Z0-9_]*\b`).FindAllString(section, -1) {
 			switch {
 			case strings.Contains(section, "(bool)"):
-				c[name] = true
+				c[name] = on
 			case strings.Contains(section, "(u32)"):
-				c[name] = 3
+				c[name] = 4
 			default:
 				c[name] = float32(0.5)
 			}
@@ -74,25 +75,32 @@ func TestEveryKernelIsValidWithThePreludeOfItsHeader(t *testing.T) {
 			source, err := os.ReadFile(filepath.Join("..", "shaders", name+".wgsl"))
 			require.NoError(t, err)
 			_, body, _ := strings.Cut(string(source), "\n\n")
-			c := sample(t, string(source))
-			for n := range c {
-				assert.True(t, regexp.MustCompile(`\b`+n+`\b`).MatchString(body), "%s is in the header, but not in the kernel", n)
+			var list []module
+			for _, on := range []bool{false, true} {
+				c := sample(t, string(source), on)
+				for n := range c {
+					assert.True(t, regexp.MustCompile(`\b`+n+`\b`).MatchString(body), "%s is in the header, but not in the kernel", n)
+				}
+				code, err := shaders.WGSL(name, c)
+				require.NoError(t, err)
+				list = append(list, module{code, strings.Count(body, "@binding(")})
 			}
-			code, err := shaders.WGSL(name, c)
+			p, err := d.gpu.pipelines(list)
 			require.NoError(t, err)
-			p, err := d.gpu.pipeline(code, strings.Count(body, "@binding("))
-			require.NoError(t, err)
-			p.release()
+			releaseAll(p)
 		})
 	}
 }
 
 func TestAnInvalidKernelIsAnError(t *testing.T) {
 	d := opened(t)
-	_, err := d.gpu.pipeline("@compute @workgroup_size(64) fn main() { x = 1; }", 1)
-	require.Error(t, err)
-	_, err = d.gpu.pipeline("@compute @workgroup_size(64) fn other() {}", 1)
-	require.Error(t, err)
+	good := module{"@compute @workgroup_size(64) fn main() {}", 1}
+	for _, code := range []string{"@compute @workgroup_size(64) fn main() { x = 1; }", "@compute @workgroup_size(64) fn other() {}"} {
+		_, err := d.gpu.pipelines([]module{good, good, {code, 1}, good})
+		var at *listError
+		require.ErrorAs(t, err, &at)
+		assert.Equal(t, 2, at.at, "which of the list")
+	}
 	b, err := d.NewBuffer(16) // the device is as good as before
 	require.NoError(t, err)
 	b.Free()

@@ -15,6 +15,8 @@ package backendtest
 
 import (
 	"context"
+	"iter"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -27,21 +29,29 @@ import (
 type Open func(t testing.TB) backend.Device
 
 // Run puts a device through all cases: every op in every type of storage that
-// the device has, its memory, and a small network that must learn.
+// the device has, its memory, and a small network that must learn. Ops run beside
+// each other, as many as -test.parallel says, each on a device of its own.
 func Run(t *testing.T, open Open) {
-	dev := open(t)
-	t.Cleanup(func() { require.NoError(t, dev.Close()) })
+	p := &devices{open: open}
+	dev := p.take(t)
+	t.Cleanup(func() { p.close(t) })
 	t.Run("memory", func(t *testing.T) {
 		require.NoError(t, checkMemory(t.Context(), dev))
 	})
-	for _, storage := range storages(dev.Limits()) {
+	list := storages(dev.Limits())
+	p.give(dev)
+	for _, storage := range list {
 		t.Run(storage.String(), func(t *testing.T) {
-			for _, c := range cases() {
-				if !c.fits(storage) {
-					continue
-				}
-				t.Run(c.title(), func(t *testing.T) {
-					require.NoError(t, c.check(t.Context(), dev, storage))
+			for op, cases := range byOp(storage) {
+				t.Run(op, func(t *testing.T) {
+					t.Parallel()
+					dev := p.take(t)
+					defer p.give(dev)
+					for _, c := range cases {
+						t.Run(c.title(), func(t *testing.T) {
+							require.NoError(t, c.check(t.Context(), dev, storage))
+						})
+					}
 				})
 			}
 		})
@@ -49,10 +59,67 @@ func Run(t *testing.T, open Open) {
 	t.Run("network", func(t *testing.T) {
 		for _, c := range networkChecks {
 			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				dev := p.take(t)
+				defer p.give(dev)
 				require.NoError(t, c.check(t.Context(), dev))
 			})
 		}
 	})
+}
+
+// byOp are the cases that a storage has, of one op after the other.
+func byOp(storage graph.DType) iter.Seq2[string, []testCase] {
+	var ops []string
+	of := map[string][]testCase{}
+	for _, c := range cases() {
+		if !c.fits(storage) {
+			continue
+		}
+		op := graph.OpName(c.op)
+		if of[op] == nil {
+			ops = append(ops, op)
+		}
+		of[op] = append(of[op], c)
+	}
+	return func(yield func(string, []testCase) bool) {
+		for _, op := range ops {
+			if !yield(op, of[op]) {
+				return
+			}
+		}
+	}
+}
+
+// devices are those that nobody uses at the moment.
+type devices struct {
+	open  Open
+	mutex sync.Mutex
+	idle  []backend.Device
+}
+
+// take is a device for one goroutine, which gives it back.
+func (p *devices) take(t testing.TB) backend.Device {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if n := len(p.idle); n > 0 {
+		d := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		return d
+	}
+	return p.open(t)
+}
+
+func (p *devices) give(d backend.Device) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.idle = append(p.idle, d)
+}
+
+func (p *devices) close(t testing.TB) {
+	for _, d := range p.idle {
+		require.NoError(t, d.Close())
+	}
 }
 
 // storages lists the types that activations can have on a device.

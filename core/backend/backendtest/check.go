@@ -34,9 +34,8 @@ type testCase struct {
 	half  bool // only for 16-bit storage
 }
 
-func (c testCase) title() string {
-	return strings.ReplaceAll(graph.OpName(c.op)+"/"+c.name, " ", "_")
-}
+// title is the name of a case among those of its op.
+func (c testCase) title() string { return strings.ReplaceAll(c.name, " ", "_") }
 
 func (c testCase) fits(storage graph.DType) bool { return !c.half || storage != graph.F32 }
 

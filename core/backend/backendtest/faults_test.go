@@ -52,8 +52,9 @@ func TestEveryOpHasACase(t *testing.T) {
 func TestCasesHaveDifferentNames(t *testing.T) {
 	seen := map[string]bool{}
 	for _, c := range cases() {
-		assert.False(t, seen[c.title()], c.title())
-		seen[c.title()] = true
+		name := graph.OpName(c.op) + "/" + c.title()
+		assert.False(t, seen[name], name)
+		seen[name] = true
 	}
 }
 

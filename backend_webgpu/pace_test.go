@@ -1,0 +1,142 @@
+package webgpu
+
+import (
+	"context"
+	"math"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// clockwork is a GPU that does nothing but take time: work / speed. It runs in the
+// false time of synctest.
+type clockwork struct {
+	gpu
+	speed   float64 // work a second
+	free    time.Time
+	took    []time.Duration // by its submits
+	pending int             // submits that nobody has waited for
+	most    int
+	onWait  func()
+}
+
+type ticking struct {
+	*clockwork
+	done time.Time
+}
+
+func (c *clockwork) submit(list []dispatch) (submitted, error) {
+	var work float64
+	for _, d := range list {
+		work += d.work
+	}
+	if c.free.Before(time.Now()) {
+		c.free = time.Now()
+	}
+	d := time.Duration(work / c.speed * float64(time.Second))
+	c.free = c.free.Add(d)
+	c.took = append(c.took, d)
+	c.pending++
+	c.most = max(c.most, c.pending)
+	return ticking{c, c.free}, nil
+}
+
+func (t ticking) wait(ctx context.Context) error {
+	if t.onWait != nil {
+		t.onWait()
+	}
+	select {
+	case <-time.After(time.Until(t.done)):
+		t.pending--
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// run starts n dispatches of so much work on a device.
+func (c *clockwork) run(ctx context.Context, d *device, n int, work float64) error {
+	e := &executable{dev: d, nodes: []string{"node"}}
+	for range n {
+		e.list = append(e.list, dispatch{work: work})
+	}
+	return e.Run(ctx)
+}
+
+// late counts the submits that took longer than the budget.
+func (c *clockwork) late() (n int) {
+	for _, took := range c.took {
+		if took > budget {
+			n++
+		}
+	}
+	return n
+}
+
+// The first submits may be late where a device is slower than expected: each halves
+// the work, and one is under way when the one before it is found to be late.
+func TestSubmitsKeepTheBudget(t *testing.T) {
+	for name, speed := range map[string]float64{"a slow processor": 1e8, "a processor": 1e10, "a GPU": 1e13} {
+		for _, each := range []time.Duration{time.Millisecond, 20 * time.Millisecond} {
+			t.Run(name+" "+each.String(), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					c := &clockwork{speed: speed}
+					d := &device{gpu: c, pace: newPace()}
+					require.NoError(t, c.run(t.Context(), d, 2000, speed*each.Seconds()))
+					first := min(firstWork/speed, (mostDispatches * each).Seconds())
+					halvings := max(0, math.Ceil(math.Log2(first/budget.Seconds())))
+					assert.LessOrEqual(t, float64(c.late()), 2*halvings)
+					assert.LessOrEqual(t, c.most, mostFlights)
+				})
+			})
+		}
+	}
+}
+
+// A device that slows down, as a laptop does that gets hot, is late a few times.
+func TestASlowSubmitHalvesTheWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &clockwork{speed: 1e12}
+		d := &device{gpu: c, pace: newPace()}
+		require.NoError(t, c.run(t.Context(), d, 10000, 1e10)) // 10 ms each
+		fast := d.pace.work
+		assert.Greater(t, fast, float64(firstWork), "a fast device is given more")
+		c.took, c.speed = nil, 1e11 // 100 ms each
+		require.NoError(t, c.run(t.Context(), d, 200, 1e10))
+		assert.LessOrEqual(t, float64(c.late()), 2*math.Ceil(math.Log2(10)))
+		assert.LessOrEqual(t, c.took[len(c.took)-1], budget)
+		assert.Less(t, d.pace.work, fast)
+	})
+}
+
+func TestADispatchOfMoreThanTheBudgetRunsAlone(t *testing.T) {
+	p := newPace()
+	n, work := p.next([]dispatch{{work: 1e15}, {work: 1}})
+	assert.Equal(t, 1, n)
+	assert.InDelta(t, 1e15, work, 0)
+	p.took(1e15, time.Minute)
+	n, _ = p.next([]dispatch{{work: 1}, {work: 1}, {work: 1e15}})
+	assert.Equal(t, 2, n)
+}
+
+func TestARunIsCancelledBetweenSubmits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		c := &clockwork{speed: 1e10}
+		waits := 0
+		c.onWait = func() {
+			if waits++; waits == 10 {
+				cancel()
+			}
+		}
+		d := &device{gpu: c, pace: newPace()}
+		err := c.run(ctx, d, 5000, 1e9)
+		require.ErrorIs(t, err, context.Canceled)
+		assert.Less(t, len(c.took), 14)
+		require.NoError(t, d.land(t.Context(), 0), "what was under way ends")
+		require.NoError(t, c.run(t.Context(), d, 10, 1e9), "and the device is as good as before")
+	})
+}
