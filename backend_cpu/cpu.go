@@ -4,6 +4,9 @@
 // An op is cut into units of work that depend on its shapes alone, and partial
 // sums are added in the order of the units: results have the same bits for any
 // number of workers. All memory is reserved by Compile; Run allocates nothing.
+//
+// In a browser Compile makes kernels of WebAssembly SIMD instead, for memory of
+// their own, which worker threads share: wasm_js.go.
 package cpu
 
 import (

@@ -69,19 +69,26 @@ const (
 // nothing: threads begin with the first Compile.
 func openWasm(o Options) backend.Device {
 	names := wasmISAs()
-	d := &wasmDevice{isa: names[0]}
+	isa := names[0]
 	for _, name := range append(names, plainGo.name) {
 		if name == o.ISA {
-			d.isa = name
+			isa = name
 		}
 	}
-	if d.isa == plainGo.name {
+	if isa == plainGo.name {
 		return nil
 	}
 	threads, shared := hostThreads()
 	if o.Workers > 0 && shared {
 		threads = o.Workers
 	}
+	return newWasmDevice(o, isa, threads, shared)
+}
+
+// newWasmDevice has a memory as large as the browser allows. Only a shared one
+// serves more than one thread.
+func newWasmDevice(o Options, isa string, threads int, shared bool) *wasmDevice {
+	d := &wasmDevice{isa: isa}
 	pages := wasm.MaxPages
 	for {
 		err := attempt(func() {

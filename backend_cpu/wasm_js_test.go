@@ -20,6 +20,22 @@ func openWasmTest(t testing.TB, workers int) *wasmDevice {
 	return d
 }
 
+// In a page that is not cross-origin isolated memory cannot be shared.
+func TestMemoryThatIsNotSharedHasTheSameBits(t *testing.T) {
+	var want [][]byte
+	for _, shared := range []bool{true, false} {
+		d := newWasmDevice(Options{}, wasmISAs()[0], 1, shared)
+		s := session(t, d, graph.F32, tiles)
+		require.NoError(t, s.Run(t.Context()))
+		if want == nil {
+			want = memoryOf(t, s)
+			requireNumbers(t, s)
+		}
+		assert.Equal(t, want, memoryOf(t, s))
+		require.NoError(t, d.Close())
+	}
+}
+
 func TestFreedMemoryIsUsedAgain(t *testing.T) {
 	d := openWasmTest(t, 2)
 	var top, slots int64

@@ -17,6 +17,9 @@ func (s *wasmScope) kernels(n graph.Node) bool {
 	}
 	switch op := n.Op.(type) {
 	case graph.Conv3D:
+		if s.before(n) > firstByte {
+			return false
+		}
 		s.conv3D(op, n)
 	case graph.UpConv3D:
 		s.upConv3D(n)
@@ -41,6 +44,16 @@ func (s *wasmScope) kernels(n graph.Node) bool {
 		return false
 	}
 	return true
+}
+
+// before is how far a tile of a convolution may begin before x, in bytes: by the
+// padding of a row.
+func (s *wasmScope) before(n graph.Node) int {
+	c := s.Type(n.In[0]).Shape[4]
+	if x2 := input(n, 3); x2 > 0 {
+		c = max(c, s.Type(x2).Shape[4])
+	}
+	return s.Type(n.In[1]).Shape[2] / 2 * c * graph.F32.Size()
 }
 
 func (s *wasmScope) fused() bool { return s.isa == isaWasmFused }

@@ -79,11 +79,15 @@ func TestChunksAreAllRowsAndChannels(t *testing.T) {
 func samples() []Kernel {
 	n := Norm{N: 2, V: 60, C: 9}
 	return []Kernel{
-		convs()[7], Conv{N: 1, In: [3]int{4, 4, 4}, C1: 8, Co: 8, Kernel: [3]int{3, 3, 3}, Stride: [3]int{1, 1, 1}, Fused: true, Bias: true},
+		convs()[7],
+		Conv{N: 1, In: [3]int{4, 4, 4}, C1: 8, Co: 8, Kernel: [3]int{3, 3, 3}, Stride: [3]int{1, 1, 1}, Fused: true, Bias: true},
 		UpConv{N: 1, In: [3]int{2, 2, 7}, Ci: 3, Co: 9, Stride: [3]int{2, 2, 2}, Bias: true},
 		Pack{Outer: 9, Taps: 3, C1: 2, C2: 1, Co: 9},
-		NormMoments{n}, NormStatistics{n, 1e-5, false}, NormApply{n, 0.01},
-		Add{Elems: 7, Slope: 0.01}, AvgPool{N: 1, Out: [3]int{1, 2, 3}, C: 5, Stride: [3]int{1, 2, 2}},
+		NormMoments{n},
+		NormStatistics{n, 1e-5, false},
+		NormApply{n, 0.01},
+		Add{Elems: 7, Slope: 0.01},
+		AvgPool{N: 1, Out: [3]int{1, 2, 3}, C: 5, Stride: [3]int{1, 2, 2}},
 		TileLoad{Rows: Row{Count: 1, Length: 8}, Size: [3]int{4, 4, 4}, Tile: [3]int{2, 2, 2}, C: 1},
 		TileBlend{Rows: Row{Count: 1, Length: 8}, Size: [3]int{4, 4, 4}, Tile: [3]int{2, 2, 2}, K: 3},
 		Labels{Size: [3]int{2, 3, 4}, K: 3, Out: [3]int{4, 5, 6}, Planes: 2},
