@@ -73,8 +73,9 @@ func hashedWeight(seed uint32, name string, shape graph.Shape) []float32 {
 }
 
 // BenchmarkNetworks predicts one tile with GOUNET_THREADS threads (all, if it is
-// not set) and reports the fastest run, the processor time of a run where the host
-// tells it, and sums of the logits, by which other engines are compared.
+// not set) and reports the fastest run, the time of Compile with the start of the
+// threads, the processor time of a run where the host tells it, and sums of the
+// logits, by which other engines are compared.
 func BenchmarkNetworks(b *testing.B) {
 	threads, _ := strconv.Atoi(os.Getenv("GOUNET_THREADS"))
 	for _, net := range nets {
@@ -105,9 +106,11 @@ func BenchmarkNetworks(b *testing.B) {
 			require.NoError(b, err)
 			p, err := compile.Compile(g, compile.Options{})
 			require.NoError(b, err)
+			start := time.Now()
 			s, err := backend.NewSession(dev, p, nil)
 			require.NoError(b, err)
 			b.Cleanup(s.Close)
+			compiling := time.Since(start)
 			for i, v := range params {
 				if _, ok := p.Place(v); ok {
 					info := p.Info(v)
@@ -138,6 +141,7 @@ func BenchmarkNetworks(b *testing.B) {
 				abs += math.Abs(float64(v))
 			}
 			b.ReportMetric(1e3*best, "best-ms")
+			b.ReportMetric(1e3*compiling.Seconds(), "compile-ms")
 			b.ReportMetric(used/float64(b.N), "cpu-ms")
 			b.ReportMetric(sum, "sum")
 			b.ReportMetric(abs, "abs")

@@ -15,7 +15,8 @@ import (
 //   - Values live in a WebAssembly.Memory of the device, not in Go's, which no
 //     thread could share. Write and Read copy at the door.
 //   - Threads are workers on that memory, from a Blob, or worker_threads under
-//     node. They sleep inside WebAssembly. Memory can be shared only in a page
+//     node. They sleep inside WebAssembly. A page with a Content-Security-Policy
+//     has to allow wasm-unsafe-eval, and blob: as a worker-src. Memory can be shared only in a page
 //     that is cross-origin isolated, and the thread of a page may not sleep:
 //     elsewhere there is one thread, the one that Go runs on.
 //   - Prediction runs on kernels: convolutions, norms, sums and means, tiles,

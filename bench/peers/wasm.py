@@ -10,8 +10,8 @@ threads of the browser, in the round where it was least: other load on the machi
 disturbs it less. The sums of the logits must be the same to 1e-3 of their size, or the
 script ends with an error.
 
-Needs Chromium (CHROMIUM names it), Go, onnxruntime-web (npm install
-onnxruntime-web@1.30.0; ORT names its folder dist) and Python's onnx (pip install
+Needs Chromium (CHROMIUM names it), Go, onnxruntime-web (npm install --prefix .tools
+onnxruntime-web@1.30.0; ORT names another folder dist) and Python's onnx (pip install
 onnx==1.23.2 numpy).
 """
 import argparse
