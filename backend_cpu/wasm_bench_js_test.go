@@ -18,13 +18,16 @@ import (
 	"github.com/gounet/gounet/core/unet"
 )
 
-// nets are those of bench/peers/wasm.py, which gives them to onnxruntime-web.
-var nets = []struct {
+// net is a plain U-Net with a channel of input.
+type net struct {
 	name     string
 	patch    [3]int
 	features []int
 	classes  int
-}{
+}
+
+// nets are those of bench/peers/wasm.py, which gives them to onnxruntime-web.
+var nets = []net{
 	{"small", [3]int{40, 56, 40}, []int{8, 16, 32, 64}, 3}, // the golden model's
 	{"unet64", [3]int{64, 64, 64}, []int{32, 64, 128}, 4},
 }
@@ -45,8 +48,8 @@ func hashedWeight(seed uint32, name string, shape graph.Shape) []float32 {
 	w := make([]float32, shape.Elems())
 	if len(shape) == 1 {
 		for i := range w {
-			switch w[i] = 0.1 * hashed(seed, i); {
-			case strings.HasSuffix(name, "norm.weight"):
+			w[i] = 0.1 * hashed(seed, i)
+			if strings.HasSuffix(name, "norm.weight") {
 				w[i]++
 			}
 		}
@@ -72,56 +75,65 @@ func hashedWeight(seed uint32, name string, shape graph.Shape) []float32 {
 	return w
 }
 
+// build is the program of a network: x in, logits out.
+func (n net) build(b *testing.B) (p *compile.Program, x, y graph.Value, params []graph.Value) {
+	network := plan.Network{Kind: plan.Plain, ConvBias: true, NormEps: 1e-5, Slope: 0.01}
+	for i, f := range n.features {
+		stride := [3]int{2, 2, 2}
+		if i == 0 {
+			stride = [3]int{1, 1, 1}
+		} else {
+			network.DecoderConvs = append(network.DecoderConvs, 2)
+		}
+		network.Features, network.Convs = append(network.Features, f), append(network.Convs, 2)
+		network.Kernels, network.Strides = append(network.Kernels, [3]int{3, 3, 3}), append(network.Strides, stride)
+	}
+	g, err := graph.Build(func(bd *graph.Builder) []graph.Value {
+		x = bd.Declare("x", graph.IO, graph.F32, 1, n.patch[0], n.patch[1], n.patch[2], 1)
+		var logits []graph.Value
+		logits, params = unet.Forward(bd, network, x, n.classes, 1)
+		y = logits[0]
+		bd.Place(y, graph.IO)
+		return logits[:1]
+	})
+	require.NoError(b, err)
+	p, err = compile.Compile(g, compile.Options{})
+	require.NoError(b, err)
+	return p, x, y, params
+}
+
+// fill writes the weights and the input.
+func fill(b *testing.B, s *backend.Session, x graph.Value, params []graph.Value) {
+	for i, v := range params {
+		if _, ok := s.Program.Place(v); ok {
+			info := s.Program.Info(v)
+			require.NoError(b, s.WriteWeight(b.Context(), v, hashedWeight(uint32(i), info.Name, info.Type.Shape)))
+		}
+	}
+	in := make([]float32, s.Program.Type(x).Shape.Elems())
+	for i := range in {
+		in[i] = hashed(1000, i)
+	}
+	require.NoError(b, s.WriteF32(b.Context(), x, in))
+}
+
 // BenchmarkNetworks predicts one tile with GOUNET_THREADS threads (all, if it is
 // not set) and reports the fastest run, the time of Compile with the start of the
 // threads, the processor time of a run where the host tells it, and sums of the
 // logits, by which other engines are compared.
 func BenchmarkNetworks(b *testing.B) {
 	threads, _ := strconv.Atoi(os.Getenv("GOUNET_THREADS"))
-	for _, net := range nets {
-		b.Run(net.name, func(b *testing.B) {
+	for _, n := range nets {
+		b.Run(n.name, func(b *testing.B) {
 			dev := Open(Options{Workers: threads})
 			b.Cleanup(func() { require.NoError(b, dev.Close()) })
-			network := plan.Network{Kind: plan.Plain, ConvBias: true, NormEps: 1e-5, Slope: 0.01}
-			for i, f := range net.features {
-				s := 2
-				if i == 0 {
-					s = 1
-				} else {
-					network.DecoderConvs = append(network.DecoderConvs, 2)
-				}
-				network.Features, network.Convs = append(network.Features, f), append(network.Convs, 2)
-				network.Kernels, network.Strides = append(network.Kernels, [3]int{3, 3, 3}), append(network.Strides, [3]int{s, s, s})
-			}
-			var x, y graph.Value
-			var params []graph.Value
-			g, err := graph.Build(func(bd *graph.Builder) []graph.Value {
-				x = bd.Declare("x", graph.IO, graph.F32, 1, net.patch[0], net.patch[1], net.patch[2], 1)
-				var logits []graph.Value
-				logits, params = unet.Forward(bd, network, x, net.classes, 1)
-				y = logits[0]
-				bd.Place(y, graph.IO)
-				return logits[:1]
-			})
-			require.NoError(b, err)
-			p, err := compile.Compile(g, compile.Options{})
-			require.NoError(b, err)
+			p, x, y, params := n.build(b)
 			start := time.Now()
 			s, err := backend.NewSession(dev, p, nil)
 			require.NoError(b, err)
 			b.Cleanup(s.Close)
 			compiling := time.Since(start)
-			for i, v := range params {
-				if _, ok := p.Place(v); ok {
-					info := p.Info(v)
-					require.NoError(b, s.WriteWeight(b.Context(), v, hashedWeight(uint32(i), info.Name, info.Type.Shape)))
-				}
-			}
-			in := make([]float32, p.Type(x).Shape.Elems())
-			for i := range in {
-				in[i] = hashed(1000, i)
-			}
-			require.NoError(b, s.WriteF32(b.Context(), x, in))
+			fill(b, s, x, params)
 			require.NoError(b, s.Run(b.Context()))
 			best := math.Inf(1)
 			used := processorTime()
@@ -133,23 +145,28 @@ func BenchmarkNetworks(b *testing.B) {
 			}
 			b.StopTimer()
 			used = processorTime() - used
-			out := make([]float32, p.Type(y).Shape.Elems())
-			require.NoError(b, s.ReadF32(b.Context(), y, out))
-			sum, abs := 0.0, 0.0
-			for _, v := range out {
-				sum += float64(v)
-				abs += math.Abs(float64(v))
-			}
-			b.ReportMetric(1e3*best, "best-ms")
 			b.ReportMetric(1e3*compiling.Seconds(), "compile-ms")
+			b.ReportMetric(1e3*best, "best-ms")
 			b.ReportMetric(used/float64(b.N), "cpu-ms")
-			b.ReportMetric(sum, "sum")
-			b.ReportMetric(abs, "abs")
+			reportSums(b, s, y)
 			if os.Getenv("GOUNET_PROFILE") != "" {
 				profile(b, s)
 			}
 		})
 	}
+}
+
+// reportSums reports the sums of the values of y and of their magnitudes.
+func reportSums(b *testing.B, s *backend.Session, y graph.Value) {
+	out := make([]float32, s.Program.Type(y).Shape.Elems())
+	require.NoError(b, s.ReadF32(b.Context(), y, out))
+	sum, abs := 0.0, 0.0
+	for _, v := range out {
+		sum += float64(v)
+		abs += math.Abs(float64(v))
+	}
+	b.ReportMetric(sum, "sum")
+	b.ReportMetric(abs, "abs")
 }
 
 // profile prints the nodes of a run, the fastest of three.

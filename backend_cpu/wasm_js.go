@@ -10,7 +10,8 @@ import (
 )
 
 // Under GOOS=js a device has kernels of its own: WebAssembly modules that
-// Compile generates, with the shapes of the program in them.
+// Compile generates, with the shapes of the program in them. Package wasm writes
+// bytes, package kernel the functions of ops.
 //
 //   - Values live in a WebAssembly.Memory of the device, not in Go's, which no
 //     thread could share. Write and Read copy at the door.
@@ -18,12 +19,16 @@ import (
 //     node. They sleep inside WebAssembly. A page with a Content-Security-Policy
 //     has to allow wasm-unsafe-eval, and blob: as a worker-src. Memory can be shared only in a page
 //     that is cross-origin isolated, and the thread of a page may not sleep:
-//     elsewhere there is one thread, the one that Go runs on.
+//     elsewhere there is one thread, the one that Go runs on, and Name says so.
 //   - Prediction runs on kernels: convolutions, norms, sums and means, tiles,
 //     labels. What remains, training and 16-bit storage, runs on the plain Go of
 //     this package, on copies of a node's operands: right, not fast.
+//   - A device has the same bits for any number of threads. Multiply-adds that
+//     round once, where the browser has them, give other bits than those without.
 //   - Run calls WebAssembly for tens of milliseconds at a time, and then lets
-//     the events of the page in: a cancelled context is seen there.
+//     the events of the page in: a cancelled context is seen there. Compile waits
+//     for the browser: neither may be called by a callback of JavaScript, but by a
+//     goroutine that it starts.
 
 // The names of the instruction sets: with multiply-adds that round once where
 // the machine has them, and without.
