@@ -118,14 +118,14 @@ func fill(b *testing.B, s *backend.Session, x graph.Value, params []graph.Value)
 }
 
 // BenchmarkNetworks predicts one tile with GOUNET_THREADS threads (all, if it is
-// not set) and reports the fastest run, the time of Compile with the start of the
+// not set) of instruction set GOUNET_ISA (the fastest) and reports the fastest run, the time of Compile with the start of the
 // threads, the processor time of a run where the host tells it, and sums of the
 // logits, by which other engines are compared.
 func BenchmarkNetworks(b *testing.B) {
 	threads, _ := strconv.Atoi(os.Getenv("GOUNET_THREADS"))
 	for _, n := range nets {
 		b.Run(n.name, func(b *testing.B) {
-			dev := Open(Options{Workers: threads})
+			dev := Open(Options{Workers: threads, ISA: os.Getenv("GOUNET_ISA")})
 			b.Cleanup(func() { require.NoError(b, dev.Close()) })
 			p, x, y, params := n.build(b)
 			start := time.Now()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs gounet's WebAssembly kernels and onnxruntime-web's by turns in one Chromium.
 
-    bench/peers/wasm.py [--threads 1,2] [--nets small,unet64] [--rounds 3] [--runs 3]
+    bench/peers/wasm.py [--threads 1,2] [--nets small,unet64] [--rounds 3] [--runs 3] [--isa wasm]
 
 Both predict one tile of the same networks with the same weights: the small golden
 model's, and a U-Net of 32, 64 and 128 channels at 64x64x64. A row of the result is the
@@ -200,13 +200,14 @@ def main():
     p.add_argument("--nets", default="small,unet64")
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--runs", type=int, default=3, help="of a round; ten times as many of the small network")
+    p.add_argument("--isa", default="", help="of gounet: wasm-fma, or wasm for browsers without relaxed SIMD; the fastest if not given")
     a = p.parse_args()
     nets, threads = a.nets.split(","), [int(t) for t in a.threads.split(",")]
     messages, browser = queue.Queue(), []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         files = prepare(nets, os.environ.get("ORT", os.path.join(ROOT, ".tools", "node_modules", "onnxruntime-web", "dist")), folder)
         server = serve(files, messages, browser)
-        query = f"threads={a.threads}&nets={a.nets}&rounds={a.rounds}&runs={a.runs}"
+        query = f"threads={a.threads}&nets={a.nets}&rounds={a.rounds}&runs={a.runs}&isa={a.isa}"
         browser.append(Browser(f"http://127.0.0.1:{server.server_port}/?{query}", os.path.join(folder, "profile")))
         try:
             best = collect(messages)

@@ -8,7 +8,7 @@ const now = () => {
   return +r.responseText;
 };
 globalThis.gounetProcessorTime = now;
-onmessage = async ({ data: { net, threads, runs } }) => {
+onmessage = async ({ data: { net, threads, runs, isa } }) => {
   try {
     let text = "";
     const decoder = new TextDecoder();
@@ -22,7 +22,7 @@ onmessage = async ({ data: { net, threads, runs } }) => {
     };
     const go = new Go();
     go.argv = ["bench", "-test.run=^$", `-test.bench=^BenchmarkNetworks$/^${net}$`, `-test.benchtime=${runs}x`];
-    go.env = { GOUNET_THREADS: String(threads) };
+    go.env = { GOUNET_THREADS: String(threads), GOUNET_ISA: isa };
     const { instance } = await WebAssembly.instantiateStreaming(fetch("bench.wasm"), go.importObject);
     await go.run(instance);
     postMessage({ text });
