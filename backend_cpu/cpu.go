@@ -4,6 +4,9 @@
 // An op is cut into units of work that depend on its shapes alone, and partial
 // sums are added in the order of the units: results have the same bits for any
 // number of workers. All memory is reserved by Compile; Run allocates nothing.
+//
+// In a browser Compile makes kernels of WebAssembly SIMD instead, for memory of
+// their own, which worker threads share: wasm_js.go.
 package cpu
 
 import (
@@ -20,7 +23,7 @@ import (
 // Options choose what a device may use.
 type Options struct {
 	Workers int    // goroutines that compute; 0: GOMAXPROCS
-	ISA     string // "avx512-bf16", "avx512", "avx2" or "go"; "", or what the processor lacks: the fastest it has
+	ISA     string // one of ISAs; "", or what the processor lacks: the fastest it has
 	// World is the number of devices that take part in AllReduce; 0 and 1: this
 	// one alone. With more, Reduce replaces each slice by its sum over all of them.
 	World  int
@@ -29,7 +32,7 @@ type Options struct {
 
 // ISAs lists the instruction sets that this processor can run, fastest first.
 func ISAs() []string {
-	var names []string
+	names := wasmISAs()
 	for _, s := range isas() {
 		names = append(names, s.name)
 	}
@@ -48,18 +51,25 @@ type device struct {
 
 // Open starts the workers of a device; Close ends them.
 func Open(o Options) backend.Device {
+	if d := openWasm(o); d != nil {
+		return d
+	}
+	list := isas()
+	best := list[0]
+	for _, s := range list {
+		if s.name == o.ISA {
+			best = s
+		}
+	}
+	return newDevice(o, best)
+}
+
+// newDevice is the processor with the kernels of s.
+func newDevice(o Options, s *isa) *device {
 	if o.Workers < 1 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
-	list := isas()
-	d := &device{isa: list[0], pool: newPool(o.Workers), world: max(1, o.World), reduce: o.Reduce}
-	for _, s := range list {
-		if s.name == o.ISA {
-			d.isa = s
-		}
-	}
-	d.flat = flatOf(d.isa)
-	return d
+	return &device{isa: s, flat: flatOf(s), pool: newPool(o.Workers), world: max(1, o.World), reduce: o.Reduce}
 }
 
 func (d *device) Name() string {

@@ -145,7 +145,8 @@ func clockOf(workers int) func() time.Duration {
 func BenchmarkOps(b *testing.B) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	for _, name := range ISAs() {
+	for _, s := range isas() {
+		name := s.name
 		for _, workers := range workerCounts() {
 			dev := Open(Options{Workers: workers, ISA: name})
 			triad := bandwidth(dev.(*device), clockOf(workers))

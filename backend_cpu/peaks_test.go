@@ -11,11 +11,11 @@ func TestPeaksAreMeasuredForEveryInstructionSet(t *testing.T) {
 	if testing.Short() {
 		t.Skip("moves 64 MiB arrays")
 	}
-	for _, name := range ISAs() {
-		dev := Open(Options{Workers: 2, ISA: name})
+	for _, s := range isas() {
+		dev := Open(Options{Workers: 2, ISA: s.name})
 		flop, bytes := dev.(*device).Peaks()
-		assert.Greater(t, flop, 1e8, name) // any machine of this century
-		assert.Greater(t, bytes, 1e8, name)
+		assert.Greater(t, flop, 1e8, s.name) // any machine of this century
+		assert.Greater(t, bytes, 1e8, s.name)
 		require.NoError(t, dev.Close())
 	}
 }
