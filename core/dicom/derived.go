@@ -184,7 +184,7 @@ func (d *derived) checkSegments() error {
 
 // checkText says why s cannot be written in the character set of the object.
 func (d *derived) checkText(what, s string, most int) error {
-	if d.encoding != "ISO_IR 192" && !asciiOnly(s) {
+	if d.encoding != utf8Set && !asciiOnly(s) {
 		return fmt.Errorf("%s has other characters than ASCII and the source's character set %s cannot be converted to UTF-8: rename it", what, d.encoding)
 	}
 	return checkText(what, s, most)

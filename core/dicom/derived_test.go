@@ -189,6 +189,40 @@ func TestNamesKeepTheirLetters(t *testing.T) {
 	assert.Equal(t, "Läsion", seg.Segments[0].Name)
 }
 
+func TestTextOfAllCharacterSetsStaysReadable(t *testing.T) {
+	for _, c := range []struct{ set, in, want string }{
+		{"ISO_IR 100", "caf\xe9", "café"},
+		{"ISO_IR 100", "\xc3\xa9", "Ã©"}, // what it says, though it looks like UTF-8
+		{"", "\xc3\xa9", "é"},
+		{"", "caf\xe9", "café"},
+		{"ISO_IR 192", "é", "é"},
+		{"GB18030", "ab\xcd\xf5", "ab??"},
+		{"ISO_IR 192", "a\x00b\x1b", "a?b?"},
+	} {
+		assert.Equal(t, c.want, readable(c.in, c.set), "%q in %q", c.in, c.set)
+	}
+}
+
+func TestTextThatDoesNotConvertIsKept(t *testing.T) {
+	b := explicitLE()
+	b.text(tagCharacterSet, "CS", "GB18030")
+	b.text(tagImageType, "CS", "ORIGINAL")
+	rest := explicitLE()
+	slice{number: 5, position: vec{10, 20, 30}, uid: "1.2.3.5"}.write(rest)
+	body := bytes.Replace(rest.Bytes(), []byte("Secret^Name"), []byte("\xcd\xf5^\xd0\xa1\xb6\xabxxxx"), 1)
+	c, err := OpenFiles(context.Background(), []File{memory("x", file(uncompressed, append(b.Bytes(), body...)))})
+	require.NoError(t, err)
+	v := c.Series[0].Volumes[0]
+	o := testOptions(1)
+	out := written(t, v, blobs(v.Grid, 1, 1), o)
+	assert.Contains(t, string(out["BINARY"]), "\xcd\xf5^\xd0\xa1\xb6\xabxxxx")
+	assert.Contains(t, string(out["BINARY"]), "GB18030")
+	o.Segments[0].Name = "Läsion"
+	require.ErrorContains(t, v.WriteSEG(context.Background(), io.Discard, blobs(v.Grid, 1, 1), o), "character set GB18030 cannot be converted")
+	o.Anonymise = true // no text of the source is left
+	require.NoError(t, v.WriteSEG(context.Background(), io.Discard, blobs(v.Grid, 1, 1), o))
+}
+
 func TestWritersRefuseWhatTheyCannotSay(t *testing.T) {
 	v := enhancedVolume(t, 2, 9, 7)
 	sound := func() WriteOptions { return testOptions(2) }

@@ -9,7 +9,8 @@
 // front of each file's pixels and keeps the few that geometry and pixels need
 // (the table wanted); names and identifiers of patients are passed over and so
 // can reach no error. Series.Image passes over the pixels, frame by frame,
-// straight into the volume.
+// straight into the volume. Names are read only by the writers, who copy them from the
+// source into what they write (the table copied) and show them nowhere.
 //
 // A file is hostile until read: lengths are held against the file and fixed
 // limits before memory is taken, sequences nest to a limit, and what inflates is

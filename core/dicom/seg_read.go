@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/gounet/gounet/core/volume"
 )
@@ -195,22 +194,18 @@ func termOf(d *dataSet, set string) Term {
 }
 
 // readable is text of a file in UTF-8, without control characters. Of character sets
-// other than Latin-1 and UTF-8, what is not ASCII becomes a question mark.
+// that do not convert, what is not ASCII becomes a question mark.
 func readable(s, set string) string {
-	valid := utf8.ValidString(s)
-	latin := !valid && (set == "" || set == "ISO_IR 100")
-	var b strings.Builder
-	for i, c := range s {
-		switch {
-		case c < ' ' || c == 0x7f || c == utf8.RuneError && !latin:
-			b.WriteByte('?')
-		case latin:
-			b.WriteRune(rune(s[i]))
-		default:
-			b.WriteRune(c)
-		}
+	ascii := !slices.Contains(convertible, set)
+	if !ascii {
+		s = unicodeOf(s, set)
 	}
-	return b.String()
+	return strings.Map(func(c rune) rune {
+		if c < ' ' || c == 0x7f || ascii && c > 0x7f {
+			return '?'
+		}
+		return c
+	}, s)
 }
 
 // place reads the segment and the place of each frame.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/big"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -89,7 +90,8 @@ type source struct {
 	study     string    // UIDs as they are written
 	series    string
 	frame     string // of reference
-	encoding  string // the character set of what is written
+	declared  string // the character set of the source
+	encoding  string // that of what is written
 	uids      uidMaker
 	anonymise bool
 }
@@ -242,29 +244,42 @@ func (s *source) sayAnonymised() {
 	s.elements.sequence(tagDeidentCodes, len(codes), func(i int, e *elements) { codes[i].encode(e) })
 }
 
+// convertible are the character sets whose text becomes UTF-8: ASCII, Latin-1, UTF-8.
+var convertible = []string{"", "ISO_IR 6", "ISO 2022 IR 6", `\ISO 2022 IR 6`, "ISO_IR 100", utf8Set}
+
+const utf8Set = "ISO_IR 192"
+
 // characterSet is what the derived object is written in: UTF-8 where the text of the
-// source can be converted to it, and else that of the source, whose bytes are kept.
+// source can be converted to it, or none is left, and else that of the source, whose
+// bytes are kept.
 func (s *source) characterSet(d *dataSet) string {
-	switch set := strings.Join(d.texts(tagCharacterSet), `\`); set {
-	case "", "ISO_IR 6", "ISO_IR 100", "ISO_IR 192", `\ISO 2022 IR 6`, `ISO 2022 IR 6`:
-		return "ISO_IR 192"
-	default:
-		for i, part := range strings.Split(set, `\`) {
-			if !legal["CS"].MatchString(part) && (i > 0 || part != "") { // nobody could read it
-				return "ISO_IR 192"
-			}
-		}
-		if s.anonymise { // no text of the source is left
-			return "ISO_IR 192"
-		}
-		return set
+	parts := d.texts(tagCharacterSet)
+	s.declared = strings.Join(parts, `\`)
+	if s.anonymise || slices.Contains(convertible, s.declared) {
+		return utf8Set
 	}
+	for i, part := range parts {
+		if !legal["CS"].MatchString(part) && (i > 0 || part != "") { // nobody could read it
+			s.declared = ""
+			return utf8Set
+		}
+	}
+	return s.declared
 }
 
-// converted is text of the source in the character set that is written. Text of a set
-// that converts is UTF-8, or Latin-1, whose bytes are those of Unicode.
+// converted is text of the source in the character set that is written.
 func (s *source) converted(text string) string {
-	if s.encoding != "ISO_IR 192" || utf8.ValidString(text) {
+	if s.encoding != utf8Set {
+		return text
+	}
+	return unicodeOf(text, s.declared)
+}
+
+// unicodeOf is text of a convertible character set in UTF-8. Text that is not what its
+// set says is taken for UTF-8 if it can be, else for Latin-1, whose bytes are those of
+// Unicode: files exist that declare nothing and hold either.
+func unicodeOf(text, set string) string {
+	if set != "ISO_IR 100" && utf8.ValidString(text) {
 		return text
 	}
 	runes := make([]rune, len(text))
