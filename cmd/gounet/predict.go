@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -192,7 +193,10 @@ func (f *predictFlags) formats(m *checkpoint.Model) (out []scan.Format, err erro
 	if len(f.outputFormats) == 0 {
 		return []scan.Format{predict.LabelFormat(m.Plan)}, nil
 	}
+	seed := make([]byte, 32) // one for all objects of a scan, which name its images alike
+	_, _ = rand.Read(seed)   // never fails
 	all := labelFormats(dicom.WriteOptions{
+		Seed: seed,
 		Algorithm: dicom.Algorithm{Name: m.Plan.Dataset, Version: version}, Software: version,
 		Description: "Segmentation by " + m.Plan.Dataset, Anonymise: f.anonymise,
 	})
