@@ -6,6 +6,7 @@ import (
 	"syscall/js"
 
 	"github.com/gounet/gounet/backend_cpu/wasm/kernel"
+	"github.com/gounet/gounet/core/backend"
 )
 
 // crew is the threads that run kernels: the one of Go, and workers.
@@ -17,7 +18,8 @@ type crew struct {
 	run     js.Value // of the loop
 	loop    js.Value // module; undefined before the first load
 	others  []*thread
-	working bool // the others sleep in the loop
+	working bool  // the others sleep in the loop
+	lost    error // why no kernel can run any more
 }
 
 // thread is a worker. It answers every message with "ready" and, when it is sent
@@ -56,8 +58,24 @@ func newCrew(memory js.Value, shared bool, threads int) *crew {
 }
 
 // load brings a module of kernels to all threads; slots is how long their tables
-// must be.
+// must be. A thread that does not answer as it should is waited for by no run: the
+// device is lost.
 func (c *crew) load(code []byte, slots int) error {
+	if c.lost != nil {
+		return c.lost
+	}
+	module, err := compileModule(code)
+	if err != nil {
+		return fmt.Errorf("cpu: a module of kernels: %w", err)
+	}
+	if err := c.share(module, slots); err != nil {
+		c.close(fmt.Errorf("%w: %w", err, backend.ErrLost))
+		return c.lost
+	}
+	return nil
+}
+
+func (c *crew) share(module js.Value, slots int) error {
 	if err := c.stop(); err != nil {
 		return err
 	}
@@ -66,15 +84,16 @@ func (c *crew) load(code []byte, slots int) error {
 			return err
 		}
 	}
-	module, err := compileModule(code)
+	err := attempt(func() {
+		if n := slots - c.table.Get("length").Int(); n > 0 {
+			c.table.Call("grow", n)
+		}
+	})
 	if err != nil {
-		return err
-	}
-	if n := slots - c.table.Get("length").Int(); n > 0 {
-		c.table.Call("grow", n)
+		return fmt.Errorf("cpu: a table of %d kernels: %w", slots, err)
 	}
 	if _, err := c.instance(module); err != nil {
-		return err
+		return fmt.Errorf("cpu: a module of kernels: %w", err)
 	}
 	return c.send(module, slots)
 }
@@ -93,7 +112,6 @@ func (c *crew) begin() error {
 	for len(c.others) < c.threads-1 {
 		t, err := newThread()
 		if err != nil {
-			c.close()
 			return fmt.Errorf("cpu: thread %d of %d: %w: ask for fewer workers", len(c.others)+2, c.threads, err)
 		}
 		c.others = append(c.others, t)
@@ -147,16 +165,18 @@ func (c *crew) hear(word string) error {
 	return first
 }
 
-// close ends the other threads, wherever they are.
-func (c *crew) close() {
+// close ends the other threads, wherever they are, and says why.
+func (c *crew) close(why error) {
+	if c.lost == nil {
+		c.lost = why
+	}
 	for _, t := range c.others {
 		t.worker.Call("terminate")
 		for _, f := range t.listen {
 			f.Release()
 		}
 	}
-	c.others = nil
-	c.loop, c.working = js.Undefined(), false
+	c.others, c.working = nil, false
 }
 
 // words is the control block.

@@ -91,9 +91,7 @@ func (d *wasmDevice) Compile(p *compile.Program, bind map[graph.Region][]backend
 	if err := s.bindAll(bind); err != nil {
 		return nil, err
 	}
-	if err := s.stage.plan(s); err != nil {
-		return nil, err
-	}
+	s.stage.plan(s)
 	s.own = s.writes(graph.Weights) || s.sharesWeights()
 	e := &wasmExecutable{dev: d}
 	for i, n := range p.Nodes {

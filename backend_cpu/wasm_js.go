@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"syscall/js"
 
@@ -127,9 +128,12 @@ func (d *wasmDevice) Limits() backend.Limits {
 	return backend.Limits{BufferBytes: most, ValueBytes: most, TotalBytes: most, World: d.plain.world}
 }
 
+// errClosed is what runs after Close return.
+var errClosed = errors.New("cpu: the device is closed")
+
 // Close ends the threads. Buffers stay readable.
 func (d *wasmDevice) Close() error {
-	d.crew.close()
+	d.crew.close(errClosed)
 	return d.plain.Close()
 }
 

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"context"
+	"syscall/js"
 	"testing"
 	"time"
 
@@ -150,4 +151,30 @@ func TestMemoryBeyond32BitsIsRefused(t *testing.T) {
 	b.Free()
 	b.Free()
 	assert.Error(t, b.Write(t.Context(), 0, make([]byte, 4)))
+}
+
+// Runs and compilations after the end of the threads are errors; they wait for
+// nobody.
+func TestWithoutItsThreadsADeviceIsLost(t *testing.T) {
+	d := newWasmDevice(Options{}, isaWasm, 2, true)
+	s := session(t, d, graph.F32, tiles)
+	require.NoError(t, s.Run(t.Context()))
+	b, err := d.NewBuffer(16)
+	require.NoError(t, err)
+	require.NoError(t, d.Close())
+	require.ErrorIs(t, s.Run(t.Context()), errClosed)
+	_, err = s.Profile(t.Context())
+	require.ErrorIs(t, err, errClosed)
+	_, err = backend.NewSession(d, s.Program, nil)
+	require.ErrorIs(t, err, errClosed)
+	require.NoError(t, b.Read(t.Context(), 0, make([]byte, 16)), "buffers stay readable")
+
+	d = newWasmDevice(Options{}, isaWasm, 2, true)
+	s = session(t, d, graph.F32, tiles)
+	d.crew.others[0].said <- js.ValueOf("no memory") // what it says instead of "stopped"
+	_, err = backend.NewSession(d, s.Program, nil)
+	require.ErrorIs(t, err, backend.ErrLost)
+	assert.ErrorContains(t, err, "cpu: thread 2 of 2: said no memory")
+	require.ErrorIs(t, s.Run(t.Context()), backend.ErrLost)
+	require.NoError(t, d.Close())
 }

@@ -15,7 +15,9 @@ const yieldEvery = 40 * time.Millisecond
 // Run runs the nodes in order. Between pieces of them it lets events in and looks
 // whether ctx has ended.
 func (e *wasmExecutable) Run(ctx context.Context) error {
-	e.begin()
+	if err := e.begin(); err != nil {
+		return err
+	}
 	last := time.Now()
 	for i := 0; i < len(e.steps); {
 		if err := ctx.Err(); err != nil {
@@ -35,7 +37,9 @@ func (e *wasmExecutable) Run(ctx context.Context) error {
 
 // Profile is Run with a clock, and without events.
 func (e *wasmExecutable) Profile(ctx context.Context) ([]float64, error) {
-	e.begin()
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
 	seconds := make([]float64, len(e.names))
 	for i := range e.steps {
 		if err := ctx.Err(); err != nil {
@@ -52,8 +56,11 @@ func (e *wasmExecutable) Profile(ctx context.Context) ([]float64, error) {
 
 // begin tells the threads where their scratch is, and packs the weights if they
 // were written.
-func (e *wasmExecutable) begin() {
+func (e *wasmExecutable) begin() error {
 	c := e.dev.crew
+	if c.lost != nil {
+		return c.lost
+	}
 	if e.many > 0 {
 		c.set(kernel.CtlScratch, int(int32(e.scratch)))
 		c.set(kernel.CtlStride, int(int32(e.perThread)))
@@ -66,7 +73,7 @@ func (e *wasmExecutable) begin() {
 		stale = e.packed[i] != e.weights[i].writes
 	}
 	if !stale {
-		return
+		return nil
 	}
 	if len(e.packs) > 0 {
 		e.call(e.packs)
@@ -75,6 +82,7 @@ func (e *wasmExecutable) begin() {
 	for _, b := range e.weights {
 		e.packed = append(e.packed, b.writes)
 	}
+	return nil
 }
 
 // piece is the end of the steps from i on that are done in one call.

@@ -28,7 +28,7 @@ type copied struct {
 }
 
 // plan remembers where values are; memory is taken with the first node.
-func (g *stage) plan(s *wasmScope) error {
+func (g *stage) plan(s *wasmScope) {
 	g.source = s
 	for _, n := range s.Nodes {
 		size := int64(0)
@@ -39,7 +39,6 @@ func (g *stage) plan(s *wasmScope) error {
 		}
 		g.size = max(g.size, size)
 	}
-	return nil
 }
 
 // operands are the values of a node, each once.
