@@ -18,7 +18,7 @@ GENERATED = find . -path ./.tools -prune -o \( -name '*_gen.go' -o -name '*.s' \
 FUZZTIME ?= 1m
 DEMO     ?= demo
 
-.PHONY: help build test test-long vet lint fmt generate generated-unchanged portable demo bench fuzz clean
+.PHONY: help build test test-long js vet lint fmt generate generated-unchanged portable demo bench fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ help: ## this list
 build: ## bin/gounet
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gounet ./cmd/gounet
 
-test: vet lint portable generated-unchanged ## everything that must hold: formats, vet, lint, other machines, generated files, tests
+test: vet lint portable generated-unchanged js ## everything that must hold: formats, vet, lint, other machines, generated files, tests
 	@ldconfig -p | grep -q libvulkan.so.1 || apt-get install -qq -y mesa-vulkan-drivers libvulkan1 >/dev/null || echo "no Vulkan and no way to install it: the tests of backend_webgpu skip"
 	$(GO) test -short ./backend_webgpu # its conformance takes minutes on a software adapter: test-long
 	$(GO) test $$($(GO) list ./... | grep -v /backend_webgpu)
@@ -34,6 +34,15 @@ test: vet lint portable generated-unchanged ## everything that must hold: format
 test-long: ## also what takes minutes: the race detector and tests that -short leaves out
 	GOUNET_LONG=1 $(GO) test -timeout 120m ./...
 	GOUNET_LONG= $(GO) test -race -short -timeout 60m ./...
+
+# What a browser reads and computes without a GPU, and what it need not repeat:
+# plain Go under js, and tests of machines.
+JS      := ./core/nifti ./core/nrrd ./core/metaimage ./core/mgh ./core/analyze ./core/raster ./core/voxel ./core/scan ./core/dicom/... ./core/mesh ./core/measure ./core/preview ./backend_cpu/...
+JS_SKIP := TestConformance/go|TestConv|TestProgramsHave.*/training|TestRunsAllocate|TestPeaks
+
+js: ## formats of scans and backend_cpu as a browser runs them, in node
+	@command -v node >/dev/null || apt-get install -qq -y nodejs >/dev/null || { echo "no node and no way to install it: nothing runs under js"; exit 0; }; \
+	GOOS=js GOARCH=wasm $(GO) test -short -exec "$$($(GO) env GOROOT)/lib/wasm/go_js_wasm_exec" -skip '$(JS_SKIP)' $(JS)
 
 vet:
 	$(GO) vet ./...

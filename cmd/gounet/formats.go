@@ -80,13 +80,14 @@ func complete(l *volume.Labels, segments []scan.Segment) []scan.Segment {
 
 // writeMesh writes a smoothed surface of each label that voxels have.
 func writeMesh(path string, _ *scan.Scan, l *volume.Labels, segments []scan.Segment) error {
+	all, err := mesh.FromAll(l, mesh.DefaultSmoothing())
+	if err != nil {
+		return err
+	}
 	var parts []mesh.Part
 	for i, s := range complete(l, segments) {
-		m, err := mesh.FromLabels(l, s.Label, mesh.DefaultSmoothing())
-		if err != nil {
-			return err
-		}
-		if len(m.Triangles) == 0 {
+		m := all[s.Label]
+		if m == nil {
 			continue
 		}
 		if s.Color == (color.NRGBA{}) {

@@ -196,7 +196,7 @@ func (f *predictFlags) formats(m *checkpoint.Model) (out []scan.Format, err erro
 	seed := make([]byte, 32) // one for all objects of a scan, which name its images alike
 	_, _ = rand.Read(seed)   // never fails
 	all := labelFormats(dicom.WriteOptions{
-		Seed: seed,
+		Seed:      seed,
 		Algorithm: dicom.Algorithm{Name: m.Plan.Dataset, Version: version}, Software: version,
 		Description: "Segmentation by " + m.Plan.Dataset, Anonymise: f.anonymise,
 	})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gounet/gounet/core/metric"
 	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/preview"
 	"github.com/gounet/gounet/core/volume"
 )
 
@@ -121,25 +122,11 @@ func (r *Report) scoresOf(id string) *metric.Case {
 
 // planes are the three planes through the centre of the largest slice, without
 // those that are a line: of a 2-D image there is one. All have one scale.
-func (c *Case) planes() []plane {
-	g := c.Image.Grid
-	at := c.centre()
-	all := views(g)
-	shown := slices.DeleteFunc(slices.Clone(all), func(v view) bool { return g.Shape[v.row] == 1 || g.Shape[v.col] == 1 })
-	if len(shown) == 0 {
-		shown = all[:1]
+func (c *Case) planes() (out []plane) {
+	for _, p := range preview.Planes(c.Image.Grid, c.centre(), side) {
+		out = append(out, plane{p})
 	}
-	longest := 0.0
-	for _, v := range shown {
-		for _, a := range [2]int{v.row, v.col} {
-			longest = max(longest, float64(g.Shape[a])*g.Spacing[a])
-		}
-	}
-	planes := make([]plane, len(shown))
-	for i, v := range shown {
-		planes[i] = newPlane(g, v, at[v.normal], longest/side)
-	}
-	return planes
+	return out
 }
 
 // centre is a voxel of the reference, else of the prediction: of the slice along
@@ -150,7 +137,7 @@ func (c *Case) centre() [3]int {
 		if l == nil {
 			continue
 		}
-		if at, ok := centreOf(l); ok {
+		if at, ok := preview.Centre(l); ok {
 			return at
 		}
 	}
@@ -158,58 +145,22 @@ func (c *Case) centre() [3]int {
 	return [3]int{s[0] / 2, s[1] / 2, s[2] / 2}
 }
 
-func centreOf(l *volume.Labels) (at [3]int, ok bool) {
-	h, w := l.Shape[1], l.Shape[2]
-	foreground := func(v uint8) bool { return v != 0 && v != volume.Outside }
-	most := 0
-	for d := range l.Shape[0] {
-		n := 0
-		for _, v := range l.Data[d*h*w : (d+1)*h*w] {
-			if foreground(v) {
-				n++
-			}
-		}
-		if n > most {
-			most, at[0] = n, d
-		}
-	}
-	if most == 0 {
-		return at, false
-	}
-	slice := l.Data[at[0]*h*w : (at[0]+1)*h*w]
-	var y, x float64
-	for i, v := range slice {
-		if foreground(v) {
-			y += float64(i/w) / float64(most)
-			x += float64(i%w) / float64(most)
-		}
-	}
-	nearest := math.Inf(1)
-	for i, v := range slice {
-		dy, dx := (float64(i/w)-y)*l.Spacing[1], (float64(i%w)-x)*l.Spacing[2]
-		if d := dy*dy + dx*dx; foreground(v) && d < nearest {
-			nearest, at[1], at[2] = d, i/w, i%w
-		}
-	}
-	return at, true
-}
-
 // draw makes the layers of a plane.
 func (c *Case) draw(p plane, l *legend, lo, hi float64) (pic picture, err error) {
-	pic = picture{Name: p.name, Where: p.where()}
-	if p.edges[0] != "" {
-		pic.Edges = p.edges[:]
+	pic = picture{Name: p.Name, Where: p.where()}
+	if p.Edges[0] != "" {
+		pic.Edges = p.Edges[:]
 	}
-	if pic.Grey, err = dataURL(p.grey(c.Image, lo, hi)); err != nil {
+	if pic.Grey, err = dataURL(p.Grey(c.Image, lo, hi)); err != nil {
 		return pic, err
 	}
 	if c.Prediction != nil {
-		if pic.Fill, err = dataURL(p.fill(p.labels(c.Prediction), l)); err != nil {
+		if pic.Fill, err = dataURL(p.fill(p.Labels(c.Prediction), l)); err != nil {
 			return pic, err
 		}
 	}
 	if c.Reference != nil {
-		pic.Outline, err = dataURL(p.outline(p.labels(c.Reference), l))
+		pic.Outline, err = dataURL(p.outline(p.Labels(c.Reference), l))
 	}
 	return pic, err
 }
@@ -228,7 +179,7 @@ type frame struct{ w, h float64 }
 
 func frameOf(planes []plane) (f frame) {
 	for _, p := range planes {
-		f.w, f.h = max(f.w, float64(p.w)), max(f.h, float64(p.h))
+		f.w, f.h = max(f.w, float64(p.W)), max(f.h, float64(p.H))
 	}
 	return f
 }
@@ -236,8 +187,8 @@ func frameOf(planes []plane) (f frame) {
 // fit places a picture in the frame, with a scale bar of about a quarter of it.
 func (f frame) fit(pic *picture, p plane) {
 	pic.Aspect = f.w / f.h
-	pic.Width = 100 * float64(p.w) / f.w
-	mm := f.w * p.grid.Spacing[p.col] * float64(p.grid.Shape[p.col]) / float64(p.w)
+	pic.Width = 100 * float64(p.W) / f.w
+	mm := f.w * p.Grid.Spacing[p.Col] * float64(p.Grid.Shape[p.Col]) / float64(p.W)
 	bar := math.Pow(10, math.Floor(math.Log10(mm/3)))
 	for _, m := range []float64{5, 2} {
 		if bar*m <= mm/3 {
@@ -254,7 +205,7 @@ func (f frame) fit(pic *picture, p plane) {
 
 // alt says in words what a picture shows.
 func (r *Report) alt(c *Case, p plane, scores []caseScore) string {
-	s := fmt.Sprintf("%s, %s, of %s", p.name, p.where(), c.ID)
+	s := fmt.Sprintf("%s, %s, of %s", p.Name, p.where(), c.ID)
 	switch {
 	case c.Reference != nil && c.Prediction != nil:
 		s += " with the reference as outline and the prediction as fill"
@@ -283,34 +234,5 @@ func (r *Report) window(im *volume.Image) (lo, hi float64) {
 			return i.Percentile_00_5 - margin, i.Percentile_99_5 + margin
 		}
 	}
-	return percentiles(im)
-}
-
-// maxSamples bounds what is sorted for percentiles.
-const maxSamples = 1 << 18
-
-// percentiles are the 0.5 and 99.5 percentiles of the first channel, of evenly
-// spread voxels where there are many.
-func percentiles(im *volume.Image) (lo, hi float64) {
-	n := im.Voxels()
-	step := n/maxSamples + 1
-	v := make([]float32, 0, n/step+1)
-	for i := 0; i < n; i += step {
-		if x := float64(im.Data[i*im.C]); !math.IsNaN(x) && !math.IsInf(x, 0) {
-			v = append(v, float32(x))
-		}
-	}
-	if len(v) == 0 {
-		return 0, 1
-	}
-	slices.Sort(v)
-	last := float64(len(v) - 1)
-	lo, hi = float64(v[int(0.005*last)]), float64(v[int(math.Ceil(0.995*last))])
-	if !(hi > lo) {
-		lo, hi = float64(v[0]), float64(v[len(v)-1])
-	}
-	if !(hi > lo) {
-		hi = lo + 1
-	}
-	return lo, hi
+	return preview.Window(im)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/preview"
 	"github.com/gounet/gounet/core/volume"
 )
 
@@ -92,23 +93,23 @@ func TestOutlineIsTheRimOfTheReference(t *testing.T) {
 	y := (2*4 + 1) * b.Dy() / (2 * 8) // through the middle row
 	edge := b.Dx() / 10               // left edge of the block
 	assert.Equal(t, color.NRGBA{}, color.NRGBAModel.Convert(outline.At(edge-1, y)))
-	assert.Equal(t, lighter(hue(0)), color.NRGBAModel.Convert(outline.At(edge, y)))
+	assert.Equal(t, lighter(preview.Hue(0)), color.NRGBAModel.Convert(outline.At(edge, y)))
 }
 
 func TestPicturesDoNotDependOnTheOrderInTheFile(t *testing.T) {
 	c := scan()
-	p := func(c Case, v view) []uint8 {
-		return newPlane(c.Image.Grid, v, c.centre()[v.normal], 0.25).grey(c.Image, 0, 96).Pix
+	p := func(c Case, v preview.View) []uint8 {
+		return preview.NewPlane(c.Image.Grid, v, c.centre()[v.Normal], 0.25).Grey(c.Image, 0, 96).Pix
 	}
 	clear(c.Reference.Data)
 	c.Reference.Data[(3*8+2)*10+6] = 1
-	want := views(c.Image.Grid)
+	want := preview.Views(c.Image.Grid)
 	for _, axes := range [][3]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
 		for flips := range 8 {
 			turned := turn(c, axes, flips)
-			for i, v := range views(turned.Image.Grid) {
-				require.Equal(t, want[i].name, v.name)
-				require.Equal(t, p(c, want[i]), p(turned, v), "axes %v, flips %b, %s", axes, flips, v.name)
+			for i, v := range preview.Views(turned.Image.Grid) {
+				require.Equal(t, want[i].Name, v.Name)
+				require.Equal(t, p(c, want[i]), p(turned, v), "axes %v, flips %b, %s", axes, flips, v.Name)
 			}
 		}
 	}
@@ -157,8 +158,8 @@ func TestPicturesHaveTheShapeOfTheBody(t *testing.T) {
 	require.Len(t, planes, 3)
 	const longest = 30.0
 	for i, mm := range [][2]float64{{5, 4}, {5, 30}, {4, 30}} { // width, height
-		assert.InDelta(t, mm[0]*side/longest, planes[i].w, 0.5, planes[i].name) // whole pixels
-		assert.InDelta(t, mm[1]*side/longest, planes[i].h, 0.5, planes[i].name)
+		assert.InDelta(t, mm[0]*side/longest, planes[i].W, 0.5, planes[i].Name) // whole pixels
+		assert.InDelta(t, mm[1]*side/longest, planes[i].H, 0.5, planes[i].Name)
 	}
 }
 
@@ -167,8 +168,8 @@ func TestTwoDimensionalImageHasOnePlane(t *testing.T) {
 	c := Case{Image: volume.NewImage(g, 3)}
 	planes := c.planes()
 	require.Len(t, planes, 1)
-	assert.Equal(t, 0, planes[0].normal)
-	assert.InDelta(t, 9.0/7, float64(planes[0].h)/float64(planes[0].w), 0.01) // whole pixels
+	assert.Equal(t, 0, planes[0].Normal)
+	assert.InDelta(t, 9.0/7, float64(planes[0].H)/float64(planes[0].W), 0.01) // whole pixels
 }
 
 func TestPlanesGoThroughTheLargestSlice(t *testing.T) {
@@ -180,10 +181,10 @@ func TestPlanesGoThroughTheLargestSlice(t *testing.T) {
 	for i := 25; i < 50; i++ {
 		l.Data[i] = volume.Outside // counts as background
 	}
-	at, ok := centreOf(l)
+	at, ok := preview.Centre(l)
 	require.True(t, ok)
 	assert.Equal(t, [3]int{2, 3, 3}, at)
-	_, ok = centreOf(volume.NewLabels(l.Grid))
+	_, ok = preview.Centre(volume.NewLabels(l.Grid))
 	assert.False(t, ok)
 }
 
@@ -193,13 +194,13 @@ func TestWindowLeavesOutOutliersAndSurvivesOddScans(t *testing.T) {
 		im.Data[i] = float32(i)
 	}
 	im.Data[999] = 1e9
-	lo, hi := percentiles(im)
+	lo, hi := preview.Window(im)
 	assert.Equal(t, [2]float64{4, 995}, [2]float64{lo, hi})
 	clear(im.Data)
-	lo, hi = percentiles(im)
+	lo, hi = preview.Window(im)
 	assert.Equal(t, [2]float64{0, 1}, [2]float64{lo, hi})
 	im.Data[7] = 3 // fewer than one in 200
-	lo, hi = percentiles(im)
+	lo, hi = preview.Window(im)
 	assert.Equal(t, [2]float64{0, 3}, [2]float64{lo, hi})
 
 	r := &Report{Plan: &plan.Plan{Channels: []plan.Channel{{Normalization: plan.NormCT}}, Intensities: []plan.Intensity{{Percentile_00_5: -100, Percentile_99_5: 300}}}}
@@ -213,11 +214,11 @@ func TestPictureIsTheGoldenOne(t *testing.T) {
 	const file = "testdata/axial.png"
 	c := scan()
 	l := newLegend(&Report{Cases: []Case{c}})
-	p := newPlane(c.Image.Grid, views(c.Image.Grid)[0], 2, 0.2)
-	got := image.NewRGBA(image.Rect(0, 0, p.w, p.h))
-	draw.Draw(got, got.Bounds(), p.grey(c.Image, 0, 96), image.Point{}, draw.Src)
-	draw.Draw(got, got.Bounds(), p.fill(p.labels(c.Prediction), l), image.Point{}, draw.Over)
-	draw.Draw(got, got.Bounds(), p.outline(p.labels(c.Reference), l), image.Point{}, draw.Over)
+	p := plane{preview.NewPlane(c.Image.Grid, preview.Views(c.Image.Grid)[0], 2, 0.2)}
+	got := image.NewRGBA(image.Rect(0, 0, p.W, p.H))
+	draw.Draw(got, got.Bounds(), p.Grey(c.Image, 0, 96), image.Point{}, draw.Src)
+	draw.Draw(got, got.Bounds(), p.fill(p.Labels(c.Prediction), l), image.Point{}, draw.Over)
+	draw.Draw(got, got.Bounds(), p.outline(p.Labels(c.Reference), l), image.Point{}, draw.Over)
 	if *update {
 		var b bytes.Buffer
 		require.NoError(t, png.Encode(&b, got))
@@ -228,8 +229,8 @@ func TestPictureIsTheGoldenOne(t *testing.T) {
 	want, err := png.Decode(bytes.NewReader(b))
 	require.NoError(t, err)
 	require.Equal(t, want.Bounds(), got.Bounds())
-	for y := range p.h {
-		for x := range p.w {
+	for y := range p.H {
+		for x := range p.W {
 			require.Equal(t, color.RGBAModel.Convert(want.At(x, y)), got.At(x, y), "pixel %d, %d", x, y)
 		}
 	}
@@ -238,7 +239,7 @@ func TestPictureIsTheGoldenOne(t *testing.T) {
 func TestColoursOfLabelsDiffer(t *testing.T) {
 	seen := map[color.NRGBA]int{}
 	for i := range 60 {
-		c := hue(i)
+		c := preview.Hue(i)
 		before, twice := seen[c]
 		assert.False(t, twice, "labels %d and %d", before, i)
 		seen[c] = i
