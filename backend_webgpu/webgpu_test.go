@@ -41,6 +41,16 @@ func TestConformance(t *testing.T) {
 	backendtest.Run(t, open)
 }
 
+// Who does not ask for it gets a real GPU or an error, never a processor that plays
+// one: cpu is faster.
+func TestASoftwareAdapterIsOnlyTakenWhenAskedFor(t *testing.T) {
+	if f := opened(t).facts; !f.software {
+		t.Skip("this machine has a real GPU: " + f.name)
+	}
+	_, err := Open(Options{})
+	require.ErrorContains(t, err, "there is no GPU, only")
+}
+
 // sample is a prelude as a kernel's header lists it: "A, B (bool); N, C (u32)".
 // Numbers are 4, of which kernels that work in blocks want multiples.
 func sample(t *testing.T, source string, on bool) shaders.Consts {

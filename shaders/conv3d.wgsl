@@ -44,12 +44,12 @@ fn element(i: u32) -> f32 {
                 }
                 let voxel = ((n * D + d) * H + h) * W + ww;
                 var wi = ((kd * KH + kh) * KW + kw) * (C1 + C2) * CO + co;
-                for (var c = 0u; c < C1; c++) {
+                for (var c = 0u; c < some(C1, arrayLength(&x)); c++) {
                     let xi = voxel * C1 + c;
                     sum += float_of(x[word(xi, T_HALF)], xi, T_HALF) * weight(wi);
                     wi += CO;
                 }
-                for (var c = 0u; c < C2; c++) {
+                for (var c = 0u; c < some(C2, arrayLength(&x2)); c++) {
                     let xi = voxel * C2 + c;
                     sum += float_of(x2[word(xi, T_HALF)], xi, T_HALF) * weight(wi);
                     wi += CO;

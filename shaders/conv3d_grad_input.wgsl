@@ -42,7 +42,7 @@ fn element(i: u32) -> f32 {
                 }
                 var yi = (((n * OD + od) * OH + oh) * OW + ow) * CO;
                 var wi = (((kd * KH + kh) * KW + kw) * CI + C0 + c) * CO;
-                for (var co = 0u; co < CO; co++) {
+                for (var co = 0u; co < some(CO, arrayLength(&dy)); co++) {
                     sum += float_of(dy[word(yi, T_HALF)], yi, T_HALF) * float_of(w[word(wi, W_HALF)], wi, W_HALF);
                     yi++;
                     wi++;

@@ -9,6 +9,16 @@ fn word(i: u32, half: bool) -> u32 {
     return select(i, i >> 1u, half);
 }
 
+// n elements of an array of so many words. Above a few the compiler does not know
+// the number: unrolled within the loops of a kernel, a loop over channels makes
+// modules that take seconds to compile.
+fn some(n: u32, words: u32) -> u32 {
+    if n > 4u {
+        return min(n, 2u * words);
+    }
+    return n;
+}
+
 // Element i, whose word is w.
 fn float_of(w: u32, i: u32, half: bool) -> f32 {
     if half {
