@@ -4,8 +4,14 @@ GO      ?= go
 TOOLS   := $(CURDIR)/.tools
 PEERS   := $(TOOLS)/peers
 
-LINT_VERSION := v2.15.0
+LINT_# go test -exec for js/wasm, in a headless Chromium.
+BROWSEREXEC := $(TOOLS)/browserexec
+
+VERSION := v2.15.0
 LINTER       := $(TOOLS)/golangci-lint-$(LINT_VERSION)
+
+# go test -exec for js/wasm, in a headless Chromium.
+BROWSEREXEC := $(TOOLS)/browserexec
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
@@ -18,7 +24,7 @@ GENERATED = find . -path ./.tools -prune -o \( -name '*_gen.go' -o -name '*.s' \
 FUZZTIME ?= 1m
 DEMO     ?= demo
 
-.PHONY: help build test test-long js vet lint fmt generate generated-unchanged portable demo bench fuzz clean
+.PHONY: help build test test-long js browser vet lint fmt generate generated-unchanged portable demo bench fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,12 +34,21 @@ build: ## bin/gounet
 
 test: vet lint portable generated-unchanged js ## everything that must hold: formats, vet, lint, other machines, generated files, tests
 	@ldconfig -p | grep -q libvulkan.so.1 || apt-get install -qq -y mesa-vulkan-drivers libvulkan1 >/dev/null || echo "no Vulkan and no way to install it: the tests of backend_webgpu skip"
-	$(GO) test -short ./backend_webgpu # its conformance takes minutes on a software adapter: test-long
-	$(GO) test $$($(GO) list ./... | grep -v /backend_webgpu)
+	@command -v chromium >/dev/null || apt-get install -qq -y --no-install-recommends chromium >/dev/null || echo "no Chromium and no way to install it: the tests in a browser are left out"
+	$(GO) test ./...
+	$(MAKE) browser
 
 test-long: ## also what takes minutes: the race detector and tests that -short leaves out
 	GOUNET_LONG=1 $(GO) test -timeout 120m ./...
 	GOUNET_LONG= $(GO) test -race -short -timeout 60m ./...
+
+browser: ## the tests of backend_webgpu in a headless Chromium
+	$(GO) build -o $(BROWSEREXEC) ./internal/browsertest/exec
+	@if $(BROWSEREXEC); then \
+		GOOS=js GOARCH=wasm $(GO) test -exec $(BROWSEREXEC) -parallel 4 ./backend_webgpu; \
+	else \
+		echo "backend_webgpu is not tested in a browser"; \
+	fi
 
 # What a browser reads and computes without a GPU, and what it need not repeat:
 # plain Go under js, and tests of machines.
