@@ -4,10 +4,7 @@ GO      ?= go
 TOOLS   := $(CURDIR)/.tools
 PEERS   := $(TOOLS)/peers
 
-LINT_# go test -exec for js/wasm, in a headless Chromium.
-BROWSEREXEC := $(TOOLS)/browserexec
-
-VERSION := v2.15.0
+LINT_VERSION := v2.15.0
 LINTER       := $(TOOLS)/golangci-lint-$(LINT_VERSION)
 
 # go test -exec for js/wasm, in a headless Chromium.
