@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	cpu "github.com/gounet/gounet/backend_cpu"
+	webgpu "github.com/gounet/gounet/backend_webgpu"
 	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/graph"
 )
@@ -23,14 +24,22 @@ type deviceFlags struct {
 
 func (f *deviceFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.device, "device", "cpu", "`name` of the device: cpu, or cpu:KERNELS to choose them ("+strings.Join(cpu.ISAs(), ", ")+")")
+	flags.StringVar(&f.device, "device", onCPU, "`name` of the device: cpu; cpu:KERNELS ("+strings.Join(cpu.ISAs(), ", ")+"); webgpu for a GPU, webgpu:software for any adapter; auto for a GPU if there is one, else the CPU")
 	flags.IntVar(&f.threads, "threads", 0, "threads that compute; 0 is all cores. Results do not depend on it")
 	flags.StringVar(&f.precision, "precision", "f32", "of activations: f32, bf16 or f16")
 	flags.BoolVar(&f.amp, "amp", false, "short for --precision bf16")
 }
 
-// open opens the device; it must be closed. From then on precision is the one that
-// is used.
+// Names of devices. What stands behind one, after a colon, chooses among its kind.
+const (
+	onCPU    = "cpu"
+	onWebGPU = "webgpu"
+	auto     = "auto"
+	software = "software" // adapters of WebGPU that are no GPU
+)
+
+// open opens the device; it must be closed. From then on device and precision are
+// those that are used.
 func (f *deviceFlags) open(s *settings) (backend.Device, error) {
 	if f.threads < 0 {
 		return nil, usagef("--threads is %d, wanted 0 (all cores) or more", f.threads)
@@ -41,14 +50,22 @@ func (f *deviceFlags) open(s *settings) (backend.Device, error) {
 		}
 		f.precision = "bf16"
 	}
-	name, kernels, _ := strings.Cut(f.device, ":")
-	if name != "cpu" {
-		return nil, usagef("device %q: this binary has cpu", f.device)
+	if f.device == auto {
+		if dev, err := webgpu.Open(webgpu.Options{}); err == nil {
+			f.device = onWebGPU
+			return dev, nil
+		}
+		f.device = onCPU
 	}
-	if kernels != "" && !slices.Contains(cpu.ISAs(), kernels) {
+	switch name, which, _ := strings.Cut(f.device, ":"); {
+	case name == onCPU && which != "" && !slices.Contains(cpu.ISAs(), which):
 		return nil, usagef("device %q: this processor has kernels for %s", f.device, strings.Join(cpu.ISAs(), ", "))
+	case name == onCPU:
+		return cpu.Open(cpu.Options{Workers: f.threads, ISA: which}), nil
+	case name == onWebGPU && (which == "" || which == software):
+		return webgpu.Open(webgpu.Options{Software: which == software})
 	}
-	return cpu.Open(cpu.Options{Workers: f.threads, ISA: kernels}), nil
+	return nil, usagef("device %q: wanted auto, cpu, cpu:KERNELS, webgpu or webgpu:software", f.device)
 }
 
 // storage is the element type of activations on dev.

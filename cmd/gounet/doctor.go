@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	cpu "github.com/gounet/gounet/backend_cpu"
+	webgpu "github.com/gounet/gounet/backend_webgpu"
 	"github.com/gounet/gounet/internal/machine"
 )
 
@@ -90,8 +91,21 @@ func examine() *diagnosis {
 		}
 	}
 	kernels := cpu.ISAs()
-	d.Devices = []device{{Name: "cpu", Kernels: kernels[0], Others: kernels[1:], Used: true, Why: cpuWhy(kernels[0])}}
+	d.Devices = []device{{Name: onCPU, Kernels: kernels[0], Others: kernels[1:], Used: true, Why: cpuWhy(kernels[0])}, gpuDevice()}
 	d.Advice = d.advise()
+	return d
+}
+
+// gpuDevice is what WebGPU has here.
+func gpuDevice() device {
+	d := device{Name: onWebGPU, Kernels: "WGSL", Others: []string{}}
+	dev, err := webgpu.Open(webgpu.Options{})
+	if err != nil {
+		d.Kernels, d.Why = "none", strings.TrimPrefix(err.Error(), "webgpu: ")
+		return d
+	}
+	d.Why = dev.Name() + ": by --device webgpu or auto"
+	_ = dev.Close() // nothing is left to lose
 	return d
 }
 

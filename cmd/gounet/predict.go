@@ -184,7 +184,7 @@ func (f *predictFlags) record(a *app, m *checkpoint.Model) error {
 // used is every value that the prediction used.
 func (f *predictFlags) used(a *app) map[string]any {
 	used := maps.Clone(a.settings.used())
-	maps.Copy(used, map[string]any{"precision": f.precision, "threads": f.workers(), "version": version})
+	maps.Copy(used, map[string]any{"device": f.device, "precision": f.precision, "threads": f.workers(), "version": version})
 	return used
 }
 
