@@ -33,16 +33,54 @@ func (s *scope) conv3D(op graph.Conv3D, n graph.Node) error {
 	c["C1"], c["C2"] = s.channels(x), s.channels(x2)
 	c["W_HALF"], c["HAS_B"] = s.halved(w), b != 0
 	t := s.Type(n.Out[0])
-	if s.simple || t.DType == graph.BF16 || s.channels(x)%4 != 0 || s.channels(x2)%4 != 0 || t.Shape[4]%4 != 0 {
+	if s.simple || !s.inFours(x) || !s.inFours(x2) || !s.inFours(w) {
 		return s.words("conv3d", n.Out[0], c, s.value(x), s.value(w), s.value(b), s.value(x2))
 	}
-	channels := 4
-	if c["WIDE"] = t.Shape[4]%8 == 0; t.Shape[4]%8 == 0 {
-		channels = 8
+	e := s.tile(t.Shape)
+	count := e.blocks(t.Shape)
+	c["COUNT"], c["T_HALF"], c["LONG"], c["WIDE"], c["TAPS"] = count, s.halved(x), e.voxels == 8, e.channels == 8, 1
+	if s.Type(w).Shape[2] == 3 && op.Stride[2] == 1 {
+		c["TAPS"] = 3
 	}
-	count := blocks(t.Shape, channels)
-	c["COUNT"], c["T_HALF"] = count, s.halved(x)
-	return s.each("conv3d_blocked", count, c, s.value(n.Out[0]), s.value(x), s.value(w), s.value(b), s.value(x2))
+	return s.each("conv3d_blocked", count, c, s.value(n.Out[0]), s.value(x), s.value(w), s.optional(b), s.optional(x2))
+}
+
+// inFours says that a kernel can bind v as an array of vec4<u32> and load four of
+// its channels by one of them. "none" can.
+func (s *scope) inFours(v graph.Value) bool {
+	if v == 0 {
+		return true
+	}
+	t := s.Type(v)
+	return t.DType != graph.BF16 && t.Shape[4]%4 == 0 && t.Bytes()%16 == 0
+}
+
+// optional is the operand of v, or four words that a kernel does not touch.
+func (s *scope) optional(v graph.Value) operand {
+	if v == 0 {
+		return s.partial(4)
+	}
+	return s.value(v)
+}
+
+// tile is what one invocation makes of y: voxels of a row by channels.
+type tile struct{ voxels, channels int }
+
+// tile is the largest whose voxels do not lie beside the rows for a large part.
+func (s *scope) tile(y graph.Shape) tile {
+	e := tile{4, 4}
+	if y[4]%8 == 0 {
+		e.channels = 8
+	}
+	if 4*ceil(y[3], 8)*8 <= 5*ceil(y[3], 4)*4 {
+		e.voxels = 8
+	}
+	return e
+}
+
+// blocks is how many tiles make y.
+func (e tile) blocks(y graph.Shape) int {
+	return y[0] * y[1] * y[2] * ceil(y[3], e.voxels) * (y[4] / e.channels)
 }
 
 // blocks is how many of 4 voxels of a row by so many channels make a value.
