@@ -1,6 +1,9 @@
 package webgpu
 
 import (
+	"fmt"
+	"maps"
+
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/shaders"
 )
@@ -29,21 +32,70 @@ func convolved(x, y graph.Shape, kernel, stride []int) shaders.Consts {
 
 func (s *scope) conv3D(op graph.Conv3D, n graph.Node) error {
 	x, w, b, x2 := n.In[0], n.In[1], n.In[2], input(n, 3)
-	c := convolved(s.Type(x).Shape, s.Type(n.Out[0]).Shape, s.Type(w).Shape, op.Stride[:])
+	in, kernel, y := s.Type(x).Shape, s.Type(w).Shape, s.Type(n.Out[0])
+	c := convolved(in, y.Shape, kernel, op.Stride[:])
 	c["C1"], c["C2"] = s.channels(x), s.channels(x2)
-	c["W_HALF"], c["HAS_B"] = s.halved(w), b != 0
-	t := s.Type(n.Out[0])
-	if s.simple || !s.inFours(x) || !s.inFours(x2) || !s.inFours(w) {
+	c["HAS_B"] = b != 0
+	if s.simple || y.DType == graph.BF16 || !s.binds(int64(4*y.Shape.Elems())) {
+		c["W_HALF"] = s.halved(w)
 		return s.words("conv3d", n.Out[0], c, s.value(x), s.value(w), s.value(b), s.value(x2))
 	}
-	e := s.tile(t.Shape)
-	count := e.blocks(t.Shape)
-	c["COUNT"], c["T_HALF"], c["LONG"], c["WIDE"], c["TAPS"] = count, s.halved(x), e.voxels == 8, e.channels == 8, 1
-	if s.Type(w).Shape[2] == 3 && op.Stride[2] == 1 {
+	out := y.Shape
+	if kernel[0]*kernel[1]*kernel[2] == 1 && op.Stride == [3]int{1, 1, 1} { // all voxels are one row
+		out = graph.Shape{1, 1, 1, out.Elems() / out[4], out[4]}
+		row := graph.Shape{1, 1, 1, out[3], in[4]}
+		maps.Copy(c, convolved(row, out, kernel, op.Stride[:]))
+	}
+	c["TAPS"] = 1
+	if kernel[2] == 3 && op.Stride[2] == 1 {
 		c["TAPS"] = 3
 	}
-	return s.each("conv3d_blocked", count, c, s.value(n.Out[0]), s.value(x), s.value(w), s.optional(b), s.optional(x2))
+	if c["T_HALF"] = s.halved(x); s.inFours(x) && s.inFours(x2) && s.inFours(w) {
+		return s.convBlocked(c, out, n)
+	}
+	return s.convAny(c, out, n)
 }
+
+// convBlocked adds the kernel of channels in fours; y is the shape that it makes.
+func (s *scope) convBlocked(c shaders.Consts, y graph.Shape, n graph.Node) error {
+	t := tileOf(y)
+	c["W_HALF"], c["COUNT"], c["LONG"], c["WIDE"] = s.halved(n.In[1]), t.blocks(y), t.voxels == 8, t.channels == 8
+	return s.each("conv3d_blocked", t.blocks(y), c,
+		s.value(n.Out[0]), s.value(n.In[0]), s.value(n.In[1]), s.optional(n.In[2]), s.optional(input(n, 3)))
+}
+
+// convAny adds the kernels of any numbers of channels.
+func (s *scope) convAny(c shaders.Consts, y graph.Shape, n graph.Node) error {
+	w := s.Type(n.In[1]).Shape
+	t := tileOf(graph.Shape{y[0], y[1], y[2], y[3], 4 * ceil(y[4], 4)})
+	quads := ceil(y[4], t.channels) * t.channels / 4
+	rows := w.Elems() / w[4]
+	packed := s.partial(int64(4 * rows * quads))
+	if !s.binds(packed.bytes) {
+		return fmt.Errorf("weights of %v: the device binds %d MiB", w, s.facts.bindingBytes>>20)
+	}
+	count := rows * quads
+	p := shaders.Consts{"W_HALF": s.halved(n.In[1]), "CO": w[4], "QUADS": quads, "COUNT": count}
+	if err := s.each("conv3d_weights", count, p, packed, s.value(n.In[1])); err != nil {
+		return err
+	}
+	out := s.value(n.Out[0])
+	between := s.halved(n.Out[0]) && y[4]%2 == 1 // words reach from voxel to voxel
+	if between {
+		out = s.partial(int64(y.Elems()))
+	}
+	count = y[0] * y[1] * y[2] * ceil(y[3], t.voxels) * (4 * quads / t.channels)
+	c["QUADS"], c["COUNT"], c["LONG"], c["WIDE"] = quads, count, t.voxels == 8, t.channels == 8
+	c["Y_HALF"] = s.halved(n.Out[0]) && !between
+	err := s.each("conv3d_any", count, c, out, s.value(n.In[0]), packed, s.value(n.In[2]), s.value(input(n, 3)))
+	if err != nil || !between {
+		return err
+	}
+	return s.words("halve", n.Out[0], shaders.Consts{}, out)
+}
+
+// binds says that a kernel may touch so many bytes of memory.
+func (s *scope) binds(bytes int64) bool { return bytes <= s.facts.bindingBytes }
 
 // inFours says that a kernel can bind v as an array of vec4<u32> and load four of
 // its channels by one of them. "none" can.
@@ -66,8 +118,9 @@ func (s *scope) optional(v graph.Value) operand {
 // tile is what one invocation makes of y: voxels of a row by channels.
 type tile struct{ voxels, channels int }
 
-// tile is the largest whose voxels do not lie beside the rows for a large part.
-func (s *scope) tile(y graph.Shape) tile {
+// tileOf is the largest whose voxels do not lie beside the rows of y for a large
+// part.
+func tileOf(y graph.Shape) tile {
 	e := tile{4, 4}
 	if y[4]%8 == 0 {
 		e.channels = 8

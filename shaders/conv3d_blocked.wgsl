@@ -69,7 +69,7 @@ fn w_four(i: u32) -> vec4<f32> {
 
 // sum + e · (r0 r1 r2 r3)
 fn product(sum: vec4<f32>, e: vec4<f32>, r0: vec4<f32>, r1: vec4<f32>, r2: vec4<f32>, r3: vec4<f32>) -> vec4<f32> {
-    return fma(e.wwww, r3, fma(e.zzzz, r2, fma(e.yyyy, r1, fma(e.xxxx, r0, sum))));
+    return sum + e.x * r0 + e.y * r1 + e.z * r2 + e.w * r3;
 }
 
 // Four channels of the block's x meet four rows of weights from wi on.
