@@ -223,7 +223,14 @@ func (s *scope) upConv3D(n graph.Node) error {
 	x, w, b := n.In[0], n.In[1], n.In[2]
 	c := upConvolved(s.Type(x).Shape, s.Type(w).Shape, s.channels(w))
 	c["W_HALF"], c["HAS_B"] = s.halved(w), b != 0
-	return s.words("upconv3d", n.Out[0], c, s.value(x), s.value(w), s.value(b))
+	if s.simple || !s.inFours(x) || !s.inFours(w) {
+		return s.words("upconv3d", n.Out[0], c, s.value(x), s.value(w), s.value(b))
+	}
+	in, kernel := s.Type(x).Shape, s.Type(w).Shape
+	v, channels := in.Elems()/in[4], tileOf(kernel).channels
+	count := ceil(v, 8) * kernel[0] * kernel[1] * kernel[2] * (kernel[4] / channels)
+	c["V"], c["COUNT"], c["T_HALF"], c["WIDE"] = v, count, s.halved(x), channels == 8
+	return s.each("upconv3d_blocked", count, c, s.value(n.Out[0]), s.value(x), s.value(w), s.optional(b))
 }
 
 func (s *scope) upConv3DGradInput(n graph.Node) error {
