@@ -35,6 +35,23 @@ var layers = []layer{
 	{"up, 64→32", graph.UpConv3D{}, graph.Shape{1, 16, 16, 16, 64}, 0, []int{2, 2, 2, 64, 32}},
 }
 
+// graph is the layer alone, from x and x2 to y.
+func (l layer) graph(t testing.TB) (g *graph.Graph, y graph.Value) {
+	g, err := graph.Build(func(b *graph.Builder) []graph.Value {
+		in := []graph.Value{b.Declare("x", graph.Data, graph.T, l.x...), b.Param("w", l.w...), b.Param("b", l.w[4])}
+		if l.x2 > 0 {
+			x2 := slices.Clone(l.x)
+			x2[4] = l.x2
+			in = append(in, b.Declare("x2", graph.Data, graph.T, x2...))
+		}
+		y = b.Apply("conv", l.op, in...)[0]
+		b.Place(y, graph.IO)
+		return []graph.Value{y}
+	})
+	require.NoError(t, err)
+	return g, y
+}
+
 // BenchmarkConv3D is layers by the kernels that work in blocks. Each is on few
 // voxels, as a software adapter computes few.
 func BenchmarkConv3D(b *testing.B) {
@@ -42,19 +59,7 @@ func BenchmarkConv3D(b *testing.B) {
 		b.Run(l.name, func(b *testing.B) {
 			d := open(b).(*device)
 			defer func() { require.NoError(b, d.Close()) }()
-			var y graph.Value
-			g, err := graph.Build(func(g *graph.Builder) []graph.Value {
-				in := []graph.Value{g.Declare("x", graph.Data, graph.T, l.x...), g.Param("w", l.w...), g.Param("b", l.w[4])}
-				if l.x2 > 0 {
-					x2 := slices.Clone(l.x)
-					x2[4] = l.x2
-					in = append(in, g.Declare("x2", graph.Data, graph.T, x2...))
-				}
-				y = g.Apply("conv", l.op, in...)[0]
-				g.Place(y, graph.IO)
-				return []graph.Value{y}
-			})
-			require.NoError(b, err)
+			g, y := l.graph(b)
 			p, err := compile.Compile(g, compile.Options{})
 			require.NoError(b, err)
 			s, err := backend.NewSession(d, p, nil)
