@@ -167,6 +167,9 @@ func initializers(model []byte, op string) (weights map[string][]float32, nodes 
 			continue
 		}
 		for f, m := range fields(g) {
+			if f != 1 && f != 5 { // neither a node nor an initializer
+				continue
+			}
 			part := map[int]string{}
 			for k, b := range fields(m) {
 				part[k] = string(b)

@@ -1,0 +1,112 @@
+//go:build !js && cgo
+
+package webgpu
+
+import (
+	"context"
+	"encoding/binary"
+	"time"
+
+	"github.com/cogentcore/webgpu/wgpu"
+)
+
+// clock is two timestamp queries and where their results go.
+type clock struct {
+	set     *wgpu.QuerySet
+	results *wgpu.Buffer
+	period  float64 // seconds of a tick
+}
+
+// clockBytes are two timestamps of 64 bits.
+const clockBytes = 16
+
+// ticking is how long the host's clock is compared with the device's: it is read
+// within some tenths of a millisecond, which makes less than one per cent.
+const ticking = 100 * time.Millisecond
+
+// newClock makes queries and measures their period, which this library does not
+// tell.
+func (g *native) newClock(ctx context.Context) (*clock, error) {
+	set, err := g.device.CreateQuerySet(&wgpu.QuerySetDescriptor{Type: wgpu.QueryTypeTimestamp, Count: 2})
+	if err != nil {
+		return nil, told(err)
+	}
+	results, err := g.device.CreateBuffer(&wgpu.BufferDescriptor{Size: clockBytes, Usage: wgpu.BufferUsageQueryResolve | wgpu.BufferUsageCopySrc})
+	if err != nil {
+		set.Release()
+		return nil, told(err)
+	}
+	c := &clock{set: set, results: results}
+	first, at, err := g.now(ctx, c)
+	if err == nil {
+		time.Sleep(ticking)
+		var last uint64
+		var later time.Time
+		if last, later, err = g.now(ctx, c); err == nil {
+			c.period = later.Sub(at).Seconds() / float64(last-first)
+		}
+	}
+	if err != nil {
+		c.release()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *clock) release() {
+	c.set.Release()
+	c.results.Destroy()
+	c.results.Release()
+}
+
+// now is what the clocks of the device and of the host show.
+func (g *native) now(ctx context.Context, c *clock) (ticks uint64, at time.Time, err error) {
+	before := time.Now()
+	_, ticks, err = g.stamped(ctx, c, nil)
+	return ticks, before.Add(time.Since(before) / 2), err
+}
+
+// timed is timer's.
+func (g *native) timed(ctx context.Context, list []dispatch) (float64, error) {
+	if !g.timestamps {
+		return 0, ErrNoTimestamps
+	}
+	if g.clock == nil {
+		c, err := g.newClock(ctx)
+		if err != nil {
+			return 0, err
+		}
+		g.clock = c
+	}
+	first, last, err := g.stamped(ctx, g.clock, list)
+	return float64(last-first) * g.clock.period, err
+}
+
+// stamped runs dispatches and returns the timestamps around them.
+func (g *native) stamped(ctx context.Context, c *clock, list []dispatch) (first, last uint64, err error) {
+	e, err := g.device.CreateCommandEncoder(nil)
+	if err != nil {
+		return 0, 0, told(err)
+	}
+	defer e.Release()
+	if err := e.WriteTimestamp(c.set, 0); err != nil {
+		return 0, 0, told(err)
+	}
+	if err := record(e, list); err != nil {
+		return 0, 0, err
+	}
+	if err := e.WriteTimestamp(c.set, 1); err != nil {
+		return 0, 0, told(err)
+	}
+	if err := e.ResolveQuerySet(c.set, 0, 2, c.results, 0); err != nil {
+		return 0, 0, told(err)
+	}
+	if err := g.finish(e); err != nil {
+		return 0, 0, err
+	}
+	b := make([]byte, clockBytes)
+	if err := g.read(ctx, nativeBuffer{c.results}, 0, b); err != nil {
+		return 0, 0, err
+	}
+	return binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:]), nil
+}
