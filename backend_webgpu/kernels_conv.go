@@ -59,10 +59,25 @@ func (s *scope) conv3D(op graph.Conv3D, n graph.Node) error {
 // convBlocked adds the kernel of channels in fours; y is the shape that it makes.
 func (s *scope) convBlocked(c shaders.Consts, y graph.Shape, n graph.Node) error {
 	t := tileOf(y)
-	c["W_HALF"], c["COUNT"], c["LONG"], c["WIDE"] = s.halved(n.In[1]), t.blocks(y), t.voxels == 8, t.channels == 8
-	return s.each("conv3d_blocked", t.blocks(y), c,
-		s.value(n.Out[0]), s.value(n.In[0]), s.value(n.In[1]), s.optional(n.In[2]), s.optional(input(n, 3)))
+	c["W_HALF"] = s.halved(n.In[1])
+	operands := []operand{s.value(n.Out[0]), s.value(n.In[0]), s.value(n.In[1]), s.optional(n.In[2]), s.optional(input(n, 3))}
+	if s.staged && t == (tile{8, 8}) {
+		pieces, lanes := t.blocks(y)/(y[4]/8), 8
+		for y[4]%(8*lanes) != 0 {
+			lanes /= 2
+		}
+		across := y[4] / (8 * lanes)
+		c["COUNT"], c["LANES"], c["ACROSS"] = pieces, lanes, across
+		c["QUADS"], c["SLAB"] = slabQuads, c["TAPS"].(int)*4*slabQuads*2*lanes
+		return s.groups("conv3d_staged", ceil(pieces*lanes, group64)*across, c, operands...)
+	}
+	c["COUNT"], c["LONG"], c["WIDE"] = t.blocks(y), t.voxels == 8, t.channels == 8
+	return s.each("conv3d_blocked", t.blocks(y), c, operands...)
 }
+
+// slabQuads is the channels of x, in fours, whose weights a workgroup has in its
+// memory: 6 KiB of the 16 that WebGPU promises, with 64 channels of y and three taps.
+const slabQuads = 2
 
 // convAny adds the kernels of any numbers of channels.
 func (s *scope) convAny(c shaders.Consts, y graph.Shape, n graph.Node) error {
