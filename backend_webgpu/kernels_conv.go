@@ -58,7 +58,7 @@ func (s *scope) conv3D(op graph.Conv3D, n graph.Node) error {
 
 // convBlocked adds the kernel of channels in fours; y is the shape that it makes.
 func (s *scope) convBlocked(c shaders.Consts, y graph.Shape, n graph.Node) error {
-	t := tileOf(y)
+	t := s.tileOf(y)
 	c["W_HALF"] = s.halved(n.In[1])
 	operands := []operand{s.value(n.Out[0]), s.value(n.In[0]), s.value(n.In[1]), s.optional(n.In[2]), s.optional(input(n, 3))}
 	if s.staged && t == (tile{8, 8}) {
@@ -82,7 +82,7 @@ const slabQuads = 2
 // convAny adds the kernels of any numbers of channels.
 func (s *scope) convAny(c shaders.Consts, y graph.Shape, n graph.Node) error {
 	w := s.Type(n.In[1]).Shape
-	t := tileOf(graph.Shape{y[0], y[1], y[2], y[3], 4 * ceil(y[4], 4)})
+	t := s.tileOf(graph.Shape{y[0], y[1], y[2], y[3], 4 * ceil(y[4], 4)})
 	quads := ceil(y[4], t.channels) * t.channels / 4
 	rows := w.Elems() / w[4]
 	packed := s.partial(int64(4 * rows * quads))
@@ -134,17 +134,21 @@ func (s *scope) optional(v graph.Value) operand {
 type tile struct{ voxels, channels int }
 
 // tileOf is the largest whose voxels do not lie beside the rows of y for a large
-// part.
-func tileOf(y graph.Shape) tile {
+// part, and which leaves enough invocations for a GPU.
+func (s *scope) tileOf(y graph.Shape) tile {
 	e := tile{4, 4}
-	if y[4]%8 == 0 {
+	if y[4]%8 == 0 && s.busy(tile{4, 8}.blocks(y)) {
 		e.channels = 8
 	}
-	if 4*ceil(y[3], 8)*8 <= 5*ceil(y[3], 4)*4 {
-		e.voxels = 8
+	if long := (tile{8, e.channels}); 4*ceil(y[3], 8)*8 <= 5*ceil(y[3], 4)*4 && s.busy(long.blocks(y)) {
+		return long
 	}
 	return e
 }
+
+// busy says that so many invocations of a tile each keep the device busy, though not
+// with as many threads as it could have. Software is with any.
+func (s *scope) busy(invocations int) bool { return s.facts.software || invocations >= enough/4 }
 
 // blocks is how many tiles make y.
 func (e tile) blocks(y graph.Shape) int {
@@ -242,7 +246,10 @@ func (s *scope) upConv3D(n graph.Node) error {
 		return s.words("upconv3d", n.Out[0], c, s.value(x), s.value(w), s.value(b))
 	}
 	in, kernel := s.Type(x).Shape, s.Type(w).Shape
-	v, channels := in.Elems()/in[4], tileOf(kernel).channels
+	v, channels := in.Elems()/in[4], 4
+	if kernel[4]%8 == 0 {
+		channels = 8
+	}
 	count := ceil(v, 8) * kernel[0] * kernel[1] * kernel[2] * (kernel[4] / channels)
 	c["V"], c["COUNT"], c["T_HALF"], c["WIDE"] = v, count, s.halved(x), channels == 8
 	return s.each("upconv3d_blocked", count, c, s.value(n.Out[0]), s.value(x), s.value(w), s.optional(b))

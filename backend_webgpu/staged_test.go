@@ -1,18 +1,12 @@
 package webgpu
 
 import (
-	"encoding/binary"
-	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
-	"github.com/gounet/gounet/core/backend"
-	"github.com/gounet/gounet/core/compile"
 	"github.com/gounet/gounet/core/graph"
-	"github.com/gounet/gounet/internal/half"
 )
 
 // Weights in workgroup memory meet the same values in the same order as those that
@@ -30,9 +24,9 @@ func TestWeightsInWorkgroupMemoryGiveTheSameBits(t *testing.T) {
 		for _, storage := range []graph.DType{graph.F32, graph.F16} {
 			t.Run(l.name+" "+storage.String(), func(t *testing.T) {
 				d.staged = false
-				want := l.run(t, d, storage)
+				want := l.run(t, d, storage, gaussian)
 				d.staged = true
-				assert.Equal(t, want, l.run(t, d, storage))
+				assert.Equal(t, want, l.run(t, d, storage, gaussian))
 				assert.NotZero(t, want)
 			})
 		}
@@ -44,46 +38,4 @@ func TestWeightsInWorkgroupMemoryGiveTheSameBits(t *testing.T) {
 		}
 	}
 	assert.Equal(t, 12, staged, "each layer in each storage has its kernel")
-}
-
-// run is y of the layer on random numbers.
-func (l layer) run(t *testing.T, d *device, storage graph.DType) []float32 {
-	g, y := l.graph(t)
-	p, err := compile.Compile(g, compile.Options{Storage: storage})
-	require.NoError(t, err)
-	s, err := backend.NewSession(d, p, nil)
-	require.NoError(t, err)
-	defer s.Close()
-	r := rand.New(rand.NewPCG(1, 2))
-	for i, info := range g.Values {
-		v := graph.Value(i + 1)
-		values := make([]float32, info.Type.Shape.Elems())
-		for j := range values {
-			values[j] = float32(r.NormFloat64())
-		}
-		switch {
-		case v == y:
-		case info.Region == graph.Weights:
-			require.NoError(t, s.WriteWeight(t.Context(), v, values))
-		default:
-			write(t, s, v, values)
-		}
-	}
-	require.NoError(t, s.Run(t.Context()))
-	out := make([]float32, g.Type(y).Shape.Elems())
-	require.NoError(t, s.ReadFloats(t.Context(), y, out))
-	return out
-}
-
-// write writes v in the type that it is stored in.
-func write(t *testing.T, s *backend.Session, v graph.Value, values []float32) {
-	if s.Program.Type(v).DType == graph.F32 {
-		require.NoError(t, s.WriteF32(t.Context(), v, values))
-		return
-	}
-	var b []byte
-	for _, x := range values {
-		b = binary.LittleEndian.AppendUint16(b, half.ToF16(x))
-	}
-	require.NoError(t, s.Write(t.Context(), v, b))
 }

@@ -163,7 +163,7 @@ type machineReport struct {
 	CPU       string `json:"cpu"`
 	Device    string `json:"device,omitempty"` // that computes, if it is not the CPU
 	Clock     string `json:"clock,omitempty"`  // of such a device's times
-	ISA       string `json:"isa"` // kernels in use
+	ISA       string `json:"isa"`              // kernels in use
 	Precision string `json:"precision"`
 	Peaks     []peak `json:"peaks"` // one for each number of threads
 }
