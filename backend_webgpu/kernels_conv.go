@@ -1,7 +1,6 @@
 package webgpu
 
 import (
-	"fmt"
 	"maps"
 
 	"github.com/gounet/gounet/core/graph"
@@ -36,7 +35,7 @@ func (s *scope) conv3D(op graph.Conv3D, n graph.Node) error {
 	c := convolved(in, y.Shape, kernel, op.Stride[:])
 	c["C1"], c["C2"] = s.channels(x), s.channels(x2)
 	c["HAS_B"] = b != 0
-	if s.simple || y.DType == graph.BF16 || !s.binds(int64(4*y.Shape.Elems())) {
+	if s.simple || y.DType == graph.BF16 || between(y) && int64(4*y.Shape.Elems()) > s.facts.bindingBytes {
 		c["W_HALF"] = s.halved(w)
 		return s.words("conv3d", n.Out[0], c, s.value(x), s.value(w), s.value(b), s.value(x2))
 	}
@@ -46,21 +45,26 @@ func (s *scope) conv3D(op graph.Conv3D, n graph.Node) error {
 		row := graph.Shape{1, 1, 1, out[3], in[4]}
 		maps.Copy(c, convolved(row, out, kernel, op.Stride[:]))
 	}
-	c["TAPS"] = 1
-	if kernel[2] == 3 && op.Stride[2] == 1 {
-		c["TAPS"] = 3
-	}
+	c["TAPS"] = taps(kernel[2], op.Stride[2])
 	if c["T_HALF"] = s.halved(x); s.inFours(x) && s.inFours(x2) && s.inFours(w) {
-		return s.convBlocked(c, out, n)
+		c["W_HALF"] = s.halved(w)
+		return s.convBlocked(c, out, s.value(n.Out[0]), s.value(x), s.value(w), s.optional(b), s.optional(x2))
 	}
 	return s.convAny(c, out, n)
 }
 
-// convBlocked adds the kernel of channels in fours; y is the shape that it makes.
-func (s *scope) convBlocked(c shaders.Consts, y graph.Shape, n graph.Node) error {
+// taps of a row of a kernel that what is loaded of x meets.
+func taps(kW, sW int) int {
+	if kW == 3 && sW == 1 {
+		return 3
+	}
+	return 1
+}
+
+// convBlocked adds the kernel of channels in fours. y is the shape that it makes,
+// the operands are y, x, w, b and x2.
+func (s *scope) convBlocked(c shaders.Consts, y graph.Shape, operands ...operand) error {
 	t := s.tileOf(y)
-	c["W_HALF"] = s.halved(n.In[1])
-	operands := []operand{s.value(n.Out[0]), s.value(n.In[0]), s.value(n.In[1]), s.optional(n.In[2]), s.optional(input(n, 3))}
 	if s.staged && t == (tile{8, 8}) {
 		pieces, lanes := t.blocks(y)/(y[4]/8), 8
 		for y[4]%(8*lanes) != 0 {
@@ -86,31 +90,29 @@ func (s *scope) convAny(c shaders.Consts, y graph.Shape, n graph.Node) error {
 	quads := ceil(y[4], t.channels) * t.channels / 4
 	rows := w.Elems() / w[4]
 	packed := s.partial(int64(4 * rows * quads))
-	if !s.binds(packed.bytes) {
-		return fmt.Errorf("weights of %v: the device binds %d MiB", w, s.facts.bindingBytes>>20)
-	}
 	count := rows * quads
 	p := shaders.Consts{"W_HALF": s.halved(n.In[1]), "CO": w[4], "QUADS": quads, "COUNT": count}
 	if err := s.each("conv3d_weights", count, p, packed, s.value(n.In[1])); err != nil {
 		return err
 	}
 	out := s.value(n.Out[0])
-	between := s.halved(n.Out[0]) && y[4]%2 == 1 // words reach from voxel to voxel
-	if between {
+	odd := between(s.Type(n.Out[0]))
+	if odd {
 		out = s.partial(int64(y.Elems()))
 	}
 	count = y[0] * y[1] * y[2] * ceil(y[3], t.voxels) * (4 * quads / t.channels)
 	c["QUADS"], c["COUNT"], c["LONG"], c["WIDE"] = quads, count, t.voxels == 8, t.channels == 8
-	c["Y_HALF"] = s.halved(n.Out[0]) && !between
+	c["Y_HALF"] = s.halved(n.Out[0]) && !odd
 	err := s.each("conv3d_any", count, c, out, s.value(n.In[0]), packed, s.value(n.In[2]), s.value(input(n, 3)))
-	if err != nil || !between {
+	if err != nil || !odd {
 		return err
 	}
 	return s.words("halve", n.Out[0], shaders.Consts{}, out)
 }
 
-// binds says that a kernel may touch so many bytes of memory.
-func (s *scope) binds(bytes int64) bool { return bytes <= s.facts.bindingBytes }
+// between says that words of y reach from voxel to voxel, so that floats are made
+// before it.
+func between(y graph.Type) bool { return y.DType == graph.F16 && y.Shape[4]%2 == 1 }
 
 // inFours says that a kernel can bind v as an array of vec4<u32> and load four of
 // its channels by one of them. "none" can.
@@ -169,9 +171,12 @@ func (s *scope) conv3DGradInput(op graph.Conv3DGradInput, n graph.Node) error {
 		c["C"], c["C0"], c["CI"], c["W_HALF"] = t[4], first, s.Type(w).Shape[3], s.halved(w)
 		first += t[4]
 		var err error
-		if s.simple || s.Type(dx).DType == graph.BF16 || t[4]%4 != 0 || s.channels(dy)%4 != 0 {
+		switch {
+		case s.simple || s.Type(dx).DType == graph.BF16 || t[4]%4 != 0 || s.channels(dy)%4 != 0:
 			err = s.words("conv3d_grad_input", dx, c, s.value(dy), s.value(w))
-		} else {
+		case op.Stride == [3]int{1, 1, 1} && s.inFours(dy) && oddKernel(s.Type(w).Shape):
+			err = s.convFlipped(dx, dy, w, c["C0"].(int), op.Stride[:])
+		default:
 			count := blocks(t, 4)
 			c["COUNT"], c["T_HALF"] = count, s.halved(dx)
 			err = s.each("conv3d_grad_input_blocked", count, c, s.value(dx), s.value(dy), s.value(w))
@@ -181,6 +186,30 @@ func (s *scope) conv3DGradInput(op graph.Conv3DGradInput, n graph.Node) error {
 		}
 	}
 	return nil
+}
+
+// oddKernel says that as much of a kernel lies before a voxel as behind it.
+func oddKernel(w graph.Shape) bool { return w[0]%2*(w[1]%2)*(w[2]%2) == 1 }
+
+// convFlipped adds kernels that make dx by a convolution of dy: of stride 1 where dy
+// is that of Conv3D, and then c0 is the first channel of dx in w; else of UpConv3D,
+// whose stride that is.
+func (s *scope) convFlipped(dx, dy, w graph.Value, c0 int, stride []int) error {
+	x, y, k := s.Type(dx).Shape, s.Type(dy).Shape, s.Type(w).Shape
+	n := k[0] * k[1] * k[2]
+	flipped := s.partial(int64(n * y[4] * x[4]))
+	count := n * y[4] * x[4] / 4
+	f := shaders.Consts{
+		"FLIP": stride[0]*stride[1]*stride[2] == 1, "W_HALF": s.halved(w),
+		"TAPS": n, "CI": k[3], "CO": k[4], "C": x[4], "C0": c0, "COUNT": count,
+	}
+	if err := s.each("conv3d_flipped", count, f, flipped, s.value(w)); err != nil {
+		return err
+	}
+	c := convolved(y, x, k, stride)
+	c["C1"], c["C2"], c["HAS_B"], c["W_HALF"], c["T_HALF"] = y[4], 0, false, false, s.halved(dx)
+	c["TAPS"] = taps(k[2], stride[2])
+	return s.convBlocked(c, x, s.value(dx), s.value(dy), flipped, s.optional(0), s.optional(0))
 }
 
 func (s *scope) conv3DGradWeight(op graph.Conv3DGradWeight, n graph.Node) error {
@@ -256,7 +285,11 @@ func (s *scope) upConv3D(n graph.Node) error {
 }
 
 func (s *scope) upConv3DGradInput(n graph.Node) error {
-	dy, w := n.In[0], n.In[1]
+	dy, w, kernel := n.In[0], n.In[1], s.Type(n.In[1]).Shape
+	// A convolution of stride above 2 begins before its voxel.
+	if !s.simple && s.inFours(dy) && kernel[3]%4 == 0 && max(kernel[0], kernel[1], kernel[2]) == 2 {
+		return s.convFlipped(n.Out[0], dy, w, 0, kernel[:3])
+	}
 	c := upConvolved(s.Type(n.Out[0]).Shape, s.Type(w).Shape, s.channels(w))
 	c["W_HALF"] = s.halved(w)
 	return s.words("upconv3d_grad_input", n.Out[0], c, s.value(dy), s.value(w))

@@ -20,9 +20,12 @@ type clock struct {
 // clockBytes are two timestamps of 64 bits.
 const clockBytes = 16
 
-// ticking is how long the host's clock is compared with the device's: it is read
-// within some tenths of a millisecond, which makes less than one per cent.
-const ticking = 100 * time.Millisecond
+// comparison is how long the host's clock is compared with the device's at least, and
+// exactness how well their rates are known then.
+const (
+	comparison = 100 * time.Millisecond
+	exactness  = 0.01
+)
 
 // newClock makes queries and measures their period, which this library does not
 // tell.
@@ -37,33 +40,53 @@ func (g *native) newClock(ctx context.Context) (*clock, error) {
 		return nil, told(err)
 	}
 	c := &clock{set: set, results: results}
-	first, at, err := g.now(ctx, c)
-	if err == nil {
-		time.Sleep(ticking)
-		var last uint64
-		var later time.Time
-		if last, later, err = g.now(ctx, c); err == nil {
-			c.period = later.Sub(at).Seconds() / float64(last-first)
-		}
-	}
-	if err != nil {
+	if err := g.compare(ctx, c); err != nil {
 		c.release()
 		return nil, err
 	}
 	return c, nil
 }
 
+// compare sets the period of c: the time between two readings, which lasts until it
+// is long beside the time that a reading takes.
+func (g *native) compare(ctx context.Context, c *clock) error {
+	first, err := g.now(ctx, c)
+	if err != nil {
+		return err
+	}
+	for {
+		time.Sleep(comparison)
+		last, err := g.now(ctx, c)
+		if err != nil {
+			return err
+		}
+		passed := last.at.Sub(first.at).Seconds()
+		if (first.within+last.within).Seconds() <= exactness*passed {
+			c.period = passed / float64(last.ticks-first.ticks)
+			return nil
+		}
+	}
+}
+
+// reading is what the clocks of the device and of the host show at once, the latter
+// by so much to either side.
+type reading struct {
+	ticks  uint64
+	at     time.Time
+	within time.Duration
+}
+
+func (g *native) now(ctx context.Context, c *clock) (reading, error) {
+	before := time.Now()
+	_, ticks, err := g.stamped(ctx, c, nil)
+	half := time.Since(before) / 2
+	return reading{ticks, before.Add(half), half}, err
+}
+
 func (c *clock) release() {
 	c.set.Release()
 	c.results.Destroy()
 	c.results.Release()
-}
-
-// now is what the clocks of the device and of the host show.
-func (g *native) now(ctx context.Context, c *clock) (ticks uint64, at time.Time, err error) {
-	before := time.Now()
-	_, ticks, err = g.stamped(ctx, c, nil)
-	return ticks, before.Add(time.Since(before) / 2), err
 }
 
 // timed is timer's.

@@ -19,4 +19,4 @@ fi
 cd "$root"
 go build -o bin/browserexec ./internal/browsertest/exec
 GOUNET_ORT=$dist GOOS=js GOARCH=wasm go test -count 1 -exec "$root/bin/browserexec" \
-	-run "TestBesideONNXRuntime/${1:-}" ./backend_webgpu -v | grep -v '^\(===\|---\|    ---\)'
+	-run "TestBesideONNXRuntime/${1:-}" ./backend_webgpu -v | grep --line-buffered -v '^\(===\|---\|    ---\)'
