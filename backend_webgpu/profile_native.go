@@ -5,6 +5,7 @@ package webgpu
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"github.com/cogentcore/webgpu/wgpu"
@@ -60,8 +61,11 @@ func (g *native) compare(ctx context.Context, c *clock) error {
 		if err != nil {
 			return err
 		}
+		if last.ticks <= first.ticks {
+			return errors.New("its timestamps stand still")
+		}
 		passed := last.at.Sub(first.at).Seconds()
-		if (first.within+last.within).Seconds() <= exactness*passed {
+		if (first.within + last.within).Seconds() <= exactness*passed {
 			c.period = passed / float64(last.ticks-first.ticks)
 			return nil
 		}
