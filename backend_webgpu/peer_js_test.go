@@ -262,7 +262,7 @@ func networkBeside(t *testing.T, d backend.Device, p peer) {
 		require.NoError(t, s.WriteF32(t.Context(), x, in))
 		return ran(t.Context(), t, s, y)
 	}
-	beside(t, "small network, a tile", 3, own, g.Type(y).Shape, func() []float32 {
+	beside(t, "small network, a tile", 2, own, g.Type(y).Shape, func() []float32 {
 		out, err := p.run(session, feeds, output)
 		require.NoError(t, err)
 		return floats(out)

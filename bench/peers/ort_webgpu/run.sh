@@ -6,7 +6,9 @@
 #   bench/peers/ort_webgpu/run.sh [PATTERN]     only rows that match, as of go test -run
 #
 # Both write their inputs and read their outputs back in every run; the best of three
-# counts. Needs npm, Go and a Chromium. onnxruntime-web goes to .tools/peers.
+# counts, of the network the best of two. onnxruntime-web has no three-dimensional
+# transposed convolution on WebGPU: those of the network are told to run on its CPU.
+# Needs npm, Go and a Chromium. onnxruntime-web goes to .tools/peers.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 version=1.30.0
