@@ -12,8 +12,10 @@
 @group(0) @binding(0) var<storage, read_write> out: array<f32>;
 @group(0) @binding(1) var<storage, read_write> parts: array<vec4<f32>>;
 
-// Σ size·(mean − origin), minimum and maximum of an invocation; Σ of squares.
+// Σ size·(mean − origin), minimum and maximum of an invocation and of all; Σ of
+// squares of an invocation.
 var<workgroup> sums: array<vec3<f32>, 64>;
+var<workgroup> whole: vec3<f32>;
 var<workgroup> squares: array<f32, 64>;
 
 @compute @workgroup_size(64)
@@ -32,13 +34,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     sums[own] = sum;
     workgroupBarrier();
-    var whole = vec3<f32>(0.0, begin.zw);
-    for (var j = 0u; j < 64u; j++) {
-        let s = sums[j];
-        whole.x += s.x;
-        whole.y = min(whole.y, s.y);
-        whole.z = max(whole.z, s.z);
+    if own == 0u {
+        var all = vec3<f32>(0.0, begin.zw);
+        for (var j = 0u; j < min(BLOCKS, 64u); j++) {
+            let s = sums[j];
+            all.x += s.x;
+            all.y = min(all.y, s.y);
+            all.z = max(all.z, s.z);
+        }
+        whole = all;
     }
+    workgroupBarrier();
     let mean = origin + whole.x / f32(V);
     var square = 0.0;
     for (var b = own; b < BLOCKS; b += 64u) {
@@ -52,7 +58,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         return;
     }
     square = 0.0;
-    for (var j = 0u; j < 64u; j++) {
+    for (var j = 0u; j < min(BLOCKS, 64u); j++) {
         square += squares[j];
     }
     let variance = square / f32(V);
