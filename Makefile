@@ -21,7 +21,7 @@ GENERATED = find . -path ./.tools -prune -o \( -name '*_gen.go' -o -name '*.s' \
 FUZZTIME ?= 1m
 DEMO     ?= demo
 
-.PHONY: help build test test-long js browser vet lint fmt generate generated-unchanged portable demo bench fuzz clean
+.PHONY: help build test test-long js browser vet lint fmt generate generated-unchanged portable demo bench bench-webgpu fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,6 +98,9 @@ fuzz: ## every fuzz test for FUZZTIME (1m) each
 			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package; \
 		done; \
 	done
+
+bench-webgpu: ## kernels beside onnxruntime-web's WebGPU provider in a headless Chromium
+	bench/peers/ort_webgpu/run.sh
 
 clean: ## remove what make built; .tools stays
 	rm -rf bin $(DEMO)

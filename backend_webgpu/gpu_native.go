@@ -25,6 +25,9 @@ type native struct {
 	stage    *wgpu.Buffer   // what is read goes through it
 	staged   int64
 	known    facts
+
+	timestamps bool   // the device has queries for them
+	clock      *clock // made when it is first asked for
 }
 
 // layout of the kernels that bind so many buffers.
@@ -36,6 +39,7 @@ type layout struct {
 // openGPU opens a Vulkan, Metal or DX12 adapter. The instance has no descriptor:
 // v0.23.0 passes memory that it does not set.
 func openGPU(o Options) (gpu, error) {
+	wgpu.SetLogLevel(wgpu.LogLevelError) // it warns of windows, which nobody wants
 	g := &native{instance: wgpu.CreateInstance(nil), layouts: map[int]layout{}}
 	if g.instance == nil {
 		return nil, errors.New("the library makes no instance")
@@ -52,8 +56,12 @@ func openGPU(o Options) (gpu, error) {
 		limits.MaxStorageBuffersPerShaderStage = uint32(promised.bindings)
 		limits.MaxComputeWorkgroupsPerDimension = uint32(promised.groups)
 	}
+	var features []wgpu.FeatureName
+	if g.timestamps = g.adapter.HasFeature(wgpu.FeatureNameTimestampQuery) && !o.Promised; g.timestamps {
+		features = append(features, wgpu.FeatureNameTimestampQuery)
+	}
 	device, err := g.adapter.RequestDevice(&wgpu.DeviceDescriptor{
-		Label: "gounet", RequiredLimits: &wgpu.RequiredLimits{Limits: limits},
+		Label: "gounet", RequiredFeatures: features, RequiredLimits: &wgpu.RequiredLimits{Limits: limits},
 	})
 	if err != nil {
 		g.close()
@@ -260,21 +268,26 @@ func (g *native) submit(list []dispatch) (submitted, error) {
 		return nil, told(err)
 	}
 	defer e.Release()
+	if err := record(e, list); err != nil {
+		return nil, err
+	}
+	if err := g.finish(e); err != nil {
+		return nil, err
+	}
+	return g.mark()
+}
+
+// record adds dispatches, in order, to e.
+func record(e *wgpu.CommandEncoder, list []dispatch) error {
 	pass := e.BeginComputePass(nil)
 	for _, d := range list {
 		pass.SetPipeline(d.p.(nativePipeline).ComputePipeline)
 		pass.SetBindGroup(0, d.g.(nativeGroup).BindGroup, nil)
 		pass.DispatchWorkgroups(uint32(d.x), uint32(d.y), 1)
 	}
-	err = pass.End()
+	err := pass.End()
 	pass.Release()
-	if err != nil {
-		return nil, told(err)
-	}
-	if err := g.finish(e); err != nil {
-		return nil, err
-	}
-	return g.mark()
+	return told(err)
 }
 
 // finish submits what e has recorded.
@@ -337,6 +350,9 @@ func (g *native) unstage() {
 
 func (g *native) close() {
 	g.unstage()
+	if g.clock != nil {
+		g.clock.release()
+	}
 	for _, l := range g.layouts {
 		l.pipeline.Release()
 		l.group.Release()

@@ -10,7 +10,7 @@ import (
 func (s *scope) blocked(x graph.Value) (c shaders.Consts, blocks int) {
 	t := s.Type(x).Shape
 	v := t[1] * t[2] * t[3]
-	block := max(64, (v+511)/512) // few enough for one invocation to add them
+	block := max(64, (v+1023)/1024) // few enough to be added soon
 	blocks = (v + block - 1) / block
 	return shaders.Consts{
 		"V": v, "C": t[4], "BLOCK": block, "BLOCKS": blocks, "COUNT": t[0] * blocks * t[4], "T_HALF": s.halved(x),
@@ -23,7 +23,12 @@ func (s *scope) moments(x graph.Value, out operand, stats bool, eps float32) err
 	t := s.Type(x).Shape
 	c, blocks := s.blocked(x)
 	parts := s.partial(int64(4 * t[0] * t[4] * blocks))
-	if err := s.each("moments", t[0]*blocks*t[4], c, parts, s.value(x)); err != nil {
+	name, count := "moments", t[0]*blocks*t[4]
+	if across := s.across(x); across > 0 {
+		name, count = "moments_blocked", t[0]*blocks*across
+	}
+	c["COUNT"] = count
+	if err := s.each(name, count, c, parts, s.value(x)); err != nil {
 		return err
 	}
 	return s.foldMoments(x, out, parts, stats, eps)
@@ -34,7 +39,17 @@ func (s *scope) foldMoments(x graph.Value, out, parts operand, stats bool, eps f
 	c, _ := s.blocked(x)
 	delete(c, "T_HALF")
 	c["COUNT"], c["STATS"], c["EPS"] = t[0]*t[4], stats, eps
-	return s.each("moments_fold", t[0]*t[4], c, out, parts)
+	return s.groups("moments_fold", t[0]*t[4], c, out, parts)
+}
+
+// across is the number of loads of four words that make the channels of a voxel of
+// x, or 0 where they do not come out even.
+func (s *scope) across(x graph.Value) int {
+	c := s.Type(x).Shape[4]
+	if channels := 4 * perWord(s.Type(x).DType); !s.simple && s.inFours(x) && c%channels == 0 {
+		return c / channels
+	}
+	return 0
 }
 
 func (s *scope) normAct(op graph.NormAct, n graph.Node) error {
@@ -48,7 +63,13 @@ func (s *scope) normAct(op graph.NormAct, n graph.Node) error {
 // normApply adds the kernel of y; in is x, gamma, beta.
 func (s *scope) normApply(slope float32, y graph.Value, in []graph.Value, stats operand) error {
 	t := s.Type(y).Shape
-	c := shaders.Consts{"V": t[1] * t[2] * t[3], "C": t[4], "SLOPE": slope}
+	v := t[1] * t[2] * t[3]
+	c := shaders.Consts{"V": v, "C": t[4], "SLOPE": slope}
+	if across := s.across(in[0]); across > 0 {
+		count := t[0] * ceil(v, 4) * across
+		c["COUNT"], c["T_HALF"] = count, s.halved(y)
+		return s.each("norm_apply_blocked", count, c, s.value(y), s.value(in[0]), s.value(in[1]), s.value(in[2]), stats)
+	}
 	return s.words("norm_apply", y, c, s.value(in[0]), s.value(in[1]), s.value(in[2]), stats)
 }
 

@@ -24,10 +24,8 @@ const mostFlights = 2
 // Run starts the dispatches in order, as many at once as the pace of the device
 // allows, and returns when the last are handed over.
 func (e *executable) Run(ctx context.Context) error {
-	for _, b := range e.buffers {
-		if b.m == nil {
-			return fmt.Errorf("webgpu: a program whose buffers were freed cannot run")
-		}
+	if err := e.alive(); err != nil {
+		return err
 	}
 	d := e.dev
 	for rest := e.list; len(rest) > 0; {

@@ -30,6 +30,7 @@ type device struct {
 	facts     facts
 	pipelines map[string]pipeline // by their WGSL
 	simple    bool                // without the kernels that work in blocks
+	staged    bool                // weights lie in workgroup memory: software has none that is faster
 	pace      pace
 	flights   []flight  // submits that may not be done, the oldest first
 	landed    time.Time // when the last of the others was
@@ -44,6 +45,7 @@ func Open(o Options) (backend.Device, error) {
 		return nil, fmt.Errorf("webgpu: %w", err)
 	}
 	d := &device{gpu: g, facts: g.facts(), pipelines: map[string]pipeline{}, pace: newPace()}
+	d.staged = !d.facts.software
 	if d.facts.bindings < mostBindings {
 		g.close()
 		return nil, fmt.Errorf("webgpu: %s binds %d storage buffers in a kernel, wanted %d: choose another device", d.facts.name, d.facts.bindings, mostBindings)

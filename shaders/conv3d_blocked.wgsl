@@ -2,84 +2,119 @@
 //
 //   x [N D H W C1]   x2 [N D H W C2]   w [KD KH KW C1+C2 CO]   b [CO]   y [N OD OH OW CO]
 //
-// One invocation makes 4 voxels of a row by 4 channels, with WIDE by 8: what it
-// loads of x meets all of its channels, what it loads of w all of its voxels.
-// C1, C2 and CO are multiples of 4, CO of 8 with WIDE. All but b are bound as
-// pairs of words: 4 halves are one of them, 4 floats two. Dispatch: COUNT.
+// One invocation makes 4 voxels of a row by 4 channels; with LONG 8 voxels, with
+// WIDE 8 channels. What it loads of x meets all of its channels, what it loads of w
+// all of its voxels. TAPS is 3 where KW = 3 and SW = 1, so that what it loads of x
+// meets the three taps of a row, else 1. Neighbours have the channels of the same voxels. C1, C2 and CO are
+// multiples of 4, CO of 8 with WIDE; x, x2 and w are bound in fours of words, each
+// four floats or eight halves. Dispatch: COUNT.
 //
-// Prelude: T_HALF, W_HALF, HAS_B, WIDE (bool); D, H, W, C1, C2, CO, OD, OH, OW,
-// KD, KH, KW, SD, SH, SW, COUNT, GRID (u32).
+// Prelude: T_HALF, W_HALF, HAS_B, LONG, WIDE (bool); D, H, W, C1, C2, CO, OD, OH,
+// OW, KD, KH, KW, SD, SH, SW, TAPS, COUNT, GRID (u32).
 
 @group(0) @binding(0) var<storage, read_write> y: array<vec2<u32>>;
-@group(0) @binding(1) var<storage, read_write> x: array<vec2<u32>>;
-@group(0) @binding(2) var<storage, read_write> w: array<vec2<u32>>;
-@group(0) @binding(3) var<storage, read_write> b: array<vec2<f32>>;
-@group(0) @binding(4) var<storage, read_write> x2: array<vec2<u32>>;
+@group(0) @binding(1) var<storage, read_write> x: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read_write> w: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read_write> b: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> x2: array<vec4<u32>>;
 
-struct Sums {
-    a0: vec4<f32>,
-    a1: vec4<f32>,
-    a2: vec4<f32>,
-    a3: vec4<f32>,
-    b0: vec4<f32>,
-    b1: vec4<f32>,
-    b2: vec4<f32>,
-    b3: vec4<f32>,
+const C: u32 = (C1 + C2) / 4u; // in fours
+
+// Four channels of the voxels of a block.
+struct Block {
+    v0: vec4<f32>,
+    v1: vec4<f32>,
+    v2: vec4<f32>,
+    v3: vec4<f32>,
+    v4: vec4<f32>,
+    v5: vec4<f32>,
+    v6: vec4<f32>,
+    v7: vec4<f32>,
 }
 
-// Elements 4i to 4i+3 of x, x2 and w.
-fn x_four(i: u32) -> vec4<f32> {
-    if T_HALF {
-        let p = x[i];
-        return vec4<f32>(unpack2x16float(p.x), unpack2x16float(p.y));
+// Four of the eight halves of p.
+fn unpacked(p: vec4<u32>, second: bool) -> vec4<f32> {
+    let q = select(p.xy, p.zw, second);
+    return vec4<f32>(unpack2x16float(q.x), unpack2x16float(q.y));
+}
+
+// Channels 4c to 4c+3 of both inputs of a voxel; 0 beside the row.
+fn x_at(voxel: u32, c: u32, inside: bool) -> vec4<f32> {
+    var e: vec4<f32>;
+    if C2 > 0u && c >= C1 / 4u {
+        let i = voxel * (C2 / 4u) + c - C1 / 4u;
+        if T_HALF {
+            e = unpacked(x2[i >> 1u], (i & 1u) == 1u);
+        } else {
+            e = bitcast<vec4<f32>>(x2[i]);
+        }
+    } else {
+        let i = voxel * (C1 / 4u) + c;
+        if T_HALF {
+            e = unpacked(x[i >> 1u], (i & 1u) == 1u);
+        } else {
+            e = bitcast<vec4<f32>>(x[i]);
+        }
     }
-    return vec4<f32>(bitcast<vec2<f32>>(x[2u * i]), bitcast<vec2<f32>>(x[2u * i + 1u]));
+    return select(vec4<f32>(), e, inside);
 }
 
-fn x2_four(i: u32) -> vec4<f32> {
-    if T_HALF {
-        let p = x2[i];
-        return vec4<f32>(unpack2x16float(p.x), unpack2x16float(p.y));
-    }
-    return vec4<f32>(bitcast<vec2<f32>>(x2[2u * i]), bitcast<vec2<f32>>(x2[2u * i + 1u]));
-}
-
+// Elements 4i to 4i+3 of w.
 fn w_four(i: u32) -> vec4<f32> {
     if W_HALF {
-        let p = w[i];
-        return vec4<f32>(unpack2x16float(p.x), unpack2x16float(p.y));
+        return unpacked(w[i >> 1u], (i & 1u) == 1u);
     }
-    return vec4<f32>(bitcast<vec2<f32>>(w[2u * i]), bitcast<vec2<f32>>(w[2u * i + 1u]));
+    return bitcast<vec4<f32>>(w[i]);
 }
 
-// Four channels of four voxels meet four rows of weights from wi on.
-fn meet(sums: ptr<function, Sums>, e0: vec4<f32>, e1: vec4<f32>, e2: vec4<f32>, e3: vec4<f32>, wi: u32) {
+// sum + e · (r0 r1 r2 r3)
+fn product(sum: vec4<f32>, e: vec4<f32>, r0: vec4<f32>, r1: vec4<f32>, r2: vec4<f32>, r3: vec4<f32>) -> vec4<f32> {
+    return sum + e.x * r0 + e.y * r1 + e.z * r2 + e.w * r3;
+}
+
+// Four channels of the block's x meet four rows of weights from wi on.
+fn meet(sums: Block, e: Block, wi: u32) -> Block {
     let r0 = w_four(wi);
     let r1 = w_four(wi + CO / 4u);
     let r2 = w_four(wi + 2u * (CO / 4u));
     let r3 = w_four(wi + 3u * (CO / 4u));
-    (*sums).a0 += e0.x * r0 + e0.y * r1 + e0.z * r2 + e0.w * r3;
-    (*sums).a1 += e1.x * r0 + e1.y * r1 + e1.z * r2 + e1.w * r3;
-    (*sums).a2 += e2.x * r0 + e2.y * r1 + e2.z * r2 + e2.w * r3;
-    (*sums).a3 += e3.x * r0 + e3.y * r1 + e3.z * r2 + e3.w * r3;
-    if WIDE {
-        let s0 = w_four(wi + 1u);
-        let s1 = w_four(wi + CO / 4u + 1u);
-        let s2 = w_four(wi + 2u * (CO / 4u) + 1u);
-        let s3 = w_four(wi + 3u * (CO / 4u) + 1u);
-        (*sums).b0 += e0.x * s0 + e0.y * s1 + e0.z * s2 + e0.w * s3;
-        (*sums).b1 += e1.x * s0 + e1.y * s1 + e1.z * s2 + e1.w * s3;
-        (*sums).b2 += e2.x * s0 + e2.y * s1 + e2.z * s2 + e2.w * s3;
-        (*sums).b3 += e3.x * s0 + e3.y * s1 + e3.z * s2 + e3.w * s3;
+    var s = sums;
+    s.v0 = product(s.v0, e.v0, r0, r1, r2, r3);
+    s.v1 = product(s.v1, e.v1, r0, r1, r2, r3);
+    s.v2 = product(s.v2, e.v2, r0, r1, r2, r3);
+    s.v3 = product(s.v3, e.v3, r0, r1, r2, r3);
+    if LONG {
+        s.v4 = product(s.v4, e.v4, r0, r1, r2, r3);
+        s.v5 = product(s.v5, e.v5, r0, r1, r2, r3);
+        s.v6 = product(s.v6, e.v6, r0, r1, r2, r3);
+        s.v7 = product(s.v7, e.v7, r0, r1, r2, r3);
+    }
+    return s;
+}
+
+// Channels 4·co on of voxel i of y, if it is there.
+fn store(i: u32, co: u32, v: vec4<f32>, there: bool) {
+    if there {
+        let at = i * (CO / 4u) + co;
+        if T_HALF {
+            y[at] = vec2<u32>(halves(v.x, v.y), halves(v.z, v.w));
+        } else {
+            y[2u * at] = bitcast<vec2<u32>>(v.xy);
+            y[2u * at + 1u] = bitcast<vec2<u32>>(v.zw);
+        }
     }
 }
 
-fn store(i: u32, v: vec4<f32>) {
-    if T_HALF {
-        y[i] = vec2<u32>(halves(v.x, v.y), halves(v.z, v.w));
-    } else {
-        y[2u * i] = bitcast<vec2<u32>>(v.xy);
-        y[2u * i + 1u] = bitcast<vec2<u32>>(v.zw);
+fn store_block(i: u32, ow: u32, co: u32, s: Block) {
+    store(i, co, s.v0, true);
+    store(i + 1u, co, s.v1, ow + 1u < OW);
+    store(i + 2u, co, s.v2, ow + 2u < OW);
+    store(i + 3u, co, s.v3, ow + 3u < OW);
+    if LONG {
+        store(i + 4u, co, s.v4, ow + 4u < OW);
+        store(i + 5u, co, s.v5, ow + 5u < OW);
+        store(i + 6u, co, s.v6, ow + 6u < OW);
+        store(i + 7u, co, s.v7, ow + 7u < OW);
     }
 }
 
@@ -90,29 +125,25 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let fours = select(1u, 2u, WIDE);
+    let voxels = select(4u, 8u, LONG);
     let quads = CO / (4u * fours);
     let co = i % quads * fours; // in fours
-    let pieces = (OW + 3u) / 4u;
-    let ow = i / quads % pieces * 4u;
+    let pieces = (OW + voxels - 1u) / voxels;
+    let ow = i / quads % pieces * voxels;
     let row = i / (quads * pieces); // of y
     let oh = row % OH;
     let od = row / OH % OD;
     let n = row / (OH * OD);
-    var sums = Sums();
+    var bias = vec4<f32>();
+    var more = vec4<f32>();
     if HAS_B {
-        let bias = vec4<f32>(b[2u * co], b[2u * co + 1u]);
-        sums.a0 = bias;
-        sums.a1 = bias;
-        sums.a2 = bias;
-        sums.a3 = bias;
+        bias = b[co];
         if WIDE {
-            let more = vec4<f32>(b[2u * co + 2u], b[2u * co + 3u]);
-            sums.b0 = more;
-            sums.b1 = more;
-            sums.b2 = more;
-            sums.b3 = more;
+            more = b[co + 1u];
         }
     }
+    var a = Block(bias, bias, bias, bias, bias, bias, bias, bias);
+    var z = Block(more, more, more, more, more, more, more, more);
     for (var k = 0u; k < KD * KH; k++) {
         let d = od * SD + k / KH - (KD - 1u) / 2u; // below 0 is above D
         let h = oh * SH + k % KH - (KH - 1u) / 2u;
@@ -120,67 +151,70 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             continue;
         }
         let line = ((n * D + d) * H + h) * W;
-        for (var kw = 0u; kw < KW; kw++) {
-            let v0 = ow * SW + kw - (KW - 1u) / 2u;
-            let v1 = v0 + SW;
-            let v2 = v1 + SW;
-            let v3 = v2 + SW;
-            // 1 within the row and 0 beside it, where another voxel is read.
-            let m0 = v0 < W;
-            let m1 = v1 < W;
-            let m2 = v2 < W;
-            let m3 = v3 < W;
-            let l0 = line + min(v0, W - 1u);
-            let l1 = line + min(v1, W - 1u);
-            let l2 = line + min(v2, W - 1u);
-            let l3 = line + min(v3, W - 1u);
-            let none = vec4<f32>();
-            var wi = (k * KW + kw) * (C1 + C2) * (CO / 4u) + co;
-            for (var c = 0u; c < C1 / 4u; c++) {
-                meet(
-                    &sums,
-                    select(none, x_four(l0 * (C1 / 4u) + c), m0),
-                    select(none, x_four(l1 * (C1 / 4u) + c), m1),
-                    select(none, x_four(l2 * (C1 / 4u) + c), m2),
-                    select(none, x_four(l3 * (C1 / 4u) + c), m3),
-                    wi,
-                );
-                wi += CO;
-            }
-            for (var c = 0u; c < C2 / 4u; c++) {
-                meet(
-                    &sums,
-                    select(none, x2_four(l0 * (C2 / 4u) + c), m0),
-                    select(none, x2_four(l1 * (C2 / 4u) + c), m1),
-                    select(none, x2_four(l2 * (C2 / 4u) + c), m2),
-                    select(none, x2_four(l3 * (C2 / 4u) + c), m3),
-                    wi,
-                );
+        for (var kw = 0u; kw < KW; kw += TAPS) {
+            let at = ow * SW + kw - (KW - 1u) / 2u;
+            let l0 = at < W;
+            let l1 = at + SW < W;
+            let l2 = at + 2u * SW < W;
+            let l3 = at + 3u * SW < W;
+            let l4 = at + 4u * SW < W;
+            let l5 = at + 5u * SW < W;
+            let l6 = at + 6u * SW < W;
+            let l7 = at + 7u * SW < W;
+            let l8 = at + 8u * SW < W;
+            let l9 = at + 9u * SW < W;
+            let p0 = line + select(0u, at, l0); // beside the row, its first is read
+            let p1 = line + select(0u, at + SW, l1);
+            let p2 = line + select(0u, at + 2u * SW, l2);
+            let p3 = line + select(0u, at + 3u * SW, l3);
+            let p4 = line + select(0u, at + 4u * SW, l4);
+            let p5 = line + select(0u, at + 5u * SW, l5);
+            let p6 = line + select(0u, at + 6u * SW, l6);
+            let p7 = line + select(0u, at + 7u * SW, l7);
+            let p8 = line + select(0u, at + 8u * SW, l8);
+            let p9 = line + select(0u, at + 9u * SW, l9);
+            var wi = (k * KW + kw) * C * CO + co;
+            for (var c = 0u; c < C; c++) {
+                var e = Block();
+                var e8 = vec4<f32>();
+                var e9 = vec4<f32>();
+                e.v0 = x_at(p0, c, l0);
+                e.v1 = x_at(p1, c, l1);
+                e.v2 = x_at(p2, c, l2);
+                e.v3 = x_at(p3, c, l3);
+                if LONG || TAPS == 3u {
+                    e.v4 = x_at(p4, c, l4);
+                    e.v5 = x_at(p5, c, l5);
+                }
+                if LONG {
+                    e.v6 = x_at(p6, c, l6);
+                    e.v7 = x_at(p7, c, l7);
+                }
+                if LONG && TAPS == 3u {
+                    e8 = x_at(p8, c, l8);
+                    e9 = x_at(p9, c, l9);
+                }
+                a = meet(a, e, wi);
+                if WIDE {
+                    z = meet(z, e, wi + 1u);
+                }
+                if TAPS == 3u {
+                    let second = Block(e.v1, e.v2, e.v3, e.v4, e.v5, e.v6, e.v7, e8);
+                    let third = Block(e.v2, e.v3, e.v4, e.v5, e.v6, e.v7, e8, e9);
+                    a = meet(a, second, wi + C * CO);
+                    a = meet(a, third, wi + 2u * C * CO);
+                    if WIDE {
+                        z = meet(z, second, wi + C * CO + 1u);
+                        z = meet(z, third, wi + 2u * C * CO + 1u);
+                    }
+                }
                 wi += CO;
             }
         }
     }
-    let yi = (row * OW + ow) * (CO / 4u) + co;
-    store(yi, sums.a0);
-    if ow + 1u < OW {
-        store(yi + CO / 4u, sums.a1);
-    }
-    if ow + 2u < OW {
-        store(yi + 2u * (CO / 4u), sums.a2);
-    }
-    if ow + 3u < OW {
-        store(yi + 3u * (CO / 4u), sums.a3);
-    }
+    let yi = row * OW + ow;
+    store_block(yi, ow, co, a);
     if WIDE {
-        store(yi + 1u, sums.b0);
-        if ow + 1u < OW {
-            store(yi + CO / 4u + 1u, sums.b1);
-        }
-        if ow + 2u < OW {
-            store(yi + 2u * (CO / 4u) + 1u, sums.b2);
-        }
-        if ow + 3u < OW {
-            store(yi + 3u * (CO / 4u) + 1u, sums.b3);
-        }
+        store_block(yi, ow, co + 1u, z);
     }
 }

@@ -54,6 +54,7 @@ type benchFlags struct {
 	classes       int
 	seconds       float64
 	asJSON        bool
+	webgpu        bool // may be the device: its times are known
 }
 
 func (f *benchFlags) add(cmd *cobra.Command, threads []int, seconds float64) {
@@ -156,7 +157,9 @@ func axes(name string, n []int) (a [3]int, err error) {
 // machineReport is what every measurement depends on, part of every JSON answer.
 type machineReport struct {
 	CPU       string `json:"cpu"`
-	ISA       string `json:"isa"` // kernels in use
+	Device    string `json:"device,omitempty"` // that computes, if it is not the CPU
+	Clock     string `json:"clock,omitempty"`  // of such a device's times
+	ISA       string `json:"isa"`              // kernels in use
 	Precision string `json:"precision"`
 	Peaks     []peak `json:"peaks"` // one for each number of threads
 }
@@ -184,17 +187,24 @@ type bench struct {
 
 // open opens the devices and measures their peaks a first time.
 func (f *benchFlags) open(s *settings) (*bench, error) {
-	_, kernels, _ := strings.Cut(f.device.device, ":")
+	name, kernels, _ := strings.Cut(f.device.device, ":")
 	if kernels == "" {
 		kernels = cpu.ISAs()[0]
 	}
 	b := &bench{report: machineReport{CPU: machine.CPU(), ISA: kernels}}
+	threads := f.threads
+	if name == auto || name == onWebGPU && !f.webgpu {
+		return nil, usagef("device %q: wanted cpu or cpu:KERNELS, or webgpu for bench ops", f.device.device)
+	}
+	if name == onWebGPU {
+		threads = []int{0} // they are the driver's
+	}
 	var seen []int
-	for _, n := range f.threads {
+	for _, n := range threads {
 		if n < 0 {
 			return nil, usagef("threads %d: wanted 0 (all cores) or more", n)
 		}
-		if n == 0 {
+		if n == 0 && name != onWebGPU {
 			n = runtime.GOMAXPROCS(0)
 		}
 		if slices.Contains(seen, n) {
@@ -208,6 +218,9 @@ func (f *benchFlags) open(s *settings) (*bench, error) {
 			return nil, err
 		}
 		b.devices = append(b.devices, dev)
+		if name == onWebGPU {
+			b.report.Device, b.report.ISA = dev.Name(), "WGSL"
+		}
 		b.report.Peaks = append(b.report.Peaks, peak{n, number(nan), number(nan)})
 		if b.storage, err = f.device.storage(dev); err != nil {
 			b.close()
@@ -253,6 +266,10 @@ func (r *machineReport) peak(threads int) peak {
 }
 
 func (r *machineReport) print(w io.Writer) {
+	if r.Device != "" {
+		fmt.Fprintf(w, "%s on %s, activations %s; times are %s\n\n", r.Device, r.CPU, r.Precision, r.Clock)
+		return
+	}
 	fmt.Fprintf(w, "%s, kernels %s, activations %s\n", r.CPU, r.ISA, r.Precision)
 	for _, p := range r.Peaks {
 		fmt.Fprintf(w, "measured peak of %d threads: %s GFLOP/s, %s GB/s\n", p.Threads, rounded(p.GFLOPS), rounded(p.GBps))
@@ -273,13 +290,23 @@ func timed(ctx context.Context, seconds float64, least int, work func(context.Co
 	if err := work(ctx); err != nil {
 		return timing{}, err
 	}
+	return gather(seconds, least, func() (float64, error) {
+		before := time.Now()
+		err := work(ctx)
+		return time.Since(before).Seconds(), err
+	})
+}
+
+// gather calls work, which says what it took, until seconds have passed, at least
+// least times.
+func gather(seconds float64, least int, work func() (float64, error)) (timing, error) {
 	var times []float64
 	for start := time.Now(); len(times) < least || time.Since(start).Seconds() < seconds; {
-		before := time.Now()
-		if err := work(ctx); err != nil {
+		took, err := work()
+		if err != nil {
 			return timing{}, err
 		}
-		times = append(times, time.Since(before).Seconds())
+		times = append(times, took)
 	}
 	slices.Sort(times)
 	return timing{Median: times[len(times)/2], Best: times[0], Runs: len(times)}, nil

@@ -35,8 +35,12 @@ augmentation included, and of a prediction by itself, with its inputs in memory:
 a row an op, shape and number of threads. GFLOP/s counts the nominal multiply-adds
 of convolutions, those with padding too, which small sizes save: they may be above
 the peak. GB/s counts each value once; what stays in a cache may be faster than
-memory.`,
+memory.
+
+On WebGPU the times are those of the device, by timestamp queries, where the
+adapter has them.`,
 		Example: `  gounet bench ops --threads 1
+  gounet bench ops --device webgpu --large=false
   gounet bench ops --filter 'Conv3D.* 32\+32→32' --precision bf16 --json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -46,6 +50,7 @@ memory.`,
 			return nil
 		},
 	}
+	f.webgpu = true
 	f.add(cmd, []int{1, 0}, 0.3)
 	flags := cmd.Flags()
 	flags.IntSliceVar(&f.widths, "width", []int{defaultWidth, 8}, "features of the first stage of each network; they double up to 320")
@@ -123,7 +128,7 @@ func (f *opsFlags) measure(ctx context.Context, a *app, b *bench, cases []opCase
 	var rows []opRow
 	for i, c := range cases {
 		for k, dev := range b.devices {
-			row, err := c.measure(ctx, dev, b.storage, f.seconds)
+			row, err := c.measure(ctx, dev, b, f.seconds)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.title(), err)
 			}
@@ -136,18 +141,22 @@ func (f *opsFlags) measure(ctx context.Context, a *app, b *bench, cases []opCase
 }
 
 // measure times the op alone in a program.
-func (c *opCase) measure(ctx context.Context, dev backend.Device, storage graph.DType, seconds float64) (opRow, error) {
+func (c *opCase) measure(ctx context.Context, dev backend.Device, b *bench, seconds float64) (opRow, error) {
 	row := opRow{Op: graph.OpName(c.op), Node: c.node, Shapes: c.shapes(), Conv: c.conv()}
 	g, err := c.graph()
 	if err != nil {
 		return row, err
 	}
-	s, err := benchSession(ctx, dev, g, compile.Options{Storage: storage})
+	s, err := benchSession(ctx, dev, g, compile.Options{Storage: b.storage})
 	if err != nil {
 		return row, err
 	}
 	defer s.Close()
 	row.cost = programCost(s.Program)
+	if b.report.Device != "" {
+		row.timing, b.report.Clock, err = measureDevice(ctx, s, seconds, 3)
+		return row, err
+	}
 	row.timing, err = timed(ctx, seconds, 3, s.Run)
 	return row, err
 }
