@@ -35,6 +35,7 @@ bench/compare.py runs PyTorch beside it.`,
   gounet bench train --precision bf16 --json
   gounet bench predict --tta`,
 		Args: noArgs,
+		RunE: func(*cobra.Command, []string) error { return usagef("bench: wanted ops, train or predict") },
 	}
 	cmd.AddCommand(newBenchOps(a), newBenchTrain(a), newBenchPredict(a))
 	return cmd

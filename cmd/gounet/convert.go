@@ -61,7 +61,7 @@ the scan that it was drawn on.`,
 }
 
 func (f *convertFlags) run(ctx context.Context, a *app, in, out string) (err error) {
-	if err := checkOutput(out); err != nil {
+	if err := checkOutput("OUT", out); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(out), 0o777); err != nil {

@@ -41,8 +41,8 @@ const (
 // open opens the device; it must be closed. From then on device and precision are
 // those that are used.
 func (f *deviceFlags) open(s *settings) (backend.Device, error) {
-	if f.threads < 0 {
-		return nil, usagef("--threads is %d, wanted 0 (all cores) or more", f.threads)
+	if most := 4 * runtime.NumCPU(); f.threads < 0 || f.threads > max(most, 64) {
+		return nil, usagef("--threads is %d, wanted 0 (all cores) to %d", f.threads, max(most, 64))
 	}
 	if f.amp {
 		if f.precision != "bf16" && s.setByUser("precision") {

@@ -67,7 +67,7 @@ func (f *evaluateFlags) run(ctx context.Context, a *app, references, predictions
 		return usagef("--output %s is a scan by its name: the scores are JSON, for example summary.json", f.output)
 	}
 	if f.output != "" {
-		if err := checkOutput(f.output); err != nil {
+		if err := checkOutput("--output", f.output); err != nil {
 			return err
 		}
 	}
@@ -93,9 +93,6 @@ func (f *evaluateFlags) run(ctx context.Context, a *app, references, predictions
 	if bar != nil {
 		bar.end()
 	}
-	if err == nil && len(f.labels) > 0 {
-		err = anywhere(summary)
-	}
 	if err != nil {
 		return err
 	}
@@ -107,17 +104,17 @@ func (f *evaluateFlags) run(ctx context.Context, a *app, references, predictions
 	if f.asJSON {
 		return summary.Encode(a.out)
 	}
+	nowhere(a.err, summary)
 	return printScores(a.out, summary, scored.names)
 }
 
-// anywhere returns an error if a label that was asked for is nowhere.
-func anywhere(s *metric.Summary) error {
+// nowhere tells of labels without a voxel, whose scores are not defined.
+func nowhere(w io.Writer, s *metric.Summary) {
 	for i, target := range s.Targets {
 		if s.Mean[i].NRef == 0 && s.Mean[i].NPred == 0 {
-			return fmt.Errorf("--labels: label %s is in no reference and in no prediction", target.Key())
+			fmt.Fprintf(w, "note: label %s is in no reference and in no prediction\n", target.Key())
 		}
 	}
-	return nil
 }
 
 // structures are what is scored.
@@ -240,7 +237,7 @@ func printScores(w io.Writer, s *metric.Summary, names map[string]string) error 
 		line(name, s.Mean[i])
 	}
 	line("foreground", s.ForegroundMean)
-	fmt.Fprintf(t, "%d cases\n", len(s.Cases))
+	fmt.Fprintln(t, count(len(s.Cases), "case"))
 	return t.Flush()
 }
 

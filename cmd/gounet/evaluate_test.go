@@ -35,7 +35,7 @@ func TestEvaluateNamesAMissingPrediction(t *testing.T) {
 
 	got = gounet(t, "evaluate", filepath.Join(hippocampus, "labelsTr"), predictions, "--subset")
 	assert.Equal(t, exitOK, got.code, got.err)
-	assert.Contains(t, got.out, "1 cases")
+	assert.Contains(t, got.out, "1 case")
 }
 
 func TestLabelsComeFromTheReferencesWhereNothingNamesThem(t *testing.T) {
@@ -51,10 +51,10 @@ func TestLabelsComeFromTheReferencesWhereNothingNamesThem(t *testing.T) {
 	assert.Equal(t, exitOK, gounet(t, "evaluate", alone, alone).code)
 }
 
-func TestALabelThatIsNowhereIsAnError(t *testing.T) {
+func TestALabelThatIsNowhereIsNamed(t *testing.T) {
 	labels := filepath.Join(hippocampus, "labelsTr")
 	got := gounet(t, "evaluate", labels, labels, "--labels", "1,9")
-	assert.Equal(t, exitError, got.code)
+	assert.Equal(t, exitOK, got.code, "controls may have nothing of it")
 	assert.Contains(t, got.err, "label 9")
 }
 

@@ -10,18 +10,19 @@ import (
 var scanFolders = []string{"imagesTr", "labelsTr", "imagesTs", "labelsTs"}
 
 // checkOutput refuses a place for results, folder or file, at which they would lie
-// among the scans or labels of a data set, or be its own folder. Links are followed.
-func checkOutput(path string) error {
+// among the scans or labels of a data set, or be its own folder or dataset.json.
+// Links are followed. flag is what named the place.
+func checkOutput(flag, path string) error {
 	at, err := resolve(path)
 	if err != nil {
 		return err
 	}
-	if isDataset(at) {
-		return usagef("--output %s is a data set, which is only read: choose another folder", path)
+	if isDataset(at) || filepath.Base(at) == "dataset.json" && isDataset(filepath.Dir(at)) {
+		return usagef("%s %s is of a data set, which is only read: choose another place", flag, path)
 	}
 	for ; at != filepath.Dir(at); at = filepath.Dir(at) {
 		if slices.Contains(scanFolders, filepath.Base(at)) && isDataset(filepath.Dir(at)) {
-			return usagef("--output %s lies among the scans of a data set, which are only read: choose another folder", path)
+			return usagef("%s %s lies among the scans of a data set, which are only read: choose another place", flag, path)
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -74,7 +75,12 @@ nnU-Net's own dataset_fingerprint.json and dataset.json.`,
 
 func (f *planFlags) run(ctx context.Context, a *app, args []string) error {
 	o, err := f.options()
-	if err != nil {
+	for _, file := range []struct{ flag, path string }{{"--output", f.output}, {"--nnunet-plans", f.nnunetPlans}} {
+		if file.path != "" {
+			err = errors.Join(err, checkOutput(file.flag, file.path))
+		}
+	}
+	if err = errors.Join(err, a.settings.positive("memory-gb")); err != nil {
 		return err
 	}
 	fp, ds, file, err := f.sources(ctx, a, args, &o)

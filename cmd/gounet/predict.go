@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -93,7 +95,7 @@ func (f *predictFlags) run(ctx context.Context, a *app) error {
 			return usagef("predict: --%s is missing", name)
 		}
 	}
-	if err := errors.Join(a.settings.positive("step"), oneOf("checkpoint", f.checkpoint, "final", "best"), checkOutput(f.output)); err != nil {
+	if err := errors.Join(a.settings.positive("step", "memory-gb"), oneOf("checkpoint", f.checkpoint, "final", "best"), checkOutput("--output", f.output)); err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
 	if f.tta && f.noMirror {
@@ -109,6 +111,11 @@ func (f *predictFlags) run(ctx context.Context, a *app) error {
 	formats, err := f.formats(m)
 	if err != nil {
 		return usageError{fmt.Errorf("predict: --output-format: %w", err)}
+	}
+	if f.resume {
+		if err := f.sameModel(); err != nil {
+			return fmt.Errorf("predict: %w", err)
+		}
 	}
 	cases, err := scans(f.input, m.Plan, f.series)
 	if err == nil {
@@ -139,11 +146,12 @@ func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor,
 	shown := a.progressOf()
 	defer shown.wait()
 	if s, err := cases[0].Open(ctx); err == nil { // else Folder says what is wrong with it
-		memory, err := p.Plan(s.Grid)
-		if err := errors.Join(err, s.Close()); err != nil {
+		if memory, err := p.Plan(s.Grid); err == nil {
+			shown.print("memory    %s on the device for a scan like %s: %s", size(memory.Total()), cases[0].ID, count(memory.Tiles, "tile"))
+		}
+		if err := s.Close(); err != nil {
 			return err
 		}
-		shown.print("memory    %s on the device for a scan like %s: %s", size(memory.Total()), cases[0].ID, count(memory.Tiles, "tile"))
 	}
 	start := time.Now()
 	bar := shown.start("predict", "scans", len(cases))
@@ -179,6 +187,26 @@ func (f *predictFlags) record(a *app, m *checkpoint.Model) error {
 		return err
 	}
 	return atomicfile.Write(filepath.Join(f.output, train.SettingsFile), func(w io.Writer) error { return printJSON(w, f.used(a)) })
+}
+
+// sameModel returns an error if the labels in the output folder are another model's.
+func (f *predictFlags) sameModel() error {
+	b, err := os.ReadFile(filepath.Join(f.output, train.SettingsFile))
+	if err != nil {
+		return nil //nolint:nilerr // nothing was finished there
+	}
+	var before struct {
+		Model      string   `json:"model"`
+		Checkpoint string   `json:"checkpoint"`
+		Folds      []string `json:"folds"`
+	}
+	if err := json.Unmarshal(b, &before); err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(f.output, train.SettingsFile), err)
+	}
+	if before.Model != f.model || before.Checkpoint != f.checkpoint || !slices.Equal(before.Folds, f.folds) {
+		return usagef("--resume: the labels in %s are those of model %s (checkpoint %q, folds %v): give the same, or another --output", f.output, before.Model, before.Checkpoint, before.Folds)
+	}
+	return nil
 }
 
 // used is every value that the prediction used.
@@ -238,8 +266,10 @@ func (f *predictFlags) written(names map[uint8]string) func(predict.Labelled) er
 // checkReplaced refuses labels that would replace a scan, and labels among the
 // files of a model.
 func checkReplaced(cases []dataset.Case, output string, formats []scan.Format) error {
-	if _, err := os.Stat(filepath.Join(output, checkpoint.WeightsFile)); err == nil {
-		return fmt.Errorf("--output %s holds a model: choose another folder", output)
+	for what, file := range map[string]string{"holds a model": checkpoint.WeightsFile, "is a work folder": sourceFile} {
+		if _, err := os.Stat(filepath.Join(output, file)); err == nil {
+			return fmt.Errorf("--output %s %s: choose another folder", output, what)
+		}
 	}
 	var errs []error
 	for _, c := range cases {

@@ -51,7 +51,7 @@ func execute(ctx context.Context, a *app, root *cobra.Command, args []string, ou
 	case err == nil:
 		return exitOK
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		fmt.Fprintf(errOut, "gounet: %v: interrupted\n", command.Name())
+		fmt.Fprintf(errOut, "gounet: %v: interrupted%s\n", command.Name(), goOn(command))
 		return exitInterrupted
 	case errors.As(err, &usage) || a.settings == nil:
 		fmt.Fprintf(errOut, "gounet: %v\nsee: %s --help\n", err, command.CommandPath())
@@ -59,6 +59,17 @@ func execute(ctx context.Context, a *app, root *cobra.Command, args []string, ou
 	}
 	fmt.Fprintf(errOut, "gounet: %v\n", err)
 	return exitError
+}
+
+// goOn says how an interrupted command goes on.
+func goOn(command *cobra.Command) string {
+	switch {
+	case command.Name() == "run" || command.Name() == "preprocess":
+		return ": what is done is kept, the same command goes on"
+	case command.Flags().Lookup("resume") != nil:
+		return ": what is done is kept, the same command with --resume goes on"
+	}
+	return ""
 }
 
 func newRoot(a *app) *cobra.Command {

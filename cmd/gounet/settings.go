@@ -38,8 +38,8 @@ func (s *settings) setByUser(name string) bool { return s.origin[name] != "defau
 // their defaults of 0 mean that the plan decides.
 func (s *settings) positive(names ...string) error {
 	for _, name := range names {
-		if value, ok := s.values[name]; ok && s.setByUser(name) && !(asFloat(value) > 0) {
-			return usagef("--%s is %v (from %s), wanted above 0", name, value, s.origin[name])
+		if value, ok := s.values[name]; ok && s.setByUser(name) && !(asFloat(value) > 0 && asFloat(value) < math.Inf(1)) {
+			return usagef("--%s is %v (from %s), wanted a number above 0", name, value, s.origin[name])
 		}
 	}
 	return nil

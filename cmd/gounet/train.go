@@ -107,6 +107,9 @@ func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string)
 	if err != nil {
 		return err
 	}
+	if c.Previous != "" { // before hours of preprocessing
+		return usagef("configuration %s needs the labels of %s as an input, which is not supported: the plan has %s", name, c.Previous, join(made.ConfigurationNames(), ", "))
+	}
 	store, err := w.preprocess(ctx, p, made, c)
 	if err != nil {
 		return err
@@ -156,7 +159,7 @@ func (f *trainFlags) check(a *app) error {
 		return usagef("--width is %d, wanted at most %d", f.width, widest)
 	}
 	if f.output != "" {
-		if err := checkOutput(f.output); err != nil {
+		if err := checkOutput("--output", f.output); err != nil {
 			return err
 		}
 	}

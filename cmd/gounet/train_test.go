@@ -162,7 +162,7 @@ func TestTheDataSetIsOnlyRead(t *testing.T) {
 		got := gounet(t, args...)
 		assert.Equal(t, exitUsage, got.code, got.err)
 	}
-	assert.NoError(t, checkOutput(filepath.Join(hippocampus, "gounet_work", "new")), "a work folder beside the scans is no harm")
+	assert.NoError(t, checkOutput("--output", filepath.Join(hippocampus, "gounet_work", "new")), "a work folder beside the scans is no harm")
 }
 
 func TestPredictDoesNotReplaceScansOrDropChannels(t *testing.T) {

@@ -3,18 +3,22 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gounet/gounet/core/dataset"
 	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/internal/atomicfile"
 )
 
 // workspace is the folder with all that is made of a data set: its fingerprint
 // and plan, the preprocessed cases, the runs. The data set itself is only read.
 //
+//	WORK/dataset.path                     which data set it is of
 //	WORK/plan.json
 //	WORK/dataset_fingerprint.json
 //	WORK/preprocessed/CONFIGURATION/CASE.safetensors
@@ -38,7 +42,42 @@ func openWorkspace(dir, work string) (*workspace, error) {
 	if work == "" {
 		work = filepath.Join("gounet_work", raw.Name())
 	}
-	return &workspace{dir: work, raw: raw}, nil
+	if err := checkOutput("--work", work); err != nil {
+		return nil, err
+	}
+	w := &workspace{dir: work, raw: raw}
+	return w, w.mine()
+}
+
+// sourceFile has the path of the data set that a work folder is of.
+const sourceFile = "dataset.path"
+
+// mine returns an error if the work folder is of another data set that is still
+// there; one that is not may have been moved here.
+func (w *workspace) mine() error {
+	b, err := os.ReadFile(filepath.Join(w.dir, sourceFile))
+	if err != nil {
+		return nil //nolint:nilerr // there is none yet, or writing there will say what is wrong
+	}
+	was, err := resolve(string(b))
+	if err != nil {
+		return err
+	}
+	if now, err := resolve(w.raw.Dir); err != nil || was == now || !isDataset(was) {
+		return err
+	}
+	return usagef("work folder %s is of the data set %s, not of %s: choose another --work", w.dir, was, w.raw.Dir)
+}
+
+// claim says in the work folder which data set it is of.
+func (w *workspace) claim() error {
+	if err := os.MkdirAll(w.dir, 0o777); err != nil {
+		return fmt.Errorf("work folder: %w", err)
+	}
+	return atomicfile.Write(filepath.Join(w.dir, sourceFile), func(out io.Writer) error {
+		_, err := io.WriteString(out, w.raw.Dir)
+		return err
+	})
 }
 
 func (w *workspace) planFile() string        { return filepath.Join(w.dir, plan.FileName) }
@@ -58,8 +97,8 @@ func (w *workspace) measure(ctx context.Context, p *progress) (*plan.Fingerprint
 		return nil, err
 	}
 	t.set(len(w.raw.Cases), "")
-	if err := os.MkdirAll(w.dir, 0o777); err != nil {
-		return nil, fmt.Errorf("work folder: %w", err)
+	if err := w.claim(); err != nil {
+		return nil, err
 	}
 	return fp, fp.Save(w.fingerprintFile())
 }
@@ -69,7 +108,11 @@ func (w *workspace) measure(ctx context.Context, p *progress) (*plan.Fingerprint
 func (w *workspace) loadPlan(ctx context.Context, p *progress) (*plan.Plan, error) {
 	_, err := os.Stat(w.planFile())
 	if err == nil {
-		return plan.Load(w.planFile())
+		made, err := plan.Load(w.planFile())
+		if err == nil {
+			err = w.fits(made)
+		}
+		return made, err
 	}
 	if !os.IsNotExist(err) {
 		return nil, err
@@ -87,6 +130,25 @@ func (w *workspace) loadPlan(ctx context.Context, p *progress) (*plan.Plan, erro
 	}
 	p.print("plan      %s", w.planFile())
 	return made, nil
+}
+
+// fits returns an error if the labels or channels of the data set are not those that
+// p was made for.
+func (w *workspace) fits(p *plan.Plan) error {
+	values := func(labels []plan.Label) (out [][]int) {
+		for _, l := range labels {
+			out = append(out, l.Values)
+		}
+		return out
+	}
+	have, want := values(p.Labels), values(w.raw.JSON.Labels)
+	if !reflect.DeepEqual(have, want) || p.Ignore != w.raw.JSON.Ignore {
+		return fmt.Errorf("%s has labels %v (ignored: %d), dataset.json has %v (%d): plan again", w.planFile(), have, p.Ignore, want, w.raw.JSON.Ignore)
+	}
+	if have, want := len(p.Channels), len(w.raw.JSON.Channels); have != want {
+		return fmt.Errorf("%s has %s, dataset.json has %d: plan again", w.planFile(), count(have, "channel"), want)
+	}
+	return nil
 }
 
 // configuration returns the one called name, or an error that lists what p has.

@@ -1,12 +1,15 @@
 package checkpoint
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/gounet/gounet/core/plan"
@@ -20,6 +23,9 @@ type State struct {
 	Tensors map[string]Tensor // optimizer state by parameter, ctl; float32, bits are kept
 	Meta    map[string]string // counters, random state, as text
 }
+
+// metaState is the key of the hash of a State in the metadata of its file.
+const metaState = "state"
 
 // Prefixes of names in a state file.
 const (
@@ -62,6 +68,7 @@ func saveState(dir string, m *Model, s *State) error {
 		return err
 	}
 	meta := m.metadata(m.Folds[0], planHash)
+	meta[metaState] = s.hash()
 	for key, value := range s.Meta {
 		meta[tensorsPrefix+key] = value
 	}
@@ -108,10 +115,23 @@ func LoadRun(dir string) (*Model, *State, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if s.hash() != st.Metadata()[metaState] {
+		return nil, nil, fmt.Errorf("%s: the state is not the one that was saved: the file is damaged, train again into another --output", f.name)
+	}
 	if err := m.bringUpToDate(dir); err != nil {
 		return nil, nil, err
 	}
 	return m, s, nil
+}
+
+// hash names the content of s.
+func (s *State) hash() string {
+	h := sha256.New()
+	fmt.Fprintln(h, Weights(s.Tensors).hash())
+	for _, key := range slices.Sorted(maps.Keys(s.Meta)) {
+		fmt.Fprintf(h, "%q %q\n", key, s.Meta[key])
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
 func readState(st *safetensors.File) (*State, error) {

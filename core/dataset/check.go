@@ -75,7 +75,7 @@ func (r *Raw) inspect(c Case, known [256]bool, seen *[256]bool) (*volume.Image, 
 	if len(why) > 0 {
 		return nil, nil, why
 	}
-	im, seg, s, err := c.Read()
+	im, seg, _, err := c.Read()
 	if err != nil {
 		why = []string{strings.TrimPrefix(err.Error(), "dataset: ")}
 		if _, bad := scan.ReadLabels(c.Label); bad != nil && !strings.Contains(err.Error(), bad.Error()) {
@@ -84,9 +84,7 @@ func (r *Raw) inspect(c Case, known [256]bool, seen *[256]bool) (*volume.Image, 
 		return nil, nil, why
 	}
 	add := func(format string, a ...any) { why = append(why, c.ID+": "+fmt.Sprintf(format, a...)) }
-	if bad := flaw(s); bad != "" {
-		add("the image has %s: correct its header", bad)
-	} else if d := scan.Differ(im.Grid, seg.Grid); d != "" {
+	if d := scan.Differ(im.Grid, seg.Grid); d != "" {
 		add("the label does not lie on the grid of the image: %s", d)
 	}
 	if im.C != len(r.JSON.Channels) {
@@ -112,6 +110,9 @@ func flaw(s *scan.Scan) string {
 		return fmt.Sprintf("spacing 0 (or none) along axis %c", "xyz"[h.NoSpacing[0]])
 	}
 	a := s.Grid.Affine
+	if s.Header() == nil || a == ([4][4]float64{}) && s.Kind != scan.NIfTI {
+		return "" // a picture has no place
+	}
 	volume := a[0][0]*(a[1][1]*a[2][2]-a[1][2]*a[2][1]) - a[0][1]*(a[1][0]*a[2][2]-a[1][2]*a[2][0]) + a[0][2]*(a[1][0]*a[2][1]-a[1][1]*a[2][0])
 	if volume == 0 {
 		return fmt.Sprintf("an affine whose voxels have no volume: %v", a[:3])

@@ -235,6 +235,9 @@ func (c Case) Open(ctx context.Context) (*scan.Scan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dataset: %s: %w", c.ID, err)
 	}
+	if bad := flaw(s); bad != "" {
+		return nil, errors.Join(fmt.Errorf("dataset: %s: the image has %s: correct its header", c.ID, bad), s.Close())
+	}
 	return s, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -22,6 +23,9 @@ const (
 	maxStride   = 16
 	maxKernel   = 31
 )
+
+// folderName is what a configuration may be called.
+var folderName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$`)
 
 // InvalidError lists everything that is wrong with a file.
 type InvalidError struct {
@@ -176,7 +180,7 @@ func (p *Plan) validateGeometry(e problems) {
 
 func (p *Plan) validateConfiguration(e problems, i int) {
 	c := &p.Configurations[i]
-	e.need(c.Name != "", "it has no name")
+	e.need(folderName.MatchString(c.Name), "its name names a folder: wanted letters, digits, and . _ - + between them")
 	e.need(slices.Index(p.ConfigurationNames(), c.Name) == i, "the name is there twice")
 	if !e.need(c.Dim == 2 || c.Dim == 3, "dim is %d, wanted 2 or 3", c.Dim) {
 		return

@@ -93,12 +93,11 @@ func front(f voxel.File) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gzip header: %w: the file is damaged, fetch it again", err)
 	}
-	b = make([]byte, frontBytes)
-	n, err = io.ReadFull(z, b)
-	if err != nil && n == 0 {
-		return nil, fmt.Errorf("gzip ends before its content: %w: the file is truncated, fetch it again", err)
+	b, err = io.ReadAll(io.LimitReader(z, frontBytes))
+	if err != nil {
+		return nil, fmt.Errorf("gzip ends after %d bytes of its content: %w: the file is truncated, fetch it again", len(b), err)
 	}
-	return b[:n], nil
+	return b, nil
 }
 
 // unknown is the error of a file that nothing recognises.

@@ -278,6 +278,20 @@ func TestWhatIsNoScanIsNamed(t *testing.T) {
 	assert.ErrorContains(t, err, "no files")
 }
 
+func TestATruncatedFileIsCalledSo(t *testing.T) {
+	whole, err := os.ReadFile("../../testdata/hippocampus/labelsTr/hippocampus_003.nii.gz")
+	require.NoError(t, err)
+	for _, n := range []int{1, 12, 40, 100, len(whole) / 2} {
+		path := filepath.Join(t.TempDir(), "a.nii.gz")
+		require.NoError(t, os.WriteFile(path, whole[:n], 0o666))
+		_, err := ReadLabels(path)
+		require.ErrorContains(t, err, "a.nii.gz")
+		if n > 2 { // its mark
+			assert.ErrorContains(t, err, "truncated", "%d bytes", n)
+		}
+	}
+}
+
 func TestFilesOfABrowserAreAScan(t *testing.T) {
 	dir := t.TempDir()
 	im, paths := channelFiles(t, dir, ".nrrd", 2)

@@ -2,6 +2,8 @@ package train
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/gounet/gounet/core/augment"
@@ -16,6 +18,7 @@ type batch struct {
 	labels        []uint8
 	ctl           []float32
 	load, augment float64 // seconds that making it took
+	err           error   // why it could not be made
 }
 
 // batcher makes batches ahead of the steps that use them.
@@ -88,9 +91,14 @@ func (b *batcher) fill(x *batch, seed uint64, step int, training bool) {
 		// A stream of its own: what is cut does not depend on how it is augmented.
 		r := augment.Random(seed^0x9E3779B97F4A7C15, step, i)
 		s := cases[r.IntN(len(cases))]
-		s.Crop(s.Corner(r, crop, i >= n-forced), crop, x.image[i*voxels*c:][:voxels*c], x.labels[i*voxels:][:voxels])
+		x.err = cut(s, func() {
+			s.Crop(s.Corner(r, crop, i >= n-forced), crop, x.image[i*voxels*c:][:voxels*c], x.labels[i*voxels:][:voxels])
+		})
+		if x.err != nil {
+			return
+		}
 	}
-	cut := time.Now()
+	middle := time.Now()
 	if training {
 		x.ctl = sized(x.ctl, b.step.CtlLen)
 		a := augment.Batch{Recipe: b.recipe, Slots: b.slots, Source: crop, Patch: b.config.Patch, Samples: n, Channels: c}
@@ -101,7 +109,23 @@ func (b *batcher) fill(x *batch, seed uint64, step int, training bool) {
 			augment.Identity(x.ctl[b.val.Slots[0].Ctl+i*graph.WarpLen:], crop, crop)
 		}
 	}
-	x.load, x.augment = cut.Sub(begin).Seconds(), time.Since(cut).Seconds()
+	x.load, x.augment = middle.Sub(begin).Seconds(), time.Since(middle).Seconds()
+}
+
+// cut reads of a case, which is mapped into memory: where its file has become
+// shorter, or the disk fails, there is no page, and the error says so.
+func cut(s *dataset.Sample, read func()) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			if _, fault := r.(interface{ Addr() uintptr }); !fault {
+				panic(r)
+			}
+			err = fmt.Errorf("preprocessed case %s cannot be read any more: its file has changed, or the disk fails: run gounet preprocess again", s.ID)
+		}
+	}()
+	read()
+	return nil
 }
 
 func sized[T any](s []T, n int) []T {

@@ -54,6 +54,9 @@ func (t *trainer) begin(ctx context.Context) error {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
+	if _, err := os.Stat(filepath.Join(t.Dir, checkpoint.WeightsFile)); err == nil {
+		return fmt.Errorf("%s holds a model without the %s that it could go on from: choose another --output", t.Dir, checkpoint.StateFile)
+	}
 	// A run that was killed before its first checkpoint left a log.
 	if err := t.rewriteLogs(); err != nil {
 		return err

@@ -117,6 +117,9 @@ func newTrainer(ctx context.Context, o Options) (*trainer, error) {
 	if t.config == nil {
 		return nil, fmt.Errorf("the plan has no configuration %s, but %v", o.Configuration, o.Plan.ConfigurationNames())
 	}
+	if c := t.config; c.Previous != "" {
+		return nil, fmt.Errorf("configuration %s needs the labels of %s as an input, which is not supported: train another configuration", c.Name, c.Previous)
+	}
 	if len(o.Train) == 0 {
 		return nil, errors.New("no cases to train on")
 	}
@@ -198,6 +201,10 @@ func (t *trainer) run(ctx context.Context) (*Result, error) {
 	s := t.recipe.Schedule
 	res := &Result{}
 	for t.state.Epoch < s.Epochs {
+		if s.Patience > 0 && t.state.Epoch-t.state.BestEpoch-1 >= s.Patience {
+			res.Stopped = fmt.Sprintf("patience: no better Dice in %d epochs", s.Patience)
+			break
+		}
 		e, err := t.epoch(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -207,10 +214,6 @@ func (t *trainer) run(ctx context.Context) (*Result, error) {
 		}
 		if err := t.finish(ctx, e); err != nil {
 			return nil, err
-		}
-		if s.Patience > 0 && t.state.Epoch-t.state.BestEpoch-1 >= s.Patience {
-			res.Stopped = fmt.Sprintf("patience: no better Dice in %d epochs", s.Patience)
-			break
 		}
 		if t.MaxTime > 0 && time.Since(t.started) >= t.MaxTime {
 			res.Stopped = fmt.Sprintf("time: %v are over", t.MaxTime)
@@ -318,7 +321,7 @@ func (t *trainer) iterate(ctx context.Context, feed <-chan *batch, rate float64)
 	t.state.Time.Augment += b.augment
 	t.state.Time.Step += time.Since(ready).Seconds()
 	if err == nil && t.Storage == graph.F32 && math.IsNaN(loss) {
-		err = errors.New("the loss is not a number: lower the learning rate, or look for broken cases with gounet plan")
+		err = errors.New("the loss is not a number: lower the learning rate, look for broken cases with gounet plan, or remove the folder of the preprocessed cases, in case a file there is damaged")
 	}
 	return loss, err
 }
@@ -326,7 +329,10 @@ func (t *trainer) iterate(ctx context.Context, feed <-chan *batch, rate float64)
 func (t *trainer) take(ctx context.Context, feed <-chan *batch) (*batch, error) {
 	select {
 	case b := <-feed:
-		return b, nil
+		if b.err != nil {
+			defer t.batches.recycle(b)
+		}
+		return b, b.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

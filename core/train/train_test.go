@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -144,6 +145,54 @@ func TestPatienceEndsTraining(t *testing.T) {
 		}
 	}
 	assert.Equal(t, best+1+2, len(res.Epochs))
+}
+
+func TestPatienceThatHasEndedATrainingEndsItAgain(t *testing.T) {
+	o := options(t)
+	o.Plan.Recipe.Schedule.Epochs, o.Plan.Recipe.Schedule.Patience, o.Plan.Recipe.Schedule.Iterations = 50, 2, 1
+	o.Plan.Recipe.Optimizer.LearningRate = 1e-12 // nothing is learned
+	first, err := train.Run(t.Context(), o)
+	require.NoError(t, err)
+	before := weights(t, o.Dir, checkpoint.StateFile)
+	o.Resume = true
+	again, err := train.Run(t.Context(), o)
+	require.NoError(t, err)
+	assert.Len(t, again.Epochs, len(first.Epochs))
+	assert.Contains(t, again.Stopped, "patience")
+	assert.Equal(t, before, weights(t, o.Dir, checkpoint.StateFile))
+}
+
+func TestARunWithoutItsStateOrWithADamagedOneIsNotTrainedOver(t *testing.T) {
+	o := options(t)
+	o.Plan.Recipe.Schedule.Epochs, o.Plan.Recipe.Schedule.Iterations = 1, 1
+	_, err := train.Run(t.Context(), o)
+	require.NoError(t, err)
+	o.Resume = true
+	state := filepath.Join(o.Dir, checkpoint.StateFile)
+	whole, err := os.ReadFile(state)
+	require.NoError(t, err)
+	damaged := slices.Clone(whole)
+	damaged[len(damaged)-5] ^= 1
+	require.NoError(t, os.WriteFile(state, damaged, 0o666))
+	_, err = train.Run(t.Context(), o)
+	require.ErrorContains(t, err, "damaged")
+	require.NoError(t, os.Remove(state))
+	model := weights(t, o.Dir, checkpoint.WeightsFile)
+	_, err = train.Run(t.Context(), o)
+	require.ErrorContains(t, err, "without the "+checkpoint.StateFile)
+	assert.Equal(t, model, weights(t, o.Dir, checkpoint.WeightsFile))
+}
+
+func TestACaseWhoseFileShrinksIsAnError(t *testing.T) {
+	o := options(t)
+	files, err := filepath.Glob(filepath.Join(o.Dir, "..", "..", "*", "*"+dataset.Ending))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, f := range files {
+		require.NoError(t, os.Truncate(f, 0))
+	}
+	_, err = train.Run(t.Context(), o)
+	require.ErrorContains(t, err, "cannot be read any more")
 }
 
 func TestTimeEndsTraining(t *testing.T) {
