@@ -17,8 +17,11 @@ type blob struct {
 	reader js.Value // FileReaderSync
 }
 
-func ofBlob(v js.Value) worker.Blob {
-	return worker.Blob{Size: int64(v.Get("size").Float()), ReaderAt: blob{v, js.Global().Get("FileReaderSync").New()}}
+func newReader() js.Value { return js.Global().Get("FileReaderSync").New() }
+
+// ofBlob is v, read by reader, which may be that of others.
+func ofBlob(v, reader js.Value) worker.Blob {
+	return worker.Blob{Size: int64(v.Get("size").Float()), ReaderAt: blob{v, reader}}
 }
 
 // ReadAt reads while the worker waits.
@@ -66,7 +69,7 @@ func fetch(ctx context.Context, url string, see func([]byte, int64) error) (b wo
 			return b, err
 		}
 		if r.Get("done").Bool() {
-			return ofBlob(g.blob()), nil
+			return ofBlob(g.blob(), newReader()), nil
 		}
 		chunk := r.Get("value")
 		n := chunk.Get("byteLength").Int()

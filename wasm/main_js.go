@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"runtime/debug"
 	"syscall/js"
+	"time"
 
 	cpu "github.com/gounet/gounet/backend_cpu"
 	webgpu "github.com/gounet/gounet/backend_webgpu"
@@ -38,6 +39,7 @@ func main() {
 		CPU:     openCPU,
 		Fetch:   fetch,
 		Send:    send,
+		Rest:    func() { time.Sleep(time.Millisecond) }, // the events of JavaScript come when all goroutines sleep
 		Bytes:   hostBytes,
 		StartMS: func() float64 { return self.Get("performance").Call("now").Float() - self.Get("begun").Float() },
 	})
@@ -73,8 +75,9 @@ func parse(data js.Value) (r api.Request, blobs []worker.Blob, err error) {
 	if list.IsUndefined() {
 		return r, nil, nil
 	}
+	reader := newReader()
 	for i := range list.Length() {
-		blobs = append(blobs, ofBlob(list.Index(i)))
+		blobs = append(blobs, ofBlob(list.Index(i), reader))
 	}
 	return r, blobs, nil
 }

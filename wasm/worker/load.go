@@ -2,7 +2,6 @@ package worker
 
 import (
 	"bufio"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -52,6 +51,7 @@ func (w *Worker) files(j *job, list []api.File, hashed bool) ([]given, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f.Name, err)
 		}
+		g.ReaderAt = restful{g.ReaderAt, w}
 		files = append(files, g)
 	}
 	return files, nil
@@ -79,7 +79,8 @@ func (w *Worker) file(j *job, f api.File, hashed bool) (given, error) {
 	default:
 		g.Blob = j.blobs[f.Blob]
 		if hashed {
-			if err := hash(j.ctx, h, g.Blob); err != nil {
+			b := restful{g.ReaderAt, w}
+			if _, err := io.CopyBuffer(h, io.NewSectionReader(b, 0, g.Size), make([]byte, pieceBytes)); err != nil {
 				return g, fail(api.FailedRequest, err)
 			}
 		}
@@ -91,23 +92,6 @@ func (w *Worker) file(j *job, f api.File, hashed bool) (given, error) {
 		return g, fail(api.FailedModel, fmt.Errorf("its SHA-256 is %s, wanted %.64s: it is damaged or another file", g.sha, f.SHA256))
 	}
 	return g, nil
-}
-
-// hash reads a blob into h.
-func hash(ctx context.Context, h io.Writer, b Blob) error {
-	r := io.NewSectionReader(b, 0, b.Size)
-	for {
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
-		n, err := io.CopyN(h, r, pieceBytes)
-		if err == io.EOF || err == nil && n == 0 {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
 }
 
 // counter tells how much of a file has come.
@@ -196,7 +180,7 @@ func voxelFile(f given, all map[string]given) voxel.File {
 	return voxel.File{
 		Name: f.name, Size: f.Size,
 		Open: func() (io.ReadCloser, error) {
-			return io.NopCloser(bufio.NewReaderSize(io.NewSectionReader(f, 0, f.Size), pieceBytes)), nil
+			return io.NopCloser(bufio.NewReaderSize(io.NewSectionReader(f, 0, f.Size), int(min(f.Size, pieceBytes)))), nil
 		},
 		Folder: func(name string) (voxel.File, error) {
 			other, ok := all[path.Join(path.Dir(f.name), name)]

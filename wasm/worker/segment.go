@@ -111,11 +111,17 @@ func (w *Worker) preprocessed(j *job, p *predict.Predictor, t *api.Times) (*volu
 		return nil, fail(api.FailedScan, err)
 	}
 	t.ReadMS = since(at)
+	if err := w.rest(); err != nil {
+		return nil, err
+	}
 	w.tell(j, api.Answer{Progress: &api.Progress{Stage: api.StagePreprocess}})
 	at = time.Now()
 	pre, err := p.Preprocess(im)
 	t.PreprocessMS = since(at)
-	return pre, fail(api.FailedScan, err)
+	if err != nil {
+		return nil, fail(api.FailedScan, err)
+	}
+	return pre, w.rest()
 }
 
 // options connect a segmentation with its request.

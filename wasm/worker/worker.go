@@ -12,6 +12,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/checkpoint"
@@ -38,6 +39,9 @@ type Host struct {
 	// Send takes an answer and the buffers that it refers to, which are its to keep.
 	// It is called by one goroutine at a time.
 	Send func(a api.Answer, buffers ...[]byte)
+	// Rest lets messages in while one goroutine computes, where that needs help; may
+	// be nil.
+	Rest func()
 	// Bytes bounds what a scan may take beside the device; 0: no bound.
 	Bytes int64
 	// StartMS is how long the program took to start, at the call of Run.
@@ -51,6 +55,9 @@ type Worker struct {
 
 	mu    sync.Mutex // of the queue
 	queue []*job     // the first is being worked on
+
+	now  atomic.Pointer[job] // that is being worked on
+	read atomic.Int64        // bytes of blobs since the last rest
 
 	// What follows belongs to the goroutine of Run.
 	devices map[string]*opened
@@ -132,6 +139,7 @@ func (w *Worker) Run(ctx context.Context) {
 			return
 		}
 		stop := context.AfterFunc(ctx, func() { j.cancel(context.Cause(ctx)) })
+		w.now.Store(j)
 		w.do(j)
 		stop()
 		w.mu.Lock()
@@ -187,6 +195,33 @@ func (w *Worker) do(j *job) {
 	}
 	answer.ID = j.ID
 	w.host.Send(answer, buffers...)
+}
+
+// rest lets messages in, and says whether one of them has cancelled the job.
+func (w *Worker) rest() error {
+	if w.host.Rest != nil {
+		w.host.Rest()
+	}
+	return context.Cause(w.now.Load().ctx)
+}
+
+// restBytes are read from blobs between two rests: a tenth of a second.
+const restBytes = 16 << 20
+
+// restful is a blob whose reading can be cancelled.
+type restful struct {
+	io.ReaderAt
+	w *Worker
+}
+
+func (r restful) ReadAt(p []byte, off int64) (int, error) {
+	if r.w.read.Add(int64(len(p))) >= restBytes {
+		r.w.read.Store(0)
+		if err := r.w.rest(); err != nil {
+			return 0, err
+		}
+	}
+	return r.ReaderAt.ReadAt(p, off)
 }
 
 // tell sends what is not the last answer to a job.

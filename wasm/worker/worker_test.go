@@ -215,6 +215,34 @@ func TestVoxelsBesideAHeaderAreFound(t *testing.T) {
 	assert.Contains(t, p.failed(r, header, make([]byte, 24)).Reason, "is not among the files")
 }
 
+// slow is a blob that is cancelled while it is read.
+type slow struct {
+	*bytes.Reader
+	read func()
+}
+
+func (s slow) ReadAt(b []byte, off int64) (int, error) {
+	s.read()
+	return s.Reader.ReadAt(b, off)
+}
+
+func TestReadingIsCancelled(t *testing.T) {
+	p := newPage(t, Host{})
+	size, reads := int64(20*restBytes), 0
+	big := slow{bytes.NewReader(make([]byte, size)), func() {
+		if reads++; reads == 1 {
+			p.Post(api.Request{Cancel: &api.Cancel{Request: 77}}, nil)
+		}
+	}}
+	r := loadOne("m.gounet")
+	r.ID = 77
+	p.Post(r, []Blob{{size, big}})
+	m, _ := p.end(77)
+	require.NotNil(t, m.Failed)
+	assert.Equal(t, api.FailedCancelled, m.Failed.Code)
+	assert.LessOrEqual(t, reads, restBytes/pieceBytes)
+}
+
 func TestRequestsThatAskForNothingAreRefused(t *testing.T) {
 	p := newPage(t, Host{})
 	for name, r := range map[string]api.Request{
