@@ -48,6 +48,7 @@ type Memory struct {
 	Planes int                  // of the accumulator and of the volume on the device
 	Depth  int                  // planes of the volume; more than Planes: it is worked off in slabs
 	Host   int64                // bytes beside the device: the scan as it was read, cropped and resampled, and labels
+	State  int64                // bytes of a State, which Save gets beside that
 }
 
 // Total is the sum over the regions.
@@ -83,6 +84,7 @@ func (p *Predictor) Plan(g volume.Grid) (Memory, error) {
 	m := pr.memory()
 	place.BeforeCrop = place.Cropped
 	m.Host = hostBytes(place, p.plan.InputChannels(p.config))
+	m.State = 4*int64(pr.planes*pr.volume[1]*pr.volume[2])*int64(p.plan.Classes()+1) + int64(pr.out[0]*pr.out[1]*pr.out[2])
 	return m, nil
 }
 

@@ -4,15 +4,15 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/crc64"
 	"io"
-	"math"
 	"strconv"
 	"time"
 
+	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/internal/safetensors"
 )
 
@@ -97,7 +97,7 @@ func (s *sweep) resume(ctx context.Context, st *State) error {
 	return nil
 }
 
-// of names all that sums of a sweep depend on but the device.
+// of names all that the sums of a sweep depend on but the device.
 func (s *sweep) of() string {
 	if s.keeper.of != "" {
 		return s.keeper.of
@@ -107,14 +107,8 @@ func (s *sweep) of() string {
 	for _, f := range s.p.Model.Folds {
 		fmt.Fprintf(h, "%q %d\n", f.Name, f.Epoch)
 	}
-	piece := make([]byte, 0, 1<<16)
-	for _, x := range s.image.Data {
-		if piece = binary.LittleEndian.AppendUint32(piece, math.Float32bits(x)); len(piece) == cap(piece) {
-			_, _ = h.Write(piece) // never fails
-			piece = piece[:0]
-		}
-	}
-	_, _ = h.Write(piece)
+	voxels := crc64.Checksum(backend.F32Bytes(s.image.Data), table)
+	fmt.Fprintf(h, "%016x\n", voxels)
 	s.keeper.of = hex.EncodeToString(h.Sum(nil))
 	return s.keeper.of
 }
@@ -124,7 +118,7 @@ const (
 	stateFormat = "gounet segmentation 1"
 	metaFormat  = "format"
 	metaOf      = "of"
-	metaHash    = "sha256"
+	metaSum     = "crc64"
 )
 
 // counts are the numbers of a state by their names in the file.
@@ -132,20 +126,29 @@ func (st *State) counts() map[string]*int {
 	return map[string]*int{"done": &st.Done, "total": &st.Total, "next": &st.next, "kept": &st.kept}
 }
 
-// hash is that of all that a state says.
-func (st *State) hash() string {
-	h := sha256.New()
-	fmt.Fprintf(h, "%q %d %d %d %d\n", st.of, st.Done, st.Total, st.next, st.kept)
-	for _, values := range [][]float32{st.acc, st.norm} {
-		_ = binary.Write(h, binary.LittleEndian, values) // never fails
+// table of the sums of states and scans, which are large: SHA-256 takes seconds of
+// them in a browser.
+var table = crc64.MakeTable(crc64.ECMA)
+
+// sum is that of all that a state says, to notice damage.
+func (st *State) sum() string {
+	c := crc64.New(table)
+	fmt.Fprintf(c, "%q %d %d %d %d\n", st.of, st.Done, st.Total, st.next, st.kept)
+	for _, b := range [][]byte{backend.F32Bytes(st.acc), backend.F32Bytes(st.norm), st.labels} {
+		_, _ = c.Write(b) // never fails
 	}
-	_, _ = h.Write(st.labels)
-	return hex.EncodeToString(h.Sum(nil))
+	return fmt.Sprintf("%016x", c.Sum64())
+}
+
+// Bytes is how many Write writes, or a few more.
+func (st *State) Bytes() int64 {
+	const header = 1 << 12
+	return header + 4*int64(len(st.acc)+len(st.norm)) + int64(len(st.labels))
 }
 
 // Write writes the state to w.
 func (st *State) Write(w io.Writer) error {
-	meta := map[string]string{metaFormat: stateFormat, metaOf: st.of, metaHash: st.hash()}
+	meta := map[string]string{metaFormat: stateFormat, metaOf: st.of, metaSum: st.sum()}
 	for name, n := range st.counts() {
 		meta[name] = strconv.Itoa(*n)
 	}
@@ -181,7 +184,7 @@ func ReadState(r io.ReaderAt, size int64, name string) (*State, error) {
 	if st.labels, err = f.Bytes("labels"); err != nil {
 		return nil, fmt.Errorf("predict: %w", err)
 	}
-	if st.hash() != meta[metaHash] {
+	if st.sum() != meta[metaSum] {
 		return nil, fmt.Errorf("predict: %s: its numbers are not those that were saved: it is damaged, begin anew", name)
 	}
 	return st, nil

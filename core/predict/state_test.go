@@ -13,6 +13,7 @@ func again(t *testing.T, st *State) *State {
 	t.Helper()
 	var b bytes.Buffer
 	require.NoError(t, st.Write(&b))
+	require.LessOrEqual(t, int64(b.Len()), st.Bytes())
 	got, err := ReadState(bytes.NewReader(b.Bytes()), int64(b.Len()), "state")
 	require.NoError(t, err)
 	require.Equal(t, st, got)
@@ -62,6 +63,10 @@ func TestAnInterruptedSegmentationHasTheBitsOfTheWhole(t *testing.T) {
 				require.Greater(t, saved.Done, done, "it gets on")
 				done = saved.Done
 				st = again(t, saved)
+				m, err := p.Plan(im.Grid)
+				require.NoError(t, err)
+				require.LessOrEqual(t, m.State, st.Bytes())
+				require.GreaterOrEqual(t, m.State+1<<12, st.Bytes())
 			}
 			assert.Equal(t, want.Memory.Runs-1, runs)
 		})

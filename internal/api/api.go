@@ -69,7 +69,8 @@ const (
 type Cancel struct {
 	Request int `json:"request"`
 	// Save asks a segmentation for a Saved before it ends, after the tiles that run.
-	// Without it the end comes between two submits to the device.
+	// Without it the end comes between two submits to the device. Where a state does
+	// not fit the memory, the end comes without one.
 	Save bool `json:"save,omitempty"`
 }
 

@@ -30,10 +30,11 @@ func (w *Worker) segment(j *job) (*api.Done, []byte, error) {
 		return nil, nil, err
 	}
 	done.Device, done.Times.ModelMS = dev.describe(why), since(begun)
-	if err := w.fits(p); err != nil {
+	saves, err := w.fits(p, j.Segment)
+	if err != nil {
 		return nil, nil, err
 	}
-	o, err := w.options(j)
+	o, err := w.options(j, saves)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -84,22 +85,28 @@ func same(a, b predict.Options) bool {
 }
 
 // fits makes sure, before anything is read, that the scan is one for the model and
-// that there is memory for it.
-func (w *Worker) fits(p *predict.Predictor) error {
+// that there is memory for it, and says whether there is enough to save states.
+func (w *Worker) fits(p *predict.Predictor, s *api.Segment) (saves bool, err error) {
 	if have, want := w.scan.Channels, len(w.model.Plan.Channels); have != want {
-		return fail(api.FailedScan, fmt.Errorf("the scan has %d channels, the model was trained on %d", have, want))
+		return false, fail(api.FailedScan, fmt.Errorf("the scan has %d channels, the model was trained on %d", have, want))
 	}
 	m, err := p.Plan(w.scan.Grid)
-	if err != nil {
-		return err
+	if err != nil || w.host.Bytes == 0 {
+		return err == nil, err
 	}
-	if most := w.host.Bytes; most > 0 && m.Host > most {
-		return &predict.MemoryError{
-			Need: m.Host, Have: most,
-			Text: fmt.Sprintf("the scan takes up to %d MiB beside the device, of %d MiB that a program in a browser may take", m.Host>>20, most>>20),
+	const copies = 3 // of a state: as it is made, as a file, as JavaScript has it
+	most, all := w.host.Bytes, m.Host+copies*m.State
+	what, need := "the scan takes", m.Host
+	if s.SaveSeconds > 0 || s.Resume != nil {
+		what, need = "the scan and its saved states take", all
+	}
+	if need > most {
+		return false, &predict.MemoryError{
+			Need: need, Have: most,
+			Text: fmt.Sprintf("%s up to %d MiB beside the device, of %d MiB that a program in a browser may take", what, need>>20, most>>20),
 		}
 	}
-	return nil
+	return all <= most, nil
 }
 
 // preprocessed reads the scan and makes of it what the model wants.
@@ -125,11 +132,13 @@ func (w *Worker) preprocessed(j *job, p *predict.Predictor, t *api.Times) (*volu
 }
 
 // options connect a segmentation with its request.
-func (w *Worker) options(j *job) (predict.ImageOptions, error) {
+func (w *Worker) options(j *job, saves bool) (predict.ImageOptions, error) {
 	s := j.Segment
 	o := predict.ImageOptions{
 		EveryRun: true, Model: w.model.sha, Pause: j.save, SaveEvery: time.Duration(s.SaveSeconds * float64(time.Second)),
-		Save: func(st *predict.State) { w.saved(j, st) },
+	}
+	if saves {
+		o.Save = func(st *predict.State) { w.saved(j, st) }
 	}
 	if s.SaveSeconds < 0 {
 		return o, fail(api.FailedRequest, fmt.Errorf("a state every %v seconds: wanted 0 or more", s.SaveSeconds))
@@ -156,6 +165,7 @@ func (w *Worker) options(j *job) (predict.ImageOptions, error) {
 // saved sends a state.
 func (w *Worker) saved(j *job, st *predict.State) {
 	var b bytes.Buffer
+	b.Grow(int(st.Bytes()))
 	if err := st.Write(&b); err != nil {
 		return // a buffer takes all; numbers of ours are right
 	}

@@ -140,6 +140,21 @@ func TestACancelledSegmentationGoesOnFromItsState(t *testing.T) {
 	assert.Contains(t, f.Reason, "the state is that of another")
 }
 
+func TestStatesThatDoNotFitAreNotMade(t *testing.T) {
+	p := prepared(t, Host{Bytes: 1 << 20}) // the scan takes 0.8 MB, a state another 1
+	f := p.failed(api.Request{Segment: &api.Segment{SaveSeconds: 1}})
+	assert.Equal(t, api.FailedMemory, f.Code)
+	assert.Contains(t, f.Reason, "saved states")
+	id := p.post(api.Request{Segment: &api.Segment{}})
+	p.Post(api.Request{Cancel: &api.Cancel{Request: id, Save: true}}, nil)
+	m, before := p.end(id)
+	require.NotNil(t, m.Failed)
+	assert.Equal(t, api.FailedCancelled, m.Failed.Code)
+	for _, b := range before {
+		assert.Nil(t, b.Saved)
+	}
+}
+
 func TestStatesComeAsOftenAsAskedFor(t *testing.T) {
 	p := prepared(t, Host{})
 	_, before := p.end(p.post(api.Request{Segment: &api.Segment{SaveSeconds: 1e-9}}))
