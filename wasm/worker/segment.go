@@ -58,6 +58,10 @@ func (w *Worker) segment(j *job) (*api.Done, []byte, error) {
 
 // predictor puts the model on the device, unless it is there for like options.
 func (w *Worker) predictor(dev *opened, s *api.Segment) (*predict.Predictor, error) {
+	const leastStep = 0.1 // patches: 1000 times as many tiles as with 1
+	if s.Step != 0 && (s.Step < leastStep || s.Step > 1) {
+		return nil, fail(api.FailedRequest, fmt.Errorf("step %v: wanted 0 (the model's) or %v to 1 patch", s.Step, leastStep))
+	}
 	o := predict.Options{Device: dev.Device, Step: s.Step, Mirror: s.Mirror, NoMirror: s.NoMirror, MemoryBytes: s.Memory}
 	switch s.Storage {
 	case "", "f32":

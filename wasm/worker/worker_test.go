@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -265,9 +266,31 @@ func TestRequestsThatAskForNothingAreRefused(t *testing.T) {
 	for name, s := range map[string]api.Segment{
 		"device":  {Device: "abacus"},
 		"storage": {Storage: "f8"},
+		"step":    {Step: 1e-12},
+		"leap":    {Step: 1.5},
 		"seconds": {SaveSeconds: -1},
 		"state":   {Resume: &api.File{Name: "s", Blob: 0}},
 	} {
 		assert.Equal(t, api.FailedRequest, p.failed(api.Request{Segment: &s}, []byte("no state")).Code, name)
 	}
+}
+
+// Whatever a page sends, there is one last answer to it.
+func FuzzEveryRequestIsAnswered(f *testing.F) {
+	for _, r := range []api.Request{loadOne("m.gounet"), openOne(), {Segment: &api.Segment{NoMirror: true, Resume: &api.File{Name: "s"}}}} {
+		b, err := json.Marshal(r)
+		require.NoError(f, err)
+		f.Add(b, modelFile(f))
+	}
+	model, image := modelFile(f), scanFile(f)
+	f.Fuzz(func(t *testing.T, request, blob []byte) {
+		var r api.Request
+		if json.Unmarshal(request, &r) != nil || r.Cancel != nil || len(blob) > 1<<20 {
+			return
+		}
+		p := newPage(t, Host{Bytes: 1 << 24})
+		require.NotNil(t, p.asked(loadOne("m.gounet"), model).Loaded)
+		require.NotNil(t, p.asked(openOne(), image).Opened)
+		p.asked(r, blob)
+	})
 }
