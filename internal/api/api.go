@@ -76,7 +76,7 @@ type Cancel struct {
 
 // Answer says one thing: the one field that is set.
 type Answer struct {
-	ID       int       `json:"id"` // of the request; 0 of Ready
+	ID       int       `json:"id"` // of the request; 0 of Ready, and of a message that is no request
 	Ready    *Ready    `json:"ready,omitempty"`
 	Loaded   *Loaded   `json:"loaded,omitempty"`
 	Opened   *Opened   `json:"opened,omitempty"`

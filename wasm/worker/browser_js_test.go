@@ -130,7 +130,7 @@ func (p *tab) asked(r api.Request, blobs ...[]byte) message {
 func TestAWorkerInABrowserGivesTheSameLabels(t *testing.T) {
 	p, ready := newTab(t)
 	t.Logf("ready after %.0f ms: %+v", ready.StartMS, ready)
-	segmentAll(t, p, false)
+	segmentAll(t, p)
 }
 
 func TestAWorkerInABrowserTellsCancelsAndGoesOn(t *testing.T) {

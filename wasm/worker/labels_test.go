@@ -102,7 +102,7 @@ func allExpected(t testing.TB) (list []expected) {
 	return list
 }
 
-// made is what the CPU makes of a scan, by core/predict without a worker.
+// make is what a CPU makes of the scan, by core/predict without a worker.
 func (e *expected) make(t *testing.T, m *checkpoint.Model, dev backend.Device) {
 	p, err := predict.New(m, predict.Options{Device: dev, NoMirror: !e.Mirror})
 	require.NoError(t, err)
@@ -142,7 +142,8 @@ func TestExpectedLabelsAreThoseOfTheNativeCPU(t *testing.T) {
 	if runtime.GOOS == "js" {
 		t.Skip("natively")
 	}
-	m, err := checkpoint.Read(bytes.NewReader(smallModel(t)), int64(len(smallModel(t))), "small", checkpoint.Options{})
+	file := smallModel(t)
+	m, err := checkpoint.Read(bytes.NewReader(file), int64(len(file)), "small", checkpoint.Options{})
 	require.NoError(t, err)
 	dev := backendcpu.Open(backendcpu.Options{})
 	defer dev.Close()
@@ -170,7 +171,7 @@ func TestExpectedLabelsAreThoseOfTheNativeCPU(t *testing.T) {
 // `go test -exec bin/browserexec`.
 func TestWorkersOnAllDevicesGiveTheSameLabels(t *testing.T) {
 	p := newPage(t, Host{WebGPU: func(software bool) (backend.Device, error) { return webgpu.Open(webgpu.Options{Software: software}) }})
-	segmentAll(t, p, false)
+	segmentAll(t, p)
 }
 
 // asker sends requests to a worker and waits for what they end in.
@@ -179,8 +180,8 @@ type asker interface {
 }
 
 // segmentAll compares labels on the devices of a worker. WebGPU by software takes
-// seconds a tile: it segments few scans.
-func segmentAll(t *testing.T, p asker, long bool) {
+// seconds a tile: without GOUNET_LONG it segments two scans.
+func segmentAll(t *testing.T, p asker) {
 	m := p.asked(loadOne("small.gounet"), smallModel(t))
 	require.NotNil(t, m.Loaded, "%+v", m.Failed)
 	for i, e := range allExpected(t) {
@@ -189,7 +190,7 @@ func segmentAll(t *testing.T, p asker, long bool) {
 		m := p.asked(openOne(), b)
 		require.NotNil(t, m.Opened, "%+v", m.Failed)
 		for _, kind := range []string{api.DeviceCPU, api.DeviceWebGPU} {
-			if kind == api.DeviceWebGPU && i > 1 && !long && os.Getenv("GOUNET_LONG") == "" {
+			if kind == api.DeviceWebGPU && i > 1 && os.Getenv("GOUNET_LONG") == "" {
 				continue
 			}
 			t.Run(kind+"/"+e.Scan, func(t *testing.T) {
