@@ -81,11 +81,16 @@ func (p *Predictor) Plan(g volume.Grid) (Memory, error) {
 	if err != nil {
 		return Memory{}, fmt.Errorf("predict: %w", err)
 	}
-	m := pr.memory()
 	place.BeforeCrop = place.Cropped
-	m.Host = hostBytes(place, p.plan.InputChannels(p.config))
+	return p.memory(pr, place), nil
+}
+
+// memory is what programs take, and the host for a scan that is placed so.
+func (p *Predictor) memory(pr *programs, at volume.Placement) Memory {
+	m := pr.memory()
+	m.Host = hostBytes(at, p.plan.InputChannels(p.config))
 	m.State = 4*int64(pr.planes*pr.volume[1]*pr.volume[2])*int64(p.plan.Classes()+1) + int64(pr.out[0]*pr.out[1]*pr.out[2])
-	return m, nil
+	return m
 }
 
 // hostBytes are those of f32 images of c channels and two label maps.

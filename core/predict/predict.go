@@ -205,8 +205,7 @@ func (p *Predictor) segment(ctx context.Context, pre *volume.Preprocessed, o Ima
 	if err := s.run(ctx); err != nil {
 		return nil, err
 	}
-	r := &Result{Memory: e.memory()}
-	r.Memory.Host = hostBytes(pre.Placement, pre.Image.C)
+	r := &Result{Memory: p.memory(e.programs, pre.Placement)}
 	if r.Labels, err = pre.Uncrop(s.labels); err != nil {
 		return nil, err
 	}
