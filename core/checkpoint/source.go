@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -159,48 +161,59 @@ func (a *archive) open(name string) (*file, error) {
 	return &file{io.NewSectionReader(a.r, at, size), io.NopCloser(nil), size, label}, nil
 }
 
-func (a *archive) folds() ([]string, error) {
-	seen := map[string]bool{}
+func (a *archive) folds() ([]string, error) { return foldsAmong(maps.Keys(a.entries)), nil }
+
+// foldsAmong are the folders of folds that names of files begin with.
+func foldsAmong(files iter.Seq[string]) []string {
 	var names []string
-	for name := range a.entries {
+	for name := range files {
 		first, _, inFolder := strings.Cut(name, "/")
-		if inFolder && strings.HasPrefix(first, foldPrefix) && !seen[first] {
-			seen[first] = true
+		if inFolder && strings.HasPrefix(first, foldPrefix) && !slices.Contains(names, first) {
 			names = append(names, first)
 		}
 	}
-	return sortFolds(names), nil
+	return sortFolds(names)
 }
 
-// saveArchive writes m as one file. The same model gives the same bytes.
+// saveArchive writes m as one file.
 func saveArchive(path string, m *Model) error {
-	var planBytes bytes.Buffer
-	if err := m.Plan.Write(&planBytes); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	planHash := hashOf(planBytes.Bytes())
-	err := atomicfile.Write(path, func(w io.Writer) error {
-		z := zip.NewWriter(w)
-		entry, err := z.CreateHeader(&zip.FileHeader{Name: plan.FileName, Method: zip.Store})
-		if err != nil {
-			return err
-		}
-		if _, err := entry.Write(planBytes.Bytes()); err != nil {
-			return err
-		}
-		for _, f := range m.Folds {
-			entry, err := z.CreateHeader(&zip.FileHeader{Name: m.weightsName(f), Method: zip.Store})
-			if err != nil {
-				return err
-			}
-			if err := m.writeFold(entry, f, planHash); err != nil {
-				return err
-			}
-		}
-		return z.Close()
-	})
+	err := atomicfile.Write(path, func(w io.Writer) error { return writeArchive(w, m) })
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
+}
+
+// Write writes m as a .gounet file. The same model gives the same bytes.
+func Write(w io.Writer, m *Model) error {
+	if err := m.check(); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	return writeArchive(w, m)
+}
+
+func writeArchive(w io.Writer, m *Model) error {
+	var planBytes bytes.Buffer
+	if err := m.Plan.Write(&planBytes); err != nil {
+		return err
+	}
+	planHash := hashOf(planBytes.Bytes())
+	z := zip.NewWriter(w)
+	entry, err := z.CreateHeader(&zip.FileHeader{Name: plan.FileName, Method: zip.Store})
+	if err != nil {
+		return err
+	}
+	if _, err := entry.Write(planBytes.Bytes()); err != nil {
+		return err
+	}
+	for _, f := range m.Folds {
+		entry, err := z.CreateHeader(&zip.FileHeader{Name: m.weightsName(f), Method: zip.Store})
+		if err != nil {
+			return err
+		}
+		if err := m.writeFold(entry, f, planHash); err != nil {
+			return err
+		}
+	}
+	return z.Close()
 }

@@ -47,6 +47,8 @@ type Memory struct {
 	Rows   int                  // tiles, mirrored ones counted each, in one run
 	Planes int                  // of the accumulator and of the volume on the device
 	Depth  int                  // planes of the volume; more than Planes: it is worked off in slabs
+	Host   int64                // bytes beside the device: the scan as it was read, cropped and resampled, and labels
+	State  int64                // bytes of a State, which Save gets beside that
 }
 
 // Total is the sum over the regions.
@@ -79,8 +81,31 @@ func (p *Predictor) Plan(g volume.Grid) (Memory, error) {
 	if err != nil {
 		return Memory{}, fmt.Errorf("predict: %w", err)
 	}
-	return pr.memory(), nil
+	place.BeforeCrop = place.Cropped
+	return p.memory(pr, place), nil
 }
+
+// memory is what programs take, and the host for a scan that is placed so.
+func (p *Predictor) memory(pr *programs, at volume.Placement) Memory {
+	m := pr.memory()
+	m.Host = hostBytes(at, p.plan.InputChannels(p.config))
+	m.State = 4*int64(pr.planes*pr.volume[1]*pr.volume[2])*int64(p.plan.Classes()+1) + int64(pr.out[0]*pr.out[1]*pr.out[2])
+	return m
+}
+
+// hostBytes are those of f32 images of c channels and two label maps.
+func hostBytes(at volume.Placement, c int) int64 {
+	count := func(shape [3]int) int64 { return int64(shape[0]) * int64(shape[1]) * int64(shape[2]) }
+	return 4*int64(c)*(count(at.BeforeCrop)+count(at.Cropped)+count(at.Shape)) + 2*count(at.BeforeCrop)
+}
+
+// MemoryError says that a volume does not fit the memory that may be taken.
+type MemoryError struct {
+	Need, Have int64 // bytes
+	Text       string
+}
+
+func (e *MemoryError) Error() string { return e.Text }
 
 // programs are what a layout is compiled to.
 type programs struct {
@@ -228,10 +253,10 @@ func (p *Predictor) fits(pr *programs) error {
 		return nil
 	}
 	v := pr.volume
-	return fmt.Errorf("a volume of %d×%d×%d voxels needs %s on %s, of which are: volume and sums of %d planes %s, activations at %d a run %s, weights %s; allowed are %d MiB: "+
+	return &MemoryError{m.Total(), most, fmt.Sprintf("a volume of %d×%d×%d voxels needs %s on %s, of which are: volume and sums of %d planes %s, activations at %d a run %s, weights %s; allowed are %d MiB: "+
 		"use 16-bit storage, a model with a smaller patch, or a device with more memory",
 		v[0], v[1], v[2], mib(m.Total()), p.o.Device.Name(), pr.planes, mib(m.Bytes[graph.Data]), pr.rows, mib(m.Bytes[graph.Scratch]),
-		mib(m.Bytes[graph.Weights]+m.Bytes[graph.Half]), most>>20)
+		mib(m.Bytes[graph.Weights]+m.Bytes[graph.Half]), most>>20)}
 }
 
 // mib is n bytes, rounded up.

@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/checkpoint"
@@ -128,6 +129,21 @@ type Progress struct {
 type ImageOptions struct {
 	Probabilities bool
 	Progress      func(Progress) // after each run or few of them; may be nil
+	EveryRun      bool           // Progress after each run, for which the device is waited for
+
+	// Save gets the state of the segmentation, from which Resume goes on, as often as
+	// SaveEvery (0: never) and when Pause is closed, which ends the segmentation with
+	// ErrPaused after the run that is under way. Nil saves nothing.
+	Save      func(*State)
+	SaveEvery time.Duration
+	Pause     <-chan struct{}
+	// Resume goes on from a state. It has to be one of the same scan, the same model
+	// and the same options; on the same kind of device the labels have the bits of a
+	// segmentation that was not interrupted.
+	Resume *State
+	// Model names the model in a state, by a hash of its files; a state of another
+	// name is refused.
+	Model string
 }
 
 // Result is a segmented scan.
@@ -178,6 +194,9 @@ func (p *Predictor) segment(ctx context.Context, pre *volume.Preprocessed, o Ima
 	if have, want := len(pre.Image.Data), pre.Shape[0]*pre.Shape[1]*pre.Shape[2]*pre.Image.C; have != want || want == 0 {
 		return nil, fmt.Errorf("the preprocessed image has %d values, its shape %v (D H W) and %d channels want %d", have, pre.Shape, pre.Image.C, want)
 	}
+	if o.Probabilities && (o.Save != nil || o.Resume != nil) {
+		return nil, errors.New("probabilities of a segmentation that is saved or resumed, whose state has none: ask for one of the two")
+	}
 	e, err := p.engine(pre.Placement)
 	if err != nil {
 		return nil, err
@@ -186,7 +205,7 @@ func (p *Predictor) segment(ctx context.Context, pre *volume.Preprocessed, o Ima
 	if err := s.run(ctx); err != nil {
 		return nil, err
 	}
-	r := &Result{Memory: e.memory()}
+	r := &Result{Memory: p.memory(e.programs, pre.Placement)}
 	if r.Labels, err = pre.Uncrop(s.labels); err != nil {
 		return nil, err
 	}

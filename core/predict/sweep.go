@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/graph"
@@ -30,7 +31,9 @@ type sweep struct {
 	copied int       // first plane that is not in logits
 	logits []float32 // [D H W K] of the preprocessed scan; nil unless they are wanted
 	ring   struct{ acc, norm []float32 }
-	done   int // rows
+	at     int // rows of all folds that were walked over
+	done   int // of these, in the sums: as many, until a resumed sweep has come to its place
+	keeper keeper
 }
 
 const (
@@ -42,7 +45,7 @@ func newSweep(p *Predictor, e *engine, im *volume.Image, o ImageOptions) *sweep 
 	s := &sweep{
 		engine: e, p: p, image: im, o: o, loaded: -1,
 		ctl:    make([]float32, graph.CtlRows+e.rows*graph.RowLen),
-		labels: make([]uint8, e.out[0]*e.out[1]*e.out[2]),
+		labels: make([]uint8, e.out[0]*e.out[1]*e.out[2]), keeper: keeper{last: time.Now()},
 	}
 	if o.Probabilities {
 		plane, k := e.volume[1]*e.volume[2], p.plan.Classes()
@@ -57,15 +60,15 @@ func newSweep(p *Predictor, e *engine, im *volume.Image, o ImageOptions) *sweep 
 }
 
 func (s *sweep) run(ctx context.Context) error {
-	if s.used {
-		if err := s.zero(ctx, 0, s.planes); err != nil {
-			return err
-		}
+	if err := s.begin(ctx); err != nil {
+		return err
 	}
-	s.used = true
 	rows := len(s.tiles) * len(s.p.mirrors)
 	for first := 0; first < rows; first += s.chunk {
 		last := min(first+s.chunk, rows)
+		if s.pass((last - first) * len(s.p.Model.Folds)) {
+			continue
+		}
 		if err := s.finish(ctx, s.corner(first)[0]); err != nil {
 			return err
 		}
@@ -73,6 +76,9 @@ func (s *sweep) run(ctx context.Context) error {
 			return err
 		}
 		for f := range s.p.Model.Folds {
+			if s.pass(last - first) {
+				continue
+			}
 			if err := s.p.weights.load(ctx, f); err != nil {
 				return err
 			}
@@ -83,6 +89,31 @@ func (s *sweep) run(ctx context.Context) error {
 	}
 	return s.finish(ctx, s.volume[0])
 }
+
+// begin makes the sums zero, or those of the state to go on from.
+func (s *sweep) begin(ctx context.Context) error {
+	used := s.used
+	s.used = true
+	if s.o.Resume != nil {
+		return s.resume(ctx, s.o.Resume)
+	}
+	if !used {
+		return nil
+	}
+	return s.zero(ctx, 0, s.planes)
+}
+
+// pass walks over n rows, if they are done already.
+func (s *sweep) pass(n int) bool {
+	if s.at+n > s.done {
+		return false
+	}
+	s.at += n
+	return true
+}
+
+// total is the number of rows of all folds.
+func (s *sweep) total() int { return len(s.tiles) * len(s.p.mirrors) * len(s.p.Model.Folds) }
 
 // corner of the tile of a row. The mirror images of a tile are neighbours.
 func (s *sweep) corner(row int) [3]int { return s.tiles[row/len(s.p.mirrors)] }
@@ -102,6 +133,9 @@ func (s *sweep) load(ctx context.Context, from, to int) error {
 func (s *sweep) add(ctx context.Context, first, last int) error {
 	for ; first < last; first += s.rows {
 		n := min(s.rows, last-first)
+		if s.pass(n) {
+			continue
+		}
 		clear(s.ctl)
 		for i := range n {
 			corner := s.corner(first + i)
@@ -129,18 +163,18 @@ func (s *sweep) step(ctx context.Context, n int) error {
 		return err
 	}
 	before := s.done / s.rows / syncRuns
-	s.done += n
-	total := len(s.tiles) * len(s.p.mirrors) * len(s.p.Model.Folds)
-	if s.done < total && s.done/s.rows/syncRuns == before {
-		return nil
+	s.at += n
+	s.done = s.at
+	if s.done < s.total() && s.done/s.rows/syncRuns == before && !s.o.EveryRun {
+		return s.keep(ctx)
 	}
 	if err := s.tiler.ReadF32(ctx, s.tile.Ctl, s.ctl[:1]); err != nil { // waits for the runs
 		return err
 	}
 	if s.o.Progress != nil {
-		s.o.Progress(Progress{Done: s.done, Total: total})
+		s.o.Progress(Progress{Done: s.done, Total: s.total()})
 	}
-	return nil
+	return s.keep(ctx)
 }
 
 // finish decides what no tile at plane z or behind it will change. Where the

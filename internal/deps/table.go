@@ -59,7 +59,7 @@ var Table = []Row{
 	{Package: "core/predict", May: []string{"core", "internal"}},
 	{Package: "server", May: []string{"core", "internal/api"}, Modules: anyModule},
 	{Package: "web", May: []string{"internal/api"}, Modules: anyModule},
-	{Package: "wasm", May: []string{"core/predict", "backend_webgpu", "backend_cpu", "internal/api"}},
+	{Package: "wasm", May: []string{"core", "backend_webgpu", "backend_cpu", "internal/api"}},
 	{Package: "cmd", May: []string{"core", "backend_*", "server", "internal"}, Modules: anyModule},
 
 	// devices
