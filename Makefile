@@ -13,7 +13,7 @@ BROWSEREXEC := $(TOOLS)/browserexec
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 # What a browser and an ARM machine must be able to build.
-PORTABLE := ./core/... ./backend_cpu/... ./backend_webgpu/... ./shaders/... ./internal/...
+PORTABLE := ./core/... ./backend_cpu/... ./backend_webgpu/... ./shaders/... ./internal/... ./wasm/...
 
 # Results of `make generate`, by their names.
 GENERATED = find . -path ./.tools -prune -o \( -name '*_gen.go' -o -name '*.s' \) -type f -print0 | sort -z | xargs -0 -r sha256sum
@@ -21,7 +21,7 @@ GENERATED = find . -path ./.tools -prune -o \( -name '*_gen.go' -o -name '*.s' \
 FUZZTIME ?= 1m
 DEMO     ?= demo
 
-.PHONY: help build test test-long js browser vet lint fmt generate generated-unchanged portable demo bench bench-webgpu fuzz clean
+.PHONY: help build test test-long js worker browser vet lint fmt generate generated-unchanged portable demo bench bench-webgpu fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,17 +39,21 @@ test-long: ## also what takes minutes: the race detector and tests that -short l
 	GOUNET_LONG=1 $(GO) test -timeout 120m ./...
 	GOUNET_LONG= $(GO) test -race -short -timeout 60m ./...
 
-browser: ## the tests of backend_webgpu in a headless Chromium
+worker: ## bin/worker.wasm, the program of the browser's worker: at most 3 MB compressed
+	GOOS=js GOARCH=wasm $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/worker.wasm ./wasm
+	@n=$$(gzip -9 -c bin/worker.wasm | wc -c); test $$n -le 3000000 || { echo "bin/worker.wasm has $$n bytes compressed, at most 3000000 are allowed"; exit 1; }
+
+browser: worker ## the tests of backend_webgpu and of the worker in a headless Chromium
 	$(GO) build -o $(BROWSEREXEC) ./internal/browsertest/exec
 	@if $(BROWSEREXEC); then \
-		GOOS=js GOARCH=wasm $(GO) test -exec $(BROWSEREXEC) -parallel 4 ./backend_webgpu; \
+		GOOS=js GOARCH=wasm $(GO) test -exec $(BROWSEREXEC) -parallel 4 ./backend_webgpu ./wasm/worker; \
 	else \
-		echo "backend_webgpu is not tested in a browser"; \
+		echo "nothing is tested in a browser"; \
 	fi
 
 # What a browser reads and computes without a GPU, and what it need not repeat:
 # plain Go under js, and tests of machines.
-JS      := ./core/nifti ./core/nrrd ./core/metaimage ./core/mgh ./core/analyze ./core/raster ./core/voxel ./core/scan ./core/dicom/... ./core/mesh ./core/measure ./core/preview ./backend_cpu/...
+JS      := ./core/nifti ./core/nrrd ./core/metaimage ./core/mgh ./core/analyze ./core/raster ./core/voxel ./core/scan ./core/dicom/... ./core/mesh ./core/measure ./core/preview ./backend_cpu/... ./wasm/worker
 JS_SKIP := TestConformance/go|TestConv|TestProgramsHave.*/training|TestRunsAllocate|TestPeaks
 
 js: ## formats of scans and backend_cpu as a browser runs them, in node

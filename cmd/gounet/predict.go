@@ -60,7 +60,7 @@ unless --no-mirror.
 SCANS is a scan or a folder of scans: NIfTI, NRRD, MetaImage, MGH, Analyze, PNG,
 TIFF, or DICOM. A case is CASE.nii.gz, or CASE_0000.nii.gz, CASE_0001.nii.gz …
 where the model has several channels. Of DICOM it is a zip or a folder with its
-subfolders; a folder that has only folders has a case in each. A study of several
+subfolders; of a folder of several folders or zips each is a case. A study of several
 series needs --series: their numbers, in the order of the model's channels.`,
 		Example: `  gounet predict --model gounet_work/Task04_Hippocampus/3d_fullres/fold_0 --input imagesTs --output labels
   gounet predict --model nnUNetTrainer__nnUNetPlans__3d_fullres --input scan.nii.gz --output labels --no-mirror

@@ -67,7 +67,8 @@ func unique(dir string, cases []dataset.Case) ([]dataset.Case, error) {
 }
 
 // studies are the cases of a folder without scans in files of their own: a case in
-// each folder and zip if there is nothing else, else all of it is one.
+// each folder and zip if there is nothing else and more than one, else all of it is
+// one.
 func studies(dir string, whole dataset.Case) ([]dataset.Case, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -87,6 +88,9 @@ func studies(dir string, whole dataset.Case) ([]dataset.Case, error) {
 		default:
 			return []dataset.Case{whole}, nil
 		}
+	}
+	if len(cases) == 1 {
+		return []dataset.Case{whole}, nil
 	}
 	if len(cases) == 0 {
 		return nil, fmt.Errorf("input %s: no scans: wanted NIfTI, NRRD, MetaImage, MGH, Analyze, PNG, TIFF or DICOM", dir)
