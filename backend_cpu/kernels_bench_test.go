@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 	"testing"
+	"time"
 	"unsafe"
 )
 
@@ -59,6 +60,40 @@ func BenchmarkTile(b *testing.B) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// BenchmarkStreams is how fast one thread reads, writes and moves an array of the size
+// of a full-resolution layer, 2×40×56×40 voxels of 32 channels: the floor of ops that
+// pass over one.
+func BenchmarkStreams(b *testing.B) {
+	const n = 2 * 40 * 56 * 40 * 32
+	x, y := random(n), random(n)
+	for _, isa := range isas() {
+		sums := aligned(2 * isa.vectors * isa.lanes)
+		row := isa.vectors * isa.lanes
+		seg := segment{b: unsafe.Pointer(&x.f32[0])}
+		t := &tile{seg: &seg, n: 1, k: n / row, bStep: row * 4, c: &sums[0], init: &sums[row]}
+		for _, s := range []struct {
+			name  string
+			bytes float64
+			f     func()
+		}{
+			{"read", 4 * n, func() { isa.sum[isa.vectors](t) }},
+			{"write", 4 * n, func() { clear(y.f32) }},
+			{"move", 8 * n, func() { isa.move(unsafe.Pointer(&y.f32[0]), unsafe.Pointer(&x.f32[0]), 1, n/isa.lanes, 0, 0) }},
+		} {
+			b.Run(s.name+"/"+isa.name, func(b *testing.B) {
+				best := time.Hour
+				for b.Loop() {
+					start := threadTime()
+					s.f()
+					best = min(best, threadTime()-start)
+				}
+				b.ReportMetric(best.Seconds()*1e3, "ms")
+				b.ReportMetric(s.bytes/best.Seconds()/1e9, "GB/s")
+			})
 		}
 	}
 }
