@@ -37,7 +37,11 @@ test: vet lint portable generated-unchanged js ## everything that must hold: for
 
 test-long: ## also what takes minutes: the race detector and tests that -short leaves out
 	GOUNET_LONG=1 $(GO) test -timeout 120m ./...
+	$(MAKE) browser BROWSER_SKIP=none
 	GOUNET_LONG= $(GO) test -race -short -timeout 60m ./...
+
+# Half of the kernels that a browser compiles: natively they are tested every time.
+BROWSER_SKIP ?= TestConformance/f16
 
 worker: ## bin/worker.wasm, the program of the browser's worker: at most 3 MB compressed
 	GOOS=js GOARCH=wasm $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/worker.wasm ./wasm
@@ -46,7 +50,7 @@ worker: ## bin/worker.wasm, the program of the browser's worker: at most 3 MB co
 browser: worker ## the tests of backend_webgpu and of the worker in a headless Chromium
 	$(GO) build -o $(BROWSEREXEC) ./internal/browsertest/exec
 	@if $(BROWSEREXEC); then \
-		GOOS=js GOARCH=wasm $(GO) test -exec $(BROWSEREXEC) -parallel 4 ./backend_webgpu ./wasm/worker; \
+		GOOS=js GOARCH=wasm $(GO) test -exec $(BROWSEREXEC) -timeout 30m -parallel 4 -skip '$(BROWSER_SKIP)' ./backend_webgpu ./wasm/worker; \
 	else \
 		echo "nothing is tested in a browser"; \
 	fi
