@@ -21,7 +21,7 @@ GENERATED = find . -path ./.tools -prune -o \( -name '*_gen.go' -o -name '*.s' \
 FUZZTIME ?= 1m
 DEMO     ?= demo
 
-.PHONY: help build test test-long js worker browser vet lint fmt generate generated-unchanged portable demo bench bench-webgpu fuzz clean
+.PHONY: help build test test-long system js worker browser vet lint fmt generate generated-unchanged portable demo bench bench-webgpu fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,9 +29,7 @@ help: ## this list
 build: ## bin/gounet
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gounet ./cmd/gounet
 
-test: vet lint portable generated-unchanged js ## everything that must hold: formats, vet, lint, other machines, generated files, tests
-	@ldconfig -p | grep -q libvulkan.so.1 || apt-get install -qq -y mesa-vulkan-drivers libvulkan1 >/dev/null || echo "no Vulkan and no way to install it: the tests of backend_webgpu skip"
-	@command -v chromium >/dev/null || apt-get install -qq -y --no-install-recommends chromium >/dev/null || echo "no Chromium and no way to install it: the tests in a browser are left out"
+test: system vet lint portable generated-unchanged js ## everything that must hold: formats, vet, lint, other machines, generated files, tests
 	$(GO) test ./...
 	$(MAKE) browser
 
@@ -55,13 +53,22 @@ browser: worker ## the tests of backend_webgpu and of the worker in a headless C
 		echo "nothing is tested in a browser"; \
 	fi
 
+system: ## install what the tests use of the system: a software Vulkan, Chromium, node, a validator of DICOM
+	@missing=; \
+	ldconfig -p | grep -q libvulkan.so.1 || missing="$$missing mesa-vulkan-drivers libvulkan1"; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v node >/dev/null || missing="$$missing nodejs"; \
+	command -v dciodvfy >/dev/null || missing="$$missing dicom3tools"; \
+	install="apt-get install -qq -y --no-install-recommends $$missing"; \
+	[ -z "$$missing" ] || $$install >/dev/null 2>&1 || { apt-get update -qq && $$install >/dev/null; } || echo "cannot install$$missing: tests that use them skip or are left out"
+
 # What a browser reads and computes without a GPU, and what it need not repeat:
 # plain Go under js, and tests of machines.
 JS      := ./core/nifti ./core/nrrd ./core/metaimage ./core/mgh ./core/analyze ./core/raster ./core/voxel ./core/scan ./core/dicom/... ./core/mesh ./core/measure ./core/preview ./backend_cpu/... ./wasm/worker
 JS_SKIP := TestConformance/go|TestConv|TestProgramsHave.*/training|TestRunsAllocate|TestPeaks
 
 js: ## formats of scans and backend_cpu as a browser runs them, in node
-	@command -v node >/dev/null || apt-get install -qq -y nodejs >/dev/null || { echo "no node and no way to install it: nothing runs under js"; exit 0; }; \
+	@command -v node >/dev/null || { echo "no node: nothing runs under js"; exit 0; }; \
 	GOOS=js GOARCH=wasm $(GO) test -short -exec "$$($(GO) env GOROOT)/lib/wasm/go_js_wasm_exec" -skip '$(JS_SKIP)' $(JS)
 
 vet:

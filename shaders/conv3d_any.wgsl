@@ -18,18 +18,6 @@
 @group(0) @binding(3) var<storage, read_write> b: array<f32>;
 @group(0) @binding(4) var<storage, read_write> x2: array<u32>;
 
-// Four channels of y of the voxels of a block.
-struct Block {
-    v0: vec4<f32>,
-    v1: vec4<f32>,
-    v2: vec4<f32>,
-    v3: vec4<f32>,
-    v4: vec4<f32>,
-    v5: vec4<f32>,
-    v6: vec4<f32>,
-    v7: vec4<f32>,
-}
-
 // Channel c of both inputs of a voxel; 0 beside the row.
 fn x_at(voxel: u32, c: u32, inside: bool) -> f32 {
     var e: f32;

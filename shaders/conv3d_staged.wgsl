@@ -27,24 +27,6 @@ const ROW: u32 = 2u * LANES; // of the slab, in fours
 
 var<workgroup> slab: array<vec4<f32>, SLAB>;
 
-// Four channels of the voxels of a block.
-struct Block {
-    v0: vec4<f32>,
-    v1: vec4<f32>,
-    v2: vec4<f32>,
-    v3: vec4<f32>,
-    v4: vec4<f32>,
-    v5: vec4<f32>,
-    v6: vec4<f32>,
-    v7: vec4<f32>,
-}
-
-// Four of the eight halves of p.
-fn unpacked(p: vec4<u32>, second: bool) -> vec4<f32> {
-    let q = select(p.xy, p.zw, second);
-    return vec4<f32>(unpack2x16float(q.x), unpack2x16float(q.y));
-}
-
 // Channels 4c to 4c+3 of both inputs of a voxel; 0 beside the row.
 fn x_at(voxel: u32, c: u32, inside: bool) -> vec4<f32> {
     var e: vec4<f32>;
@@ -72,11 +54,6 @@ fn w_four(i: u32) -> vec4<f32> {
         return unpacked(w[i >> 1u], (i & 1u) == 1u);
     }
     return bitcast<vec4<f32>>(w[i]);
-}
-
-// sum + e · (r0 r1 r2 r3)
-fn product(sum: vec4<f32>, e: vec4<f32>, r0: vec4<f32>, r1: vec4<f32>, r2: vec4<f32>, r3: vec4<f32>) -> vec4<f32> {
-    return sum + e.x * r0 + e.y * r1 + e.z * r2 + e.w * r3;
 }
 
 // Four channels of the block's x meet four rows of the slab from si on.

@@ -148,3 +148,26 @@ fn round_times(a: f32, n: u32) -> i32 {
     let more = low * f32(n);
     return i32(whole) + select(0, 1, more >= 0.5 - rest) + select(0, 1, more >= 1.5 - rest);
 }
+
+// Four channels of the voxels of a block, for kernels that work in blocks.
+struct Block {
+    v0: vec4<f32>,
+    v1: vec4<f32>,
+    v2: vec4<f32>,
+    v3: vec4<f32>,
+    v4: vec4<f32>,
+    v5: vec4<f32>,
+    v6: vec4<f32>,
+    v7: vec4<f32>,
+}
+
+// Four of the eight halves of p.
+fn unpacked(p: vec4<u32>, second: bool) -> vec4<f32> {
+    let q = select(p.xy, p.zw, second);
+    return vec4<f32>(unpack2x16float(q.x), unpack2x16float(q.y));
+}
+
+// sum + e · (r0 r1 r2 r3)
+fn product(sum: vec4<f32>, e: vec4<f32>, r0: vec4<f32>, r1: vec4<f32>, r2: vec4<f32>, r3: vec4<f32>) -> vec4<f32> {
+    return sum + e.x * r0 + e.y * r1 + e.z * r2 + e.w * r3;
+}

@@ -16,24 +16,6 @@
 @group(0) @binding(2) var<storage, read_write> w: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read_write> b: array<vec4<f32>>;
 
-// Four channels of the voxels of a block.
-struct Block {
-    v0: vec4<f32>,
-    v1: vec4<f32>,
-    v2: vec4<f32>,
-    v3: vec4<f32>,
-    v4: vec4<f32>,
-    v5: vec4<f32>,
-    v6: vec4<f32>,
-    v7: vec4<f32>,
-}
-
-// Four of the eight halves of p.
-fn unpacked(p: vec4<u32>, second: bool) -> vec4<f32> {
-    let q = select(p.xy, p.zw, second);
-    return vec4<f32>(unpack2x16float(q.x), unpack2x16float(q.y));
-}
-
 // Channels 4c to 4c+3 of a voxel of x; of the last behind it.
 fn x_at(voxel: u32, c: u32) -> vec4<f32> {
     let i = min(voxel, V - 1u) * (CI / 4u) + c;
@@ -49,11 +31,6 @@ fn w_four(i: u32) -> vec4<f32> {
         return unpacked(w[i >> 1u], (i & 1u) == 1u);
     }
     return bitcast<vec4<f32>>(w[i]);
-}
-
-// sum + e · (r0 r1 r2 r3)
-fn product(sum: vec4<f32>, e: vec4<f32>, r0: vec4<f32>, r1: vec4<f32>, r2: vec4<f32>, r3: vec4<f32>) -> vec4<f32> {
-    return sum + e.x * r0 + e.y * r1 + e.z * r2 + e.w * r3;
 }
 
 // Four channels of the block's x meet four rows of weights from wi on.

@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gounet/gounet/core/dicom"
 	"github.com/gounet/gounet/core/scan"
 	"github.com/gounet/gounet/core/volume"
+	"github.com/gounet/gounet/core/voxel"
 )
 
 // convertFlags are the flags of `gounet convert`.
@@ -106,17 +107,7 @@ func (f *convertFlags) explain(err error) error {
 }
 
 // onlyLabels says whether the ending of path is of label maps only.
-func onlyLabels(path string) bool {
-	if strings.HasSuffix(strings.ToLower(path), ".seg.nrrd") {
-		return true
-	}
-	for _, ending := range []string{".nii", ".nii.gz", ".nrrd", ".mha", ".mhd"} {
-		if strings.HasSuffix(strings.ToLower(path), ending) {
-			return false
-		}
-	}
-	return true
-}
+func onlyLabels(path string) bool { return !slices.Contains(scan.ImageEndings(), voxel.Ending(path)) }
 
 // fromReference converts labels that lie on a scan.
 func (f *convertFlags) fromReference(ctx context.Context, a *app, in, out string) (err error) {

@@ -46,9 +46,9 @@ func scans(input string, p *plan.Plan, series []string) ([]dataset.Case, error) 
 	return studies(input, whole)
 }
 
-// scanEndings are what files of scans end in; none is the end of another.
+// scanEndings are what files of scans end in, that of the model's data set among them.
 func scanEndings(p *plan.Plan) []string {
-	all := []string{".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".hdr.gz", ".hdr", ".png", ".tif", ".tiff"}
+	all := scan.Endings()
 	if p.FileEnding == "" || slices.Contains(all, p.FileEnding) {
 		return all
 	}

@@ -142,7 +142,7 @@ func Scan(dir, ending string, channels int) ([]Case, error) {
 func ScanFile(path string, channels int) (Case, error) {
 	dir, name := filepath.Split(path)
 	ending := name[len(name)-len(voxel.Ending(name)):]
-	id, channel := splitChannel(strings.TrimSuffix(name, ending))
+	id, channel := scan.SplitChannel(strings.TrimSuffix(name, ending))
 	if channel < 0 {
 		return Case{ID: id, Images: []string{path}}, nil
 	}
@@ -183,7 +183,7 @@ func list(dir, ending string, channels int) (out []Case, problems []problem, err
 		if !ok || e.IsDir() || strings.HasPrefix(name, ".") {
 			continue
 		}
-		id, channel := splitChannel(name)
+		id, channel := scan.SplitChannel(name)
 		if cases[id] == nil {
 			cases[id] = found{}
 		}
@@ -212,20 +212,6 @@ func list(dir, ending string, channels int) (out []Case, problems []problem, err
 	slices.SortFunc(out, func(a, b Case) int { return strings.Compare(a.ID, b.ID) })
 	slices.SortFunc(problems, func(a, b problem) int { return strings.Compare(a.text, b.text) })
 	return out, problems, nil
-}
-
-// splitChannel takes the four digits of nnU-Net's channel off a name; −1: none.
-func splitChannel(name string) (id string, channel int) {
-	if n := len(name); n > 5 && name[n-5] == '_' {
-		for _, r := range name[n-4:] {
-			if r < '0' || r > '9' {
-				return name, -1
-			}
-			channel = channel*10 + int(r-'0')
-		}
-		return name[:n-5], channel
-	}
-	return name, -1
 }
 
 // Open finds the channels of c; all must have the grid of the first. The scan must

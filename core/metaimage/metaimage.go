@@ -11,7 +11,6 @@
 package metaimage
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -50,10 +49,8 @@ func Is(b []byte) bool {
 
 // Limits of a header, which is text that people wrote.
 const (
-	maxHeader = 4 << 20 // bytes
-	maxLines  = 1 << 17
-	maxFiles  = 1 << 16
-	maxAxes   = 10 // METAIO_MAX_DIMS
+	maxFiles = 1 << 16
+	maxAxes  = 10 // METAIO_MAX_DIMS
 )
 
 // Open reads and checks the header in f and finds the voxels; it reads none.
@@ -72,7 +69,7 @@ func open(f voxel.File) (*Header, error) {
 	}
 	defer func() { _ = r.Close() }() // only read from
 	h := &Header{values: map[string]string{}}
-	lines := &lineReader{r: bufio.NewReaderSize(r, 1<<14)}
+	lines := voxel.NewLines(r)
 	if err := h.parse(lines); err != nil {
 		return nil, err
 	}
@@ -82,7 +79,7 @@ func open(f voxel.File) (*Header, error) {
 			return nil, err
 		}
 	}
-	if err := h.interpret(f, lines.at, list); err != nil {
+	if err := h.interpret(f, lines.At, list); err != nil {
 		return nil, err
 	}
 	h.Data.Of = "metaimage: " + f.Name
@@ -99,40 +96,12 @@ func (h *Header) get(names ...string) string {
 	return ""
 }
 
-// lineReader gives the lines of a header and counts.
-type lineReader struct {
-	r    *bufio.Reader
-	line int
-	at   int64
-}
-
-// next is the next line, without its end; io.EOF where there is none.
-func (l *lineReader) next() (string, error) {
-	var b []byte
-	for {
-		part, err := l.r.ReadSlice('\n')
-		b = append(b, part...)
-		l.at += int64(len(part))
-		if l.line == maxLines || l.at > maxHeader {
-			return "", fmt.Errorf("line %d: the header has more than %d lines or %d bytes: it is damaged", l.line+1, maxLines, maxHeader)
-		}
-		if errors.Is(err, bufio.ErrBufferFull) {
-			continue
-		}
-		if err != nil && (len(b) == 0 || !errors.Is(err, io.EOF)) {
-			return "", err
-		}
-		l.line++
-		return strings.TrimRight(string(b), "\r\n"), nil
-	}
-}
-
 // parse reads the fields up to ElementDataFile, which is the last.
-func (h *Header) parse(lines *lineReader) error {
+func (h *Header) parse(lines *voxel.Lines) error {
 	for {
-		line, err := lines.next()
+		line, err := lines.Next()
 		if errors.Is(err, io.EOF) {
-			return fmt.Errorf("line %d: the header ends without the field ElementDataFile: the file is truncated, fetch it again", lines.line)
+			return fmt.Errorf("line %d: the header ends without the field ElementDataFile: the file is truncated, fetch it again", lines.Line)
 		}
 		if err != nil {
 			return err
@@ -142,10 +111,10 @@ func (h *Header) parse(lines *lineReader) error {
 		}
 		name, value, ok := strings.Cut(line, "=")
 		if name = strings.TrimSpace(name); !ok || name == "" {
-			return fmt.Errorf("line %d is %q, wanted Name = Value", lines.line, voxel.Printable(line, 60))
+			return fmt.Errorf("line %d is %q, wanted Name = Value", lines.Line, voxel.Printable(line, 60))
 		}
 		if _, twice := h.values[name]; twice {
-			return fmt.Errorf("line %d: field %q is there twice", lines.line, voxel.Printable(name, 60))
+			return fmt.Errorf("line %d: field %q is there twice", lines.Line, voxel.Printable(name, 60))
 		}
 		h.values[name] = strings.TrimSpace(value)
 		h.Fields = append(h.Fields, Field{name, h.values[name]})
@@ -156,9 +125,9 @@ func (h *Header) parse(lines *lineReader) error {
 }
 
 // readList reads the names behind "ElementDataFile = LIST".
-func readList(lines *lineReader) (names []string, err error) {
+func readList(lines *voxel.Lines) (names []string, err error) {
 	for {
-		line, err := lines.next()
+		line, err := lines.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -166,7 +135,7 @@ func readList(lines *lineReader) (names []string, err error) {
 			return nil, err
 		}
 		if len(names) == maxFiles {
-			return nil, fmt.Errorf("line %d: more than %d files", lines.line, maxFiles)
+			return nil, fmt.Errorf("line %d: more than %d files", lines.Line, maxFiles)
 		}
 		if line = strings.TrimSpace(line); line != "" {
 			names = append(names, line)

@@ -204,7 +204,7 @@ func labelFiles(dir string) ([]file, error) {
 		files = slices.DeleteFunc(files, isPicture) // of the maps
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("%s has no label maps: wanted files that end in %s", dir, strings.Join(scan.LabelEndings(), ", "))
+		return nil, fmt.Errorf("%s has no %s files", dir, strings.Join(scan.LabelEndings(), ", "))
 	}
 	slices.SortFunc(files, func(a, b file) int { return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.path, b.path)) })
 	for i := 1; i < len(files); i++ {
@@ -223,7 +223,7 @@ func checkGeometry(p Pair) Problems {
 		return Problems{strings.ReplaceAll(err.Error(), "\n", "; ")}
 	}
 	if a.Shape != b.Shape {
-		return Problems{fmt.Sprintf("%s: reference has shape %v, prediction %v (D H W): both must be on the scan's grid", p.Name, a.Shape, b.Shape)}
+		return Problems{fmt.Sprintf("%s: reference has shape %v, prediction %v: both must be on the scan's grid", p.Name, fileOrder(a.Shape), fileOrder(b.Shape))}
 	}
 	// A hundredth of a voxel is far above what header formats round and far below
 	// what shifts a surface.
@@ -233,6 +233,9 @@ func checkGeometry(p Pair) Problems {
 	}
 	return nil
 }
+
+// fileOrder is a shape D H W as files have it: x y z.
+func fileOrder(shape [3]int) [3]int { return [3]int{shape[2], shape[1], shape[0]} }
 
 // gridOf reads the header of a label map.
 func gridOf(path string) (volume.Grid, error) {

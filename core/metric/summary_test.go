@@ -134,8 +134,8 @@ func TestAllProblemsComeAtOnce(t *testing.T) {
 	require.ErrorAs(t, err, &problems)
 	assert.Len(t, problems, 5)
 	for _, want := range []string{
-		"5 problems", "missing.nii has no prediction", "extra.nii has no reference", "shape: reference has shape [4 4 4], prediction [4 4 5]",
-		"moved: affines of reference and prediction place a corner of the volume 5 mm apart", "broken.nii: starts with",
+		"5 problems", "missing.nii has no prediction", "extra.nii has no reference", "shape: reference has shape [4 4 4], prediction [5 4 4]",
+		"moved: affines of reference and prediction place a corner of the volume 5 mm apart", "broken.nii: header ends after 2 of 348 bytes",
 	} {
 		assert.ErrorContains(t, err, want)
 	}
@@ -146,7 +146,7 @@ func TestFoldersThatHoldNoCasesAreErrors(t *testing.T) {
 	refDir, predDir := folders(t, map[string]*volume.Labels{"a.nii": l, "a.nii.gz": l}, nil)
 	for want, dirs := range map[string][2]string{
 		"one case twice":            {refDir, refDir},
-		"has no label maps":         {predDir, predDir},
+		"has no .nii":               {predDir, predDir},
 		"no such file or directory": {filepath.Join(refDir, "absent"), predDir},
 	} {
 		_, err := Evaluate(context.Background(), dirs[0], dirs[1], []int{1}, FolderOptions{})

@@ -126,7 +126,7 @@ func (zeros) Read(b []byte) (int, error) {
 // a pass over those before it.
 func TestAHeaderOfManyLinesIsReadInOnePass(t *testing.T) {
 	b := bytes.NewBufferString("NRRD0004\n")
-	for i := range maxLines - 2 {
+	for i := range voxel.MaxHeaderLines - 2 {
 		fmt.Fprintf(b, "%x:1\n", i)
 	}
 	_, err := Open(voxel.InMemory("a.nrrd", b.Bytes()))
@@ -134,7 +134,7 @@ func TestAHeaderOfManyLinesIsReadInOnePass(t *testing.T) {
 	b.WriteString("#\n#\n")
 	_, err = Open(voxel.InMemory("a.nrrd", b.Bytes()))
 	assert.ErrorContains(t, err, "the header has more than")
-	_, err = Open(voxel.InMemory("a.nrrd", append([]byte("NRRD0004\n"), make([]byte, maxHeader)...)))
+	_, err = Open(voxel.InMemory("a.nrrd", append([]byte("NRRD0004\n"), make([]byte, voxel.MaxHeader)...)))
 	assert.ErrorContains(t, err, "the header has more than")
 }
 

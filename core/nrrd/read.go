@@ -1,7 +1,6 @@
 package nrrd
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -12,10 +11,8 @@ import (
 
 // Limits of a header, which is text that people wrote.
 const (
-	maxHeader = 4 << 20 // bytes
-	maxLines  = 1 << 17
-	maxAxes   = 16      // NRRD_DIM_MAX of teem
-	maxFiles  = 1 << 16 // of voxels
+	maxAxes  = 16      // NRRD_DIM_MAX of teem
+	maxFiles = 1 << 16 // of voxels
 )
 
 // Open reads and checks the header in f and finds the voxels; it reads none.
@@ -34,12 +31,12 @@ func open(f voxel.File) (*Header, error) {
 	}
 	defer func() { _ = r.Close() }() // only read from
 	h := &Header{values: map[string]string{}}
-	lines := &lineReader{r: bufio.NewReaderSize(r, 1<<14)}
+	lines := voxel.NewLines(r)
 	rest, err := h.parse(lines)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.interpret(f, lines.at, rest); err != nil {
+	if err := h.interpret(f, lines.At, rest); err != nil {
 		return nil, err
 	}
 	h.Data.Of = "nrrd: " + f.Name
@@ -49,38 +46,10 @@ func open(f voxel.File) (*Header, error) {
 	return h, nil
 }
 
-// lineReader gives the lines of a header and counts.
-type lineReader struct {
-	r    *bufio.Reader
-	line int
-	at   int64
-}
-
-// next is the next line, without its end; io.EOF where there is none.
-func (l *lineReader) next() (string, error) {
-	var b []byte
-	for {
-		part, err := l.r.ReadSlice('\n')
-		b = append(b, part...)
-		l.at += int64(len(part))
-		if l.line == maxLines || l.at > maxHeader {
-			return "", fmt.Errorf("line %d: the header has more than %d lines or %d bytes: it is damaged", l.line+1, maxLines, maxHeader)
-		}
-		if errors.Is(err, bufio.ErrBufferFull) {
-			continue
-		}
-		if err != nil && (len(b) == 0 || !errors.Is(err, io.EOF)) {
-			return "", err
-		}
-		l.line++
-		return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), nil
-	}
-}
-
 // parse reads the lines up to the empty one. rest are the file names that end a
 // header with "data file: LIST".
-func (h *Header) parse(lines *lineReader) (rest []string, err error) {
-	magic, err := lines.next()
+func (h *Header) parse(lines *voxel.Lines) (rest []string, err error) {
+	magic, err := lines.Next()
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
@@ -89,7 +58,7 @@ func (h *Header) parse(lines *lineReader) (rest []string, err error) {
 	}
 	h.Version = int(magic[len(magic)-1] - '0')
 	for {
-		line, err := lines.next()
+		line, err := lines.Next()
 		if errors.Is(err, io.EOF) || err == nil && line == "" {
 			return rest, nil // a header alone may end with its file
 		}
@@ -98,13 +67,13 @@ func (h *Header) parse(lines *lineReader) (rest []string, err error) {
 		}
 		if strings.HasPrefix(h.get("data file"), "LIST") {
 			if len(rest) == maxFiles {
-				return nil, fmt.Errorf("line %d: more than %d files", lines.line, maxFiles)
+				return nil, fmt.Errorf("line %d: more than %d files", lines.Line, maxFiles)
 			}
 			rest = append(rest, strings.TrimSpace(line))
 			continue
 		}
 		if err := h.parseLine(line); err != nil {
-			return nil, fmt.Errorf("line %d: %w", lines.line, err)
+			return nil, fmt.Errorf("line %d: %w", lines.Line, err)
 		}
 	}
 }

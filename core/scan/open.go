@@ -115,8 +115,8 @@ func byChannel(names []string) (order []int, ok bool) {
 		order[i] = -1
 	}
 	for i, n := range names {
-		id, c := splitChannel(stem(n))
-		first, _ := splitChannel(stem(names[0]))
+		id, c := SplitChannel(stem(n))
+		first, _ := SplitChannel(stem(names[0]))
 		if c < 0 || c >= len(names) || order[c] >= 0 || id != first {
 			return nil, false
 		}
@@ -185,7 +185,12 @@ func openAlone(ctx context.Context, o Options, path string) (*Scan, error) {
 	}
 	s, err := openDICOM(ctx, o, path) // without a preamble, perhaps
 	if errors.Is(err, dicom.ErrNotDICOM) {
-		return nil, fmt.Errorf("scan: %s: %w", path, unknown(b))
+		err = fmt.Errorf("scan: %s: %w", path, unknown(b))
+		if ending := voxel.Ending(path); ending == ".nii" || ending == ".nii.gz" { // damaged, perhaps: its reader says where
+			if _, as := openNIfTI(f); as != nil {
+				err = fmt.Errorf("%w; as the NIfTI of its name: %w", err, as)
+			}
+		}
 	}
 	return s, err
 }
@@ -214,7 +219,7 @@ func pairKind(f voxel.File) Kind {
 // nnU-Net's channel.
 func channelsOf(path string) ([]string, error) {
 	dir, name := filepath.Split(path)
-	id, channel := splitChannel(stem(name))
+	id, channel := SplitChannel(stem(name))
 	if channel < 0 {
 		return []string{path}, nil
 	}
@@ -226,7 +231,7 @@ func channelsOf(path string) ([]string, error) {
 	var found []int
 	for _, e := range entries {
 		base, ok := strings.CutSuffix(e.Name(), ending)
-		if other, c := splitChannel(base); ok && c >= 0 && other == id {
+		if other, c := SplitChannel(base); ok && c >= 0 && other == id {
 			found = append(found, c)
 		}
 	}
@@ -250,12 +255,12 @@ func stem(name string) string {
 
 // CaseName is a name without folder, ending and nnU-Net's channel.
 func CaseName(path string) string {
-	id, _ := splitChannel(stem(path))
+	id, _ := SplitChannel(stem(path))
 	return id
 }
 
-// splitChannel takes the four digits of nnU-Net's channel off a name; −1: none.
-func splitChannel(name string) (id string, channel int) {
+// SplitChannel takes the four digits of nnU-Net's channel off a name; −1: none.
+func SplitChannel(name string) (id string, channel int) {
 	n := len(name)
 	if n < 6 || name[n-5] != '_' {
 		return name, -1

@@ -63,6 +63,13 @@ var marks = []struct {
 	{0, "PK\x03\x04", zipped},
 }
 
+// Endings are what files of scans are called; none is the end of another. Of files
+// that are found by their names alone, such as the cases of a folder: what a file is
+// Recognise says.
+func Endings() []string {
+	return []string{".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".hdr.gz", ".hdr", ".png", ".tif", ".tiff"}
+}
+
 // named are files that people try, and what to do with them.
 var named = []struct{ magic, advice string }{
 	{"\xff\xd8\xff", "a JPEG picture, whose values are not those that were measured: give PNG or TIFF"},

@@ -14,6 +14,7 @@ import (
 	"github.com/gounet/gounet/core/nrrd"
 	"github.com/gounet/gounet/core/raster"
 	"github.com/gounet/gounet/core/volume"
+	"github.com/gounet/gounet/core/voxel"
 )
 
 // Segment names a label of a result.
@@ -135,20 +136,26 @@ func imageNIfTI(path string, im *volume.Image, header any) error {
 	return nifti.WriteImage(path, im, like)
 }
 
+// ImageEndings are what the files of scans end in that are written here.
+func ImageEndings() (out []string) {
+	for _, f := range images {
+		out = append(out, f.ending)
+	}
+	return out
+}
+
 // WriteImage writes a scan, whose header may be nil, as float32 in the format that
 // the ending of path names. The file appears whole or not at all.
 func WriteImage(path string, im *volume.Image, header any) error {
-	lower, wanted := strings.ToLower(path), []string{}
 	for _, f := range images {
-		if strings.HasSuffix(lower, f.ending) {
+		if f.ending == voxel.Ending(path) {
 			if err := f.write(path, im, header); err != nil {
 				return fmt.Errorf("scan: %w", err)
 			}
 			return nil
 		}
-		wanted = append(wanted, f.ending)
 	}
-	return fmt.Errorf("scan: %s: scans are written to files that end in %s", path, strings.Join(wanted, ", "))
+	return fmt.Errorf("scan: %s: scans are written to files that end in %s", path, strings.Join(ImageEndings(), ", "))
 }
 
 func writeNIfTI(path string, s *Scan, l *volume.Labels, _ []Segment) error {
