@@ -52,6 +52,9 @@ func Open(dir string) (*Raw, error) {
 		return nil, fmt.Errorf("dataset: %w", err)
 	}
 	name := filepath.Join(dir, "dataset.json")
+	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+		return nil, fmt.Errorf("dataset: %s: there is no such folder: give that of a Decathlon task or of an nnU-Net v2 raw data set", dir)
+	}
 	if _, err := os.Stat(name); err != nil {
 		return nil, fmt.Errorf("dataset: %s: has no dataset.json: give the folder of a Decathlon task or of an nnU-Net v2 raw data set", dir)
 	}
