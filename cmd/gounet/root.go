@@ -42,22 +42,23 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 }
 
 func execute(ctx context.Context, a *app, root *cobra.Command, args []string, out, errOut io.Writer) int {
-	a.out, a.err = out, errOut
+	screen := &printer{out: errOut}
+	a.out, a.err = &printer{out: out}, errOut // bars are drawn on the terminal itself
 	root.SetArgs(args)
 	root.SetOut(out)
-	root.SetErr(errOut)
+	root.SetErr(screen)
 	command, err := root.ExecuteContextC(ctx)
 	switch usage := (usageError{}); {
 	case err == nil:
 		return exitOK
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		fmt.Fprintf(errOut, "gounet: %v: interrupted%s\n", command.Name(), goOn(command))
+		fmt.Fprintf(screen, "gounet: %v: interrupted%s\n", command.Name(), goOn(command))
 		return exitInterrupted
 	case errors.As(err, &usage) || a.settings == nil:
-		fmt.Fprintf(errOut, "gounet: %v\nsee: %s --help\n", err, command.CommandPath())
+		fmt.Fprintf(screen, "gounet: %v\nsee: %s --help\n", err, command.CommandPath())
 		return exitUsage
 	}
-	fmt.Fprintf(errOut, "gounet: %v\n", err)
+	fmt.Fprintf(screen, "gounet: %v\n", err)
 	return exitError
 }
 
