@@ -100,6 +100,9 @@ Settings come from --config file.yaml, then the environment (GOUNET_EPOCHS for
 			return usageError{err}
 		}
 		a.settings = s
+		for _, w := range s.warnings {
+			cmd.PrintErrf("gounet: %s\n", w)
+		}
 		return nil
 	}
 	for _, make := range []func(*app) *cobra.Command{
