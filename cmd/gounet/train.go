@@ -145,6 +145,11 @@ func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string)
 		return err
 	}
 	o.Settings = f.used(a, w, o)
+	if !o.Rematerialise {
+		if m, err := train.MemoryOf(o.Plan, o.Plan.Configuration(name), o.Storage); err == nil { // else training says what is wrong
+			p.print("memory    %s: %s on the device, %s beside it", size(m.Total()), size(m.Device()), size(m.Host))
+		}
+	}
 	if err := trainWithBar(ctx, a, p, o); err != nil {
 		return err
 	}
