@@ -329,7 +329,7 @@ func (t *trainer) iterate(ctx context.Context, feed <-chan *batch, rate float64)
 	t.state.Time.Augment += b.augment
 	t.state.Time.Step += time.Since(ready).Seconds()
 	if err == nil && t.Storage == graph.F32 && math.IsNaN(loss) {
-		err = errors.New("the loss is not a number: lower the learning rate, look for broken cases with gounet plan, or remove the folder of the preprocessed cases, in case a file there is damaged")
+		err = errors.New("the loss is not a number: lower the learning rate, or look for broken cases with gounet plan")
 	}
 	return loss, err
 }
