@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/gounet/gounet/core/volume"
 )
@@ -36,10 +37,18 @@ func (d *Data) fail(err error) error {
 	return fmt.Errorf("%s: %w", d.Of, err)
 }
 
-// Check holds what d declares against the limits and the sizes of its files.
-func (d *Data) Check() error { return d.fail(d.check()) }
+// ofPart is an error of a part, with the name of its file if that is not the one
+// that d is of.
+func (d *Data) ofPart(p Part, err error) error {
+	if strings.HasSuffix(d.Of, p.File.Name) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", p.File.Name, err)
+}
 
-func (d *Data) check() error {
+// Check holds what d declares against the limits and the sizes of its files. Its
+// errors do not say what they are of: readers of headers do.
+func (d *Data) Check() error {
 	if d.Type.Bytes() == 0 {
 		return errors.New("no type of values")
 	}
@@ -57,7 +66,7 @@ func (d *Data) check() error {
 	share := n / int64(len(d.Parts))
 	for _, p := range d.Parts {
 		if err := p.check(share, d); err != nil {
-			return err
+			return d.ofPart(p, err)
 		}
 	}
 	return nil
@@ -117,7 +126,7 @@ func (d *Data) prove(size int64) error {
 // Image reads the values as float32 [D H W C]. Finite values that float32 cannot
 // hold are an error.
 func (d *Data) Image() (*volume.Image, error) {
-	if err := d.check(); err != nil {
+	if err := d.Check(); err != nil {
 		return nil, d.fail(err)
 	}
 	if err := d.prove(4 * int64(d.values())); err != nil {
@@ -153,7 +162,7 @@ func (d *Data) Image() (*volume.Image, error) {
 // Labels reads the values of one channel as labels, whole numbers from 0 to
 // volume.MaxLabel whatever their type on disk.
 func (d *Data) Labels() (*volume.Labels, error) {
-	if err := d.check(); err != nil {
+	if err := d.Check(); err != nil {
 		return nil, d.fail(err)
 	}
 	if c := d.Channels(); c != 1 {
