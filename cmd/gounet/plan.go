@@ -54,10 +54,7 @@ nnU-Net's own dataset_fingerprint.json and dataset.json.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.run(cmd.Context(), a, args); err != nil {
-				return fmt.Errorf("plan: %w", err)
-			}
-			return nil
+			return f.run(cmd.Context(), a, args)
 		},
 	}
 	addWorkFlag(cmd, &f.work)

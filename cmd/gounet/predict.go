@@ -92,29 +92,29 @@ series needs --series: their numbers, in the order of the model's channels.`,
 func (f *predictFlags) run(ctx context.Context, a *app) error {
 	for name, value := range map[string]string{"model": f.model, "input": f.input, "output": f.output} {
 		if value == "" {
-			return usagef("predict: --%s is missing", name)
+			return usagef("--%s is missing", name)
 		}
 	}
 	if err := errors.Join(a.settings.positive("step", "memory-gb"), oneOf("checkpoint", f.checkpoint, "final", "best"), checkOutput("--output", f.output)); err != nil {
-		return fmt.Errorf("predict: %w", err)
+		return err
 	}
 	if f.tta && f.noMirror {
-		return usagef("predict: --tta and --no-mirror: give one of them")
+		return usagef("--tta and --no-mirror: give one of them")
 	}
 	m, err := checkpoint.OpenWith(f.model, checkpoint.Options{Checkpoint: f.checkpoint, Folds: f.folds})
 	if errors.Is(err, checkpoint.ErrNoFold) {
-		return usageError{fmt.Errorf("predict: %w", err)}
+		return usageError{err}
 	}
 	if err != nil {
-		return fmt.Errorf("predict: %w", err)
+		return err
 	}
 	formats, err := f.formats(m)
 	if err != nil {
-		return usageError{fmt.Errorf("predict: --output-format: %w", err)}
+		return usageError{fmt.Errorf("--output-format: %w", err)}
 	}
 	if f.resume {
 		if err := f.sameModel(m); err != nil {
-			return fmt.Errorf("predict: %w", err)
+			return err
 		}
 	}
 	cases, err := scans(f.input, m.Plan, f.series)
@@ -122,7 +122,7 @@ func (f *predictFlags) run(ctx context.Context, a *app) error {
 		err = checkReplaced(cases, f.output, formats)
 	}
 	if err != nil {
-		return fmt.Errorf("predict: %w", err)
+		return err
 	}
 	dev, err := f.open(a.settings)
 	if err != nil {
@@ -175,7 +175,7 @@ func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor,
 		return err
 	}
 	if err := f.record(used, p.Model); err != nil {
-		return fmt.Errorf("predict: %w", err)
+		return err
 	}
 	_, err = fmt.Fprintf(a.out, "%s labelled in %s: %s\n", count(len(cases), "scan"), seconds(time.Since(start)), f.output)
 	return err

@@ -10,7 +10,7 @@ import (
 
 // printable is text as it may be shown on a terminal: control characters, which a
 // file name or header can have and a terminal obeys, and marks that turn the
-// direction of writing are written as \x1b or \u202e. New lines and tabs stay.
+// direction of writing are written as \x1b or \u202e, which JSON reads. New lines and tabs stay.
 func printable(text string) string {
 	if !strings.ContainsFunc(text, unprintable) {
 		return text
@@ -21,8 +21,8 @@ func printable(text string) string {
 		switch {
 		case r == utf8.RuneError && n == 1:
 			fmt.Fprintf(&b, `\x%02x`, text[0])
-		case unprintable(r) && r < 0x100:
-			fmt.Fprintf(&b, `\x%02x`, r)
+		case r < ' ' && unprintable(r):
+			fmt.Fprintf(&b, `\x%02x`, r) // JSON has none of these
 		case unprintable(r):
 			fmt.Fprintf(&b, `\u%04x`, r)
 		default:

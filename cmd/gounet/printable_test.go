@@ -15,7 +15,7 @@ func TestPrintableKeepsTextAndShowsControls(t *testing.T) {
 	for text, want := range map[string]string{
 		"Größe 3 × 4 mm\n\tµ": "Größe 3 × 4 mm\n\tµ",
 		"a\x1b[31mred\x07":    `a\x1b[31mred\x07`,
-		"\u009b2J":            `\x9b2J`,
+		"\u009b2J":            `\u009b2J`,
 		"\x9b2J":              `\x9b2J`, // no UTF-8, and what old terminals obey
 		"over\rwritten":       `over\x0dwritten`,
 		"gnp\u202e.exe":       `gnp\u202e.exe`,

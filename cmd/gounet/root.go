@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -48,6 +49,10 @@ func execute(ctx context.Context, a *app, root *cobra.Command, args []string, ou
 	root.SetOut(out)
 	root.SetErr(screen)
 	command, err := root.ExecuteContextC(ctx)
+	text := ""
+	if err != nil {
+		text = inCommand(command, err.Error())
+	}
 	switch usage := (usageError{}); {
 	case err == nil:
 		return exitOK
@@ -55,11 +60,21 @@ func execute(ctx context.Context, a *app, root *cobra.Command, args []string, ou
 		fmt.Fprintf(screen, "gounet: %v: interrupted%s\n", command.Name(), goOn(command))
 		return exitInterrupted
 	case errors.As(err, &usage) || a.settings == nil:
-		fmt.Fprintf(screen, "gounet: %v\nsee: %s --help\n", err, command.CommandPath())
+		fmt.Fprintf(screen, "gounet: %s\nsee: %s --help\n", text, command.CommandPath())
 		return exitUsage
 	}
-	fmt.Fprintf(screen, "gounet: %v\n", err)
+	fmt.Fprintf(screen, "gounet: %s\n", text)
 	return exitError
+}
+
+// inCommand is an error's text with the name of the command in front, which packages
+// of that name have put there already.
+func inCommand(command *cobra.Command, text string) string {
+	prefix := command.Name() + ": "
+	if !command.HasParent() || strings.HasPrefix(text, prefix) {
+		return text
+	}
+	return prefix + text
 }
 
 // goOn says how an interrupted command goes on.

@@ -54,13 +54,10 @@ Flags that are not given take the values of the plan's recipe.`,
 		Args: wantArgs("DATASET", "CONFIG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w, err := openWorkspace(args[0], f.work)
-			if err == nil {
-				err = f.run(cmd.Context(), a, w, args[1])
-			}
 			if err != nil {
-				return fmt.Errorf("train: %w", err)
+				return err
 			}
-			return nil
+			return f.run(cmd.Context(), a, w, args[1])
 		},
 	}
 	addWorkFlag(cmd, &f.work)

@@ -24,7 +24,6 @@ func ofSegmentation(f voxel.File) (*source, error) {
 	}
 	return &source{
 		kind: SEG, name: f.Name, files: []string{f.Name}, grid: seg.Grid, channels: 1, dtype: seg.Kind, segments: segments, labels: labels,
-		details: []Detail{{"segments", fmt.Sprint(len(segments))}},
 		image: func(context.Context) (*volume.Image, error) {
 			l, _, err := labels()
 			if err != nil {
