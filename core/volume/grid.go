@@ -1,6 +1,9 @@
 package volume
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Whole is the box of all voxels of a shape.
 func Whole(shape [3]int) Box { return Box{Hi: shape} }
@@ -37,6 +40,42 @@ func (x Axes) Inverse() Axes {
 		y[a] = i
 	}
 	return y
+}
+
+// Check refuses voxels without a size or a place. A zero affine says that a picture
+// has none.
+func (g Grid) Check() error {
+	finite := func(v float64) bool { return v-v == 0 }
+	for i, s := range g.Spacing {
+		if !(s > 0) || !finite(s) {
+			return fmt.Errorf("spacing %v mm (D H W), wanted positive numbers: axis %d", g.Spacing, i)
+		}
+	}
+	if g.Affine == ([4][4]float64{}) {
+		return nil
+	}
+	for _, row := range g.Affine {
+		for _, v := range row {
+			if !finite(v) {
+				return fmt.Errorf("affine row %v has a value that is not finite", row)
+			}
+		}
+	}
+	// Axes of unit length span less than this only if they are almost in one plane.
+	const flat = 1e-6
+	if det := g.Determinant() / (g.Spacing[0] * g.Spacing[1] * g.Spacing[2]); !(math.Abs(det) > flat) {
+		return fmt.Errorf("the axes %v of the voxels lie in one plane: correct the directions", g.Affine[:3])
+	}
+	return nil
+}
+
+// Determinant is the volume of a voxel of the affine in mm³, negative where x y z of
+// the voxels are left-handed in space.
+func (g Grid) Determinant() float64 {
+	m := g.Affine
+	return m[0][0]*(m[1][1]*m[2][2]-m[1][2]*m[2][1]) -
+		m[0][1]*(m[1][0]*m[2][2]-m[1][2]*m[2][0]) +
+		m[0][2]*(m[1][0]*m[2][1]-m[1][1]*m[2][0])
 }
 
 // reorder is v in the order of the axes x.

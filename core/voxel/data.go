@@ -60,7 +60,7 @@ func (d *Data) Check() error {
 	case len(d.Parts) == 0 || n%int64(len(d.Parts)) != 0:
 		return fmt.Errorf("%d values cannot be shared by %d files: name one file a slice or volume", n, len(d.Parts))
 	}
-	if err := checkGrid(d.Grid); err != nil {
+	if err := d.Grid.Check(); err != nil {
 		return err
 	}
 	share := n / int64(len(d.Parts))
@@ -70,39 +70,6 @@ func (d *Data) Check() error {
 		}
 	}
 	return nil
-}
-
-// checkGrid refuses voxels without a size or a place. A zero affine says that a
-// picture has none.
-func checkGrid(g volume.Grid) error {
-	for i, s := range g.Spacing {
-		if !(s > 0) || !finite(s) {
-			return fmt.Errorf("spacing %v mm (D H W), wanted positive numbers: axis %d", g.Spacing, i)
-		}
-	}
-	a := g.Affine
-	if a == ([4][4]float64{}) {
-		return nil
-	}
-	for _, row := range a {
-		for _, v := range row {
-			if !finite(v) {
-				return fmt.Errorf("affine row %v has a value that is not finite", row)
-			}
-		}
-	}
-	// Axes of unit length span less than this only if they are almost in one plane.
-	const flat = 1e-6
-	if det := determinant(a) / (g.Spacing[0] * g.Spacing[1] * g.Spacing[2]); !(math.Abs(det) > flat) {
-		return fmt.Errorf("the axes %v of the voxels lie in one plane: correct the directions", a[:3])
-	}
-	return nil
-}
-
-func determinant(m [4][4]float64) float64 {
-	return m[0][0]*(m[1][1]*m[2][2]-m[1][2]*m[2][1]) -
-		m[0][1]*(m[1][0]*m[2][2]-m[1][2]*m[2][0]) +
-		m[0][2]*(m[1][0]*m[2][1]-m[1][1]*m[2][0])
 }
 
 // free is memory that a small file may take without a proof that it needs it.
