@@ -3,6 +3,7 @@ package volume
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Whole is the box of all voxels of a shape.
@@ -90,6 +91,23 @@ func (g Grid) Transposed(x Axes) Grid {
 		}
 	}
 	return out
+}
+
+// Flipped is g with some of its axes running the other way over the same voxels.
+func (g Grid) Flipped(axes [3]bool) Grid {
+	var last [3]float64
+	for a, flip := range axes {
+		if flip {
+			last[a] = float64(g.Shape[a] - 1)
+		}
+	}
+	g.move(last)
+	for a, flip := range axes {
+		for r := 0; r < 3 && flip; r++ {
+			g.Affine[r][2-a] = -g.Affine[r][2-a]
+		}
+	}
+	return g
 }
 
 // Cropped is the part of g in b.
@@ -199,5 +217,27 @@ func (l *Labels) Crop(b Box) *Labels { return l.cropTranspose(b, SameAxes()) }
 func (l *Labels) cropTranspose(b Box, x Axes) *Labels {
 	out := NewLabels(l.Cropped(b).Transposed(x))
 	copyTransposed(out.Data, l.Data, l.Shape, 1, b, x)
+	return out
+}
+
+// Flip returns l with some of its axes running the other way.
+func (l *Labels) Flip(axes [3]bool) *Labels {
+	out := NewLabels(l.Flipped(axes))
+	n := l.Shape
+	for d := range n[0] {
+		for h := range n[1] {
+			from := [2]int{d, h}
+			for a := range from {
+				if axes[a] {
+					from[a] = n[a] - 1 - from[a]
+				}
+			}
+			row := out.Data[(d*n[1]+h)*n[2]:][:n[2]]
+			copy(row, l.Data[(from[0]*n[1]+from[1])*n[2]:])
+			if axes[2] {
+				slices.Reverse(row)
+			}
+		}
+	}
 	return out
 }
