@@ -46,10 +46,7 @@ the scan that it was drawn on.`,
   gounet convert labels.nii.gz liver.glb`,
 		Args: wantArgs("IN", "OUT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.run(cmd.Context(), a, args[0], args[1]); err != nil {
-				return fmt.Errorf("convert: %w", err)
-			}
-			return nil
+			return f.run(cmd.Context(), a, args[0], args[1])
 		},
 	}
 	flags := cmd.Flags()

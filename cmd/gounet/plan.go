@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -51,10 +54,7 @@ nnU-Net's own dataset_fingerprint.json and dataset.json.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.run(cmd.Context(), a, args); err != nil {
-				return fmt.Errorf("plan: %w", err)
-			}
-			return nil
+			return f.run(cmd.Context(), a, args)
 		},
 	}
 	addWorkFlag(cmd, &f.work)
@@ -92,8 +92,12 @@ func (f *planFlags) run(ctx context.Context, a *app, args []string) error {
 		return err
 	}
 	if file != "" {
-		if err := p.Save(file); err != nil {
+		kept, err := replacePlan(file, p)
+		if err != nil {
 			return err
+		}
+		if kept != "" {
+			fmt.Fprintf(a.err, "gounet: %s", printable(fmt.Sprintf("plan: %s was another plan, which is kept as %s\n", file, kept)))
 		}
 	}
 	if f.nnunetPlans != "" {
@@ -107,10 +111,49 @@ func (f *planFlags) run(ctx context.Context, a *app, args []string) error {
 	if err := p.Render(a.out, memoryRows(p)...); err != nil {
 		return err
 	}
-	if file != "" {
-		fmt.Fprintf(a.out, "\nwritten to %s\n", file)
+	if file == "" {
+		fmt.Fprintf(a.out, "\nwritten nowhere: --output FILE or --work FOLDER keeps it\n")
+		return nil
 	}
+	fmt.Fprintf(a.out, "\nwritten to %s\n", file)
 	return nil
+}
+
+// replacePlan writes p to file. A file that says something else, such as a plan that
+// was edited by hand, is kept beside it: its new name is returned.
+func replacePlan(file string, p *plan.Plan) (kept string, err error) {
+	before, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	var after bytes.Buffer
+	if err := p.Write(&after); err != nil {
+		return "", err
+	}
+	if len(before) > 0 && !bytes.Equal(before, after.Bytes()) {
+		if kept, err = keep(file, before); err != nil {
+			return "", fmt.Errorf("%s is another plan and cannot be kept: %w", file, err)
+		}
+	}
+	return kept, p.Save(file)
+}
+
+// keep writes content beside file, under the first free name of plan.1.json,
+// plan.2.json …
+func keep(file string, content []byte) (kept string, err error) {
+	ending := filepath.Ext(file)
+	for n := 1; ; n++ {
+		kept = fmt.Sprintf("%s.%d%s", strings.TrimSuffix(file, ending), n, ending)
+		f, err := os.OpenFile(kept, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		_, err = f.Write(content)
+		return kept, errors.Join(err, f.Close())
+	}
 }
 
 // sources returns fingerprint and dataset.json, from the images of a data set or

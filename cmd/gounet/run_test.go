@@ -110,7 +110,8 @@ func TestKilledTrainingResumesToTheSameBits(t *testing.T) {
 	}
 	got = gounet(t, append(slices.Clone(args), "--output", killed, "--resume", "--width", "8")...)
 	assert.Equal(t, exitUsage, got.code)
-	assert.Contains(t, got.err, "begun with other settings")
+	assert.Contains(t, got.err, "was begun with ")
+	assert.Contains(t, got.err, " instead of ")
 }
 
 func TestRunTrainsChoosesAndContinues(t *testing.T) {
@@ -152,5 +153,6 @@ func TestRunTrainsChoosesAndContinues(t *testing.T) {
 
 	got = gounet(t, append(args, "--learning-rate", "0.5")...)
 	assert.Equal(t, exitUsage, got.code, "but not for what was made with other settings")
-	assert.Contains(t, got.err, "begun with other settings")
+	assert.Contains(t, got.err, "was begun with ")
+	assert.Contains(t, got.err, " instead of ")
 }

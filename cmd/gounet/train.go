@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,10 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,13 +54,10 @@ Flags that are not given take the values of the plan's recipe.`,
 		Args: wantArgs("DATASET", "CONFIG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w, err := openWorkspace(args[0], f.work)
-			if err == nil {
-				err = f.run(cmd.Context(), a, w, args[1])
-			}
 			if err != nil {
-				return fmt.Errorf("train: %w", err)
+				return err
 			}
-			return nil
+			return f.run(cmd.Context(), a, w, args[1])
 		},
 	}
 	addWorkFlag(cmd, &f.work)
@@ -143,6 +142,11 @@ func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string)
 		return err
 	}
 	o.Settings = f.used(a, w, o)
+	if !o.Rematerialise {
+		if m, err := train.MemoryOf(o.Plan, o.Plan.Configuration(name), o.Storage); err == nil { // else training says what is wrong
+			p.print("memory    %s: %s on the device, %s beside it", size(m.Total()), size(m.Device()), size(m.Host))
+		}
+	}
 	if err := trainWithBar(ctx, a, p, o); err != nil {
 		return err
 	}
@@ -182,26 +186,39 @@ func (f *trainFlags) planOf(made *plan.Plan, name, dir string) (*plan.Plan, erro
 	if resumed {
 		made = began
 	}
-	var before, after bytes.Buffer
-	if err := made.Write(&before); err != nil {
-		return nil, err
-	}
 	c, err := configuration(made, name)
 	if err != nil {
 		return nil, err
 	}
+	before := planSettings(c, made.Recipe)
 	f.override(c, &made.Recipe)
 	if err := made.Validate(); err != nil {
 		return nil, err
 	}
-	if err := made.Write(&after); err != nil {
-		return nil, err
-	}
-	if resumed && !bytes.Equal(before.Bytes(), after.Bytes()) {
-		return nil, usagef("%s was begun with other settings than the flags say: resume with those, which %s lists, or choose another --output",
-			dir, filepath.Join(dir, train.SettingsFile))
+	if differ := differences(before, planSettings(c, made.Recipe)); resumed && len(differ) > 0 {
+		return nil, usagef("%s was begun with %s: resume with the settings that %s lists, or choose another --output",
+			dir, strings.Join(differ, ", "), filepath.Join(dir, train.SettingsFile))
 	}
 	return made, nil
+}
+
+// planSettings are the values of a plan that flags change, by the names of the flags.
+func planSettings(c *plan.Configuration, r plan.Recipe) map[string]any {
+	return map[string]any{
+		"batch": c.Batch, "width": c.Network.Features[0], "no-augment": len(r.Augmentation) == 0,
+		"epochs": r.Schedule.Epochs, "iterations": r.Schedule.Iterations, "val-iterations": r.Schedule.ValIterations,
+		"patience": r.Schedule.Patience, "schedule": r.Schedule.Kind, "optimizer": r.Optimizer.Kind, "learning-rate": r.Optimizer.LearningRate,
+	}
+}
+
+// differences says which values of before are others in after: "width 4 instead of 8".
+func differences(before, after map[string]any) (list []string) {
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if !reflect.DeepEqual(before[name], after[name]) {
+			list = append(list, fmt.Sprintf("%s %v instead of %v", name, before[name], after[name]))
+		}
+	}
+	return list
 }
 
 // widest is far above what any published U-Net has in its first stage.
@@ -238,14 +255,11 @@ func set[T comparable](dst *T, v T) {
 
 // used is every value that a run uses, also what stands behind a default.
 func (f *trainFlags) used(a *app, w *workspace, o train.Options) map[string]any {
-	c, r := o.Plan.Configuration(o.Configuration), o.Plan.Recipe
 	used := maps.Clone(a.settings.used())
+	maps.Copy(used, planSettings(o.Plan.Configuration(o.Configuration), o.Plan.Recipe))
 	maps.Copy(used, map[string]any{
 		"dataset": o.Plan.Dataset, "configuration": o.Configuration, "fold": o.Fold, "work": w.dir, "output": o.Dir,
 		"device-name": o.Device.Name(), "threads": f.workers(), "version": version, "precision": o.Storage.String(), "seed": o.Seed,
-		"epochs": r.Schedule.Epochs, "iterations": r.Schedule.Iterations, "val-iterations": r.Schedule.ValIterations,
-		"patience": r.Schedule.Patience, "schedule": r.Schedule.Kind, "optimizer": r.Optimizer.Kind, "learning-rate": r.Optimizer.LearningRate,
-		"batch": c.Batch, "width": c.Network.Features[0],
 	})
 	return used
 }

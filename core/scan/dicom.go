@@ -21,14 +21,22 @@ func openDICOM(ctx context.Context, o Options, path string) (*Scan, error) {
 		if errors.Is(err, dicom.ErrNotDICOM) {
 			err = fmt.Errorf("%w: give a folder or zip of one DICOM study, or a file", err)
 		}
-		return nil, fmt.Errorf("scan: %s: %w", path, err)
+		return nil, fmt.Errorf("scan: %w", of(path, err))
 	}
 	s, err := ofCollection(o, c, path)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("scan: %s: %w", path, err), c.Close())
+		return nil, errors.Join(fmt.Errorf("scan: %w", of(path, err)), c.Close())
 	}
 	s.closers = append(s.closers, c.Close)
 	return s, nil
+}
+
+// of is err with path in front, unless it says that already.
+func of(path string, err error) error {
+	if strings.Contains(err.Error(), path) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", path, err)
 }
 
 // openDICOMFiles opens files, zips among them.
@@ -44,9 +52,9 @@ func openDICOMFiles(ctx context.Context, o Options, files []voxel.File) (*Scan, 
 		if err != nil {
 			return nil, fmt.Errorf("scan: %s: %w", f.Name, err)
 		}
-		inside, err := dicom.ZipFiles(f.Name, at, f.Size)
+		inside, err := dicom.ZipFiles(at, f.Size)
 		if err != nil {
-			return nil, fmt.Errorf("scan: %w", err)
+			return nil, fmt.Errorf("scan: %s: %w", f.Name, err)
 		}
 		list = append(list[:len(list)-1], inside...)
 	}
@@ -90,7 +98,7 @@ func ofCollection(o Options, c *dicom.Collection, path string) (*Scan, error) {
 			}
 		}
 		if len(found) != 1 {
-			return nil, fmt.Errorf("%d series are called %q, wanted 1: where two have one number, give the UID", len(found), voxel.Printable(name, 80))
+			return nil, fmt.Errorf("%d series are called %q, wanted 1: where two have one number, give the UID, which gounet info lists", len(found), voxel.Printable(name, 80))
 		}
 		list = append(list, found[0])
 	}

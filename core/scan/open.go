@@ -158,7 +158,7 @@ func openAlone(ctx context.Context, o Options, path string) (*Scan, error) {
 	}
 	b, err := front(f)
 	if err != nil {
-		return nil, fmt.Errorf("scan: %s: %w", path, err)
+		return nil, fmt.Errorf("scan: %w", of(path, err))
 	}
 	kind := Recognise(b)
 	if kind == "" { // the voxels of a pair have no mark of their own

@@ -91,8 +91,12 @@ func (b *batcher) fill(x *batch, seed uint64, step int, training bool) {
 		// A stream of its own: what is cut does not depend on how it is augmented.
 		r := augment.Random(seed^0x9E3779B97F4A7C15, step, i)
 		s := cases[r.IntN(len(cases))]
-		x.err = cut(s, func() {
+		x.err = cut(s, func() error {
+			if err := s.Verify(); err != nil {
+				return fmt.Errorf("preprocessed case %w", err)
+			}
 			s.Crop(s.Corner(r, crop, i >= n-forced), crop, x.image[i*voxels*c:][:voxels*c], x.labels[i*voxels:][:voxels])
+			return nil
 		})
 		if x.err != nil {
 			return
@@ -114,7 +118,7 @@ func (b *batcher) fill(x *batch, seed uint64, step int, training bool) {
 
 // cut reads of a case, which is mapped into memory: where its file has become
 // shorter, or the disk fails, there is no page, and the error says so.
-func cut(s *dataset.Sample, read func()) (err error) {
+func cut(s *dataset.Sample, read func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
@@ -124,8 +128,7 @@ func cut(s *dataset.Sample, read func()) (err error) {
 			err = fmt.Errorf("preprocessed case %s cannot be read any more: its file has changed, or the disk fails: run gounet preprocess again", s.ID)
 		}
 	}()
-	read()
-	return nil
+	return read()
 }
 
 func sized[T any](s []T, n int) []T {

@@ -14,6 +14,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/gounet/gounet/core/augment"
 	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/compile"
 	"github.com/gounet/gounet/core/dataset"
@@ -143,48 +144,55 @@ func newTrainer(ctx context.Context, o Options) (*trainer, error) {
 
 // compile builds the programs of training and validation, which share weights.
 func (t *trainer) compile() error {
+	step, val, err := t.programs(t.Device.Limits())
+	if err != nil {
+		return err
+	}
 	b := newBatcher(t)
-	o := unet.TrainOptions{Source: b.source}
-	if t.Storage != graph.F32 {
+	b.slots = t.step.Slots
+	t.batches = b
+	if t.train, err = t.session(step, nil); err != nil {
+		return err
+	}
+	if t.eva, err = t.session(val, t.train); err != nil {
+		t.close()
+		return err
+	}
+	return nil
+}
+
+// programs compiles training and validation for a device of these limits.
+func (t *trainer) programs(limits backend.Limits) (step, val *compile.Program, err error) {
+	o := unet.TrainOptions{Source: augment.SourceShape(t.recipe, t.config.Patch)}
+	if t.Storage == graph.F16 { // the range of BF16 is that of f32
 		o.Growth = growth
 	}
-	if t.Storage == graph.BF16 {
-		o.Growth = 0 // its range is that of f32
-	}
-	var err error
 	if t.step, err = unet.NewTrain(t.Plan, t.config, o); err != nil {
-		return err
+		return nil, nil, err
 	}
 	if t.val, err = unet.NewValidation(t.Plan, t.config, 0); err != nil {
-		return err
+		return nil, nil, err
 	}
-	limits := t.Device.Limits()
 	co := compile.Options{
 		Storage: t.Storage, Rematerialise: t.Rematerialise, World: limits.World, Linked: true,
 		BufferBytes: limits.BufferBytes, ValueBytes: limits.ValueBytes,
 	}
-	if t.train, err = t.session(t.step.Graph, co, nil); err != nil {
-		return err
+	if step, err = compile.Compile(t.step.Graph, co); err != nil {
+		return nil, nil, err
 	}
-	if t.eva, err = t.session(t.val.Graph, co, t.train); err != nil {
-		t.close()
-		return err
-	}
-	b.slots = t.step.Slots
-	t.batches = b
-	return nil
+	val, err = compile.Compile(t.val.Graph, co)
+	return step, val, err
 }
 
-func (t *trainer) session(g *graph.Graph, o compile.Options, shared *backend.Session) (*backend.Session, error) {
-	p, err := compile.Compile(g, o)
-	if err != nil {
-		return nil, err
-	}
+// shared are the regions that validation has from training.
+var shared = []graph.Region{graph.Weights, graph.Half}
+
+func (t *trainer) session(p *compile.Program, of *backend.Session) (*backend.Session, error) {
 	if free := t.Device.Limits().TotalBytes; free > 0 && p.TotalBytes() > free {
 		return nil, fmt.Errorf("%s: a step needs %d MiB, the device has %d MiB: use a smaller --batch or --width, or --precision bf16",
 			t.Device.Name(), p.TotalBytes()>>20, free>>20)
 	}
-	return backend.NewSession(t.Device, p, shared, graph.Weights, graph.Half)
+	return backend.NewSession(t.Device, p, of, shared...)
 }
 
 func (t *trainer) close() {
@@ -321,7 +329,7 @@ func (t *trainer) iterate(ctx context.Context, feed <-chan *batch, rate float64)
 	t.state.Time.Augment += b.augment
 	t.state.Time.Step += time.Since(ready).Seconds()
 	if err == nil && t.Storage == graph.F32 && math.IsNaN(loss) {
-		err = errors.New("the loss is not a number: lower the learning rate, look for broken cases with gounet plan, or remove the folder of the preprocessed cases, in case a file there is damaged")
+		err = errors.New("the loss is not a number: lower the learning rate, or look for broken cases with gounet plan")
 	}
 	return loss, err
 }
