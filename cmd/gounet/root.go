@@ -106,6 +106,7 @@ Settings come from --config file.yaml, then the environment (GOUNET_EPOCHS for
 		newPreprocess,
 		newTrain,
 		newPredict,
+		newEnsemble,
 		newEvaluate,
 		newReport,
 		newRun,

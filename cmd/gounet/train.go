@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"github.com/gounet/gounet/core/dataset"
 	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/predict"
 	"github.com/gounet/gounet/core/train"
 )
 
@@ -31,7 +33,7 @@ type trainFlags struct {
 	patience, every                 int
 	maxTime                         time.Duration
 	resume, noAugment, noValidation bool
-	rematerialise                   bool
+	rematerialise, probabilities    bool
 }
 
 func newTrain(a *app) *cobra.Command {
@@ -39,8 +41,8 @@ func newTrain(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "train DATASET CONFIG",
 		Short: "train a network on a fold of a data set",
-		Long: `train trains the network that the plan has for CONFIG (2d, 3d_fullres, 3d_lowres)
-and validates it with the sliding window. What is missing is made first: plan and
+		Long: `train trains the network that the plan has for CONFIG (2d, 3d_fullres, 3d_lowres,
+3d_cascade_fullres, which needs all folds of 3d_lowres first) and validates it with the sliding window. What is missing is made first: plan and
 preprocessed cases. The run folder has the model, logs, curves and validation.
 
 Ctrl-C, SIGTERM or a crash lose nothing: --resume continues to the same bits.
@@ -88,6 +90,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	flags.IntVar(&f.every, "checkpoint-every", 10, "epochs between checkpoints")
 	flags.BoolVar(&f.resume, "resume", false, "continue a run that was interrupted, or start one if there is none")
 	flags.BoolVar(&f.noValidation, "no-validation", false, "do not label and score the held-out cases in the end")
+	flags.BoolVar(&f.probabilities, "save-probabilities", false, "also keep the probabilities of the held-out cases, which ensembles of configurations need")
 	flags.BoolVar(&f.noAugment, "no-augment", false, "train without augmentation")
 	flags.BoolVar(&f.rematerialise, "low-memory", false, "recompute activations in the backward pass: less memory, a little slower")
 }
@@ -107,18 +110,24 @@ func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string)
 	if err != nil {
 		return err
 	}
+	fold, err := w.split(f.splits, f.fold)
+	if err != nil {
+		return err
+	}
+	var before *stage
 	if c.Previous != "" { // before hours of preprocessing
-		return usagef("configuration %s needs the labels of %s as an input, which is not supported: the plan has %s", name, c.Previous, join(made.ConfigurationNames(), ", "))
+		if before, err = w.stageBefore(f.splits, c); err == nil {
+			err = before.trained(slices.Concat(fold.Train, fold.Val))
+		}
+		if err != nil {
+			return err
+		}
 	}
 	store, err := w.preprocess(ctx, p, made, c)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	fold, err := w.split(f.splits, f.fold)
-	if err != nil {
-		return err
-	}
 	o := train.Options{
 		Configuration: name, Fold: f.fold, Dir: f.output, Seed: f.seed,
 		MaxTime: f.maxTime, Every: f.every, Resume: f.resume, Rematerialise: f.rematerialise,
@@ -135,6 +144,11 @@ func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string)
 	if o.Val, err = store.Subset(fold.Val); err != nil {
 		return err
 	}
+	if before != nil {
+		if err := before.give(ctx, a, p, &f.deviceFlags, slices.Concat(o.Train, o.Val)); err != nil {
+			return err
+		}
+	}
 	if o.Device, err = f.open(a.settings); err != nil {
 		return err
 	}
@@ -149,7 +163,11 @@ func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string)
 	if f.noValidation || len(fold.Val) == 0 {
 		return nil
 	}
-	_, err = validate(ctx, a, p, w, o.Dir, fold.Val, &f.deviceFlags)
+	var previous func(dataset.Case) string
+	if before != nil {
+		previous = before.labels(o.Plan)
+	}
+	_, err = validate(ctx, a, p, w, o.Dir, fold.Val, &f.deviceFlags, predict.FolderOptions{Previous: previous, Probabilities: f.probabilities})
 	return err
 }
 
@@ -297,28 +315,14 @@ func (w *workspace) run(configuration, fold string) string {
 // split returns the cases of a fold: of the file, of the data set's own
 // splits_final.json, or of nnU-Net's five folds.
 func (w *workspace) split(file, name string) (dataset.Fold, error) {
-	var ids []string
-	for _, c := range w.raw.Cases {
-		ids = append(ids, c.ID)
-	}
 	if name == "all" {
-		return dataset.Fold{Train: ids}, nil
+		return dataset.Fold{Train: w.ids()}, nil
 	}
 	n, err := strconv.Atoi(name)
 	if err != nil || n < 0 {
 		return dataset.Fold{}, usagef("fold %q: wanted a number from 0 on, or all", name)
 	}
-	if own := filepath.Join(w.raw.Dir, "splits_final.json"); file == "" {
-		if _, err := os.Stat(own); err == nil {
-			file = own
-		}
-	}
-	var folds []dataset.Fold
-	if file != "" {
-		folds, err = dataset.LoadSplits(file, ids)
-	} else {
-		folds, err = dataset.Split(ids, dataset.Folds)
-	}
+	folds, err := w.folds(file)
 	if err != nil {
 		return dataset.Fold{}, err
 	}
@@ -326,4 +330,27 @@ func (w *workspace) split(file, name string) (dataset.Fold, error) {
 		return dataset.Fold{}, usagef("fold %d: there are %d folds, 0 to %d", n, len(folds), len(folds)-1)
 	}
 	return folds[n], nil
+}
+
+// folds are all folds of the file, of the data set's own splits_final.json, or
+// nnU-Net's five.
+func (w *workspace) folds(file string) ([]dataset.Fold, error) {
+	ids := w.ids()
+	if own := filepath.Join(w.raw.Dir, "splits_final.json"); file == "" {
+		if _, err := os.Stat(own); err == nil {
+			file = own
+		}
+	}
+	if file != "" {
+		return dataset.LoadSplits(file, ids)
+	}
+	return dataset.Split(ids, dataset.Folds)
+}
+
+// ids are those of the training cases.
+func (w *workspace) ids() (ids []string) {
+	for _, c := range w.raw.Cases {
+		ids = append(ids, c.ID)
+	}
+	return ids
 }

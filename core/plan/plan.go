@@ -175,11 +175,26 @@ func (p *Plan) Foreground() []Label {
 }
 
 // InputChannels is the number of channels C that the network of c gets: those of
-// the images and, in a cascade, one a foreground label of the previous stage.
+// the images and, in a cascade, one for each of ForegroundValues.
 func (p *Plan) InputChannels(c *Configuration) int {
 	n := len(p.Channels)
 	if c.Previous != "" {
-		n += len(p.Foreground())
+		n += len(p.ForegroundValues())
 	}
 	return n
+}
+
+// ForegroundValues lists the values above background that labels or regions
+// have, each once, in order. A cascade has a channel for each.
+func (p *Plan) ForegroundValues() []int {
+	var values []int
+	for _, l := range p.Labels {
+		for _, v := range l.Values {
+			if v != 0 {
+				values = append(values, v)
+			}
+		}
+	}
+	slices.Sort(values)
+	return slices.Compact(values)
 }

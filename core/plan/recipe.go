@@ -118,7 +118,14 @@ const (
 	GammaInverted = "gamma_inverted" // below, above: exponent, of the inverted image; mean and std kept
 	Gamma         = "gamma"          // below, above: exponent; mean and std kept
 	Mirror        = "mirror"         // none: P is of each axis
+
+	// Of the labels of a cascade's previous stage, whose channels are labels.
+	Morphology = "previous_morphology" // radius in voxels of a ball: a label is dilated, eroded, opened or closed
+	Removal    = "previous_removal"    // share: a component of a label vanishes that is smaller than this share of the patch
 )
+
+// OnPrevious says whether op changes the labels of a cascade's previous stage.
+func OnPrevious(op string) bool { return op == Morphology || op == Removal }
 
 // Range is a closed interval of a uniform draw; equal ends are a constant.
 type Range [2]float64
@@ -174,6 +181,8 @@ func NNUNet(dim int) Recipe {
 			{Op: GammaInverted, P: 0.1, PChannel: 1, Axes: all, Ranges: gamma},
 			{Op: Gamma, P: 0.3, PChannel: 1, Axes: all, Ranges: maps.Clone(gamma)},
 			{Op: Mirror, P: 0.5, PChannel: 1, Shared: true, Axes: all},
+			{Op: Morphology, P: 0.4, PChannel: 0.5, Axes: all, Ranges: map[string]Range{"radius": {1, 8}}},
+			{Op: Removal, P: 0.2, PChannel: 0.5, Axes: all, Ranges: map[string]Range{"share": {0, 0.15}}},
 		},
 		Inference: Inference{Step: 0.5, Blend: BlendGaussian, Sigma: 0.125, Mirror: all},
 	}
@@ -193,10 +202,14 @@ func (r Recipe) Clone() Recipe {
 // patch is more than planar times its D ("dummy 2-D"). Rotation then has one
 // range, angle in degrees about each of its Axes: angle_3d; in the plane
 // angle_2d, or angle_2d_long where a 2-D patch is longer than long times its width.
+// What changes the labels of a previous stage is left out where there is none.
 func (r Recipe) For(c *Configuration) Recipe {
 	r = r.Clone()
 	longest := float64(max(c.Patch[0], c.Patch[1], c.Patch[2]))
 	flat := c.Dim == 2
+	if c.Previous == "" {
+		r.Augmentation = slices.DeleteFunc(r.Augmentation, func(t Transform) bool { return OnPrevious(t.Op) })
+	}
 	for i := range r.Augmentation {
 		t := &r.Augmentation[i]
 		switch {

@@ -32,8 +32,13 @@ func (n *net) param(name string, shape ...int) graph.Value {
 // heads−1, and all parameters; those of the lowest heads come last, since they
 // may go without a gradient.
 func Forward(b *graph.Builder, network plan.Network, x graph.Value, classes, heads int) (logits, params []graph.Value) {
+	return forward(b, network, x, 0, classes, heads)
+}
+
+// forward is Forward for an input x, beside which more channels x2 stand, or zero.
+func forward(b *graph.Builder, network plan.Network, x, x2 graph.Value, classes, heads int) (logits, params []graph.Value) {
 	n := &net{Builder: b, Network: network}
-	skips := n.encode(x)
+	skips := n.encode(x, x2)
 	levels := n.decode(skips)
 	for l, y := range levels { // 0 is the full resolution
 		name := fmt.Sprintf("decoder.seg_layers.%d", n.Stages()-2-l)
@@ -49,9 +54,9 @@ func Forward(b *graph.Builder, network plan.Network, x graph.Value, classes, hea
 var one = [3]int{1, 1, 1}
 
 // encode returns the output of each stage.
-func (n *net) encode(x graph.Value) (skips []graph.Value) {
+func (n *net) encode(x, x2 graph.Value) (skips []graph.Value) {
 	if n.Kind == plan.Residual {
-		x = n.convNormAct("encoder.stem.convs.0", x, 0, n.Features[0], n.Kernels[0], one, n.Slope)
+		x, x2 = n.convNormAct("encoder.stem.convs.0", x, x2, n.Features[0], n.Kernels[0], one, n.Slope), 0
 	}
 	for s := range n.Stages() {
 		stride := n.Strides[s]
@@ -59,7 +64,7 @@ func (n *net) encode(x graph.Value) (skips []graph.Value) {
 			if n.Kind == plan.Residual {
 				x = n.block(fmt.Sprintf("encoder.stages.%d.blocks.%d", s, i), x, s, stride)
 			} else {
-				x = n.convNormAct(fmt.Sprintf("encoder.stages.%d.0.convs.%d", s, i), x, 0, n.Features[s], n.Kernels[s], stride, n.Slope)
+				x, x2 = n.convNormAct(fmt.Sprintf("encoder.stages.%d.0.convs.%d", s, i), x, x2, n.Features[s], n.Kernels[s], stride, n.Slope), 0
 			}
 			stride = one
 		}
