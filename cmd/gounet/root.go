@@ -107,6 +107,7 @@ Settings come from --config file.yaml, then the environment (GOUNET_EPOCHS for
 		newTrain,
 		newPredict,
 		newEnsemble,
+		newExport,
 		newEvaluate,
 		newReport,
 		newRun,

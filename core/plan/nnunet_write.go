@@ -27,6 +27,9 @@ func WriteNNUNet(w io.Writer, p *Plan) error {
 	}
 	for i := range p.Configurations {
 		c := &p.Configurations[i]
+		if n := &c.Network; n.UpBias && !n.ConvBias || n.Heads > 0 || n.DecoderKernels != nil {
+			return fmt.Errorf("plans.json: %s: nnU-Net has no network with a bias in the up-sampling alone, fewer heads, or other kernels in the decoder", c.Name)
+		}
 		var v any = c.file()
 		if parent := p.twin(i); parent != "" {
 			v = struct {

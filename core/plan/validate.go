@@ -241,6 +241,14 @@ func (c *Configuration) validateNetwork(e problems) {
 		}
 		e.need(c.Dim == 3 || k[0] == 1 && d[0] == 1, "stage %d has kernel %v and stride %v, wanted 1 in D for 2-D", i, k, d)
 	}
+	e.need(n.Heads >= 0 && n.Heads < s, "heads is %d, wanted 0 (all) to %d, one for each decoder stage", n.Heads, s-1)
+	if len(n.DecoderKernels) > 0 && e.need(len(n.DecoderKernels) == s-1, "decoder_kernels has %d entries, wanted %d", len(n.DecoderKernels), s-1) {
+		for i, k := range n.DecoderKernels {
+			for a := range 3 {
+				e.need(k[a]%2 == 1 && k[a] >= 1 && k[a] <= maxKernel && (a > 0 || c.Dim == 3 || k[a] == 1), "decoder_kernels[%d] is %v, wanted odd numbers from 1 to %d, in 2-D 1 in D", i, k, maxKernel)
+			}
+		}
+	}
 	e.need(n.Strides[0] == [3]int{1, 1, 1}, "strides[0] is %v, wanted 1, 1, 1: the first stage has the full resolution", n.Strides[0])
 	e.need(positive(float64(n.NormEps)) && finite(float64(n.Slope)), "norm_eps is %v and slope %v, wanted a number > 0 and a finite one", n.NormEps, n.Slope)
 	if ok {

@@ -11,15 +11,20 @@ import (
 // the previous stage, on the grid of the scan, are resampled as labels are and
 // become channels. previous is nil where the model is no second stage.
 func (p *Predictor) PreprocessAfter(im *volume.Image, previous *volume.Labels) (*volume.Preprocessed, error) {
-	pre, err := volume.Preprocess(im, previous, p.preprocess)
+	pre, err := p.prepare(im, previous)
 	if err != nil {
 		return nil, fmt.Errorf("predict: %w", err)
 	}
-	if previous == nil {
-		return pre, nil
+	return pre, nil
+}
+
+func (p *Predictor) prepare(im *volume.Image, previous *volume.Labels) (*volume.Preprocessed, error) {
+	if previous != nil && p.config.Previous == "" {
+		return nil, fmt.Errorf("labels of a previous stage for configuration %s, which has none", p.config.Name)
 	}
-	if p.config.Previous == "" {
-		return nil, fmt.Errorf("predict: labels of a previous stage for configuration %s, which has none", p.config.Name)
+	pre, err := volume.Preprocess(im, previous, p.preprocess)
+	if err != nil || previous == nil {
+		return pre, err
 	}
 	pre.Image = withLabels(pre.Image, pre.Labels.Data, p.plan.ForegroundValues())
 	return pre, nil

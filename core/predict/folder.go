@@ -189,7 +189,7 @@ func (f *folder) prepare(ctx context.Context, j *job) {
 		previous, err = scan.ReadLabels(f.o.Previous(j.c))
 	}
 	if err == nil {
-		j.pre, err = f.p.PreprocessAfter(im, previous)
+		j.pre, err = f.p.prepare(im, previous)
 	}
 	if err != nil {
 		j.err = fmt.Errorf("%s: %w", j.c.ID, err)

@@ -41,6 +41,9 @@ func forward(b *graph.Builder, network plan.Network, x, x2 graph.Value, classes,
 	skips := n.encode(x, x2)
 	levels := n.decode(skips)
 	for l, y := range levels { // 0 is the full resolution
+		if l == n.Outputs() {
+			break
+		}
 		name := fmt.Sprintf("decoder.seg_layers.%d", n.Stages()-2-l)
 		w := n.param(name+".weight", 1, 1, 1, n.Features[l], classes)
 		bias := n.param(name+".bias", classes)
@@ -84,16 +87,17 @@ func (n *net) decode(skips []graph.Value) []graph.Value {
 		name := fmt.Sprintf("decoder.transpconvs.%d", d)
 		w := n.param(name+".weight", s[0], s[1], s[2], n.Features[l+1], n.Features[l])
 		var b graph.Value
-		if n.ConvBias {
+		if n.HasUpBias() {
 			b = n.param(name+".bias", n.Features[l])
 		}
+		k := n.DecoderKernel(l)
 		up := n.Apply(name, graph.UpConv3D{}, x, w, b)[0]
-		if a, k := n.Type(up), n.Type(skips[l]); a.Shape.String() != k.Shape.String() {
-			n.Fail("%s: gives %v where the skip connection is %v: the patch must be a multiple of %v", name, a, k, n.Divisor())
+		if a, skip := n.Type(up), n.Type(skips[l]); a.Shape.String() != skip.Shape.String() {
+			n.Fail("%s: gives %v where the skip connection is %v: the patch must be a multiple of %v", name, a, skip, n.Divisor())
 		}
-		x = n.convNormAct(fmt.Sprintf("decoder.stages.%d.convs.0", d), up, skips[l], n.Features[l], n.Kernels[l], one, n.Slope)
+		x = n.convNormAct(fmt.Sprintf("decoder.stages.%d.convs.0", d), up, skips[l], n.Features[l], k, one, n.Slope)
 		for i := 1; i < n.DecoderConvs[d]; i++ {
-			x = n.convNormAct(fmt.Sprintf("decoder.stages.%d.convs.%d", d, i), x, 0, n.Features[l], n.Kernels[l], one, n.Slope)
+			x = n.convNormAct(fmt.Sprintf("decoder.stages.%d.convs.%d", d, i), x, 0, n.Features[l], k, one, n.Slope)
 		}
 		levels[l] = x
 	}

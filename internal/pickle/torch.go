@@ -8,7 +8,8 @@
 // Tensors are read from the file when they are asked for. Memory stays in
 // proportion to the file's size, whatever the file says.
 //
-// It is not a general unpickler: no pickles of other programs, no writing.
+// It is not a general unpickler: no pickles of other programs. Write makes a zip of
+// plain values and tensors that torch.load reads.
 package pickle
 
 import (
