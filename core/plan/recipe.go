@@ -30,9 +30,10 @@ type Loss struct {
 	Voxel          string  `json:"voxel"` // CrossEntropy …
 	VoxelWeight    float64 `json:"voxel_weight"`
 	DiceWeight     float64 `json:"dice_weight"`
-	Smooth         float64 `json:"smooth"`          // added to numerator and denominator of Dice
-	DiceBackground bool    `json:"dice_background"` // Dice counts the background too
-	Gamma          float64 `json:"gamma,omitempty"` // of Focal
+	Smooth         float64 `json:"smooth"`                // added to numerator and denominator of Dice
+	DiceBackground bool    `json:"dice_background"`       // Dice counts the background too
+	SumRegions     bool    `json:"sum_regions,omitempty"` // regions are added up, not averaged
+	Gamma          float64 `json:"gamma,omitempty"`       // of Focal
 }
 
 // Values of Optimizer.Kind.
@@ -68,6 +69,7 @@ type Schedule struct {
 	Power         float64 `json:"power,omitempty"`
 	MinRate       float64 `json:"min_rate"`
 	Period        int     `json:"period,omitempty"` // epochs of one cosine, 0: all
+	Warmup        int     `json:"warmup,omitempty"` // epochs in which the rate rises to its value, before the rest begins
 	Epochs        int     `json:"epochs"`
 	Iterations    int     `json:"iterations"`     // training steps an epoch
 	ValIterations int     `json:"val_iterations"` // validation batches an epoch
@@ -77,9 +79,10 @@ type Schedule struct {
 // DeepSupervision weighs the heads below the full resolution: Decay to the power
 // of the level, so that all sum to 1.
 type DeepSupervision struct {
-	Heads      int     `json:"heads"` // outputs with a loss, the full resolution included; 0: all, 1: no deep supervision
-	Decay      float64 `json:"decay"`
-	DropLowest bool    `json:"drop_lowest"` // the lowest resolution of the decoder gets no loss, as in nnU-Net; never the only one
+	Heads          int     `json:"heads"` // outputs with a loss, the full resolution included; 0: all, 1: no deep supervision
+	Decay          float64 `json:"decay"`
+	FullResolution bool    `json:"full_resolution,omitempty"` // heads are brought to the full resolution, instead of labels to theirs
+	DropLowest     bool    `json:"drop_lowest"`               // the lowest resolution of the decoder gets no loss, as in nnU-Net; never the only one
 }
 
 // Weights returns the weight of each head from the full resolution down, for a
@@ -112,8 +115,8 @@ const (
 	Scaling       = "scaling"        // scale: one factor for all axes; above 1 shows more of the scan
 	Noise         = "noise"          // sigma of Gaussian noise
 	Blur          = "blur"           // sigma in voxels, drawn for each axis
-	Brightness    = "brightness"     // below, above: one of the two by a coin, then a factor of it
-	Contrast      = "contrast"       // below, above: factor around the mean, range kept
+	Brightness    = "brightness"     // factor; or below, above: one of the two by a coin, then a factor of it
+	Contrast      = "contrast"       // the same, factor around the mean, range kept
 	LowRes        = "low_resolution" // scale: nearest down, linear up
 	GammaInverted = "gamma_inverted" // below, above: exponent, of the inverted image; mean and std kept
 	Gamma         = "gamma"          // below, above: exponent; mean and std kept

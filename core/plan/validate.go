@@ -105,7 +105,9 @@ func validateScheme(e problems, s string) {
 	e.need(slices.Contains(schemes(), s), "normalization %q is unknown, there are %s", s, strings.Join(schemes(), ", "))
 }
 
-func schemes() []string { return []string{NormCT, NormZScore, NormNone, NormRescale, NormRGB} }
+func schemes() []string {
+	return []string{NormCT, NormZScore, NormNone, NormRescale, NormRGB, NormNonZero}
+}
 
 // validateLabels checks what nnU-Net asks of labels: background 0 first, no
 // value twice, consecutive values, and the ignore label behind the last.
@@ -202,6 +204,8 @@ func (p *Plan) validateConfiguration(e problems, i int) {
 	for _, stage := range []string{c.Previous, c.Next} {
 		e.need(stage == "" || stage != c.Name && p.Configuration(stage) != nil, "previous or next is %q, which is not another configuration of this plan", stage)
 	}
+	e.need(!c.NormalizeLast || !slices.Contains(c.MaskNorm, true), "normalize_last with mask_norm: the mask is not resampled")
+	e.need(c.Crop == "" || c.Crop == CropPositive, "crop is %q, wanted nothing or %s", c.Crop, CropPositive)
 	c.Resampling.validate(e.in("resampling"))
 	c.validateNetwork(e)
 }
