@@ -106,3 +106,15 @@ func (s storages) add(key string, element DType, numel int64) (*storage, bool, e
 	}
 	return old, false, nil
 }
+
+// Plain reads a pickle by itself, which pickle.dump wrote: values without tensors.
+func Plain(r io.Reader, size int64, name string) (any, error) {
+	if size > maxPickleBytes {
+		return nil, fmt.Errorf("%s has %d bytes, at most %d are read", name, size, maxPickleBytes)
+	}
+	v, err := load(newSource(r, size), nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return v, nil
+}
