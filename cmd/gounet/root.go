@@ -108,6 +108,7 @@ Settings come from --config file.yaml, then the environment (GOUNET_EPOCHS for
 		newPredict,
 		newEnsemble,
 		newExport,
+		newImport,
 		newEvaluate,
 		newReport,
 		newRun,

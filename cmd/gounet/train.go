@@ -29,8 +29,8 @@ type trainFlags struct {
 	epochs, iterations, valBatches  int
 	batch, width                    int
 	rate                            float64
-	optimizer, schedule             string
-	patience, every                 int
+	optimizer, schedule, loss       string
+	patience, every, warmup         int
 	maxTime                         time.Duration
 	resume, noAugment, noValidation bool
 	rematerialise, probabilities    bool
@@ -85,6 +85,8 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	flags.Float64Var(&f.rate, "learning-rate", 0, "initial learning rate")
 	flags.StringVar(&f.optimizer, "optimizer", "", "sgd, adam or adamw")
 	flags.StringVar(&f.schedule, "schedule", "", "poly, cosine or constant")
+	flags.IntVar(&f.warmup, "warmup", 0, "epochs in which the learning rate rises, before the schedule begins")
+	flags.StringVar(&f.loss, "loss", "", "dice-ce, ce, dice or focal (with Dice); of regions ce is of each by itself")
 	flags.IntVar(&f.patience, "patience", 0, "end after so many epochs without a better Dice; 0: never")
 	flags.DurationVar(&f.maxTime, "max-time", 0, "end after the epoch in which this time is over, for example 90m")
 	flags.IntVar(&f.every, "checkpoint-every", 10, "epochs between checkpoints")
@@ -184,11 +186,12 @@ func (f *trainFlags) check(a *app) error {
 	err := errors.Join(
 		oneOf("optimizer", f.optimizer, plan.SGD, plan.Adam, plan.AdamW),
 		oneOf("schedule", f.schedule, plan.Poly, plan.Cosine, plan.Constant),
+		oneOf("loss", f.loss, slices.Sorted(maps.Keys(losses))...),
 	)
 	if err != nil {
 		return err
 	}
-	return a.settings.positive("epochs", "iterations", "batch", "width", "learning-rate", "max-time", "checkpoint-every")
+	return a.settings.positive("epochs", "iterations", "batch", "width", "learning-rate", "max-time", "checkpoint-every", "warmup")
 }
 
 // planOf is the plan of a run: that of the work folder with the flags that were
@@ -231,6 +234,10 @@ func (f *trainFlags) override(c *plan.Configuration, r *plan.Recipe) {
 	set(&r.Schedule.Epochs, f.epochs)
 	set(&r.Schedule.Iterations, f.iterations)
 	set(&r.Schedule.Patience, f.patience)
+	set(&r.Schedule.Warmup, f.warmup)
+	if change := losses[f.loss]; change != nil {
+		change(&r.Loss)
+	}
 	set(&r.Optimizer.LearningRate, f.rate)
 	set(&r.Optimizer.Kind, f.optimizer)
 	set(&r.Schedule.Kind, f.schedule)
@@ -245,6 +252,14 @@ func (f *trainFlags) override(c *plan.Configuration, r *plan.Recipe) {
 	if f.noAugment {
 		r.Augmentation = nil
 	}
+}
+
+// losses are the values of --loss.
+var losses = map[string]func(*plan.Loss){
+	"dice-ce": func(l *plan.Loss) { l.VoxelWeight, l.DiceWeight = 1, 1 },
+	"ce":      func(l *plan.Loss) { l.VoxelWeight, l.DiceWeight = 1, 0 },
+	"dice":    func(l *plan.Loss) { l.VoxelWeight, l.DiceWeight = 0, 1 },
+	"focal":   func(l *plan.Loss) { l.Voxel, l.Gamma, l.VoxelWeight, l.DiceWeight = plan.Focal, 2, 1, 1 }, // γ of NVIDIA's
 }
 
 func set[T comparable](dst *T, v T) {
