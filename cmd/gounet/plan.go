@@ -20,7 +20,8 @@ import (
 type planFlags struct {
 	work, output             string
 	fingerprint, datasetJSON string
-	planner                  string
+	planner, recipe          string
+	compat                   bool
 	memoryGB                 float64
 	fitMemory                bool
 	precision                string
@@ -45,6 +46,7 @@ dataset.json) or an nnU-Net v2 raw folder. Without images a plan is made of
 nnU-Net's own dataset_fingerprint.json and dataset.json.`,
 		Example: `  gounet plan Task04_Hippocampus
   gounet plan DATASET --planner resenc-l --nnunet-plans nnUNetResEncUNetLPlans.json
+  gounet plan Task04_Hippocampus --recipe nvidia
   gounet plan DATASET --fit-memory --memory-gb 16 --precision bf16
   gounet plan --fingerprint dataset_fingerprint.json --dataset-json dataset.json --json`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -63,6 +65,8 @@ nnU-Net's own dataset_fingerprint.json and dataset.json.`,
 	flags.StringVar(&f.fingerprint, "fingerprint", "", "plan from this dataset_fingerprint.json `file`; no images are read")
 	flags.StringVar(&f.datasetJSON, "dataset-json", "", "the dataset.json `file` that belongs to --fingerprint")
 	flags.StringVar(&f.planner, "planner", plan.PlannerNNUNet, strings.Join(plan.PlannerNames(), ", "))
+	flags.StringVar(&f.recipe, "recipe", plan.RecipeNNUNet, "how networks are made, trained and used: "+strings.Join(plan.RecipeNames(), " or "))
+	flags.BoolVar(&f.compat, "nvidia-compat", false, "of --recipe nvidia: also with the defects of the original")
 	flags.Float64Var(&f.memoryGB, "memory-gb", 0, "memory target in `GB`; 0 is the planner's own (8, 24 or 40)")
 	flags.BoolVar(&f.fitMemory, "fit-memory", false, "fit patch and batch to the memory that training really needs, not to nnU-Net's estimate")
 	flags.StringVar(&f.precision, "precision", "f32", "of activations, for --fit-memory: f32, bf16 or f16")
@@ -192,10 +196,13 @@ func (f *planFlags) sources(ctx context.Context, a *app, args []string, o *plan.
 }
 
 func (f *planFlags) options() (plan.Options, error) {
-	if err := oneOf("planner", f.planner, plan.PlannerNames()...); err != nil {
+	if err := errors.Join(oneOf("planner", f.planner, plan.PlannerNames()...), oneOf("recipe", f.recipe, plan.RecipeNames()...)); err != nil {
 		return plan.Options{}, err
 	}
-	o := plan.Options{Planner: f.planner, MemoryGB: f.memoryGB, NoTranspose: f.noTranspose}
+	if f.compat && f.recipe != plan.RecipeNVIDIA || f.recipe == plan.RecipeNVIDIA && f.nnunetPlans != "" {
+		return plan.Options{}, usagef("--nvidia-compat is of --recipe nvidia, and --nnunet-plans of --recipe nnunetv2")
+	}
+	o := plan.Options{Planner: f.planner, Recipe: f.recipe, Compat: f.compat, MemoryGB: f.memoryGB, NoTranspose: f.noTranspose}
 	t, err := storage(f.precision)
 	if err != nil {
 		return o, err

@@ -19,6 +19,7 @@ import (
 	"github.com/gounet/gounet/core/dataset"
 	"github.com/gounet/gounet/core/dicom"
 	"github.com/gounet/gounet/core/measure"
+	"github.com/gounet/gounet/core/metric"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/predict"
 	"github.com/gounet/gounet/core/preview"
@@ -38,6 +39,9 @@ type predictFlags struct {
 	memoryGB             float64
 	probabilities        bool
 	resume               bool
+	previous             string // model or labels of the first stage of a cascade
+	part                 string
+	postprocess          string
 	outputFormats        []string
 	series               []string
 	statistics, preview  bool
@@ -80,6 +84,9 @@ series needs --series: their numbers, in the order of the model's channels.`,
 	flags.Float64Var(&f.memoryGB, "memory-gb", 0, "bound of the memory on the device in `GB`; 0 is what the device has")
 	flags.BoolVar(&f.probabilities, "save-probabilities", false, "also write CASE.npz with the probability of each class")
 	flags.BoolVar(&f.resume, "resume", false, "leave out scans whose labels are there already")
+	flags.StringVar(&f.previous, "previous", "", "of a cascade: model of the first stage, or a `folder` with its labels (default the model beside MODEL)")
+	flags.StringVar(&f.part, "part", "", "`i/n`: only every n-th scan, from the i-th on, so that n processes or machines share the work")
+	flags.StringVar(&f.postprocess, "postprocess", "", "do to the labels what this postprocessing.json `file` of a cross-validation says")
 	flags.StringSliceVar(&f.outputFormats, "output-format", nil, "of the labels, comma separated: "+formatNames(labelFormats(dicom.WriteOptions{}))+"; that of the model's data set if not given")
 	flags.StringSliceVar(&f.series, "series", nil, "series of a DICOM study by `number` or UID, a channel each")
 	flags.BoolVar(&f.statistics, "statistics", false, "also write CASE.statistics.json and .csv: volume, intensities and diameters of each label")
@@ -119,6 +126,9 @@ func (f *predictFlags) run(ctx context.Context, a *app) error {
 	}
 	cases, err := scans(f.input, m.Plan, f.series)
 	if err == nil {
+		cases, err = partOf(f.part, cases)
+	}
+	if err == nil {
 		err = checkReplaced(cases, f.output, formats)
 	}
 	if err != nil {
@@ -129,6 +139,13 @@ func (f *predictFlags) run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer func() { _ = dev.Close() }() // nothing is left to lose
+	steps, err := f.steps()
+	if err != nil {
+		return fmt.Errorf("predict: %w", err)
+	}
+	if f.previous, err = f.firstStage(ctx, a, m, cases, dev); err != nil {
+		return fmt.Errorf("predict: %w", err)
+	}
 	o := predict.Options{Device: dev, Step: f.step, NoMirror: f.noMirror, MemoryBytes: int64(f.memoryGB * (1 << 30))}
 	if o.Storage, err = f.storage(dev); err != nil {
 		return err
@@ -138,11 +155,19 @@ func (f *predictFlags) run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer p.Close()
-	return f.folder(ctx, a, p, cases, formats, f.used(a, m, o, formats))
+	return f.folder(ctx, a, p, cases, formats, steps, f.used(a, m, o, formats))
+}
+
+// steps are those of --postprocess.
+func (f *predictFlags) steps() (metric.Postprocessing, error) {
+	if f.postprocess == "" {
+		return nil, nil
+	}
+	return metric.ReadPostprocessing(f.postprocess)
 }
 
 // folder labels the cases, with a bar, and leaves what the labels mean beside them.
-func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor, cases []dataset.Case, formats []scan.Format, used map[string]any) error {
+func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor, cases []dataset.Case, formats []scan.Format, steps metric.Postprocessing, used map[string]any) error {
 	shown := a.progressOf()
 	defer shown.wait()
 	if s, err := cases[0].Open(ctx); err == nil { // else Folder says what is wrong with it
@@ -159,6 +184,8 @@ func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor,
 	err := predict.Folder(ctx, p, cases, f.output, predict.FolderOptions{
 		Formats:       func(*scan.Scan) []scan.Format { return formats },
 		Segments:      segments,
+		Previous:      f.previousLabels(p.Model.Plan),
+		Postprocess:   steps.Apply,
 		Written:       f.written(namesOf(segments)),
 		Probabilities: f.probabilities,
 		Continue:      f.resume,

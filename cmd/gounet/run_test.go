@@ -130,10 +130,10 @@ func TestRunTrainsChoosesAndContinues(t *testing.T) {
 	assert.Len(t, s.Cases, 16, "the held-out cases of both folds")
 	b, err := os.ReadFile(filepath.Join(work, bestFile))
 	require.NoError(t, err)
-	var scores []ranking
-	require.NoError(t, json.Unmarshal(b, &scores))
-	require.Len(t, scores, 1)
-	assert.Equal(t, 16, scores[0].Cases)
+	var best selection
+	require.NoError(t, json.Unmarshal(b, &best))
+	require.Len(t, best.Candidates, 1)
+	assert.Equal(t, 16, best.Candidates[0].Cases)
 
 	fold0 := filepath.Join(work, plan.ConfigFullRes, "fold_0")
 	_, err = checkpoint.Open(work)

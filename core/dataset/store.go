@@ -39,10 +39,12 @@ type Sample struct {
 	Labels    []uint8   // [D H W]; read-only
 	Classes   []int     // foreground labels or regions that are present: index into Plan.Foreground
 	Locations [][]int32 // voxel indices of some voxels of each of Classes
+	Previous  []uint8   // [D H W]; read-only: labels of a cascade's previous stage; nil without one
 	Placement volume.Placement
 	key       string
 	verify    func() error
 	unmap     func() error
+	unmapPrev func() error
 }
 
 // Verify reads the case once, when it is called first, and returns an error if it
@@ -54,8 +56,13 @@ func (s *Sample) Verify() error {
 	return s.verify()
 }
 
-// Close unmaps the file. Image and Labels must not be used any more.
-func (s *Sample) Close() error { return s.unmap() }
+// Close unmaps the files. Image, Labels and Previous must not be used any more.
+func (s *Sample) Close() error {
+	if s.unmapPrev == nil {
+		return s.unmap()
+	}
+	return errors.Join(s.unmap(), s.unmapPrev())
+}
 
 // Store is the preprocessed cases of one configuration.
 type Store struct {

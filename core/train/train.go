@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/gounet/gounet/core/augment"
@@ -118,8 +119,10 @@ func newTrainer(ctx context.Context, o Options) (*trainer, error) {
 	if t.config == nil {
 		return nil, fmt.Errorf("the plan has no configuration %s, but %v", o.Configuration, o.Plan.ConfigurationNames())
 	}
-	if c := t.config; c.Previous != "" {
-		return nil, fmt.Errorf("configuration %s needs the labels of %s as an input, which is not supported: train another configuration", c.Name, c.Previous)
+	for _, s := range slices.Concat(o.Train, o.Val) {
+		if t.config.Previous != "" && s.Previous == nil {
+			return nil, fmt.Errorf("case %s has no labels of %s, which %s needs: train and validate all folds of that first", s.ID, t.config.Previous, t.config.Name)
+		}
 	}
 	if len(o.Train) == 0 {
 		return nil, errors.New("no cases to train on")
@@ -132,6 +135,14 @@ func newTrainer(ctx context.Context, o Options) (*trainer, error) {
 		return nil, err
 	}
 	err := t.begin(ctx)
+	for _, p := range []struct {
+		session *backend.Session
+		stage   *unet.Stage
+	}{{t.train, t.step.Stage}, {t.eva, t.val.Stage}} {
+		if err == nil && p.stage != nil {
+			err = writeStage(ctx, p.session, p.stage)
+		}
+	}
 	if err == nil {
 		err = t.writeSettings()
 	}
@@ -140,6 +151,13 @@ func newTrainer(ctx context.Context, o Options) (*trainer, error) {
 		return nil, err
 	}
 	return t, nil
+}
+
+// writeStage gives a program what it reads of a previous stage beside the labels.
+func writeStage(ctx context.Context, s *backend.Session, g *unet.Stage) error {
+	zeros := make([]byte, s.Program.Type(g.Zeros).Bytes())
+	picks := unet.Picks(s.Program.Type(g.Pick).Shape.Elems())
+	return errors.Join(s.Write(ctx, g.Zeros, zeros), s.WriteF32(ctx, g.Pick, picks))
 }
 
 // compile builds the programs of training and validation, which share weights.
@@ -353,6 +371,11 @@ func (t *trainer) runBatch(ctx context.Context, s *backend.Session, u *unet.Trai
 	}
 	if err := s.Write(ctx, u.Labels, b.labels); err != nil {
 		return 0, err
+	}
+	if u.Stage != nil {
+		if err := s.Write(ctx, u.Stage.Labels, b.previous); err != nil {
+			return 0, err
+		}
 	}
 	rows := b.ctl[graph.CtlRows:]
 	if err := s.WriteAt(ctx, u.Ctl, 4*graph.CtlRows, backend.F32Bytes(rows)); err != nil {
