@@ -25,6 +25,7 @@ type native struct {
 	stage    *wgpu.Buffer   // what is read goes through it
 	staged   int64
 	known    facts
+	lost     error // why the device is gone
 
 	timestamps bool   // the device has queries for them
 	clock      *clock // made when it is first asked for
@@ -68,6 +69,10 @@ func openGPU(o Options) (gpu, error) {
 		return nil, fmt.Errorf("%s gives no device with its own limits: %w", g.known.name, err)
 	}
 	g.device, g.queue = device, device.GetQueue()
+	if err := g.begin(); err != nil {
+		g.close()
+		return nil, err
+	}
 	g.known.bufferBytes = int64(min(limits.MaxBufferSize, 1<<62))
 	g.known.bindingBytes = int64(limits.MaxStorageBufferBindingSize)
 	g.known.bindings = int(limits.MaxStorageBuffersPerShaderStage)
@@ -135,6 +140,9 @@ type nativeGroup struct{ *wgpu.BindGroup }
 func (b nativeGroup) release() { b.Release() }
 
 func (g *native) buffer(bytes int64) (memory, error) {
+	if g.lost != nil {
+		return nil, g.lost
+	}
 	b, err := g.device.CreateBuffer(&wgpu.BufferDescriptor{
 		Size: uint64(bytes), Usage: wgpu.BufferUsageStorage | wgpu.BufferUsageCopyDst | wgpu.BufferUsageCopySrc,
 	})
@@ -174,6 +182,9 @@ func (g *native) layout(n int) (layout, error) {
 // device, where one goroutine may take another's: which module is wrong is found by
 // compiling again, one after the other.
 func (g *native) pipelines(list []module) ([]pipeline, error) {
+	if g.lost != nil {
+		return nil, g.lost
+	}
 	made := make([]pipeline, len(list))
 	for _, m := range list { // before the goroutines read them
 		if _, err := g.layout(m.bindings); err != nil {
@@ -232,6 +243,9 @@ func (g *native) pipeline(code module) (pipeline, error) {
 }
 
 func (g *native) groups(list []binding) ([]group, error) {
+	if g.lost != nil {
+		return nil, g.lost
+	}
 	made := make([]group, len(list))
 	for i, b := range list {
 		bound, err := g.group(b)
@@ -263,6 +277,9 @@ func (g *native) group(b binding) (group, error) {
 }
 
 func (g *native) submit(list []dispatch) (submitted, error) {
+	if g.lost != nil {
+		return nil, g.lost
+	}
 	e, err := g.device.CreateCommandEncoder(nil)
 	if err != nil {
 		return nil, told(err)
@@ -297,20 +314,26 @@ func (g *native) finish(e *wgpu.CommandEncoder) error {
 		return told(err)
 	}
 	defer c.Release()
-	g.queue.Submit(c)
-	g.device.Poll(false, nil) // frees what earlier submits have held
-	return nil
+	if err := g.hand(c); err != nil {
+		return err
+	}
+	return g.poll() // frees what earlier submits have held
 }
 
 func (g *native) write(m memory, off int64, src []byte) error {
+	if g.lost != nil {
+		return g.lost
+	}
 	if err := g.queue.WriteBuffer(m.(nativeBuffer).Buffer, uint64(off), src); err != nil {
 		return told(err)
 	}
-	g.device.Poll(false, nil)
-	return nil
+	return g.poll()
 }
 
 func (g *native) read(ctx context.Context, m memory, off int64, dst []byte) error {
+	if g.lost != nil {
+		return g.lost
+	}
 	n := uint64(len(dst))
 	if g.staged < int64(n) {
 		g.unstage()
@@ -331,11 +354,12 @@ func (g *native) read(ctx context.Context, m memory, off int64, dst []byte) erro
 	if err := g.finish(e); err != nil {
 		return err
 	}
-	if err := mapRead(ctx, g.device, g.stage, n); err != nil {
+	bytes, err := g.mapped(ctx, g.stage, n)
+	if err != nil {
 		g.unstage() // it may still be mapped later
 		return err
 	}
-	copy(dst, g.stage.GetMappedRange(0, uint(n)))
+	copy(dst, bytes)
 	return told(g.stage.Unmap())
 }
 
@@ -348,7 +372,11 @@ func (g *native) unstage() {
 	}
 }
 
+// close leaves a device that is gone as it is: the library would wait for it.
 func (g *native) close() {
+	if g.lost != nil {
+		return
+	}
 	g.unstage()
 	if g.clock != nil {
 		g.clock.release()
@@ -362,7 +390,7 @@ func (g *native) close() {
 		g.queue.Release()
 	}
 	if g.device != nil {
-		g.device.Release()
+		g.dismiss()
 	}
 	if g.adapter != nil {
 		g.adapter.Release()
