@@ -22,7 +22,8 @@ type native struct {
 	device   *wgpu.Device
 	queue    *wgpu.Queue
 	layouts  map[int]layout // by their number of bindings
-	stage    *wgpu.Buffer   // what is read goes through it
+	rows     rows
+	stage    *wgpu.Buffer // what is read goes through it
 	staged   int64
 	known    facts
 	lost     error // why the device is gone
@@ -35,6 +36,48 @@ type native struct {
 type layout struct {
 	group    *wgpu.BindGroupLayout
 	pipeline *wgpu.PipelineLayout
+}
+
+// rows are the numbers of rows, of which dispatches bind one.
+type rows struct {
+	buffer *wgpu.Buffer
+	layout *wgpu.BindGroupLayout
+	group  *wgpu.BindGroup
+}
+
+func (r *rows) make(d *wgpu.Device, q *wgpu.Queue) (err error) {
+	numbers := rowNumbers()
+	r.buffer, err = d.CreateBuffer(&wgpu.BufferDescriptor{Size: uint64(len(numbers)), Usage: wgpu.BufferUsageUniform | wgpu.BufferUsageCopyDst})
+	if err != nil {
+		return told(err)
+	}
+	if err := q.WriteBuffer(r.buffer, 0, numbers); err != nil {
+		return told(err)
+	}
+	r.layout, err = d.CreateBindGroupLayout(&wgpu.BindGroupLayoutDescriptor{Entries: []wgpu.BindGroupLayoutEntry{{
+		Visibility: wgpu.ShaderStageCompute,
+		Buffer:     wgpu.BufferBindingLayout{Type: wgpu.BufferBindingTypeUniform, HasDynamicOffset: true, MinBindingSize: 4},
+	}}})
+	if err != nil {
+		return told(err)
+	}
+	r.group, err = d.CreateBindGroup(&wgpu.BindGroupDescriptor{
+		Layout: r.layout, Entries: []wgpu.BindGroupEntry{{Buffer: r.buffer, Size: 4}},
+	})
+	return told(err)
+}
+
+func (r *rows) release() {
+	if r.group != nil {
+		r.group.Release()
+	}
+	if r.layout != nil {
+		r.layout.Release()
+	}
+	if r.buffer != nil {
+		r.buffer.Destroy()
+		r.buffer.Release()
+	}
 }
 
 // openGPU opens a Vulkan, Metal or DX12 adapter. The instance has no descriptor:
@@ -69,7 +112,7 @@ func openGPU(o Options) (gpu, error) {
 		return nil, fmt.Errorf("%s gives no device with its own limits: %w", g.known.name, err)
 	}
 	g.device, g.queue = device, device.GetQueue()
-	if err := g.begin(); err != nil {
+	if err := errors.Join(g.begin(), g.rows.make(device, g.queue)); err != nil {
 		g.close()
 		return nil, err
 	}
@@ -168,7 +211,7 @@ func (g *native) layout(n int) (layout, error) {
 	if err != nil {
 		return layout{}, told(err)
 	}
-	p, err := g.device.CreatePipelineLayout(&wgpu.PipelineLayoutDescriptor{BindGroupLayouts: []*wgpu.BindGroupLayout{group}})
+	p, err := g.device.CreatePipelineLayout(&wgpu.PipelineLayoutDescriptor{BindGroupLayouts: []*wgpu.BindGroupLayout{group, g.rows.layout}})
 	if err != nil {
 		group.Release()
 		return layout{}, told(err)
@@ -285,7 +328,7 @@ func (g *native) submit(list []dispatch) (submitted, error) {
 		return nil, told(err)
 	}
 	defer e.Release()
-	if err := record(e, list); err != nil {
+	if err := g.record(e, list); err != nil {
 		return nil, err
 	}
 	if err := g.finish(e); err != nil {
@@ -295,12 +338,13 @@ func (g *native) submit(list []dispatch) (submitted, error) {
 }
 
 // record adds dispatches, in order, to e.
-func record(e *wgpu.CommandEncoder, list []dispatch) error {
+func (g *native) record(e *wgpu.CommandEncoder, list []dispatch) error {
 	pass := e.BeginComputePass(nil)
 	for _, d := range list {
 		pass.SetPipeline(d.p.(nativePipeline).ComputePipeline)
 		pass.SetBindGroup(0, d.g.(nativeGroup).BindGroup, nil)
-		pass.DispatchWorkgroups(uint32(d.x), uint32(d.y), 1)
+		pass.SetBindGroup(1, g.rows.group, []uint32{uint32(d.first * rowStride)})
+		pass.DispatchWorkgroups(uint32(d.x), uint32(d.rows), 1)
 	}
 	err := pass.End()
 	pass.Release()
@@ -386,6 +430,7 @@ func (g *native) close() {
 		l.group.Release()
 	}
 	g.layouts = nil
+	g.rows.release()
 	if g.queue != nil {
 		g.queue.Release()
 	}

@@ -69,7 +69,7 @@ func TestASubmitThatIsWrongNamesItsNodes(t *testing.T) {
 	groups, err := d.gpu.groups([]binding{{made[0], []span{{bad, 0, 256}}}})
 	require.NoError(t, err)
 	bad.release()
-	e := &executable{dev: d, nodes: []string{"the broken node"}, list: []dispatch{{made[0], groups[0], 1, 1, 0, 1}}}
+	e := &executable{dev: d, nodes: []string{"the broken node"}, list: []dispatch{{made[0], groups[0], 1, 0, 1, 0, 1}}}
 	err = e.Run(t.Context())
 	if err == nil {
 		err = s.Read(t.Context(), x, make([]byte, 4))
