@@ -10,6 +10,19 @@ LINTER       := $(TOOLS)/golangci-lint-$(LINT_VERSION)
 # go test -exec for js/wasm, in a headless Chromium.
 BROWSEREXEC := $(TOOLS)/browserexec
 
+# What gorgonia.org/cu needs to build without a CUDA toolkit: our declarations, and a
+# libcuda that opens the driver when it is asked to. Elsewhere than on Linux, and
+# without a C compiler, there is no CUDA in the binary.
+STUB := $(TOOLS)/cuda/libcuda.a
+CC   ?= gcc
+ifeq ($(shell uname -s),Linux)
+ifneq ($(shell command -v $(CC)),)
+CUDA      := $(STUB)
+CUDATAG   := -tags cuda
+WITHCUDA  := CGO_CFLAGS="-O2 -g -I$(CURDIR)/backend_cuda/driver" CGO_LDFLAGS="-O2 -g -L$(dir $(STUB))"
+endif
+endif
+
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 # What a browser and an ARM machine must be able to build.
@@ -26,8 +39,13 @@ DEMO     ?= demo
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## bin/gounet
-	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gounet ./cmd/gounet
+build: $(CUDA) ## bin/gounet, with CUDA on Linux
+	$(WITHCUDA) $(GO) build $(CUDATAG) -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gounet ./cmd/gounet
+
+$(STUB): backend_cuda/driver/lazy.c backend_cuda/driver/functions.def
+	@mkdir -p $(dir $@)
+	$(CC) -O2 -fPIC -Wall -c $< -o $(dir $@)lazy.o
+	$(AR) rcs $@ $(dir $@)lazy.o
 
 test: system vet lint portable generated-unchanged js ## everything that must hold: formats, vet, lint, other machines, generated files, tests
 	$(GO) test ./...

@@ -44,8 +44,8 @@ type image struct {
 // compiler and what kernels include.
 func (d *device) imageName(source string) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%d\n%d\n%s\n%v\n", d.facts.name, d.facts.arch, d.facts.driver, d.compiler.version(), options(d.facts.arch))
-	fmt.Fprintf(h, "%d\n%s%s", len(source), source, shaders.CUDAHeader())
+	version := d.compiler.version()
+	fmt.Fprintf(h, "%s\n%d\n%d\n%d\n%s%s", d.facts.name, d.facts.arch, d.facts.driver, len(version), version, source)
 	return hex.EncodeToString(h.Sum(nil)) + ".cubin"
 }
 

@@ -25,7 +25,7 @@ type compiler interface {
 	// image is of one kernel, whose entry has its name. It may be called from several
 	// goroutines at once.
 	image(kernel, source string, arch int) ([]byte, error)
-	// version changes when the same source makes another image.
+	// version is all that an image depends on beside its source and architecture.
 	version() string
 }
 
@@ -34,6 +34,7 @@ type nvrtc struct {
 	path         string
 	major, minor int32
 	archs        []int32
+	header       string // that kernels include
 
 	about       func(major, minor *int32) int32
 	archCount   func(*int32) int32
@@ -115,7 +116,11 @@ func loadNVRTC(paths []string) (*nvrtc, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: no NVRTC, which compiles the kernels (%w): install Debian's libnvrtc12, NVIDIA's cuda-nvrtc-13-0, or the wheel nvidia-cuda-nvrtc, and name its folder in LD_LIBRARY_PATH", ErrNoDevice, err)
 	}
-	n := &nvrtc{path: path}
+	header, err := shaders.CUDAHeader()
+	if err != nil {
+		return nil, err
+	}
+	n := &nvrtc{path: path, header: header}
 	if err := register(handle, n.names()); err != nil {
 		return nil, fmt.Errorf("%s: %w: install NVRTC 12 or later", path, err)
 	}
@@ -132,7 +137,9 @@ func loadNVRTC(paths []string) (*nvrtc, error) {
 	return n, nil
 }
 
-func (n *nvrtc) version() string { return fmt.Sprintf("nvrtc %d.%d", n.major, n.minor) }
+func (n *nvrtc) version() string {
+	return fmt.Sprintf("nvrtc %d.%d %v\n%s", n.major, n.minor, options(0), n.header)
+}
 
 func (n *nvrtc) fits(arch int) error {
 	if slices.Contains(n.archs, int32(arch)) {
@@ -155,7 +162,7 @@ func (n *nvrtc) image(kernel, source string, arch int) ([]byte, error) {
 	var pin runtime.Pinner
 	defer pin.Unpin()
 	var program uintptr
-	rc := n.create(&program, source, kernel+".cu", 1, texts(&pin, shaders.CUDAHeader()), texts(&pin, "device.cuh"))
+	rc := n.create(&program, source, kernel+".cu", 1, texts(&pin, n.header), texts(&pin, "device.cuh"))
 	if rc != 0 {
 		return nil, errors.New(n.errorText(rc))
 	}
