@@ -3,13 +3,14 @@ package cuda
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/gounet/gounet/core/graph"
 )
 
 // node adds the kernels of n.
 func (s *scope) node(n graph.Node) error {
-	for _, v := range append(n.In, n.Out...) {
+	for _, v := range slices.Concat(n.In, n.Out) {
 		if e := s.Type(v).Shape.Elems(); v > 0 && e >= 1<<31 {
 			return fmt.Errorf("%s has %d elements, kernels count to %d: choose a smaller patch or batch", s.Info(v).Name, e, 1<<31-1)
 		}

@@ -4,8 +4,7 @@
 #pragma once
 
 #define KERNEL extern "C" __global__ void
-#define DEVICE static __device__ __forceinline__
-#define MEMBER __device__ __forceinline__
+#define DEVICE __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
 
 // Dynamic shared memory of a block, as many bytes as the launch says.

@@ -36,22 +36,22 @@ struct Logits {
     const float *acc, *norm;
     Between d, h, w;
 
-    MEMBER float at(unsigned pd, unsigned ph, unsigned pw, unsigned k) const {
+    DEVICE float at(unsigned pd, unsigned ph, unsigned pw, unsigned k) const {
         const size_t v = (size_t)(pd % S * H + ph) * W + pw;
         return acc[v * K + k] / norm[v];
     }
 
-    MEMBER float along(unsigned pd, unsigned ph, unsigned k) const {
+    DEVICE float along(unsigned pd, unsigned ph, unsigned k) const {
         const float a = at(pd, ph, w.low, k);
         return w.f == 0.0f ? a : (1.0f - w.f) * a + w.f * at(pd, ph, w.high, k);
     }
 
-    MEMBER float plane(unsigned pd, unsigned k) const {
+    DEVICE float plane(unsigned pd, unsigned k) const {
         const float a = along(pd, h.low, k);
         return h.f == 0.0f ? a : (1.0f - h.f) * a + h.f * along(pd, h.high, k);
     }
 
-    MEMBER float of(unsigned k) const {
+    DEVICE float of(unsigned k) const {
         const float a = plane(d.low, k);
         return d.f == 0.0f ? a : (1.0f - d.f) * a + d.f * plane(d.high, k);
     }

@@ -1,0 +1,108 @@
+// device: what shaders/device.cuh is to NVRTC, for g++ on the runtime of emulate.h.
+// Kernels and the prelude are the same. Their constants are variables here, set
+// before each launch, so that one image serves all shapes; see Build in build.go.
+#pragma once
+#include "emulate.h"
+
+typedef unsigned long size_t;
+
+#define KERNEL extern "C" __attribute__((visibility("hidden"))) void
+#define DEVICE inline
+#define UNROLL
+#define SHARED(name) unsigned char *name = emulate_now->shared
+#define __shared__ static __attribute__((section("emulate_shared")))
+#define __restrict__
+#define __launch_bounds__(...)
+#define threadIdx (emulate_now->thread)
+#define blockIdx (emulate_now->block)
+#define blockDim (emulate_now->threads)
+#define gridDim (emulate_now->blocks)
+
+typedef float f32;
+typedef unsigned char u8;
+struct f16 {
+    unsigned short bits;
+};
+struct bf16 {
+    unsigned short bits;
+};
+
+// ---- arithmetic
+DEVICE float expf(float x) { return __builtin_expf(x); }
+DEVICE float logf(float x) { return __builtin_logf(x); }
+DEVICE float powf(float x, float y) { return __builtin_powf(x, y); }
+DEVICE float sqrtf(float x) { return __builtin_sqrtf(x); }
+DEVICE float fabsf(float x) { return __builtin_fabsf(x); }
+DEVICE float floorf(float x) { return __builtin_floorf(x); }
+DEVICE float fminf(float x, float y) { return __builtin_fminf(x, y); }
+DEVICE float fmaxf(float x, float y) { return __builtin_fmaxf(x, y); }
+DEVICE int min(int a, int b) { return a < b ? a : b; }
+DEVICE int max(int a, int b) { return a > b ? a : b; }
+DEVICE unsigned min(unsigned a, unsigned b) { return a < b ? a : b; }
+DEVICE unsigned max(unsigned a, unsigned b) { return a > b ? a : b; }
+
+DEVICE unsigned bits_of(float v) {
+    unsigned u;
+    __builtin_memcpy(&u, &v, 4);
+    return u;
+}
+DEVICE float float_from(unsigned u) {
+    float v;
+    __builtin_memcpy(&v, &u, 4);
+    return v;
+}
+DEVICE float float_of(f16 v) {
+    _Float16 h;
+    __builtin_memcpy(&h, &v, 2);
+    return (float)h;
+}
+DEVICE f16 f16_of(float v) {
+    const _Float16 h = (_Float16)v;
+    f16 r;
+    __builtin_memcpy(&r, &h, 2);
+    return r;
+}
+DEVICE float cos_turn(float t) { return (float)__builtin_cos(6.283185307179586 * (double)t); }
+DEVICE unsigned high_word(unsigned a, unsigned b) { return (unsigned)((unsigned long long)a * b >> 32); }
+
+// ---- waiting
+DEVICE void __syncthreads() { emulate_barrier(0); }
+DEVICE void __syncwarp() {
+    emulate_collective([](void **) {}, nullptr, ~0u, 32);
+}
+
+struct emulate_shuffle {
+    float v, r;
+    int from;
+};
+DEVICE void emulate_shuffled(void **a) {
+    for (int i = 0; i < 32; i++) {
+        if (a[i]) {
+            emulate_shuffle *s = (emulate_shuffle *)a[i], *o = (emulate_shuffle *)a[s->from & 31];
+            s->r = o ? o->v : s->v;
+        }
+    }
+}
+DEVICE float __shfl_xor_sync(unsigned mask, float v, int by) {
+    emulate_shuffle s = {v, v, (int)(emulate_now->rank & 31) ^ by};
+    emulate_collective(emulate_shuffled, &s, mask, 32);
+    return s.r;
+}
+
+// ---- the image
+template <unsigned...> struct emulate_indices {};
+template <class... A, unsigned... I>
+DEVICE void emulate_call(void (*kernel)(A...), void *const *p, emulate_indices<I...>) {
+    kernel((A)p[I]...);
+}
+template <class... A> DEVICE void emulate_call(void (*kernel)(A...), void *const *p) {
+    emulate_call(kernel, p, emulate_indices<__integer_pack(sizeof...(A))...>());
+}
+
+extern unsigned char __start_emulate_shared[] __attribute__((weak, visibility("hidden")));
+extern unsigned char __stop_emulate_shared[] __attribute__((weak, visibility("hidden")));
+
+// The last line of an image: its kernel, and the function that sets its constants.
+#define EMULATED(kernel, set)                                                                                             \
+    extern "C" __attribute__((visibility("default"))) const emulate_image emulated = {                                    \
+        [](void *const *p) { emulate_call(kernel, p); }, set, __start_emulate_shared, __stop_emulate_shared};
