@@ -86,7 +86,8 @@ func (e *emulatedCompiler) image(kernel, source string, _ int) ([]byte, error) {
 	return []byte(i.Text(kernel)), nil
 }
 
-// emulatedOnly skips a test that needs the emulated driver, and returns it as new.
+// emulatedOnly skips a test that needs the emulated driver, and returns it: what the
+// test changes is undone at its end.
 func emulatedOnly(t testing.TB) *emulatedDriver {
 	if os.Getenv(onGPU) != "" {
 		t.Skip("needs the emulated driver, this is a GPU")
@@ -96,25 +97,27 @@ func emulatedOnly(t testing.TB) *emulatedDriver {
 	}
 	e, err := openEmulatedDriver()
 	require.NoError(t, err)
+	t.Cleanup(e.reset)
+	return e
+}
+
+// reset makes the GPU what it was.
+func (e *emulatedDriver) reset() {
 	for what, value := range map[string]int64{"devices": 1, "arch": 90, "pools": 1, "memory": 1 << 30} {
 		e.set(what, value)
 	}
-	return e
 }
 
 // opened is a device for a test: the GPU, or the emulated one.
 func opened(t testing.TB) *device {
-	var d *device
 	if os.Getenv(onGPU) != "" {
-		dev, err := Open(Options{})
+		d, err := Open(Options{})
 		require.NoError(t, err)
-		d = dev.(*device)
-	} else {
-		e := emulatedOnly(t)
-		dev, err := open(e.driver, e.compiler, &cache{}, Options{})
-		require.NoError(t, err)
-		d = dev
+		return d.(*device)
 	}
+	e := emulatedOnly(t)
+	d, err := open(e.driver, e.compiler, &cache{}, Options{})
+	require.NoError(t, err)
 	return d
 }
 
