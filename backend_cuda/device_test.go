@@ -246,8 +246,8 @@ func TestALaunchAboveTheLimitsIsRefused(t *testing.T) {
 	defer e.Free()
 	s := e.(*executable).list[0]
 	for name, change := range map[string]func(*launch){
-		"threads":           func(l *launch) { l.Block = [3]uint32{2048, 1, 1} },
-		"bytes of shared":   func(l *launch) { l.Shared = 1 << 20 },
+		"threads":            func(l *launch) { l.Block = [3]uint32{2048, 1, 1} },
+		"bytes of shared":    func(l *launch) { l.Shared = 1 << 20 },
 		"grid, when it runs": func(l *launch) { l.Grid[1] = 70000 },
 	} {
 		l := s.launch

@@ -97,4 +97,3 @@ func GPUs() ([]GPU, error) {
 	}
 	return list, nil
 }
-

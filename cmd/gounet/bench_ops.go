@@ -37,8 +37,7 @@ of convolutions, those with padding too, which small sizes save: they may be abo
 the peak. GB/s counts each value once; what stays in a cache may be faster than
 memory.
 
-On WebGPU the times are those of the device, by timestamp queries, where the
-adapter has them.`,
+On a GPU the times are those of its own clock, where it has one.`,
 		Example: `  gounet bench ops --threads 1
   gounet bench ops --device webgpu --large=false
   gounet bench ops --filter 'Conv3D.* 32\+32→32' --precision bf16 --json`,
