@@ -135,8 +135,11 @@ func (d *driver) facts(gpu cu.Device) (facts, error) {
 		to   *int
 		what cu.DeviceAttribute
 	}{
-		{&major, cu.ComputeCapabilityMajor}, {&minor, cu.ComputeCapabilityMinor}, {&f.sms, cu.MultiprocessorCount},
-		{&f.shared, sharedOptin}, {&pools, poolsSupported},
+		{&major, cu.ComputeCapabilityMajor},
+		{&minor, cu.ComputeCapabilityMinor},
+		{&f.sms, cu.MultiprocessorCount},
+		{&f.shared, sharedOptin},
+		{&pools, poolsSupported},
 	} {
 		n, err := gpu.Attribute(a.what)
 		if err != nil {
