@@ -77,16 +77,16 @@ test-gpu: ## what needs an NVIDIA GPU; needs Go only where bin/gpu is not there 
 	backend_cuda/test-gpu.sh
 
 nvrtc: ## fetch NVIDIA's compiler of kernels, with which make test compiles them for every GPU
-	@[ -d $(NVRTC)/lib ] || { python3 -m venv $(NVRTC) && $(NVRTC)/bin/pip install -q nvidia-cuda-nvrtc==$(NVRTC_VERSION); } || \
+	@[ -d $(NVRTC)/nvidia ] || python3 -m pip install -q --no-deps --target $(NVRTC) nvidia-cuda-nvrtc==$(NVRTC_VERSION) || \
 		{ rm -rf $(NVRTC); echo "cannot fetch NVRTC: kernels are not compiled for GPUs"; }
 
 test: system vet lint portable generated-unchanged js nvrtc $(CUDA) ## everything that must hold: formats, vet, lint, other machines, generated files, tests
-	$(WITHCUDA) VIRTUAL_ENV=$(NVRTC) $(GO) test $(CUDATAG) ./...
+	$(WITHCUDA) CUDA_HOME=$(NVRTC)/nvidia/cu13 $(GO) test $(CUDATAG) ./...
 	$(GO) test -run CUDA ./backend_cuda ./cmd/gounet
 	$(MAKE) browser
 
 test-long: nvrtc $(CUDA) ## also what takes minutes: the race detector and tests that -short leaves out
-	GOUNET_LONG=1 $(WITHCUDA) VIRTUAL_ENV=$(NVRTC) $(GO) test $(CUDATAG) -timeout 120m ./...
+	GOUNET_LONG=1 $(WITHCUDA) CUDA_HOME=$(NVRTC)/nvidia/cu13 $(GO) test $(CUDATAG) -timeout 120m ./...
 	$(MAKE) browser BROWSER_SKIP=none
 	GOUNET_LONG= $(WITHCUDA) $(GO) test $(CUDATAG) -race -short -timeout 60m ./...
 
