@@ -9,6 +9,14 @@ func convolved(x, y graph.Shape, kernel, stride []int) consts {
 
 func (s *scope) conv3D(op graph.Conv3D, n graph.Node) error {
 	x, w, b, x2 := n.In[0], n.In[1], n.In[2], input(n, 3)
+	if s.multiplies(n.Out[0], w) {
+		k := s.Type(w).Shape
+		g := gemm{y: n.Out[0], x: x, w: w, b: b, x2: x2, stride: op.Stride, byInput: true, wRows: k[3], wCols: k[4]}
+		g.kernel, g.pad = [3]int(k[:3]), half3(k)
+		if ok, err := s.matrices(g); ok || err != nil {
+			return err
+		}
+	}
 	c := convolved(s.Type(x).Shape, s.Type(n.Out[0]).Shape, s.Type(w).Shape, op.Stride[:])
 	c["C1"], c["C2"], c["HAS_B"], c["TW"] = s.channels(x), s.channels(x2), b != 0, s.Type(w).DType
 	return s.elements("conv3d", n.Out[0], c, s.value(x), s.value(w), s.value(b), s.value(x2))
@@ -18,9 +26,20 @@ func (s *scope) conv3DGradInput(op graph.Conv3DGradInput, n graph.Node) error {
 	dy, w := n.In[0], n.In[1]
 	first := 0
 	for _, dx := range n.Out {
-		t := s.Type(dx).Shape
+		t, k := s.Type(dx).Shape, s.Type(w).Shape
+		if s.multiplies(dx, w) {
+			g := gemm{y: dx, x: dy, w: w, stride: op.Stride, scatter: true, wRows: k[3], wCols: k[4], wFirst: first}
+			g.kernel, g.pad = [3]int(k[:3]), half3(k)
+			if ok, err := s.matrices(g); ok || err != nil {
+				if err != nil {
+					return err
+				}
+				first += t[4]
+				continue
+			}
+		}
 		c := convolved(t, s.Type(dy).Shape, s.Type(w).Shape, op.Stride[:])
-		c["C"], c["C0"], c["CI"], c["TW"] = t[4], first, s.Type(w).Shape[3], s.Type(w).DType
+		c["C"], c["C0"], c["CI"], c["TW"] = t[4], first, k[3], s.Type(w).DType
 		if err := s.elements("conv3d_grad_input", dx, c, s.value(dy), s.value(w)); err != nil {
 			return err
 		}
@@ -82,6 +101,12 @@ func upConvolved(x graph.Shape, stride []int, co int) consts {
 
 func (s *scope) upConv3D(n graph.Node) error {
 	x, w, b := n.In[0], n.In[1], n.In[2]
+	if k := s.Type(w).Shape; s.multiplies(n.Out[0], w) {
+		g := gemm{y: n.Out[0], x: x, w: w, b: b, kernel: [3]int(k[:3]), stride: [3]int(k[:3]), scatter: true, byInput: true, wRows: k[3], wCols: k[4]}
+		if ok, err := s.matrices(g); ok || err != nil {
+			return err
+		}
+	}
 	c := upConvolved(s.Type(x).Shape, s.Type(w).Shape, s.channels(w))
 	c["HAS_B"], c["TW"] = b != 0, s.Type(w).DType
 	return s.elements("upconv3d", n.Out[0], c, s.value(x), s.value(w), s.value(b))
@@ -89,6 +114,12 @@ func (s *scope) upConv3D(n graph.Node) error {
 
 func (s *scope) upConv3DGradInput(n graph.Node) error {
 	dy, w := n.In[0], n.In[1]
+	if k := s.Type(w).Shape; s.multiplies(n.Out[0], w) {
+		g := gemm{y: n.Out[0], x: dy, w: w, kernel: [3]int(k[:3]), stride: [3]int(k[:3]), wRows: k[3], wCols: k[4]}
+		if ok, err := s.matrices(g); ok || err != nil {
+			return err
+		}
+	}
 	c := upConvolved(s.Type(n.Out[0]).Shape, s.Type(w).Shape, s.channels(w))
 	c["TW"] = s.Type(w).DType
 	return s.elements("upconv3d_grad_input", n.Out[0], c, s.value(dy), s.value(w))
