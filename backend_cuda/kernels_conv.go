@@ -49,6 +49,28 @@ func (s *scope) conv3DGradInput(op graph.Conv3DGradInput, n graph.Node) error {
 }
 
 func (s *scope) conv3DGradWeight(op graph.Conv3DGradWeight, n graph.Node) error {
+	var list []outer
+	dw, first := s.Type(n.Out[0]).Shape, 0
+	for _, x := range n.In[1:] {
+		if x != 0 {
+			list = append(list, outer{
+				dense: n.In[0], reached: x, kernel: op.Kernel, stride: op.Stride, pad: half3(op.Kernel[:]), ci: dw[3], co: dw[4], c0: first,
+			})
+			first += s.channels(x)
+		}
+	}
+	ok, err := s.outers(n.Out[0], list)
+	if !ok {
+		err = s.simpleGradWeight(op, n)
+	}
+	if err != nil {
+		return err
+	}
+	return s.gradBias(n.Out[1], n.In[0])
+}
+
+// simpleGradWeight adds a thread for each weight and part.
+func (s *scope) simpleGradWeight(op graph.Conv3DGradWeight, n graph.Node) error {
 	dy, dw := n.In[0], s.Type(n.Out[0]).Shape
 	y := s.Type(dy).Shape
 	parts := s.splits(y[0]*y[1]*y[2], dw.Elems())
@@ -70,12 +92,10 @@ func (s *scope) conv3DGradWeight(op graph.Conv3DGradWeight, n graph.Node) error 
 		}
 		first += t[4]
 	}
-	if parts > 1 {
-		if err := s.fold(s.value(n.Out[0]), sums, parts, dw.Elems()); err != nil {
-			return err
-		}
+	if parts == 1 {
+		return nil
 	}
-	return s.gradBias(n.Out[1], dy)
+	return s.fold(s.value(n.Out[0]), sums, parts, dw.Elems())
 }
 
 // gradBias adds the kernels of db = Σ dy over all voxels.
@@ -128,6 +148,13 @@ func (s *scope) upConv3DGradInput(n graph.Node) error {
 func (s *scope) upConv3DGradWeight(op graph.UpConv3DGradWeight, n graph.Node) error {
 	dy, x := n.In[0], n.In[1]
 	t, dw := s.Type(x).Shape, s.Type(n.Out[0]).Shape
+	o := outer{dense: x, reached: dy, kernel: op.Stride, stride: op.Stride, turned: true, ci: dw[3], co: dw[4]}
+	if ok, err := s.outers(n.Out[0], []outer{o}); ok {
+		if err != nil {
+			return err
+		}
+		return s.gradBias(n.Out[1], dy)
+	}
 	parts := s.splits(t[0]*t[1]*t[2], dw.Elems())
 	sums := s.value(n.Out[0])
 	if parts > 1 {

@@ -198,12 +198,12 @@ func wantedImages(t *testing.T) []compiled {
 func TestKernelsOfRealPlansCompile(t *testing.T) {
 	a := openAssembler(t)
 	list := wantedImages(t)
-	if os.Getenv("GOUNET_LONG") == "" { // the first of each kernel and architecture, and all that multiply matrices
+	if os.Getenv("GOUNET_LONG") == "" { // one of each kernel and architecture, and Hopper's that multiply halves
 		seen := map[string]bool{}
 		list = slices.DeleteFunc(list, func(w compiled) bool {
 			again := seen[w.kernel+w.arch]
 			seen[w.kernel+w.arch] = true
-			return again && !(strings.HasSuffix(w.kernel, "_mma") && w.arch == "sm_90a")
+			return again && !(strings.HasSuffix(w.kernel, "_mma") && w.arch == "sm_90a" && w.plan == "128³" && strings.Contains(w.source, "using T = f16;"))
 		})
 	}
 	t.Logf("%d kernels", len(list))

@@ -191,10 +191,13 @@ template <class... A> DEVICE void emulate_call(void (*kernel)(A...), void *const
     emulate_call(kernel, p, emulate_indices<__integer_pack(sizeof...(A))...>());
 }
 
+template <class... A> constexpr unsigned emulate_parameters(void (*)(A...)) { return sizeof...(A); }
+
 extern unsigned char __start_emulate_shared[] __attribute__((weak, visibility("hidden")));
 extern unsigned char __stop_emulate_shared[] __attribute__((weak, visibility("hidden")));
 
 // The last line of an image: its kernel, and the function that sets its constants.
 #define EMULATED(kernel, set)                                                                                             \
     extern "C" __attribute__((visibility("default"))) const emulate_image emulated = {                                    \
-        [](void *const *p) { emulate_call(kernel, p); }, set, __start_emulate_shared, __stop_emulate_shared};
+        [](void *const *p) { emulate_call(kernel, p); }, set, __start_emulate_shared, __stop_emulate_shared,                  \
+        emulate_parameters(kernel)};

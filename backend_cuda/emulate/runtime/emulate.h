@@ -61,6 +61,7 @@ struct emulate_image {
     emulate_entry entry;
     void (*constants)(const unsigned *values); // in the order of the prelude
     unsigned char *statics, *statics_end;      // __shared__ variables
+    unsigned parameters;                       // of the kernel
 };
 const char *emulate_launch(const emulate_image *image, const unsigned *constants, const unsigned dims[7],
                            void *const *arguments, unsigned seed);
