@@ -110,7 +110,9 @@ func (d *emulated) Name() string           { return "cuda emulated" }
 func (d *emulated) Limits() backend.Limits { return backend.Limits{F16: true, BF16: true, World: 1} }
 func (d *emulated) Close() error           { return nil }
 
-func (d *emulated) NewBuffer(n int64) (backend.Buffer, error) { return &hostBuffer{make([]byte, n)}, nil }
+func (d *emulated) NewBuffer(n int64) (backend.Buffer, error) {
+	return &hostBuffer{make([]byte, n)}, nil
+}
 
 // hostBuffer is memory of an emulated device.
 type hostBuffer struct{ b []byte }

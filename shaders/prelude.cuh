@@ -37,3 +37,39 @@ DEVICE int round_times(float a, unsigned n) {
     const float more = (a - high) * (float)n;
     return (int)floorf(p) + (more >= 0.5f - rest) + (more >= 1.5f - rest);
 }
+
+// Where chunk c of 16 bytes of row r lies, in rows of so many bytes: chunks of eight
+// rows that follow each other lie in different banks.
+template <int BYTES> DEVICE unsigned swizzled(unsigned r, unsigned c) {
+    static_assert(BYTES == 32 || BYTES == 64 || BYTES == 128, "rows are of 2, 4 or 8 chunks");
+    return r * BYTES + ((c ^ (BYTES == 128 ? r & 7u : BYTES == 64 ? r >> 1 & 3u : r >> 2 & 1u)) << 4);
+}
+
+// Eight elements to shared memory, of which there are so many, then zeros. WHOLE:
+// there are eight or none, at a multiple of 16 bytes.
+template <class T> DEVICE void load_eight(bool whole, void *to, const T *from, unsigned there) {
+    if (whole) {
+        copy16(to, from, there > 0);
+        return;
+    }
+    unsigned word[4];
+    UNROLL for (int i = 0; i < 4; i++) {
+        const unsigned low = 2 * i < there ? from[2 * i].bits : 0, high = 2 * i + 1 < there ? from[2 * i + 1].bits : 0;
+        word[i] = low | high << 16;
+    }
+    *(uint4 *)to = make_uint4(word[0], word[1], word[2], word[3]);
+}
+
+// Two elements of a row, of which there are so many left; at an even place of an
+// even row, both at once.
+template <class T> DEVICE void store_pair(bool even, T *to, float a, float b, unsigned left) {
+    const T first = stored<T>(a), second = stored<T>(b);
+    if (even) {
+        *(unsigned *)to = (unsigned)first.bits | (unsigned)second.bits << 16;
+        return;
+    }
+    to[0] = first;
+    if (left > 1) {
+        to[1] = second;
+    }
+}
