@@ -1,5 +1,6 @@
-// Package shaders is the kernels of the GPU backends: NAME.wgsl, each a file of
-// its language with the formula on top, which a prelude of constants completes.
+// Package shaders is the kernels of the GPU backends: NAME.wgsl and NAME.cu, each
+// a file of its language with the formula on top, which a prelude of constants
+// completes.
 package shaders
 
 import (
@@ -11,7 +12,7 @@ import (
 	"strings"
 )
 
-//go:embed *.wgsl
+//go:embed *.wgsl *.cu *.cuh
 var files embed.FS
 
 // prelude is the name of the file in front of every kernel.
@@ -22,18 +23,44 @@ const prelude = "prelude"
 type Consts map[string]any
 
 // Names lists the WGSL kernels.
-func Names() []string {
-	paths, err := fs.Glob(files, "*.wgsl")
+func Names() []string { return named(".wgsl") }
+
+// CUDANames lists the CUDA kernels.
+func CUDANames() []string { return named(".cu") }
+
+func named(ending string) []string {
+	paths, err := fs.Glob(files, "*"+ending)
 	if err != nil {
 		panic(err) // the pattern is ours
 	}
 	var names []string
 	for _, p := range paths {
-		if n := strings.TrimSuffix(p, ".wgsl"); n != prelude {
+		if n := strings.TrimSuffix(p, ending); n != prelude {
 			names = append(names, n)
 		}
 	}
 	return names
+}
+
+// CUDA is the kernel of that name with its constants and the prelude in front: a
+// whole translation unit, but for CUDAHeader, which it includes. Its entry has the
+// name of the kernel.
+func CUDA(name, consts string) (string, error) {
+	kernel, err := files.ReadFile(name + ".cu")
+	if err != nil {
+		return "", fmt.Errorf("shaders: there is no kernel %s: %w", name, err)
+	}
+	common, err := files.ReadFile(prelude + ".cuh")
+	if err != nil {
+		return "", err
+	}
+	return "#include \"device.cuh\"\n" + string(common) + consts + string(kernel), nil
+}
+
+// CUDAHeader is device.cuh, which NVRTC is handed with a kernel.
+func CUDAHeader() (string, error) {
+	b, err := files.ReadFile("device.cuh")
+	return string(b), err
 }
 
 // WGSL is the kernel of that name with its constants and the prelude in front, and

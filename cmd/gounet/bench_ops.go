@@ -38,8 +38,7 @@ the peak. Each row has the peak of its own moment, measured before and after it,
 because processors change their clocks within a run. GB/s counts each value once;
 what stays in a cache may be faster than memory.
 
-On WebGPU the times are those of the device, by timestamp queries, where the
-adapter has them.`,
+On a GPU the times are those of its own clock, where it has one.`,
 		Example: `  gounet bench ops --threads 1
   gounet bench ops --device webgpu --large=false
   gounet bench ops --filter 'Conv3D.* 32\+32→32' --precision bf16 --json`,

@@ -70,7 +70,7 @@ var Table = []Row{
 	},
 	{
 		Package: "backend_cuda",
-		May:     []string{"core/graph", "core/compile", "core/backend!", "shaders", "internal/half"},
+		May:     []string{"core/graph", "core/compile", "core/backend!", "shaders", "internal/half", "internal/atomicfile"}, // images on disk
 		Modules: anyModule,
 	},
 	{

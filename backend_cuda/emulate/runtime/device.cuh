@@ -1,0 +1,203 @@
+// device: what shaders/device.cuh is to NVRTC, for g++ on the runtime of emulate.h.
+// Kernels and the prelude are the same. Their constants are variables here, set
+// before each launch, so that one image serves all shapes; see Build in build.go.
+#pragma once
+#include "emulate.h"
+
+typedef unsigned long size_t;
+
+#define KERNEL extern "C" __attribute__((visibility("hidden"))) void
+#define DEVICE inline
+#define UNROLL
+#define SHARED(name) unsigned char *name = emulate_now->shared
+#define __shared__ static __attribute__((section("emulate_shared")))
+#define __restrict__
+#define __launch_bounds__(...)
+#define threadIdx (emulate_now->thread)
+#define blockIdx (emulate_now->block)
+#define blockDim (emulate_now->threads)
+#define gridDim (emulate_now->blocks)
+
+typedef float f32;
+typedef unsigned char u8;
+struct f16 {
+    unsigned short bits;
+};
+struct bf16 {
+    unsigned short bits;
+};
+
+struct alignas(16) uint4 {
+    unsigned x, y, z, w;
+};
+DEVICE uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
+
+// ---- arithmetic
+DEVICE float expf(float x) { return __builtin_expf(x); }
+DEVICE float logf(float x) { return __builtin_logf(x); }
+DEVICE float powf(float x, float y) { return __builtin_powf(x, y); }
+DEVICE float sqrtf(float x) { return __builtin_sqrtf(x); }
+DEVICE float fabsf(float x) { return __builtin_fabsf(x); }
+DEVICE float floorf(float x) { return __builtin_floorf(x); }
+DEVICE float fminf(float x, float y) { return __builtin_fminf(x, y); }
+DEVICE float fmaxf(float x, float y) { return __builtin_fmaxf(x, y); }
+DEVICE int min(int a, int b) { return a < b ? a : b; }
+DEVICE int max(int a, int b) { return a > b ? a : b; }
+DEVICE unsigned min(unsigned a, unsigned b) { return a < b ? a : b; }
+DEVICE unsigned max(unsigned a, unsigned b) { return a > b ? a : b; }
+
+DEVICE unsigned bits_of(float v) {
+    unsigned u;
+    __builtin_memcpy(&u, &v, 4);
+    return u;
+}
+DEVICE float float_from(unsigned u) {
+    float v;
+    __builtin_memcpy(&v, &u, 4);
+    return v;
+}
+DEVICE float float_of(f16 v) {
+    _Float16 h;
+    __builtin_memcpy(&h, &v, 2);
+    return (float)h;
+}
+DEVICE f16 f16_of(float v) {
+    const _Float16 h = (_Float16)v;
+    f16 r;
+    __builtin_memcpy(&r, &h, 2);
+    return r;
+}
+DEVICE float float_of(bf16 v); // the prelude's
+DEVICE float cos_turn(float t) { return (float)__builtin_cos(6.283185307179586 * (double)t); }
+DEVICE unsigned high_word(unsigned a, unsigned b) { return (unsigned)((unsigned long long)a * b >> 32); }
+
+// ---- waiting
+DEVICE void __syncthreads() { emulate_barrier(0); }
+DEVICE void __syncwarp() {
+    emulate_collective([](void **) {}, nullptr, ~0u, 32);
+}
+
+struct emulate_shuffle {
+    float v, r;
+    int from;
+};
+DEVICE void emulate_shuffled(void **a) {
+    for (int i = 0; i < 32; i++) {
+        if (a[i]) {
+            emulate_shuffle *s = (emulate_shuffle *)a[i], *o = (emulate_shuffle *)a[s->from & 31];
+            s->r = o ? o->v : s->v;
+        }
+    }
+}
+DEVICE float __shfl_xor_sync(unsigned mask, float v, int by) {
+    emulate_shuffle s = {v, v, (int)(emulate_now->rank & 31) ^ by};
+    emulate_collective(emulate_shuffled, &s, mask, 32);
+    return s.r;
+}
+
+// ---- tensor cores
+DEVICE void copy16(void *to, const void *from, bool there) { emulate_copy(to, from, 16, there ? 16 : 0); }
+DEVICE void copies_commit() { emulate_commit(); }
+template <int PENDING> DEVICE void copies_wait() { emulate_wait(PENDING); }
+
+// ldmatrix: what lane l gets of matrix m is elements 2·(l mod 4) and the next of
+// row l / 4; transposed, of column l / 4.
+struct emulate_matrices {
+    const unsigned short *row;
+    unsigned r[4];
+};
+template <bool TRANSPOSED> void emulate_loaded(void **a) {
+    for (int m = 0; m < 4; m++) {
+        for (int l = 0; l < 32; l++) {
+            unsigned pair = 0;
+            for (int e = 0; e < 2; e++) {
+                const int i = l / 4, j = 2 * (l % 4) + e;
+                const emulate_matrices *from = (emulate_matrices *)a[8 * m + (TRANSPOSED ? j : i)];
+                pair |= (unsigned)from->row[TRANSPOSED ? i : j] << 16 * e;
+            }
+            ((emulate_matrices *)a[l])->r[m] = pair;
+        }
+    }
+}
+template <bool TRANSPOSED> void emulate_load(unsigned (&r)[4], const void *row) {
+    if ((unsigned long)row % 16 != 0) {
+        emulate_fail("ldmatrix of a row that does not begin at a multiple of 16 bytes");
+    }
+    (void)*(volatile const char *)row; // a fault is this thread's
+    (void)*((volatile const char *)row + 15);
+    emulate_matrices m = {(const unsigned short *)row, {}};
+    emulate_collective(emulate_loaded<TRANSPOSED>, &m, ~0u, 32);
+    for (int i = 0; i < 4; i++) {
+        r[i] = m.r[i];
+    }
+}
+DEVICE void load_matrices(unsigned (&r)[4], const void *row) { emulate_load<false>(r, row); }
+DEVICE void load_transposed(unsigned (&r)[4], const void *row) { emulate_load<true>(r, row); }
+
+// mma.m16n8k16. With g = l / 4 and t = l mod 4, lane l has of a the pairs (g, 2t),
+// (g+8, 2t), (g, 2t+8), (g+8, 2t+8), of b (2t, g), (2t+8, g), each with its neighbour
+// along k, and of d (g, 2t), (g, 2t+1), (g+8, 2t), (g+8, 2t+1). Products are exact,
+// sums are of f32.
+struct emulate_product {
+    float *d;
+    const unsigned *a, *b;
+};
+template <class T> float emulate_half(unsigned pair, int e) {
+    T v;
+    v.bits = (unsigned short)(pair >> 16 * e);
+    return float_of(v);
+}
+template <class T> void emulate_multiplied(void **lanes) {
+    float a[16][16], b[16][8], d[16][8];
+    for (int l = 0; l < 32; l++) {
+        const emulate_product &p = *(emulate_product *)lanes[l];
+        const int g = l / 4, t = l % 4;
+        for (int i = 0; i < 4; i++) {
+            for (int e = 0; e < 2; e++) {
+                a[g + i % 2 * 8][2 * t + i / 2 * 8 + e] = emulate_half<T>(p.a[i], e);
+                if (i < 2) {
+                    b[2 * t + i * 8 + e][g] = emulate_half<T>(p.b[i], e);
+                }
+            }
+            d[g + i / 2 * 8][2 * t + i % 2] = p.d[i];
+        }
+    }
+    for (int i = 0; i < 16; i++) {
+        for (int k = 0; k < 16; k++) {
+            for (int j = 0; j < 8; j++) {
+                d[i][j] += a[i][k] * b[k][j];
+            }
+        }
+    }
+    for (int l = 0; l < 32; l++) {
+        for (int i = 0; i < 4; i++) {
+            ((emulate_product *)lanes[l])->d[i] = d[l / 4 + i / 2 * 8][2 * (l % 4) + i % 2];
+        }
+    }
+}
+template <class T> void multiply(T, float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    const unsigned b[2] = {b0, b1};
+    emulate_product p = {d, a, b};
+    emulate_collective(emulate_multiplied<T>, &p, ~0u, 32);
+}
+
+// ---- the image
+template <unsigned...> struct emulate_indices {};
+template <class... A, unsigned... I>
+DEVICE void emulate_call(void (*kernel)(A...), void *const *p, emulate_indices<I...>) {
+    kernel((A)p[I]...);
+}
+template <class... A> DEVICE void emulate_call(void (*kernel)(A...), void *const *p) {
+    emulate_call(kernel, p, emulate_indices<__integer_pack(sizeof...(A))...>());
+}
+
+template <class... A> constexpr unsigned emulate_parameters(void (*)(A...)) { return sizeof...(A); }
+
+extern unsigned char __start_emulate_shared[] __attribute__((weak, visibility("hidden")));
+extern unsigned char __stop_emulate_shared[] __attribute__((weak, visibility("hidden")));
+
+// The last line of an image: its kernel, and the function that sets its constants.
+#define EMULATED(kernel, set)                                                                                             \
+    extern "C" __attribute__((visibility("default"))) const emulate_image emulated = {                                    \
+        [](void *const *p) { emulate_call(kernel, p); }, set, __start_emulate_shared, __stop_emulate_shared,                  \
+        emulate_parameters(kernel)};

@@ -1,0 +1,145 @@
+package cuda
+
+import (
+	"math"
+
+	"github.com/gounet/gounet/core/graph"
+)
+
+// gemm is a convolution, or an adjoint of one, for conv3d_mma: see there.
+type gemm struct {
+	y, x, w, b, x2       graph.Value
+	kernel, stride, pad  [3]int
+	scatter, byInput     bool
+	wRows, wCols, wFirst int // of w: rows of a tap, their length, the first row
+}
+
+// multiplies says that tensor cores make v from weights w.
+func (s *scope) multiplies(v, w graph.Value) bool {
+	t := s.Type(v).DType
+	return !s.Simple && t == s.Type(w).DType && s.hasMatrices(t)
+}
+
+// hasMatrices says that tensor cores multiply elements of t with nothing lost. Those
+// of f32 would be rounded to 11 bits.
+func (s *scope) hasMatrices(t graph.DType) bool {
+	return t == graph.F16 && s.Arch >= 75 || t == graph.BF16 && s.Arch >= 80
+}
+
+// sharedBytes is the dynamic shared memory that kernels use at most: what every GPU
+// of an architecture has.
+func (s *scope) sharedBytes() int {
+	if s.Arch < 80 {
+		return 64 << 10
+	}
+	return 99 << 10 // of compute capability 8.6
+}
+
+// half3 is what a kernel reaches to either side.
+func half3(k []int) [3]int { return [3]int{(k[0] - 1) / 2, (k[1] - 1) / 2, (k[2] - 1) / 2} }
+
+// mmaTile is how conv3d_mma is cut.
+type mmaTile struct {
+	size, halo      [3]int // voxels of y and of x
+	channels        int    // of x at a time
+	stages, buffers int
+	shared          int // bytes
+}
+
+func (t mmaTile) voxels() int { return t.size[0] * t.size[1] * t.size[2] }
+
+// tiles are the shapes to choose from: of 128 voxels, then of 64. Rows of eight lie
+// in different banks of shared memory.
+var tiles = [][3]int{
+	{2, 8, 8}, {4, 4, 8}, {1, 8, 16}, {1, 16, 8}, {8, 2, 8}, {2, 4, 16}, {4, 8, 4}, {1, 4, 32},
+	{2, 4, 8}, {4, 4, 4}, {1, 8, 8}, {1, 4, 16},
+}
+
+// cut chooses the tile with the least work, voxels beside y and halos counted.
+// voxels is the grid of y, or of one of its classes.
+func (s *scope) cut(g gemm, voxels [3]int, channels []int, wide int) (best mmaTile, ok bool) {
+	least := math.Inf(1)
+	for _, bk := range []int{32, 16} {
+		chunks := 0
+		for _, c := range channels {
+			chunks += ceil(c, bk)
+		}
+		for _, size := range tiles {
+			t := mmaTile{size: size, channels: bk, stages: 3, buffers: 1}
+			count, rows, most := 1, 1, 1
+			for a := range 3 {
+				apart, taps := g.stride[a], g.kernel[a]
+				if g.scatter {
+					apart, taps = 1, ceil(g.kernel[a], g.stride[a])
+				}
+				t.halo[a] = (size[a]-1)*apart + taps
+				count, rows, most = count*ceil(voxels[a], size[a]), rows*t.halo[a], most*taps
+			}
+			if chunks > 1 {
+				fewest := most
+				if g.scatter {
+					fewest = 1
+				}
+				t.buffers = min(chunks, 1+ceil(t.stages-1, fewest))
+			}
+			t.shared = t.buffers*rows*bk*2 + t.stages*bk*wide*2
+			// A voxel and channel of the halo costs as much as some taps of a voxel of y:
+			// its address, its way through the cache.
+			work := float64(count) * float64(chunks*bk) * (float64(t.voxels()*most) + 4*float64(rows))
+			if t.voxels() < 128 {
+				work *= 1.2 // weights are loaded more often
+			}
+			if t.shared <= s.sharedBytes() && work < least {
+				least, best, ok = work, t, true
+			}
+		}
+	}
+	return best, ok
+}
+
+// matrices adds the kernel of g; ok is false if it does not fit.
+func (s *scope) matrices(g gemm) (ok bool, err error) {
+	x, y := s.Type(g.x).Shape, s.Type(g.y).Shape
+	wide := 16
+	switch {
+	case y[4] > 32:
+		wide = 64
+	case y[4] > 16:
+		wide = 32
+	}
+	classes := 1
+	var voxels [3]int
+	for a := range 3 {
+		voxels[a] = y[a+1]
+		if g.scatter {
+			voxels[a] = ceil(y[a+1], g.stride[a])
+			classes *= g.stride[a]
+		}
+	}
+	c1, c2 := s.channels(g.x), s.channels(g.x2)
+	t, ok := s.cut(g, voxels, []int{c1, c2}, wide)
+	if !ok {
+		return false, nil
+	}
+	var grid [3]int
+	for a := range 3 {
+		grid[a] = ceil(voxels[a], t.size[a])
+	}
+	blocks := 3
+	if wide < 64 {
+		blocks = 4
+	}
+	c := merged(axes("", x), axes("O", y), triple("K", g.kernel[:]), triple("S", g.stride[:]), triple("P", g.pad[:]),
+		triple("G", grid[:]), triple("H", t.halo[:]), consts{
+			"T": s.Type(g.y).DType, "HAS_B": g.b != 0, "SCATTER": g.scatter, "W_BY_INPUT": g.byInput,
+			"X_WHOLE": c1%8 == 0 && c2%8 == 0, "W_WHOLE": g.wCols%8 == 0,
+			"C1": c1, "C2": c2, "CO": y[4], "WROWS": g.wRows, "WCOLS": g.wCols, "W0": g.wFirst,
+			"TD": fixed(t.size[0]), "TH": fixed(t.size[1]), "TW": fixed(t.size[2]), "BN": fixed(wide), "BK": fixed(t.channels),
+			"STAGES": fixed(t.stages), "ABUFS": fixed(t.buffers), "BLOCKS": fixed(blocks),
+		})
+	l := launch{
+		Kernel: "conv3d_mma", Shared: uint32(t.shared), Block: [3]uint32{uint32(t.voxels()), 1, 1},
+		Grid: [3]uint32{uint32(y[0] * grid[0] * grid[1] * grid[2]), uint32(ceil(y[4], wide)), uint32(classes)},
+	}
+	return true, s.add(l, c, s.values(g.y, g.x, g.w, g.b, g.x2)...)
+}

@@ -1,0 +1,98 @@
+package cuda
+
+import "github.com/gounet/gounet/core/graph"
+
+// outer is a gradient of weights, for conv3d_grad_weight_mma: see there.
+type outer struct {
+	dense, reached      graph.Value
+	kernel, stride, pad [3]int
+	turned              bool
+	ci, co, c0          int
+}
+
+// ahead is the steps of conv3d_grad_weight_mma that are on their way.
+const ahead = 2
+
+// outerFits says that conv3d_grad_weight_mma makes o: its sums lie in registers, its rows
+// in shared memory.
+func (s *scope) outerFits(o outer) bool {
+	return !s.Simple && s.hasMatrices(s.Type(o.dense).DType) && o.kernel[2] <= 3 && o.kernel[0]*o.kernel[1] <= 16 &&
+		s.outerShared(o) <= s.sharedBytes()
+}
+
+// segment is the voxels of a step: the longest whose ends beside the rows are few.
+func (s *scope) segment(o outer) int {
+	if w := s.Type(o.dense).Shape[3]; w > 16 && ceil(w, 32)*32*4 <= ceil(w, 16)*16*5 {
+		return 32
+	}
+	return 16
+}
+
+// outerRing is the rows of the ring, and the voxels of one.
+func (s *scope) outerRing(o outer) (ring, wide int) {
+	return ahead*o.stride[1] + max(o.kernel[1], o.stride[1]), (s.segment(o)-1)*o.stride[2] + o.kernel[2]
+}
+
+func (s *scope) outerShared(o outer) int {
+	ring, wide := s.outerRing(o)
+	return 64 * (ring*o.kernel[0]*wide + (ahead+1)*s.segment(o))
+}
+
+// outerTiles is the blocks of o but for its splits.
+func (s *scope) outerTiles(o outer) int {
+	return ceil(s.channels(o.reached), 32) * ceil(s.channels(o.dense), 32)
+}
+
+// outerSplits is how many parts keep the device busy with the kernels of a list,
+// whose columns are as many.
+func (s *scope) outerSplits(list []outer) int {
+	tiles := 0
+	for _, o := range list {
+		tiles += s.outerTiles(o)
+	}
+	t := s.Type(list[0].dense).Shape
+	columns := t[0] * t[1] * ceil(t[3], s.segment(list[0]))
+	return max(1, min(columns, 3*max(s.SMs, 1)/tiles))
+}
+
+// outer adds the kernel of o.
+func (s *scope) outer(o outer, parts place, splits int) error {
+	a, b := s.Type(o.reached).Shape, s.Type(o.dense).Shape
+	ring, wide := s.outerRing(o)
+	warps := o.kernel[0] * o.kernel[1]
+	c := merged(axes("", a), axes("O", b), triple("S", o.stride[:]), triple("P", o.pad[:]), consts{
+		"T": s.Type(o.dense).DType, "TURNED": o.turned, "A_WHOLE": a[4]%8 == 0, "B_WHOLE": b[4]%8 == 0,
+		"N": a[0], "CA": a[4], "CB": b[4], "CI": o.ci, "CO": o.co, "C0": o.c0, "SPLITS": splits,
+		"KD": fixed(o.kernel[0]), "KH": fixed(o.kernel[1]), "KW": fixed(o.kernel[2]), "SEGMENT": fixed(s.segment(o)),
+		"AHEAD": fixed(ahead), "RING": fixed(ring), "WIDE": fixed(wide), "BLOCKS": fixed(max(1, min(8, 12/warps))),
+	})
+	l := launch{
+		Kernel: "conv3d_grad_weight_mma", Shared: uint32(s.outerShared(o)), Block: [3]uint32{uint32(32 * warps), 1, 1},
+		Grid: [3]uint32{uint32(s.outerTiles(o)), uint32(splits), 1},
+	}
+	return s.add(l, c, parts, s.value(o.dense), s.value(o.reached))
+}
+
+// outers adds the kernels of dw, a list of them side by side in its channels; ok is
+// false if one does not fit.
+func (s *scope) outers(dw graph.Value, list []outer) (ok bool, err error) {
+	for _, o := range list {
+		if !s.outerFits(o) {
+			return false, nil
+		}
+	}
+	splits, size := s.outerSplits(list), s.Type(dw).Shape.Elems()
+	parts := s.value(dw)
+	if splits > 1 {
+		parts = s.floats(splits * size)
+	}
+	for _, o := range list {
+		if err := s.outer(o, parts, splits); err != nil {
+			return true, err
+		}
+	}
+	if splits > 1 {
+		return true, s.fold(s.value(dw), parts, splits, size)
+	}
+	return true, nil
+}

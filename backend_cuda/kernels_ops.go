@@ -1,0 +1,148 @@
+package cuda
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/gounet/gounet/core/graph"
+)
+
+// node adds the kernels of n.
+func (s *scope) node(n graph.Node) error {
+	for _, v := range slices.Concat(n.In, n.Out) {
+		if e := s.Type(v).Shape.Elems(); v > 0 && e >= 1<<31 {
+			return fmt.Errorf("%s has %d elements, kernels count to %d: choose a smaller patch or batch", s.Info(v).Name, e, 1<<31-1)
+		}
+	}
+	switch op := n.Op.(type) {
+	case graph.Conv3D:
+		return s.conv3D(op, n)
+	case graph.Conv3DGradInput:
+		return s.conv3DGradInput(op, n)
+	case graph.Conv3DGradWeight:
+		return s.conv3DGradWeight(op, n)
+	case graph.UpConv3D:
+		return s.upConv3D(n)
+	case graph.UpConv3DGradInput:
+		return s.upConv3DGradInput(n)
+	case graph.UpConv3DGradWeight:
+		return s.upConv3DGradWeight(op, n)
+	case graph.NormAct:
+		return s.normAct(op, n)
+	case graph.NormApply:
+		return s.normApply(op.Slope, n.Out[0], n.In, s.value(n.In[3]))
+	case graph.NormActGrad:
+		return s.normActGrad(op, n)
+	case graph.Add:
+		return s.elements("add", n.Out[0], consts{"GRAD": false, "SLOPE": float32(1)}, s.values(n.In...)...)
+	case graph.AddAct:
+		return s.elements("add", n.Out[0], consts{"GRAD": false, "SLOPE": op.Slope}, s.values(n.In...)...)
+	case graph.ActGrad:
+		return s.elements("add", n.Out[0], consts{"GRAD": true, "SLOPE": op.Slope}, s.values(n.In...)...)
+	case graph.AvgPool:
+		return s.pool("avg_pool", op.Stride, s.Type(n.Out[0]).Shape, n)
+	case graph.AvgPoolGrad:
+		return s.pool("avg_pool_grad", op.Stride, s.Type(n.In[0]).Shape, n)
+	case graph.SegSums:
+		return s.segSums(op, n)
+	case graph.SegGrad:
+		return s.segGrad(op.SegSums, n)
+	case graph.SegLoss:
+		return s.segLoss(op, n)
+	}
+	return s.other(n)
+}
+
+// other adds the kernels of ops that do not belong to the network.
+func (s *scope) other(n graph.Node) error {
+	switch op := n.Op.(type) {
+	case graph.AllReduce:
+		return nil // not a kernel
+	case graph.GradNorm:
+		return s.gradNorm(op, n)
+	case graph.Step:
+		return s.step(op, n)
+	case graph.TileLoad:
+		return s.tileLoad(op, n)
+	case graph.TileBlend:
+		return s.tileBlend(op, n)
+	case graph.Labels:
+		return s.labels(op, n)
+	case graph.Warp:
+		return s.warp(op, n)
+	case graph.Mask:
+		return s.mask(op, n)
+	case graph.Blur:
+		return s.blur(op, n)
+	case graph.LowRes:
+		return s.lowRes(op, n)
+	case graph.Intensity:
+		return s.intensity(op, n)
+	}
+	return fmt.Errorf("the cuda backend does not have this op")
+}
+
+// elements adds a kernel that makes each element of y, its first operand, whose
+// type is T.
+func (s *scope) elements(name string, y graph.Value, c consts, args ...place) error {
+	t := s.Type(y)
+	if t.DType != graph.U8 {
+		c["T"] = t.DType
+	}
+	return s.each(name, t.Shape.Elems(), c, append([]place{s.value(y)}, args...)...)
+}
+
+// axes are the sizes of [N D H W C] with a prefix.
+func axes(prefix string, s graph.Shape) consts { return triple(prefix, s[1:4]) }
+
+// triple is a grid, a stride or a kernel.
+func triple(prefix string, s []int) consts {
+	return consts{prefix + "D": s[0], prefix + "H": s[1], prefix + "W": s[2]}
+}
+
+// merged is all constants together.
+func merged(list ...consts) consts {
+	all := consts{}
+	for _, c := range list {
+		maps.Copy(all, c)
+	}
+	return all
+}
+
+// input is In[i] of n, or "none".
+func input(n graph.Node, i int) graph.Value {
+	if i >= len(n.In) {
+		return 0
+	}
+	return n.In[i]
+}
+
+// channels of x; 0 for "none".
+func (s *scope) channels(x graph.Value) int {
+	if x == 0 {
+		return 0
+	}
+	return s.Type(x).Shape[4]
+}
+
+// pool adds the average of windows, or its adjoint; small is the shape behind.
+func (s *scope) pool(name string, stride [3]int, small graph.Shape, n graph.Node) error {
+	c := merged(axes("", small), triple("S", stride[:]), consts{"C": small[4]})
+	delete(c, "D")
+	return s.elements(name, n.Out[0], c, s.value(n.In[0]))
+}
+
+// enough is the threads that keep a device busy: reductions are split until there
+// are as many.
+func (s *scope) enough() int { return max(s.SMs, 1) * 1024 }
+
+// splits cuts a reduction over rows into parts, of which there are items each.
+func (s *scope) splits(rows, items int) int {
+	return max(1, min(rows, s.enough()/max(items, 1), 512))
+}
+
+// fold adds the kernel that sums parts [splits count] into out.
+func (s *scope) fold(out, parts place, splits, count int) error {
+	return s.each("fold", count, consts{"SPLITS": splits}, out, parts)
+}

@@ -1,0 +1,62 @@
+package cuda
+
+import (
+	"encoding/binary"
+
+	"github.com/gounet/gounet/core/graph"
+)
+
+// members is a bit for each label of each region: 8 words a region.
+func (s *scope) members(op graph.SegSums) place {
+	if op.Regions == nil {
+		return place{}
+	}
+	bits := make([]byte, 32*len(op.Regions))
+	for k, labels := range op.Regions {
+		for _, l := range labels {
+			word := bits[32*k+int(l)/32*4:]
+			binary.LittleEndian.PutUint32(word, binary.LittleEndian.Uint32(word)|1<<(l%32))
+		}
+	}
+	return s.table(bits)
+}
+
+func (s *scope) segConsts(op graph.SegSums, logits graph.Value) consts {
+	t := s.Type(logits).Shape
+	ignore := op.Ignore
+	if ignore < 0 {
+		ignore = 256 // no label
+	}
+	return merged(axes("", t), triple("S", op.Stride[:]), consts{
+		"K": t[4], "ACT": int(op.Act), "REGIONS": op.Regions != nil, "IGNORE": ignore, "GAMMA": op.Gamma, "T": s.Type(logits).DType,
+	})
+}
+
+func (s *scope) segSums(op graph.SegSums, n graph.Node) error {
+	z := n.In[0]
+	t := s.Type(z).Shape
+	c := s.segConsts(op, z)
+	items := t[0] * t[4]
+	parts := s.splits(t[1]*t[2], items)
+	sums := s.floats(parts * items * graph.SumsLen)
+	c["N"], c["SPLITS"] = t[0], parts
+	if err := s.each("seg_sums", parts*items, c, sums, s.value(z), s.value(n.In[1]), s.members(op)); err != nil {
+		return err
+	}
+	return s.fold(s.value(n.Out[0]), sums, parts, items*graph.SumsLen)
+}
+
+func (s *scope) segGrad(op graph.SegSums, n graph.Node) error {
+	t := s.Type(n.In[0]).Shape
+	in := append(s.values(n.In...), s.members(op)) // logits, labels, dsums, members
+	return s.each("seg_grad", t.Elems()/t[4], s.segConsts(op, n.In[0]), append(s.values(n.Out...), in...)...)
+}
+
+func (s *scope) segLoss(op graph.SegLoss, n graph.Node) error {
+	t := s.Type(n.In[0]).Shape
+	c := consts{
+		"N": t[0], "K": t[1], "FIRST": op.First, "MEAN": op.Mean, "BATCH": op.Batch, "HAS_BEFORE": n.In[1] != 0,
+		"WEIGHT": op.Weight, "CE": op.CE, "DICE": op.Dice, "SMOOTH": op.Smooth,
+	}
+	return s.blocks("seg_loss", 1, 1, c, append(s.values(n.Out...), s.values(n.In...)...)...)
+}

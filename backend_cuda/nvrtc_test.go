@@ -1,0 +1,239 @@
+//go:build linux && amd64
+
+package cuda
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/ebitengine/purego"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gounet/gounet/core/compile"
+	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/unet"
+	"github.com/gounet/gounet/shaders"
+)
+
+// assembler is NVRTC with what its assembler says of registers. Volta (70) is not
+// among its architectures from CUDA 13 on.
+type assembler struct {
+	create  func(program *uintptr, source, name string, headers int32, texts, names **byte) int32
+	compile func(program uintptr, options int32, list **byte) int32
+	destroy func(program *uintptr) int32
+	logSize func(program uintptr, bytes *uint64) int32
+	log     func(program uintptr, to *byte) int32
+}
+
+// nvrtcPath is the library of GOUNET_NVRTC, of `make test`, or of CUDA_HOME.
+func nvrtcPath() string {
+	if p := os.Getenv("GOUNET_NVRTC"); p != "" {
+		return p
+	}
+	for _, pattern := range []string{"../.tools/nvrtc/nvidia/cu*/lib", os.Getenv("CUDA_HOME") + "/lib*"} {
+		if found, _ := filepath.Glob(pattern + "/libnvrtc.so.1?"); len(found) > 0 {
+			return found[len(found)-1]
+		}
+	}
+	return ""
+}
+
+func openAssembler(t *testing.T) *assembler {
+	path := nvrtcPath()
+	if path == "" {
+		t.Skip("no NVRTC: set GOUNET_NVRTC to a libnvrtc.so.13, as in the wheel nvidia-cuda-nvrtc")
+	}
+	beside, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "libnvrtc-builtins.so.*"))
+	for _, p := range append(beside, path) { // the library opens its builtins by their bare name
+		_, err := purego.Dlopen(p, purego.RTLD_NOW|purego.RTLD_GLOBAL)
+		require.NoError(t, err)
+	}
+	lib, err := purego.Dlopen(path, purego.RTLD_NOW)
+	require.NoError(t, err)
+	a := &assembler{}
+	for name, f := range map[string]any{
+		"nvrtcCreateProgram": &a.create, "nvrtcCompileProgram": &a.compile, "nvrtcDestroyProgram": &a.destroy,
+		"nvrtcGetProgramLogSize": &a.logSize, "nvrtcGetProgramLog": &a.log,
+	} {
+		purego.RegisterLibFunc(f, lib, name)
+	}
+	return a
+}
+
+// assemble compiles a kernel and returns what the compiler has to say.
+func (a *assembler) assemble(kernel, source, arch string) (log string, err error) {
+	header, err := shaders.CUDAHeader()
+	if err != nil {
+		return "", err
+	}
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	texts := func(list ...string) **byte {
+		all := make([]*byte, len(list))
+		for i, s := range list {
+			b := append([]byte(s), 0)
+			pin.Pin(&b[0])
+			all[i] = &b[0]
+		}
+		pin.Pin(&all[0])
+		return &all[0]
+	}
+	var program uintptr
+	if rc := a.create(&program, source, kernel+".cu", 1, texts(header), texts("device.cuh")); rc != 0 {
+		return "", fmt.Errorf("nvrtcCreateProgram: %d", rc)
+	}
+	defer a.destroy(&program)
+	rc := a.compile(program, 4, texts("--gpu-architecture="+arch, "--std=c++17", "-default-device", "--ptxas-options=-v"))
+	var n uint64
+	a.logSize(program, &n)
+	text := make([]byte, n+1)
+	a.log(program, &text[0])
+	log = strings.TrimRight(string(text), "\x00\n")
+	if rc != 0 {
+		return log, fmt.Errorf("%s for %s does not compile:\n%s", kernel, arch, log)
+	}
+	return log, nil
+}
+
+var (
+	spills    = regexp.MustCompile(`(\d+) bytes spill stores, (\d+) bytes spill loads`)
+	registers = regexp.MustCompile(`Used (\d+) registers`)
+)
+
+// realPlans are those whose kernels must compile well.
+func realPlans() map[string]*plan.Configuration {
+	cube, flat := [3]int{3, 3, 3}, [3]int{1, 3, 3}
+	network := func(kernel [3]int, features []int, strides ...[3]int) plan.Network {
+		n := plan.Network{Kind: plan.Plain, Features: features, ConvBias: true, NormEps: 1e-5, Slope: 0.01, Strides: strides}
+		for i := range features {
+			n.Kernels = append(n.Kernels, kernel)
+			n.Convs = append(n.Convs, 2)
+			if i > 0 {
+				n.DecoderConvs = append(n.DecoderConvs, 2)
+			}
+		}
+		return n
+	}
+	return map[string]*plan.Configuration{
+		"hippocampus": {
+			Name: "3d_fullres", Dim: 3, Patch: [3]int{40, 56, 40}, Batch: 9,
+			Network: network(cube, []int{32, 64, 128, 256}, k(1, 1, 1), k(2, 2, 2), k(2, 2, 2), k(2, 2, 2)),
+		},
+		"128³": {
+			Name: "3d_fullres", Dim: 3, Patch: [3]int{128, 128, 128}, Batch: 2,
+			Network: network(cube, []int{32, 64, 128, 256, 320, 320}, k(1, 1, 1), k(2, 2, 2), k(2, 2, 2), k(2, 2, 2), k(2, 2, 2), k(2, 2, 2)),
+		},
+		"192×160": {
+			Name: "2d", Dim: 2, Patch: [3]int{1, 192, 160}, Batch: 64,
+			Network: network(flat, []int{32, 64, 128, 256, 512, 512}, k(1, 1, 1), k(1, 2, 2), k(1, 2, 2), k(1, 2, 2), k(1, 2, 2), k(1, 2, 2)),
+		},
+	}
+}
+
+func k(d, h, w int) [3]int { return [3]int{d, h, w} }
+
+// realLaunches are the kernels of training and of prediction with a plan.
+func realLaunches(t *testing.T, c *plan.Configuration, storage graph.DType, to target) []launch {
+	p := &plan.Plan{Ignore: -1, Recipe: plan.NNUNet(c.Dim)}
+	for i := range 4 {
+		p.Channels = append(p.Channels, plan.Channel{Name: fmt.Sprint(i)})
+		p.Labels = append(p.Labels, plan.Label{Values: []int{i}})
+	}
+	train, err := unet.NewTrain(p, c, unet.TrainOptions{})
+	require.NoError(t, err)
+	tile, err := unet.NewTile(p, c, unet.TileOptions{Rows: 2, Volume: [3]int{160, 240, 240}, Planes: 160})
+	require.NoError(t, err)
+	var all []launch
+	for _, g := range []*graph.Graph{train.Graph, tile.Graph} {
+		program, err := compile.Compile(g, compile.Options{Storage: storage, Rematerialise: true, World: 1})
+		require.NoError(t, err)
+		ls, err := launchesOf(program, to)
+		require.NoError(t, err)
+		all = append(all, ls.List...)
+	}
+	return all
+}
+
+// compiled is a kernel of a plan for an architecture.
+type compiled struct{ kernel, source, arch, plan string }
+
+// wantedImages are the kernels of all plans, each once.
+func wantedImages(t *testing.T) []compiled {
+	var list []compiled
+	seen := map[string]bool{}
+	for name, c := range realPlans() {
+		for arch, suffix := range map[int]string{75: "", 80: "", 90: "a", 100: ""} {
+			for _, storage := range []graph.DType{graph.F32, graph.F16, graph.BF16} {
+				if storage == graph.BF16 && arch < 80 || testing.Short() && arch != 90 {
+					continue
+				}
+				for _, l := range realLaunches(t, c, storage, target{Arch: arch, SMs: 132}) {
+					source, err := shaders.CUDA(l.Kernel, l.Prelude)
+					require.NoError(t, err)
+					w := compiled{l.Kernel, source, fmt.Sprintf("sm_%d%s", arch, suffix), name}
+					if !seen[w.arch+source] {
+						seen[w.arch+source] = true
+						list = append(list, w)
+					}
+				}
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b compiled) int { return strings.Compare(a.arch+a.kernel+a.source, b.arch+b.kernel+b.source) })
+	return list
+}
+
+// Every kernel of real plans compiles for Turing, Ampere, Hopper and Blackwell, and
+// keeps its variables in registers.
+func TestKernelsOfRealPlansCompile(t *testing.T) {
+	a := openAssembler(t)
+	list := wantedImages(t)
+	if os.Getenv("GOUNET_LONG") == "" { // one of each kernel and architecture, and Hopper's that multiply halves
+		seen := map[string]bool{}
+		list = slices.DeleteFunc(list, func(w compiled) bool {
+			again := seen[w.kernel+w.arch]
+			seen[w.kernel+w.arch] = true
+			return again && !(strings.HasSuffix(w.kernel, "_mma") && w.arch == "sm_90a" && w.plan == "128³" && strings.Contains(w.source, "using T = f16;"))
+		})
+	}
+	t.Logf("%d kernels", len(list))
+	most := map[string]int{}
+	var mutex sync.Mutex
+	var wait sync.WaitGroup
+	work := make(chan compiled)
+	for range runtime.GOMAXPROCS(0) {
+		wait.Go(func() {
+			for w := range work {
+				log, err := a.assemble(w.kernel, w.source, w.arch)
+				assert.NoError(t, err)
+				for _, m := range spills.FindAllStringSubmatch(log, -1) {
+					assert.Equal(t, []string{"0", "0"}, m[1:], "%s of %s for %s spills registers\n%s", w.kernel, w.plan, w.arch, log)
+				}
+				if m := registers.FindStringSubmatch(log); assert.NotNil(t, m, log) {
+					n, _ := strconv.Atoi(m[1])
+					mutex.Lock()
+					most[w.kernel+" "+w.arch] = max(most[w.kernel+" "+w.arch], n)
+					mutex.Unlock()
+				}
+			}
+		})
+	}
+	for _, w := range list {
+		work <- w
+	}
+	close(work)
+	wait.Wait()
+	for key, n := range most {
+		t.Logf("%s: at most %d registers", key, n)
+	}
+}

@@ -1,0 +1,119 @@
+// Conv3DGradWeight and UpConv3DGradWeight on tensor cores
+//
+//   dw[k c co] = Σ dense[n o …] · reached[n o·s + k − p …]   over the voxels n o of dense
+//
+//   Conv3D: dense is dy, channels co, reached is x, channels c = C0 … C0+C-1 of CI
+//   UpConv3D (TURNED): dense is x, channels c, reached is dy, channels co; p = 0
+//
+//   dense T [N OD OH OW CB]   reached T [N D H W CA]   parts [SPLITS KD KH KW CI CO]
+//
+// A GEMM a tap: M channels of reached, N of dense, K voxels. Both lie voxel by
+// channel in memory: both are transposed on their way to registers.
+//
+// A block makes 32 by 32 channels of all taps, a warp the KW taps of one (kd, kh). It
+// walks down columns: SEGMENT voxels of a row of dense at a time, row after row; rows
+// of reached stay in a ring of RING rows for each kd while the steps that meet them
+// pass, and AHEAD steps are on their way. Blocks: x: tiles of channels; y: SPLITS, of
+// which each takes the columns u, u mod SPLITS its own; fold adds the parts.
+//
+// Prelude: T; TURNED, A_WHOLE, B_WHOLE (rows are multiples of 16 bytes) (bool); N, D,
+// H, W, CA, OD, OH, OW, CB, SD, SH, SW, PD, PH, PW, CI, CO, C0, SPLITS (unsigned); KD,
+// KH, KW, SEGMENT, AHEAD, RING, WIDE (voxels of a row of the ring), BLOCKS (of a
+// multiprocessor) (int).
+
+constexpr int THREADS = KD * KH * 32;
+
+KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_grad_weight_mma(float *parts, const T *dense, const T *reached) {
+    SHARED(memory); // [RING][KD][WIDE] voxels of reached, then [AHEAD + 1][SEGMENT] of dense, 32 channels each
+    unsigned char *segments = memory + RING * KD * WIDE * 64;
+    const unsigned lane = threadIdx.x & 31, warp = threadIdx.x / 32;
+    const unsigned kd = warp / KH, kh = warp % KH;
+    const unsigned across = (CB + 31) / 32;
+    const unsigned a0 = blockIdx.x / across * 32, b0 = blockIdx.x % across * 32;
+    const unsigned pieces = (OW + SEGMENT - 1) / SEGMENT, columns = N * OD * pieces;
+
+    float sums[KW][2][4][4];
+    UNROLL for (int k = 0; k < KW; k++) {
+        UNROLL for (int i = 0; i < 2; i++) {
+            UNROLL for (int j = 0; j < 4; j++) {
+                UNROLL for (int e = 0; e < 4; e++) {
+                    sums[k][i][j][e] = 0.0f;
+                }
+            }
+        }
+    }
+    for (unsigned u = blockIdx.y; u < columns; u += SPLITS) {
+        const unsigned w0 = u % pieces * SEGMENT, od = u / pieces % OD, n = u / pieces / OD;
+        const int first_d = (int)(od * SD) - (int)PD, first_w = (int)(w0 * SW) - (int)PW;
+        // Row r of the column's rows of reached: row r − PH of its planes, or zeros.
+        auto load_row = [&](unsigned r) {
+            const unsigned h = r - PH; // below 0 is above H
+            unsigned char *to = memory + r % RING * (KD * WIDE * 64);
+            for (unsigned i = threadIdx.x; i < KD * WIDE * 4; i += THREADS) {
+                const unsigned v = i / 4, c = i % 4 * 8;
+                const unsigned d = (unsigned)(first_d + (int)(v / WIDE)), w = (unsigned)(first_w + (int)(v % WIDE));
+                const bool there = d < D && h < H && w < W && a0 + c < CA;
+                const T *from = there ? reached + (size_t)(((n * D + d) * H + h) * W + w) * CA + a0 + c : reached;
+                load_eight(A_WHOLE, to + swizzled<64>(v, c / 8), from, there ? CA - a0 - c : 0);
+            }
+        };
+        unsigned rows = 0; // loaded
+        auto load = [&](unsigned oh) {
+            if (oh < OH) {
+                for (; rows < oh * SH + KH; rows++) {
+                    load_row(rows);
+                }
+                unsigned char *to = segments + oh % (AHEAD + 1) * (SEGMENT * 64);
+                for (unsigned i = threadIdx.x; i < SEGMENT * 4; i += THREADS) {
+                    const unsigned v = i / 4, c = i % 4 * 8;
+                    const bool there = w0 + v < OW && b0 + c < CB;
+                    const T *from = there ? dense + (size_t)(((n * OD + od) * OH + oh) * OW + w0 + v) * CB + b0 + c : dense;
+                    load_eight(B_WHOLE, to + swizzled<64>(v, c / 8), from, there ? CB - b0 - c : 0);
+                }
+            }
+            copies_commit();
+        };
+        __syncthreads(); // the last column is done with
+        for (unsigned oh = 0; oh < AHEAD; oh++) {
+            load(oh);
+        }
+        for (unsigned oh = 0; oh < OH; oh++) {
+            copies_wait<AHEAD - 1>();
+            __syncthreads();
+            load(oh + AHEAD);
+            const unsigned char *ring = memory + (oh * SH + kh) % RING * (KD * WIDE * 64);
+            const unsigned char *segment = segments + oh % (AHEAD + 1) * (SEGMENT * 64);
+            for (unsigned v = 0; v < SEGMENT; v += 16) {
+                unsigned b[2][4];
+                UNROLL for (int j = 0; j < 2; j++) {
+                    load_transposed(b[j], segment + swizzled<64>(v + (lane & 15), j * 2 + lane / 16));
+                }
+                const unsigned begin = kd * WIDE + (v + (lane & 7) + lane / 16 * 8) * SW;
+                UNROLL for (int k = 0; k < KW; k++) {
+                    UNROLL for (int i = 0; i < 2; i++) {
+                        unsigned a[4];
+                        load_transposed(a, ring + swizzled<64>(begin + k, i * 2 + (lane / 8 & 1)));
+                        UNROLL for (int j = 0; j < 4; j++) {
+                            multiply(T(), sums[k][i][j], a, b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
+                        }
+                    }
+                }
+            }
+        }
+        copies_wait<0>();
+    }
+    float *out = parts + (size_t)(blockIdx.y * KD * KH * KW + warp * KW) * CI * CO;
+    UNROLL for (int k = 0; k < KW; k++) {
+        UNROLL for (int i = 0; i < 2; i++) {
+            UNROLL for (int j = 0; j < 4; j++) {
+                UNROLL for (int e = 0; e < 4; e++) {
+                    const unsigned a = a0 + i * 16 + lane / 4 + e / 2 * 8, b = b0 + j * 8 + lane % 4 * 2 + e % 2;
+                    if (a < CA && b < CB) {
+                        const unsigned c = C0 + (TURNED ? b : a), co = TURNED ? a : b;
+                        out[((size_t)k * CI + c) * CO + co] = sums[k][i][j][e];
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+// Conv3D, UpConv3D and their gradients in the input, on tensor cores
+//
+//   x T [N D H W C1]   x2 T [N D H W C2]   w T   b [CO]   y T [N OD OH OW CO]
+//
+//   y[n o co] = b[co] + Σ x[n o·s + k − p c] · w[k c co]            a convolution
+//   y[n o co] = b[co] + Σ x[n i c] · w[k …]   over i·s + k − p = o   SCATTER: its adjoint
+//
+// W_BY_INPUT: w [KD KH KW WROWS WCOLS], its rows are channels c; else rows are co,
+// from W0 on, and c is in a row.
+//
+//   Conv3D            a convolution, W_BY_INPUT     UpConv3D            SCATTER, W_BY_INPUT, p = 0
+//   Conv3DGradInput   SCATTER of dy                 UpConv3DGradInput   a convolution of dy, p = 0
+//
+// An implicit GEMM: M voxels of y, N channels co, K taps by channels c. With SCATTER
+// and a stride the voxels of y fall into S·S·S classes, o mod s, each of which has
+// taps of its own and is dense in i.
+//
+// A block makes a tile of TD·TH·TW voxels (of a class) by BN channels, a warp 32
+// voxels of it. BK channels of all voxels of x that the tile meets, the halo, lie in
+// shared memory at a time (ABUFS of them), so that x is read once a tile rather than
+// once a tap; weights of a tap follow in STAGES. Blocks: x: samples by tiles GD GH
+// GW; y: CO / BN; z: classes.
+//
+// Prelude: T; HAS_B, SCATTER, W_BY_INPUT, X_WHOLE, W_WHOLE (rows are multiples of 16
+// bytes) (bool); D, H, W, C1, C2, CO, OD, OH, OW, KD, KH, KW, SD, SH, SW, PD, PH, PW,
+// WROWS, WCOLS, W0, GD, GH, GW, HD, HH, HW (the halo) (unsigned); TD, TH, TW, BN, BK,
+// STAGES, ABUFS, BLOCKS (of a multiprocessor) (int).
+
+constexpr int THREADS = TD * TH * TW;
+constexpr int NT = BN / 8;
+
+// One axis of a class: the voxels of y, the taps that they meet, the first of these,
+// and where the voxel of x that the lowest of a tile meets lies.
+struct Axis {
+    unsigned voxels, taps, first;
+    int origin;
+};
+
+DEVICE Axis axis(unsigned tile, unsigned o, unsigned k, unsigned s, unsigned p, unsigned rest) {
+    if (!SCATTER) {
+        return {o, k, 0, (int)(tile * s) - (int)p};
+    }
+    const unsigned first = (rest + p) % s;
+    const unsigned taps = first < k ? (k - first + s - 1) / s : 0;
+    const int last = (int)(rest + p - first) / (int)s; // of the first tap; those behind lie before
+    return {o > rest ? (o - rest + s - 1) / s : 0, taps, first, (int)tile + last - (int)taps + 1};
+}
+
+// A step: a tap of a chunk of BK channels.
+struct Step {
+    unsigned chunk, d, h, w;
+};
+
+DEVICE void advance(Step &s, const Axis &d, const Axis &h, const Axis &w) {
+    if (++s.w < w.taps) {
+        return;
+    }
+    s.w = 0;
+    if (++s.h < h.taps) {
+        return;
+    }
+    s.h = 0;
+    if (++s.d == d.taps) {
+        s.d = 0;
+        s.chunk++;
+    }
+}
+
+KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, const T *x, const T *w, const float *b, const T *x2) {
+    SHARED(memory);
+    const unsigned lane = threadIdx.x & 31, warp = threadIdx.x / 32;
+    const unsigned rows = HD * HH * HW, bytes = rows * BK * 2;
+    unsigned char *weights = memory + ABUFS * bytes;
+    unsigned at = blockIdx.x;
+    const unsigned qw = at % GW * TW, qh = at / GW % GH * TH, qd = at / GW / GH % GD * TD, n = at / GW / GH / GD;
+    const unsigned n0 = blockIdx.y * BN;
+    const unsigned rw = blockIdx.z % SW, rh = blockIdx.z / SW % SH, rd = blockIdx.z / SW / SH;
+    const Axis ad = axis(qd, OD, KD, SD, PD, rd), ah = axis(qh, OH, KH, SH, PH, rh), aw = axis(qw, OW, KW, SW, PW, rw);
+    const unsigned chunks1 = (C1 + BK - 1) / BK, chunks = chunks1 + (C2 + BK - 1) / BK;
+    const unsigned steps = chunks * ad.taps * ah.taps * aw.taps;
+
+    // The halo of a chunk.
+    auto load_halo = [&](unsigned chunk) {
+        const bool second = chunk >= chunks1;
+        const unsigned channels = second ? C2 : C1, c0 = (second ? chunk - chunks1 : chunk) * BK;
+        const T *from = second ? x2 : x;
+        unsigned char *to = memory + chunk % ABUFS * bytes;
+        for (unsigned i = threadIdx.x; i < rows * (BK / 8); i += THREADS) {
+            const unsigned row = i / (BK / 8), c = i % (BK / 8) * 8;
+            const unsigned d = (unsigned)(ad.origin + (int)(row / (HH * HW))); // below 0 is above D
+            const unsigned h = (unsigned)(ah.origin + (int)(row / HW % HH));
+            const unsigned v = (unsigned)(aw.origin + (int)(row % HW));
+            const bool there = d < D && h < H && v < W && c0 + c < channels;
+            const T *source = there ? from + (size_t)(((n * D + d) * H + h) * W + v) * channels + c0 + c : from;
+            load_eight(X_WHOLE, to + swizzled<BK * 2>(row, c / 8), source, there ? channels - c0 - c : 0);
+        }
+    };
+    // The weights of a step.
+    auto load_weights = [&](const Step &s, unsigned stage) {
+        const bool second = s.chunk >= chunks1;
+        const unsigned channels = second ? C2 : C1, c0 = (second ? s.chunk - chunks1 : s.chunk) * BK;
+        const unsigned by = SCATTER ? SW : 1, byh = SCATTER ? SH : 1, byd = SCATTER ? SD : 1;
+        const unsigned tap = ((ad.first + s.d * byd) * KH + ah.first + s.h * byh) * KW + aw.first + s.w * by;
+        unsigned char *to = weights + stage * (BK * BN * 2);
+        for (unsigned i = threadIdx.x; i < BK * BN / 8; i += THREADS) {
+            unsigned row, c, place, left;
+            if (W_BY_INPUT) {
+                row = i / (BN / 8), c = i % (BN / 8) * 8;
+                place = swizzled<BN * 2>(row, c / 8);
+                left = c0 + row < channels && n0 + c < CO ? CO - n0 - c : 0;
+                row += tap * WROWS + (second ? C1 : 0) + c0;
+                c += n0;
+            } else {
+                row = i / (BK / 8), c = i % (BK / 8) * 8;
+                place = swizzled<BK * 2>(row, c / 8);
+                left = n0 + row < CO && c0 + c < channels ? channels - c0 - c : 0;
+                row += tap * WROWS + W0 + n0;
+                c += c0;
+            }
+            load_eight(W_WHOLE, to + place, left > 0 ? w + (size_t)row * WCOLS + c : w, left);
+        }
+    };
+
+    // Where the voxels of this lane's rows begin in the halo.
+    const unsigned apart = SCATTER ? 1 : SW, aparth = SCATTER ? 1 : SH, apartd = SCATTER ? 1 : SD;
+    unsigned begin[2];
+    UNROLL for (int i = 0; i < 2; i++) {
+        const unsigned m = warp * 32 + i * 16 + (lane & 15);
+        begin[i] = ((m / (TH * TW) * apartd * HH) + m / TW % TH * aparth) * HW + m % TW * apart;
+    }
+    float sums[2][NT][4];
+    UNROLL for (int i = 0; i < 2; i++) {
+        UNROLL for (int j = 0; j < NT; j++) {
+            UNROLL for (int e = 0; e < 4; e++) {
+                sums[i][j][e] = 0.0f;
+            }
+        }
+    }
+
+    // Group s of copies is what step s needs beyond those before it.
+    Step ahead = {0, 0, 0, 0}, now = {0, 0, 0, 0};
+    unsigned loaded = 0;
+    auto load = [&]() {
+        if (loaded < steps) {
+            if (ahead.d + ahead.h + ahead.w == 0) {
+                load_halo(ahead.chunk);
+            }
+            load_weights(ahead, loaded % STAGES);
+            advance(ahead, ad, ah, aw);
+        }
+        loaded++;
+        copies_commit();
+    };
+    for (int s = 0; s < STAGES - 1; s++) {
+        load();
+    }
+    for (unsigned s = 0; s < steps; s++) {
+        copies_wait<STAGES - 2>();
+        __syncthreads();
+        load();
+        const unsigned char *halo = memory + now.chunk % ABUFS * bytes, *stage = weights + s % STAGES * (BK * BN * 2);
+        const unsigned td = SCATTER ? ad.taps - 1 - now.d : now.d, th = SCATTER ? ah.taps - 1 - now.h : now.h;
+        const unsigned shift = (td * HH + th) * HW + (SCATTER ? aw.taps - 1 - now.w : now.w);
+        UNROLL for (int k = 0; k < BK / 16; k++) {
+            unsigned a[2][4];
+            UNROLL for (int i = 0; i < 2; i++) {
+                load_matrices(a[i], halo + swizzled<BK * 2>(begin[i] + shift, k * 2 + lane / 16));
+            }
+            UNROLL for (int j = 0; j < NT / 2; j++) {
+                unsigned f[4];
+                if (W_BY_INPUT) {
+                    load_transposed(f, stage + swizzled<BN * 2>(k * 16 + (lane & 15), j * 2 + lane / 16));
+                } else {
+                    load_matrices(f, stage + swizzled<BK * 2>(j * 16 + (lane & 7) + lane / 16 * 8, k * 2 + (lane / 8 & 1)));
+                }
+                UNROLL for (int i = 0; i < 2; i++) {
+                    multiply(T(), sums[i][2 * j], a[i], f[0], f[1]);
+                    multiply(T(), sums[i][2 * j + 1], a[i], f[2], f[3]);
+                }
+            }
+        }
+        advance(now, ad, ah, aw);
+    }
+    copies_wait<0>();
+
+    UNROLL for (int i = 0; i < 4; i++) {
+        const unsigned m = warp * 32 + i * 8 + lane / 4;
+        const unsigned vd = qd + m / (TH * TW), vh = qh + m / TW % TH, vw = qw + m % TW;
+        if (vd >= ad.voxels || vh >= ah.voxels || vw >= aw.voxels) {
+            continue;
+        }
+        const unsigned od = SCATTER ? vd * SD + rd : vd, oh = SCATTER ? vh * SH + rh : vh, ow = SCATTER ? vw * SW + rw : vw;
+        T *row = y + (size_t)(((n * OD + od) * OH + oh) * OW + ow) * CO;
+        UNROLL for (int j = 0; j < NT; j++) {
+            const unsigned co = n0 + j * 8 + (lane & 3) * 2;
+            const float *pair = &sums[i / 2][j][i % 2 * 2];
+            if (co < CO) {
+                store_pair(CO % 2 == 0, row + co, pair[0] + (HAS_B ? b[co] : 0.0f), co + 1 < CO ? pair[1] + (HAS_B ? b[co + 1] : 0.0f) : 0.0f, CO - co);
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+// MomentsFold: the moments of a channel from those of its blocks (Chan et al. 1979)
+//
+//   parts [N BLOCKS C 4]   out [N C 4]: mean, variance, minimum, maximum
+//   STATS: out [N C 2]: mean, 1/√(variance + EPS), as NormAct hands them out
+//
+// A block makes those of one channel: each of its 64 threads adds the blocks b, b
+// mod 64 its own, and the first adds what the others have. Blocks: N·C.
+//
+// Prelude: STATS (bool); V, C, BLOCK, BLOCKS (unsigned); EPS (float).
+
+KERNEL moments_fold(float *out, const float *parts) {
+    // Σ size·(mean − origin), minimum and maximum of a thread, then of all; Σ of
+    // squares of a thread.
+    __shared__ float sums[64], lows[64], highs[64], squares[64], whole;
+    const unsigned i = blockIdx.x, own = threadIdx.x;
+    const float *from = parts + 4 * (size_t)(i / C * BLOCKS * C + i % C);
+    const float origin = from[0]; // of the differences whose mean is made: they are small
+    float sum = 0.0f, low = from[2], high = from[3];
+    for (unsigned b = own; b < BLOCKS; b += 64) {
+        const float *p = from + 4 * (size_t)b * C;
+        sum += (float)min(BLOCK, V - b * BLOCK) * (p[0] - origin);
+        low = fminf(low, p[2]);
+        high = fmaxf(high, p[3]);
+    }
+    sums[own] = sum;
+    lows[own] = low;
+    highs[own] = high;
+    __syncthreads();
+    if (own == 0) {
+        float all = 0.0f;
+        for (unsigned j = 0; j < min(BLOCKS, 64u); j++) {
+            all += sums[j];
+            low = fminf(low, lows[j]);
+            high = fmaxf(high, highs[j]);
+        }
+        whole = all;
+    }
+    __syncthreads();
+    const float mean = origin + whole / (float)V;
+    float square = 0.0f;
+    for (unsigned b = own; b < BLOCKS; b += 64) {
+        const float *p = from + 4 * (size_t)b * C;
+        const float away = p[0] - mean;
+        square += p[1] + (float)min(BLOCK, V - b * BLOCK) * away * away;
+    }
+    squares[own] = square;
+    __syncthreads();
+    if (own > 0) {
+        return;
+    }
+    square = 0.0f;
+    for (unsigned j = 0; j < min(BLOCKS, 64u); j++) {
+        square += squares[j];
+    }
+    const float variance = square / (float)V;
+    if (STATS) {
+        out[2 * i] = mean;
+        out[2 * i + 1] = 1.0f / sqrtf(variance + EPS);
+    } else {
+        out[4 * i] = mean;
+        out[4 * i + 1] = variance;
+        out[4 * i + 2] = low;
+        out[4 * i + 3] = high;
+    }
+}

@@ -1,0 +1,75 @@
+// prelude: what every kernel has in front of it, between device.cuh and its
+// constants: how values are stored, and small functions.
+
+// The thread among all of a grid of one axis.
+DEVICE unsigned thread() { return blockIdx.x * blockDim.x + threadIdx.x; }
+
+DEVICE float float_of(f32 v) { return v; }
+DEVICE float float_of(bf16 v) { return float_from((unsigned)v.bits << 16); }
+
+// v as it is stored: to nearest, ties to even.
+template <class T> DEVICE T stored(float v);
+template <> DEVICE f32 stored<f32>(float v) { return v; }
+template <> DEVICE f16 stored<f16>(float v) { return f16_of(v); }
+template <> DEVICE bf16 stored<bf16>(float v) {
+    const unsigned u = bits_of(v);
+    bf16 h;
+    if ((u & 0x7fffffffu) > 0x7f800000u) {
+        h.bits = 0x7fff;
+    } else {
+        h.bits = (unsigned short)((u + 0x7fffu + (u >> 16 & 1u)) >> 16);
+    }
+    return h;
+}
+
+DEVICE bool finite(float v) { return (bits_of(v) & 0x7f800000u) != 0x7f800000u; }
+
+DEVICE float leaky(float v, float slope) { return v >= 0.0f ? v : slope * v; }
+
+// x to the power y, 0 for x = 0.
+DEVICE float power(float x, float y) { return x <= 0.0f ? 0.0f : powf(x, y); }
+
+// floor(a·n + ½), exact for a ≥ 0 and n below 4096: both parts of the product are.
+DEVICE int round_times(float a, unsigned n) {
+    const float high = float_from(bits_of(a) & 0xfffff000u);
+    const float p = high * (float)n;
+    const float rest = p - floorf(p);
+    const float more = (a - high) * (float)n;
+    return (int)floorf(p) + (more >= 0.5f - rest) + (more >= 1.5f - rest);
+}
+
+// Where chunk c of 16 bytes of row r lies, in rows of so many bytes: chunks of eight
+// rows that follow each other lie in different banks.
+template <int BYTES> DEVICE unsigned swizzled(unsigned r, unsigned c) {
+    static_assert(BYTES == 32 || BYTES == 64 || BYTES == 128, "rows are of 2, 4 or 8 chunks");
+    return r * BYTES + ((c ^ (BYTES == 128 ? r & 7u : BYTES == 64 ? r >> 1 & 3u : r >> 2 & 1u)) << 4);
+}
+
+// Eight elements to shared memory, of which there are so many, then zeros. WHOLE:
+// there are eight or none, at a multiple of 16 bytes.
+template <class T> DEVICE void load_eight(bool whole, void *to, const T *from, unsigned there) {
+    if (whole) {
+        copy16(to, from, there > 0);
+        return;
+    }
+    unsigned word[4];
+    UNROLL for (int i = 0; i < 4; i++) {
+        const unsigned low = 2 * i < there ? from[2 * i].bits : 0, high = 2 * i + 1 < there ? from[2 * i + 1].bits : 0;
+        word[i] = low | high << 16;
+    }
+    *(uint4 *)to = make_uint4(word[0], word[1], word[2], word[3]);
+}
+
+// Two elements of a row, of which there are so many left; at an even place of an
+// even row, both at once.
+template <class T> DEVICE void store_pair(bool even, T *to, float a, float b, unsigned left) {
+    const T first = stored<T>(a), second = stored<T>(b);
+    if (even) {
+        *(unsigned *)to = (unsigned)first.bits | (unsigned)second.bits << 16;
+        return;
+    }
+    to[0] = first;
+    if (left > 1) {
+        to[1] = second;
+    }
+}

@@ -1,0 +1,64 @@
+// Warp: y[n o c] = x at p = A·(o − (size−1)/2) + t, linear between voxels and 0 outside
+//
+//   x [N XD XH XW C]   ctl: rows (A, t) from CTL on   y T [N D H W C]
+//
+// One thread makes one element of y. Threads: COUNT.
+//
+// Prelude: T; XD, XH, XW, D, H, W, C, CTL, COUNT (unsigned).
+
+// Where a voxel of the patch lies in the source: the voxel below, and the shares of
+// those above.
+struct Spot {
+    int d, h, w;
+    float fd, fh, fw;
+};
+
+// One axis: within two voxels of the source.
+DEVICE void settle(float p, unsigned size, int &low, float &f) {
+    p = fminf(fmaxf(p, -2.0f), (float)size);
+    low = (int)floorf(p);
+    f = p - floorf(p);
+}
+
+DEVICE Spot spot(const float *m, unsigned d, unsigned h, unsigned w) {
+    const float od = (float)d - (float)(D - 1) * 0.5f;
+    const float oh = (float)h - (float)(H - 1) * 0.5f;
+    const float ow = (float)w - (float)(W - 1) * 0.5f;
+    Spot s;
+    settle(m[9] + (m[0] * od + m[1] * oh + m[2] * ow), XD, s.d, s.fd);
+    settle(m[10] + (m[3] * od + m[4] * oh + m[5] * ow), XH, s.h, s.fh);
+    settle(m[11] + (m[6] * od + m[7] * oh + m[8] * ow), XW, s.w, s.fw);
+    return s;
+}
+
+// The weight of corner j of the eight, and its voxel in the source; -1 outside.
+DEVICE float weight_of(const Spot &p, unsigned j) {
+    return (j & 4u ? p.fd : 1.0f - p.fd) * (j & 2u ? p.fh : 1.0f - p.fh) * (j & 1u ? p.fw : 1.0f - p.fw);
+}
+
+DEVICE int voxel_of(const Spot &p, unsigned j) {
+    const int d = p.d + (int)(j >> 2), h = p.h + (int)(j >> 1 & 1u), w = p.w + (int)(j & 1u);
+    if (d < 0 || d >= (int)XD || h < 0 || h >= (int)XH || w < 0 || w >= (int)XW) {
+        return -1;
+    }
+    return (d * (int)XH + h) * (int)XW + w;
+}
+
+KERNEL warp(T *y, const float *x, const float *ctl) {
+    const unsigned i = thread();
+    if (i >= COUNT) {
+        return;
+    }
+    const unsigned v = i / C, n = v / (D * H * W);
+    const Spot p = spot(ctl + CTL + 12 * n, v / (W * H) % D, v / W % H, v % W);
+    const float *from = x + (size_t)n * XD * XH * XW * C + i % C;
+    float sum = 0.0f;
+    for (unsigned j = 0; j < 8; j++) {
+        const float weight = weight_of(p, j);
+        const int at = voxel_of(p, j);
+        if (at >= 0 && weight > 0.0f) {
+            sum += weight * from[(size_t)at * C];
+        }
+    }
+    y[i] = stored<T>(sum);
+}
