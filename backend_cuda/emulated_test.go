@@ -59,6 +59,7 @@ var openMachine = sync.OnceValues(func() (*machine, error) {
 	purego.RegisterLibFunc(&m.launch, lib, "emulate_launch")
 	purego.RegisterLibFunc(&m.alloc, lib, "emulate_alloc")
 	purego.RegisterLibFunc(&m.free, lib, "emulate_free")
+	plant(m)
 	return m, nil
 })
 

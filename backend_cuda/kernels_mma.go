@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"math"
+	"slices"
 
 	"github.com/gounet/gounet/core/graph"
 )
@@ -33,6 +34,17 @@ func (s *scope) sharedBytes() int {
 		return 64 << 10
 	}
 	return 99 << 10 // of compute capability 8.6
+}
+
+// sharedOfMultiprocessor is what the blocks of one have together.
+func (s *scope) sharedOfMultiprocessor() int {
+	switch {
+	case s.Arch < 80:
+		return 64 << 10
+	case s.Arch < 90:
+		return 100 << 10 // of compute capability 8.6
+	}
+	return 228 << 10
 }
 
 // half3 is what a kernel reaches to either side.
@@ -89,6 +101,9 @@ func (s *scope) cut(g gemm, voxels [3]int, channels []int, wide int) (best mmaTi
 			if t.voxels() < 128 {
 				work *= 1.2 // weights are loaded more often
 			}
+			if resident := s.sharedOfMultiprocessor() / t.shared; resident < 4 { // too few to hide latency
+				work *= math.Sqrt(4 / float64(max(resident, 1)))
+			}
 			if t.shared <= s.sharedBytes() && work < least {
 				least, best, ok = work, t, true
 			}
@@ -125,13 +140,19 @@ func (s *scope) matrices(g gemm) (ok bool, err error) {
 	for a := range 3 {
 		grid[a] = ceil(voxels[a], t.size[a])
 	}
+	var parts place
+	moments := !g.scatter && s.normed(g.y)
+	if moments {
+		parts = s.floats(4 * y[0] * y[4] * grid[0] * grid[1] * grid[2])
+		s.kept = kept{g.y, s.at, t.size, grid, parts}
+	}
 	blocks := 3
 	if wide < 64 {
 		blocks = 4
 	}
 	c := merged(axes("", x), axes("O", y), triple("K", g.kernel[:]), triple("S", g.stride[:]), triple("P", g.pad[:]),
 		triple("G", grid[:]), triple("H", t.halo[:]), consts{
-			"T": s.Type(g.y).DType, "HAS_B": g.b != 0, "SCATTER": g.scatter, "W_BY_INPUT": g.byInput,
+			"T": s.Type(g.y).DType, "HAS_B": g.b != 0, "MOMENTS": moments, "SCATTER": g.scatter, "W_BY_INPUT": g.byInput,
 			"X_WHOLE": c1%8 == 0 && c2%8 == 0, "W_WHOLE": g.wCols%8 == 0,
 			"C1": c1, "C2": c2, "CO": y[4], "WROWS": g.wRows, "WCOLS": g.wCols, "W0": g.wFirst,
 			"TD": fixed(t.size[0]), "TH": fixed(t.size[1]), "TW": fixed(t.size[2]), "BN": fixed(wide), "BK": fixed(t.channels),
@@ -141,5 +162,5 @@ func (s *scope) matrices(g gemm) (ok bool, err error) {
 		Kernel: "conv3d_mma", Shared: uint32(t.shared), Block: [3]uint32{uint32(t.voxels()), 1, 1},
 		Grid: [3]uint32{uint32(y[0] * grid[0] * grid[1] * grid[2]), uint32(ceil(y[4], wide)), uint32(classes)},
 	}
-	return true, s.add(l, c, s.values(g.y, g.x, g.w, g.b, g.x2)...)
+	return true, s.add(l, c, slices.Insert(s.values(g.y, g.x, g.w, g.b, g.x2), 1, parts)...)
 }

@@ -1,6 +1,7 @@
 // Conv3D, UpConv3D and their gradients in the input, on tensor cores
 //
 //   x T [N D H W C1]   x2 T [N D H W C2]   w T   b [CO]   y T [N OD OH OW CO]
+//   parts [N GD·GH·GW CO 4]: with MOMENTS, mean and Σ(y − mean)² of a tile, as moments makes them
 //
 //   y[n o co] = b[co] + Σ x[n o·s + k − p c] · w[k c co]            a convolution
 //   y[n o co] = b[co] + Σ x[n i c] · w[k …]   over i·s + k − p = o   SCATTER: its adjoint
@@ -21,7 +22,7 @@
 // once a tap; weights of a tap follow in STAGES. Blocks: x: samples by tiles GD GH
 // GW; y: CO / BN; z: classes.
 //
-// Prelude: T; HAS_B, SCATTER, W_BY_INPUT, X_WHOLE, W_WHOLE (rows are multiples of 16
+// Prelude: T; HAS_B, MOMENTS, SCATTER, W_BY_INPUT, X_WHOLE, W_WHOLE (rows are multiples of 16
 // bytes) (bool); D, H, W, C1, C2, CO, OD, OH, OW, KD, KH, KW, SD, SH, SW, PD, PH, PW,
 // WROWS, WCOLS, W0, GD, GH, GW, HD, HH, HW (the halo) (unsigned); TD, TH, TW, BN, BK,
 // STAGES, ABUFS, BLOCKS (of a multiprocessor) (int).
@@ -66,7 +67,7 @@ DEVICE void advance(Step &s, const Axis &d, const Axis &h, const Axis &w) {
     }
 }
 
-KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, const T *x, const T *w, const float *b, const T *x2) {
+KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T *x, const T *w, const float *b, const T *x2) {
     SHARED(memory);
     const unsigned lane = threadIdx.x & 31, warp = threadIdx.x / 32;
     const unsigned rows = HD * HH * HW, bytes = rows * BK * 2;
@@ -183,20 +184,69 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, const T *x, const T *
     }
     copies_wait<0>();
 
+    // Bias, rounding, and which of the lane's four rows are voxels of y.
+    bool there[4];
     UNROLL for (int i = 0; i < 4; i++) {
         const unsigned m = warp * 32 + i * 8 + lane / 4;
         const unsigned vd = qd + m / (TH * TW), vh = qh + m / TW % TH, vw = qw + m % TW;
-        if (vd >= ad.voxels || vh >= ah.voxels || vw >= aw.voxels) {
-            continue;
-        }
+        there[i] = vd < ad.voxels && vh < ah.voxels && vw < aw.voxels;
         const unsigned od = SCATTER ? vd * SD + rd : vd, oh = SCATTER ? vh * SH + rh : vh, ow = SCATTER ? vw * SW + rw : vw;
         T *row = y + (size_t)(((n * OD + od) * OH + oh) * OW + ow) * CO;
         UNROLL for (int j = 0; j < NT; j++) {
             const unsigned co = n0 + j * 8 + (lane & 3) * 2;
-            const float *pair = &sums[i / 2][j][i % 2 * 2];
-            if (co < CO) {
-                store_pair(CO % 2 == 0, row + co, pair[0] + (HAS_B ? b[co] : 0.0f), co + 1 < CO ? pair[1] + (HAS_B ? b[co + 1] : 0.0f) : 0.0f, CO - co);
+            float *pair = &sums[i / 2][j][i % 2 * 2];
+            if (HAS_B && co < CO) {
+                pair[0] += b[co];
+                pair[1] += co + 1 < CO ? b[co + 1] : 0.0f;
+            }
+            if (there[i] && co < CO) {
+                store_pair(CO % 2 == 0, row + co, pair[0], pair[1], CO - co);
             }
         }
+    }
+    if (!MOMENTS) {
+        return;
+    }
+
+    // Mean, then squares of deviations, of what was stored: a column of the tile is in
+    // eight lanes of each warp.
+    float *columns = (float *)memory; // [2][warps][BN]
+    const unsigned voxels = min((unsigned)TD, ad.voxels - qd) * min((unsigned)TH, ah.voxels - qh) * min((unsigned)TW, aw.voxels - qw);
+    __syncthreads(); // the last step is done with memory
+    UNROLL for (int pass = 0; pass < 2; pass++) {
+        float *of_pass = columns + pass * (THREADS / 32) * BN;
+        UNROLL for (int j = 0; j < NT; j++) {
+            UNROLL for (int e = 0; e < 2; e++) {
+                const unsigned column = j * 8 + (lane & 3) * 2 + e;
+                float mean = 0.0f, sum = 0.0f;
+                for (unsigned k = 0; pass == 1 && k < THREADS / 32; k++) {
+                    mean += columns[k * BN + column];
+                }
+                mean /= (float)voxels;
+                UNROLL for (int i = 0; i < 4; i++) {
+                    const float v = float_of(stored<T>(sums[i / 2][j][i % 2 * 2 + e])) - mean;
+                    sum += there[i] ? (pass == 1 ? v * v : v) : 0.0f;
+                }
+                UNROLL for (int by = 4; by < 32; by *= 2) {
+                    sum += __shfl_xor_sync(~0u, sum, by);
+                }
+                if (lane < 4) {
+                    of_pass[warp * BN + column] = sum;
+                }
+            }
+        }
+        __syncthreads();
+    }
+    for (unsigned column = threadIdx.x; column < BN && n0 + column < CO; column += THREADS) {
+        float sum = 0.0f, squares = 0.0f;
+        for (unsigned k = 0; k < THREADS / 32; k++) {
+            sum += columns[k * BN + column];
+            squares += columns[(THREADS / 32 + k) * BN + column];
+        }
+        float *to = parts + 4 * ((size_t)blockIdx.x * CO + n0 + column);
+        to[0] = sum / (float)voxels;
+        to[1] = squares;
+        to[2] = 0.0f; // not of interest to a norm
+        to[3] = 0.0f;
     }
 }
