@@ -142,7 +142,7 @@ func (w *ServerInterfaceWrapper) SubmitJob(ctx echo.Context) error {
 			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
 		}
 
-		params.IdempotencyKey = &IdempotencyKey
+		params.IdempotencyKey = IdempotencyKey
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -226,7 +226,7 @@ func (w *ServerInterfaceWrapper) WatchJob(ctx echo.Context) error {
 			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Last-Event-ID: %s", err))
 		}
 
-		params.LastEventID = &LastEventID
+		params.LastEventID = LastEventID
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
