@@ -37,14 +37,26 @@ func testOptions(t testing.TB) Options {
 	dir := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "models"), 0o777))
 	require.NoError(t, checkpoint.Save(filepath.Join(dir, "models", modelID+checkpoint.Extension), servertest.Model()))
-	o := Options{
-		Version: "test", Data: filepath.Join(dir, "data"), Models: filepath.Join(dir, "models"), Bounds: DefaultBounds(),
-		Devices: []engine.Device{{Name: "cpu", Open: func() (backend.Device, error) { return cpu.Open(cpu.Options{Workers: 1}), nil }}},
-		Formats: func(*api.Submit, *plan.Plan, []byte) []scan.Format { return scan.Formats() }, FormatNames: []string{"nifti", "seg.nrrd", "nrrd", "mha", "mgz", "png"},
-		AckWait: 2 * time.Second,
-	}
+	o := Options{Data: filepath.Join(dir, "data"), Models: filepath.Join(dir, "models"), Bounds: DefaultBounds(), AckWait: 2 * time.Second}
 	o.Bounds.Reserve, o.Bounds.Rate = 0, 0
+	return complete(o)
+}
+
+// complete adds what cannot be handed to another process.
+func complete(o Options) Options {
+	o.Version = "test"
+	o.Devices = []engine.Device{{Name: "cpu", Open: func() (backend.Device, error) { return cpu.Open(cpu.Options{Workers: 1}), nil }}}
+	o.Formats = func(*api.Submit, *plan.Plan, []byte) []scan.Format { return scan.Formats() }
+	o.FormatNames = []string{"nifti", "seg.nrrd", "nrrd", "mha", "mgz", "png"}
 	return o
+}
+
+// plainOptions are those that can.
+type plainOptions struct {
+	Data, Models string
+	Bounds       Bounds
+	AckWait      time.Duration
+	Attempts     int
 }
 
 // running is a server with a client.
