@@ -8,6 +8,7 @@
 package page
 
 import (
+	"strings"
 	"time"
 
 	"github.com/gounet/gounet/internal/api"
@@ -210,13 +211,24 @@ func (p *Page) Adapter() string {
 	}
 	for _, d := range p.Ready.Devices {
 		if d.Kind == api.DeviceWebGPU {
-			return d.Name + ", WebGPU"
+			return DeviceName(d)
 		}
 	}
 	for _, d := range p.Ready.Devices {
-		return d.Name + ", no WebGPU"
+		return DeviceName(d) + ", no WebGPU"
 	}
 	return "Nothing to compute with"
+}
+
+// DeviceName is a device as people call it.
+func DeviceName(d api.Device) string {
+	if d.Kind == api.DeviceWebGPU {
+		return d.Name + ", WebGPU"
+	}
+	if n, ok := strings.CutPrefix(d.Name, "cpu ("); ok {
+		return "Processor (" + n
+	}
+	return "Processor"
 }
 
 // HasGPU tells whether there is a real one.

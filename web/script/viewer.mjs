@@ -398,3 +398,4 @@ globalThis.viewer = {
     return new Promise((done) => out.toBlob(done, "image/png"));
   },
 };
+

@@ -50,11 +50,7 @@ func (c *CheckPanel) device() string {
 		return b
 	}
 	if r := c.P.Check.Result; r != nil {
-		kind := "processor"
-		if r.Device.Kind == api.DeviceWebGPU {
-			kind = "WebGPU"
-		}
-		return r.Device.Name + ", " + kind
+		return page.DeviceName(r.Device)
 	}
 	return c.P.Adapter()
 }

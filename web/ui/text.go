@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/vugu/vugu"
+	"github.com/vugu/vugu/js"
 
 	"github.com/gounet/gounet/web/page"
 )
@@ -67,3 +68,7 @@ func signed(x float64) string {
 	}
 	return "+" + page.ML(x)
 }
+
+// theirs marks an element whose content is not ours: vugu leaves what it has a
+// handler for as it is.
+func theirs(js.Value) {}
