@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// compiled is NVRTC, which needs no GPU: `make nvrtc` fetches one.
-func compiled(t testing.TB) *nvrtc {
+// fetched is NVRTC, which needs no GPU: `make nvrtc` fetches one.
+func fetched(t testing.TB) *nvrtc {
 	n, err := openNVRTC()
 	if err != nil {
 		t.Skip(err)
@@ -18,7 +18,7 @@ func compiled(t testing.TB) *nvrtc {
 }
 
 func TestNVRTCSaysWhatIsWrongInASource(t *testing.T) {
-	n := compiled(t)
+	n := fetched(t)
 	code, err := n.image("empty", `extern "C" __global__ void empty(float *x) { x[threadIdx.x] = 1; }`, 80)
 	require.NoError(t, err)
 	require.NotEmpty(t, code)

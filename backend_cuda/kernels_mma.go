@@ -63,8 +63,18 @@ func (t mmaTile) voxels() int { return t.size[0] * t.size[1] * t.size[2] }
 // tiles are the shapes to choose from: of 128 voxels, then of 64. Rows of eight lie
 // in different banks of shared memory.
 var tiles = [][3]int{
-	{2, 8, 8}, {4, 4, 8}, {1, 8, 16}, {1, 16, 8}, {8, 2, 8}, {2, 4, 16}, {4, 8, 4}, {1, 4, 32},
-	{2, 4, 8}, {4, 4, 4}, {1, 8, 8}, {1, 4, 16},
+	{2, 8, 8},
+	{4, 4, 8},
+	{1, 8, 16},
+	{1, 16, 8},
+	{8, 2, 8},
+	{2, 4, 16},
+	{4, 8, 4},
+	{1, 4, 32},
+	{2, 4, 8},
+	{4, 4, 4},
+	{1, 8, 8},
+	{1, 4, 16},
 }
 
 // cut chooses the tile with the least work, voxels beside y and halos counted.
