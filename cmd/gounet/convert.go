@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +35,8 @@ func newConvert(a *app) *cobra.Command {
 the ending of OUT names: scans as .nii.gz, .nii, .nrrd or .mha; label maps also
 as .mhd, .seg.nrrd, .mgz or .png, as the DICOM objects .seg.dcm, .labelmap.dcm and
 .rtstruct.dcm, and as the surfaces .glb, .stl and .obj. Voxels stay where they
-are: nothing is resampled or turned.
+are: nothing is resampled or turned, but labels of the voxels of --reference are
+put into its order.
 
 IN is a file, or a folder or zip of DICOM. It is taken as a label map if it says
 so itself, if OUT can be nothing else, or with --labels. The DICOM objects refer
@@ -75,6 +77,9 @@ func (f *convertFlags) run(ctx context.Context, a *app, in, out string) (err err
 	defer func() { err = errors.Join(err, s.Close()) }()
 	if f.labels || s.Kind == scan.SEG || len(s.Segments()) > 0 || onlyLabels(out) {
 		l, segments, err := s.Labels()
+		if err != nil && onlyLabels(out) && !f.labels {
+			return fmt.Errorf("%w: OUT ends as label maps do, scans are written as %s", err, strings.Join(scan.ImageEndings(), ", "))
+		}
 		if err != nil {
 			return err
 		}
@@ -132,7 +137,11 @@ func (f *convertFlags) writeLabels(a *app, s *scan.Scan, l *volume.Labels, segme
 	if f.anonymise {
 		s = s.WithoutHeader()
 	}
-	if err := format.Write(out, s, l, segments); err != nil {
+	err = format.Write(out, s, l, segments)
+	if errors.Is(err, errNoSeries) && f.reference == "" {
+		return usageError{fmt.Errorf("%w, or give the series that the labels were made of as --reference", err)}
+	}
+	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(a.out, "%s, %s: %s\n", join(l.Shape[:], "×")+" voxels (D H W)", count(len(complete(l, segments)), "label"), out)
