@@ -123,6 +123,17 @@ func TestAnonymisedObjectsHaveNoIdentifierOfTheScan(t *testing.T) {
 	assert.Contains(t, string(text), s.UID, "without --anonymise the scan is named")
 }
 
+func TestConvertSaysWhatGoesWhere(t *testing.T) {
+	study, dir := series(t), t.TempDir()
+	got := gounet(t, "convert", study, filepath.Join(dir, "a.mhd"))
+	assert.Equal(t, exitError, got.code)
+	assert.Contains(t, got.err, "OUT ends as label maps do, scans are written as .nii.gz, .nii, .nrrd, .mha")
+	labels := filepath.Join(hippocampus, "labelsTr", "hippocampus_003.nii.gz")
+	got = gounet(t, "convert", labels, filepath.Join(dir, "a.seg.dcm"))
+	assert.Equal(t, exitUsage, got.code)
+	assert.Contains(t, got.err, "give the series that the labels were made of as --reference")
+}
+
 func TestPredictTakesDICOMAndWritesWhatIsAsked(t *testing.T) {
 	if testing.Short() {
 		t.Skip("trains for seconds")
@@ -153,7 +164,7 @@ func TestPredictTakesDICOMAndWritesWhatIsAsked(t *testing.T) {
 	var used map[string]any
 	require.NoError(t, json.Unmarshal(b, &used))
 	for name, want := range map[string]any{
-		"step": 0.5, "checkpoint": "final", "folds": []any{""}, "configuration": "3d_fullres", "mirror": []any{}, "tta": false,
+		"step": 0.5, "checkpoint": "final", "folds": []any{"0"}, "configuration": "3d_fullres", "mirror": []any{}, "tta": false,
 	} {
 		assert.Equal(t, want, used[name], "%s: the value that was used", name)
 	}

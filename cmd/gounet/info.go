@@ -20,7 +20,7 @@ func newInfo(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "info FILE",
 		Short: "say what a scan, a plan, a model or a data set is",
-		Long: `info prints what a file or folder holds:
+		Long: `info prints what a file, a folder or with "-" the standard input holds:
 
   a scan or label map, of any format that is read: shape in the order of the
     file's axes, spacing, affine, type on disk, the range of the scaled values,
@@ -38,8 +38,12 @@ func newInfo(a *app) *cobra.Command {
   gounet info Task04_Hippocampus`,
 		Args: wantArgs("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			found, err := inspect(args[0])
+			file, done, err := a.given(args[0])
 			if err != nil {
+				return err
+			}
+			found, err := inspect(file)
+			if err := errors.Join(err, done()); err != nil {
 				return err
 			}
 			if asJSON {

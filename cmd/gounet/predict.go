@@ -74,7 +74,7 @@ series needs --series: their numbers, in the order of the model's channels.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.model, "model", "", "`folder` or file of the model")
-	flags.StringVar(&f.input, "input", "", "a scan: `file`, folder or zip; or a folder of scans")
+	flags.StringVar(&f.input, "input", "", "a scan: `file`, folder or zip, - for the standard input; or a folder of scans")
 	flags.StringVar(&f.output, "output", "", "`folder` for the labels")
 	flags.StringVar(&f.checkpoint, "checkpoint", "", "final or best; the model's last weights if not given")
 	flags.StringSliceVar(&f.folds, "folds", nil, "average these folds, comma separated; all that the model has if not given")
@@ -96,7 +96,7 @@ series needs --series: their numbers, in the order of the model's channels.`,
 	return cmd
 }
 
-func (f *predictFlags) run(ctx context.Context, a *app) error {
+func (f *predictFlags) run(ctx context.Context, a *app) (err error) {
 	for name, value := range map[string]string{"model": f.model, "input": f.input, "output": f.output} {
 		if value == "" {
 			return usagef("--%s is missing", name)
@@ -124,7 +124,12 @@ func (f *predictFlags) run(ctx context.Context, a *app) error {
 			return err
 		}
 	}
-	cases, err := scans(f.input, m.Plan, f.series)
+	input, done, err := a.given(f.input)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	cases, err := scans(input, m.Plan, f.series)
 	if err == nil {
 		cases, err = partOf(f.part, cases)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,6 +32,7 @@ func usagef(format string, args ...any) error {
 
 // app is what every command is handed.
 type app struct {
+	in       io.Reader // what "-" names
 	out, err io.Writer // results, and all that is said beside them
 	settings *settings // filled before a command runs
 }
@@ -44,7 +46,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 
 func execute(ctx context.Context, a *app, root *cobra.Command, args []string, out, errOut io.Writer) int {
 	screen := &printer{out: errOut}
-	a.out, a.err = &printer{out: out}, errOut // bars are drawn on the terminal itself
+	a.in, a.out, a.err = os.Stdin, &printer{out: out}, errOut // bars are drawn on the terminal itself
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(screen)

@@ -39,6 +39,30 @@ func of(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
+// openInstances opens paths that are the files of one series; nil if they are something
+// else.
+func openInstances(ctx context.Context, o Options, paths []string) (*Scan, error) {
+	for _, path := range paths {
+		f, err := voxel.OnDisk(path)
+		if err != nil {
+			return nil, nil //nolint:nilerr,nilnil // what is wrong with it is said where it is opened
+		}
+		if b, err := front(f); err != nil || Recognise(b) != DICOM {
+			return nil, nil //nolint:nilerr,nilnil // likewise
+		}
+	}
+	c, err := dicom.Open(ctx, paths...)
+	if err != nil || len(c.Series) == len(paths) { // a channel each
+		return nil, nil //nolint:nilerr,nilnil // likewise
+	}
+	s, err := ofCollection(o, c, paths[0])
+	if err != nil {
+		return nil, fmt.Errorf("scan: %w", err)
+	}
+	s.Files = paths
+	return s, nil
+}
+
 // openDICOMFiles opens files, zips among them.
 func openDICOMFiles(ctx context.Context, o Options, files []voxel.File) (*Scan, error) {
 	var list []dicom.File
