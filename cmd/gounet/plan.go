@@ -95,6 +95,11 @@ func (f *planFlags) run(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
+	if len(args) == 1 {
+		if err := f.guardSides(ctx, a, args[0], p); err != nil {
+			return err
+		}
+	}
 	if file != "" {
 		if err := p.Save(file); err != nil {
 			return err
@@ -114,6 +119,18 @@ func (f *planFlags) run(ctx context.Context, a *app, args []string) error {
 	if file != "" {
 		fmt.Fprintf(a.out, "\nwritten to %s\n", file)
 	}
+	return nil
+}
+
+// guardSides is workspace.guardSides for a plan that is asked for.
+func (f *planFlags) guardSides(ctx context.Context, a *app, dir string, made *plan.Plan) error {
+	w, err := openWorkspace(dir, f.work)
+	if err != nil {
+		return err
+	}
+	p := a.progressOf()
+	defer p.wait()
+	w.guardSides(ctx, p, made)
 	return nil
 }
 
