@@ -110,6 +110,7 @@ Settings come from --config file.yaml, then the environment (GOUNET_EPOCHS for
 		newExport,
 		newImport,
 		newEvaluate,
+		newVerify,
 		newReport,
 		newRun,
 		newConvert,
