@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -64,7 +65,7 @@ func execute(ctx context.Context, a *app, root *cobra.Command, args []string, ou
 // goOn says how an interrupted command goes on.
 func goOn(command *cobra.Command) string {
 	switch {
-	case command.Name() == "run" || command.Name() == "preprocess":
+	case slices.Contains([]string{"run", "preprocess", "download"}, command.Name()):
 		return ": what is done is kept, the same command goes on"
 	case command.Flags().Lookup("resume") != nil:
 		return ": what is done is kept, the same command with --resume goes on"
@@ -102,6 +103,7 @@ Settings come from --config file.yaml, then the environment (GOUNET_EPOCHS for
 		return nil
 	}
 	for _, make := range []func(*app) *cobra.Command{
+		newDownload,
 		newPlan,
 		newPreprocess,
 		newTrain,
@@ -114,6 +116,7 @@ Settings come from --config file.yaml, then the environment (GOUNET_EPOCHS for
 		newReport,
 		newRun,
 		newConvert,
+		newConvertDataset,
 		newInfo,
 		newDoctor,
 		newBench,
