@@ -114,6 +114,7 @@ Settings come from --config file.yaml, then the environment (GOUNET_EPOCHS for
 		newEvaluate,
 		newVerify,
 		newReport,
+		newPreview,
 		newRun,
 		newConvert,
 		newConvertDataset,
