@@ -106,7 +106,7 @@ browser: worker ## the tests of backend_webgpu and of the worker in a headless C
 	fi
 
 dawn: ## the suite with shader-f16, in node by npm's webgpu: where Vulkan has it, as Mesa 25 in software
-	GOOS=js GOARCH=wasm $(GO) test -exec $(CURDIR)/internal/browsertest/dawn.sh -timeout 60m -parallel 4 -v -run 'TestHalvesOf|TestConformance/f16|TestEveryTile|TestLogits' ./backend_webgpu
+	GALLIVM_PERF=nopt GOOS=js GOARCH=wasm $(GO) test -exec $(CURDIR)/internal/browsertest/dawn.sh -timeout 60m -parallel 4 -v -run 'TestHalvesOf|TestConformance/f16|TestEveryTile|TestLogits' ./backend_webgpu
 
 system: ## install what the tests use of the system: a software Vulkan, Chromium, node, a validator of DICOM
 	@missing=; \
