@@ -16,7 +16,7 @@
 // and a stride the voxels of y fall into S·S·S classes, o mod s, each of which has
 // taps of its own and is dense in i.
 //
-// A block makes a tile of TD·TH·TW voxels (of a class) by BN channels, a warp 32
+// A block makes a tile of TD·TH·TW voxels (of a class) by BN channels, a warp 16·MT
 // voxels of it. BK channels of all voxels of x that the tile meets, the halo, lie in
 // shared memory at a time (ABUFS of them), so that x is read once a tile rather than
 // once a tap; weights of a tap follow in STAGES. Blocks: x: samples by tiles GD GH
@@ -24,10 +24,10 @@
 //
 // Prelude: T; HAS_B, MOMENTS, SCATTER, W_BY_INPUT, X_WHOLE, W_WHOLE (rows are multiples of 16
 // bytes) (bool); D, H, W, C1, C2, CO, OD, OH, OW, KD, KH, KW, SD, SH, SW, PD, PH, PW,
-// WROWS, WCOLS, W0, GD, GH, GW, HD, HH, HW (the halo) (unsigned); TD, TH, TW, BN, BK,
+// WROWS, WCOLS, W0, GD, GH, GW, HD, HH, HW (the halo) (unsigned); TD, TH, TW, MT, BN, BK,
 // STAGES, ABUFS, BLOCKS (of a multiprocessor) (int).
 
-constexpr int THREADS = TD * TH * TW;
+constexpr int THREADS = TD * TH * TW / MT * 2;
 constexpr int NT = BN / 8;
 
 // One axis of a class: the voxels of y, the taps that they meet, the first of these,
@@ -124,13 +124,13 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
 
     // Where the voxels of this lane's rows begin in the halo.
     const unsigned apart = SCATTER ? 1 : SW, aparth = SCATTER ? 1 : SH, apartd = SCATTER ? 1 : SD;
-    unsigned begin[2];
-    UNROLL for (int i = 0; i < 2; i++) {
-        const unsigned m = warp * 32 + i * 16 + (lane & 15);
+    unsigned begin[MT];
+    UNROLL for (int i = 0; i < MT; i++) {
+        const unsigned m = warp * (16 * MT) + i * 16 + (lane & 15);
         begin[i] = ((m / (TH * TW) * apartd * HH) + m / TW % TH * aparth) * HW + m % TW * apart;
     }
-    float sums[2][NT][4];
-    UNROLL for (int i = 0; i < 2; i++) {
+    float sums[MT][NT][4];
+    UNROLL for (int i = 0; i < MT; i++) {
         UNROLL for (int j = 0; j < NT; j++) {
             UNROLL for (int e = 0; e < 4; e++) {
                 sums[i][j][e] = 0.0f;
@@ -163,8 +163,8 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
         const unsigned td = SCATTER ? ad.taps - 1 - now.d : now.d, th = SCATTER ? ah.taps - 1 - now.h : now.h;
         const unsigned shift = (td * HH + th) * HW + (SCATTER ? aw.taps - 1 - now.w : now.w);
         UNROLL for (int k = 0; k < BK / 16; k++) {
-            unsigned a[2][4];
-            UNROLL for (int i = 0; i < 2; i++) {
+            unsigned a[MT][4];
+            UNROLL for (int i = 0; i < MT; i++) {
                 load_matrices(a[i], halo + swizzled<BK * 2>(begin[i] + shift, k * 2 + lane / 16));
             }
             UNROLL for (int j = 0; j < NT / 2; j++) {
@@ -174,7 +174,7 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
                 } else {
                     load_matrices(f, stage + swizzled<BK * 2>(j * 16 + (lane & 7) + lane / 16 * 8, k * 2 + (lane / 8 & 1)));
                 }
-                UNROLL for (int i = 0; i < 2; i++) {
+                UNROLL for (int i = 0; i < MT; i++) {
                     multiply(T(), sums[i][2 * j], a[i], f[0], f[1]);
                     multiply(T(), sums[i][2 * j + 1], a[i], f[2], f[3]);
                 }
@@ -184,10 +184,10 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
     }
     copies_wait<0>();
 
-    // Bias, rounding, and which of the lane's four rows are voxels of y.
-    bool there[4];
-    UNROLL for (int i = 0; i < 4; i++) {
-        const unsigned m = warp * 32 + i * 8 + lane / 4;
+    // Bias, rounding, and which of the lane's rows are voxels of y.
+    bool there[2 * MT];
+    UNROLL for (int i = 0; i < 2 * MT; i++) {
+        const unsigned m = warp * (16 * MT) + i * 8 + lane / 4;
         const unsigned vd = qd + m / (TH * TW), vh = qh + m / TW % TH, vw = qw + m % TW;
         there[i] = vd < ad.voxels && vh < ah.voxels && vw < aw.voxels;
         const unsigned od = SCATTER ? vd * SD + rd : vd, oh = SCATTER ? vh * SH + rh : vh, ow = SCATTER ? vw * SW + rw : vw;
@@ -223,7 +223,7 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
                     mean += columns[k * BN + column];
                 }
                 mean /= (float)voxels;
-                UNROLL for (int i = 0; i < 4; i++) {
+                UNROLL for (int i = 0; i < 2 * MT; i++) {
                     const float v = float_of(stored<T>(sums[i / 2][j][i % 2 * 2 + e])) - mean;
                     sum += there[i] ? (pass == 1 ? v * v : v) : 0.0f;
                 }
