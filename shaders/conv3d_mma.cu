@@ -96,29 +96,37 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
             load_eight(X_WHOLE, to + swizzled<BK * 2>(row, c / 8), source, there ? channels - c0 - c : 0);
         }
     };
-    // The weights of a step.
+    // The weights of a step. A thread has some vectors of them: where they go, where
+    // they lie from the first of a tap and chunk on, their channel of x, and how many
+    // channels of y there are from theirs on.
+    constexpr int SHARE = (BK * BN / 8 + THREADS - 1) / THREADS;
+    unsigned w_to[SHARE], w_from[SHARE], w_c[SHARE], w_left[SHARE];
+    UNROLL for (int q = 0; q < SHARE; q++) {
+        const unsigned i = threadIdx.x + q * THREADS;
+        const unsigned across = W_BY_INPUT ? BN / 8 : BK / 8, row = i / across, c = i % across * 8;
+        w_to[q] = W_BY_INPUT ? swizzled<BN * 2>(row, c / 8) : swizzled<BK * 2>(row, c / 8);
+        w_from[q] = row * WCOLS + c;
+        w_c[q] = W_BY_INPUT ? row : c;
+        const unsigned co = n0 + (W_BY_INPUT ? c : row);
+        w_left[q] = co < CO ? CO - co : 0;
+    }
     auto load_weights = [&](const Step &s, unsigned stage) {
         const bool second = s.chunk >= chunks1;
         const unsigned channels = second ? C2 : C1, c0 = (second ? s.chunk - chunks1 : s.chunk) * BK;
         const unsigned by = SCATTER ? SW : 1, byh = SCATTER ? SH : 1, byd = SCATTER ? SD : 1;
         const unsigned tap = ((ad.first + s.d * byd) * KH + ah.first + s.h * byh) * KW + aw.first + s.w * by;
+        const unsigned row = tap * WROWS + (W_BY_INPUT ? (second ? C1 : 0) + c0 : W0 + n0);
+        const T *from = w + (size_t)row * WCOLS + (W_BY_INPUT ? n0 : c0);
         unsigned char *to = weights + stage * (BK * BN * 2);
-        for (unsigned i = threadIdx.x; i < BK * BN / 8; i += THREADS) {
-            unsigned row, c, place, left;
-            if (W_BY_INPUT) {
-                row = i / (BN / 8), c = i % (BN / 8) * 8;
-                place = swizzled<BN * 2>(row, c / 8);
-                left = c0 + row < channels && n0 + c < CO ? CO - n0 - c : 0;
-                row += tap * WROWS + (second ? C1 : 0) + c0;
-                c += n0;
-            } else {
-                row = i / (BK / 8), c = i % (BK / 8) * 8;
-                place = swizzled<BK * 2>(row, c / 8);
-                left = n0 + row < CO && c0 + c < channels ? channels - c0 - c : 0;
-                row += tap * WROWS + W0 + n0;
-                c += c0;
+        UNROLL for (int q = 0; q < SHARE; q++) {
+            if (BK * BN / 8 % THREADS != 0 && threadIdx.x + q * THREADS >= BK * BN / 8) {
+                break;
             }
-            load_eight(W_WHOLE, to + place, left > 0 ? w + (size_t)row * WCOLS + c : w, left);
+            unsigned left = c0 + w_c[q] < channels ? w_left[q] : 0;
+            if (!W_BY_INPUT && left > 0) { // they are of one channel of y
+                left = channels - c0 - w_c[q];
+            }
+            load_eight(W_WHOLE, to + w_to[q], left > 0 ? from + w_from[q] : w, left);
         }
     };
 
@@ -129,6 +137,9 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
         const unsigned m = warp * (16 * MT) + i * 16 + (lane & 15);
         begin[i] = ((m / (TH * TW) * apartd * HH) + m / TW % TH * aparth) * HW + m % TW * apart;
     }
+    // And those of its rows of weights. Sixteen rows further, chunks lie as they do here.
+    const unsigned by_input = swizzled<BN * 2>(lane & 15, lane / 16);
+    const unsigned by_output = swizzled<BK * 2>((lane & 7) + lane / 16 * 8, lane / 8 & 1);
     float sums[MT][NT][4];
     UNROLL for (int i = 0; i < MT; i++) {
         UNROLL for (int j = 0; j < NT; j++) {
@@ -162,17 +173,21 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
         const unsigned char *halo = memory + now.chunk % ABUFS * bytes, *stage = weights + s % STAGES * (BK * BN * 2);
         const unsigned td = SCATTER ? ad.taps - 1 - now.d : now.d, th = SCATTER ? ah.taps - 1 - now.h : now.h;
         const unsigned shift = (td * HH + th) * HW + (SCATTER ? aw.taps - 1 - now.w : now.w);
+        unsigned voxel[MT];
+        UNROLL for (int i = 0; i < MT; i++) {
+            voxel[i] = swizzled<BK * 2>(begin[i] + shift, lane / 16);
+        }
         UNROLL for (int k = 0; k < BK / 16; k++) {
             unsigned a[MT][4];
             UNROLL for (int i = 0; i < MT; i++) {
-                load_matrices(a[i], halo + swizzled<BK * 2>(begin[i] + shift, k * 2 + lane / 16));
+                load_matrices(a[i], halo + (voxel[i] ^ k * 32)); // two chunks further
             }
             UNROLL for (int j = 0; j < NT / 2; j++) {
                 unsigned f[4];
                 if (W_BY_INPUT) {
-                    load_transposed(f, stage + swizzled<BN * 2>(k * 16 + (lane & 15), j * 2 + lane / 16));
+                    load_transposed(f, stage + k * (16 * BN * 2) + (by_input ^ j * 32));
                 } else {
-                    load_matrices(f, stage + swizzled<BK * 2>(j * 16 + (lane & 7) + lane / 16 * 8, k * 2 + (lane / 8 & 1)));
+                    load_matrices(f, stage + j * (16 * BK * 2) + (by_output ^ k * 32));
                 }
                 UNROLL for (int i = 0; i < MT; i++) {
                     multiply(T(), sums[i][2 * j], a[i], f[0], f[1]);
