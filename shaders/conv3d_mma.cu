@@ -109,6 +109,10 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
         w_c[q] = W_BY_INPUT ? row : c;
         const unsigned co = n0 + (W_BY_INPUT ? c : row);
         w_left[q] = co < CO ? CO - co : 0;
+        hold(w_to[q]);
+        hold(w_from[q]);
+        hold(w_c[q]);
+        hold(w_left[q]);
     }
     auto load_weights = [&](const Step &s, unsigned stage) {
         const bool second = s.chunk >= chunks1;
@@ -136,10 +140,13 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
     UNROLL for (int i = 0; i < MT; i++) {
         const unsigned m = warp * (16 * MT) + i * 16 + (lane & 15);
         begin[i] = ((m / (TH * TW) * apartd * HH) + m / TW % TH * aparth) * HW + m % TW * apart;
+        hold(begin[i]);
     }
     // And those of its rows of weights. Sixteen rows further, chunks lie as they do here.
-    const unsigned by_input = swizzled<BN * 2>(lane & 15, lane / 16);
-    const unsigned by_output = swizzled<BK * 2>((lane & 7) + lane / 16 * 8, lane / 8 & 1);
+    unsigned by_input = swizzled<BN * 2>(lane & 15, lane / 16);
+    unsigned by_output = swizzled<BK * 2>((lane & 7) + lane / 16 * 8, lane / 8 & 1);
+    hold(by_input);
+    hold(by_output);
     float sums[MT][NT][4];
     UNROLL for (int i = 0; i < MT; i++) {
         UNROLL for (int j = 0; j < NT; j++) {
