@@ -43,8 +43,23 @@ func (s *scope) outerTiles(o outer) int {
 	return ceil(s.channels(o.reached), 32) * ceil(s.channels(o.dense), 32)
 }
 
+// outerRows is the rows of 16 channels of a warp: with many warps one, so that as
+// many as possible of the multiprocessor's are at work, and evenly.
+func outerRows(o outer) int {
+	if n := o.kernel[0] * o.kernel[1]; n > 4 && n <= 16 {
+		return 1
+	}
+	return 2
+}
+
+// outerWarps of a block.
+func outerWarps(o outer) int { return o.kernel[0] * o.kernel[1] * 2 / outerRows(o) }
+
 // outerResident is the blocks that the registers of a multiprocessor have room for.
-func outerResident(o outer) int { return max(1, min(8, 12/(o.kernel[0]*o.kernel[1]))) }
+func outerResident(o outer) int {
+	sums := o.kernel[2] * outerRows(o) * 16
+	return max(1, min(8, (1<<16)/(32*outerWarps(o)*(sums+60))))
+}
 
 // outerSplits is how many parts keep the device busy, one block after another where
 // there are more columns.
@@ -58,15 +73,14 @@ func (s *scope) outerSplits(o outer) int {
 func (s *scope) outer(o outer, parts place, splits int) error {
 	a, b := s.Type(o.reached).Shape, s.Type(o.dense).Shape
 	ring, wide := s.outerRing(o)
-	warps := o.kernel[0] * o.kernel[1]
 	c := merged(axes("", a), axes("O", b), triple("S", o.stride[:]), triple("P", o.pad[:]), consts{
 		"T": s.Type(o.dense).DType, "TURNED": o.turned, "A_WHOLE": a[4]%8 == 0, "B_WHOLE": b[4]%8 == 0,
 		"N": a[0], "CA": a[4], "CB": b[4], "CI": o.ci, "CO": o.co, "C0": o.c0, "SPLITS": splits,
-		"KD": fixed(o.kernel[0]), "KH": fixed(o.kernel[1]), "KW": fixed(o.kernel[2]), "SEGMENT": fixed(s.segment(o)),
+		"KD": fixed(o.kernel[0]), "KH": fixed(o.kernel[1]), "KW": fixed(o.kernel[2]), "MT": fixed(outerRows(o)), "SEGMENT": fixed(s.segment(o)),
 		"AHEAD": fixed(ahead), "RING": fixed(ring), "WIDE": fixed(wide), "BLOCKS": fixed(outerResident(o)),
 	})
 	l := launch{
-		Kernel: "conv3d_grad_weight_mma", Shared: uint32(s.outerShared(o)), Block: [3]uint32{uint32(32 * warps), 1, 1},
+		Kernel: "conv3d_grad_weight_mma", Shared: uint32(s.outerShared(o)), Block: [3]uint32{uint32(32 * outerWarps(o)), 1, 1},
 		Grid: [3]uint32{uint32(s.outerTiles(o)), uint32(splits), 1},
 	}
 	return s.add(l, c, parts, s.value(o.dense), s.value(o.reached))

@@ -52,7 +52,12 @@ func (s *scope) foldTiles(x graph.Shape, grid, tile, count [3]int, out, parts pl
 		"C": x[4], "BLOCKS": count[0] * count[1] * count[2], "STATS": stats, "EPS": eps,
 	})
 	delete(c, "GD")
-	return s.blocks("moments_fold", x[0]*x[4], 64, c, out, parts)
+	lanes := 64
+	if c["BLOCKS"].(int) > 1024 {
+		lanes = 256
+	}
+	c["LANES"] = fixed(lanes)
+	return s.blocks("moments_fold", x[0]*x[4], lanes, c, out, parts)
 }
 
 // kept is moments of tiles of a value, which the node that made it has left for the
