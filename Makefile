@@ -10,6 +10,41 @@ LINTER       := $(TOOLS)/golangci-lint-$(LINT_VERSION)
 # go test -exec for js/wasm, in a headless Chromium.
 BROWSEREXEC := $(TOOLS)/browserexec
 
+# What gorgonia.org/cu needs to build without a CUDA toolkit: our declarations, and a
+# libcuda that opens the driver when it is asked to. Where there is no C compiler, and
+# elsewhere than on Linux, the binary is without CUDA.
+STUB := $(TOOLS)/cuda/libcuda.a
+ifneq ($(filter Linux-x86_64 Linux-aarch64,$(shell uname -s)-$(shell uname -m)),)
+ifneq ($(shell command -v $(CC)),)
+CUDA     := $(STUB)
+CUDATAG  := -tags cuda
+WITHCUDA := CGO_CFLAGS="-O2 -g -I$(CURDIR)/backend_cuda/driver" CGO_LDFLAGS="-O2 -g -L$(TOOLS)/cuda"
+endif
+endif
+
+# NVIDIA's compiler of kernels, which needs no GPU.
+NVRTC         := $(TOOLS)/nvrtc
+NVRTC_VERSION := 13.0.88
+
+VERSION := v2.15.0
+LINTER       := $(TOOLS)/golangci-lint-$(LINT_VERSION)
+
+# go test -exec for js/wasm, in a headless Chromium.
+BROWSEREXEC := $(TOOLS)/browserexec
+
+# What gorgonia.org/cu needs to build without a CUDA toolkit: our declarations, and a
+# libcuda that opens the driver when it is asked to. Elsewhere than on Linux, and
+# without a C compiler, there is no CUDA in the binary.
+STUB := $(TOOLS)/cuda/libcuda.a
+CC   ?= gcc
+ifeq ($(shell uname -s),Linux)
+ifneq ($(shell command -v $(CC)),)
+CUDA      := $(STUB)
+CUDATAG   := -tags cuda
+WITHCUDA  := CGO_CFLAGS="-O2 -g -I$(CURDIR)/backend_cuda/driver" CGO_LDFLAGS="-O2 -g -L$(dir $(STUB))"
+endif
+endif
+
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 # What a browser and an ARM machine must be able to build.
@@ -21,22 +56,39 @@ GENERATED = find . -path ./.tools -prune -o \( -name '*_gen.go' -o -name '*.s' \
 FUZZTIME ?= 1m
 DEMO     ?= demo
 
-.PHONY: help build test test-long system js worker browser vet lint fmt generate generated-unchanged portable demo bench bench-webgpu fuzz clean
+.PHONY: help build test test-long gpu test-gpu nvrtc system js worker browser dawn vet lint fmt generate generated-unchanged portable demo bench bench-webgpu fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## bin/gounet
-	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gounet ./cmd/gounet
+build: $(CUDA) ## bin/gounet, with CUDA on Linux
+	$(WITHCUDA) $(GO) build $(CUDATAG) -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gounet ./cmd/gounet
 
-test: system vet lint portable generated-unchanged js ## everything that must hold: formats, vet, lint, other machines, generated files, tests
-	$(GO) test ./...
+$(STUB): backend_cuda/driver/lazy.c backend_cuda/driver/functions.def
+	@mkdir -p $(dir $@)
+	$(CC) -O2 -fPIC -Wall -c $< -o $(dir $@)lazy.o
+	$(AR) rcs $@ $(dir $@)lazy.o
+
+gpu: build ## bin/gpu: the tests that a machine with an NVIDIA GPU runs, without Go
+	$(WITHCUDA) $(GO) test $(CUDATAG) -c -trimpath -ldflags '-s -w' -o bin/gpu/ ./backend_cuda ./cmd/gounet
+
+test-gpu: ## what needs an NVIDIA GPU; needs Go only where bin/gpu is not there yet
+	@[ -x bin/gpu/backend_cuda.test ] || $(MAKE) gpu
+	backend_cuda/test-gpu.sh
+
+nvrtc: ## fetch NVIDIA's compiler of kernels, with which make test compiles them for every GPU
+	@[ -d $(NVRTC)/nvidia ] || python3 -m pip install -q --no-deps --target $(NVRTC) nvidia-cuda-nvrtc==$(NVRTC_VERSION) || \
+		{ rm -rf $(NVRTC); echo "cannot fetch NVRTC: kernels are not compiled for GPUs"; }
+
+test: system vet lint portable generated-unchanged js nvrtc $(CUDA) ## everything that must hold: formats, vet, lint, other machines, generated files, tests
+	$(WITHCUDA) CUDA_HOME=$(NVRTC)/nvidia/cu13 $(GO) test $(CUDATAG) ./...
+	$(GO) test -run CUDA ./backend_cuda ./cmd/gounet
 	$(MAKE) browser
 
-test-long: ## also what takes minutes: the race detector and tests that -short leaves out
-	GOUNET_LONG=1 $(GO) test -timeout 120m ./...
+test-long: nvrtc $(CUDA) ## also what takes minutes: the race detector and tests that -short leaves out
+	GOUNET_LONG=1 $(WITHCUDA) CUDA_HOME=$(NVRTC)/nvidia/cu13 $(GO) test $(CUDATAG) -timeout 120m ./...
 	$(MAKE) browser BROWSER_SKIP=none
-	GOUNET_LONG= $(GO) test -race -short -timeout 60m ./...
+	GOUNET_LONG= $(WITHCUDA) $(GO) test $(CUDATAG) -race -short -timeout 60m ./...
 
 # Half of the kernels that a browser compiles: natively they are tested every time.
 BROWSER_SKIP ?= TestConformance/f16
@@ -52,6 +104,9 @@ browser: worker ## the tests of backend_webgpu and of the worker in a headless C
 	else \
 		echo "nothing is tested in a browser"; \
 	fi
+
+dawn: ## the suite with shader-f16, in node by npm's webgpu: where Vulkan has it, as Mesa 25 in software
+	GOOS=js GOARCH=wasm $(GO) test -exec $(CURDIR)/internal/browsertest/dawn.sh -timeout 60m -parallel 4 -v -run 'TestHalvesOf|TestConformance/f16|TestEveryTile|TestLogits' ./backend_webgpu
 
 system: ## install what the tests use of the system: a software Vulkan, Chromium, node, a validator of DICOM
 	@missing=; \
@@ -71,12 +126,13 @@ js: ## formats of scans and backend_cpu as a browser runs them, in node
 	@command -v node >/dev/null || { echo "no node: nothing runs under js"; exit 0; }; \
 	GOOS=js GOARCH=wasm $(GO) test -short -exec "$$($(GO) env GOROOT)/lib/wasm/go_js_wasm_exec" -skip '$(JS_SKIP)' $(JS)
 
-vet:
+vet: $(CUDA)
 	$(GO) vet ./...
+	$(WITHCUDA) $(GO) vet $(CUDATAG) ./...
 
-lint: $(LINTER) ## gofumpt, depguard and the other checks of .golangci.yml
+lint: $(LINTER) $(CUDA) ## gofumpt, depguard and the other checks of .golangci.yml
 	$(LINTER) fmt --diff
-	$(LINTER) run
+	$(WITHCUDA) $(LINTER) run $(if $(CUDA),--build-tags cuda)
 
 fmt: $(LINTER) ## write the files as gofumpt wants them
 	$(LINTER) fmt

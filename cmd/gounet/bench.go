@@ -176,6 +176,7 @@ type peak struct {
 // multiply-adds from registers (two FLOP each) and bytes moved in large arrays,
 // both a second and with all workers.
 type peaker interface {
+	MultiplyPeak() (flop float64)
 	Peaks() (flop, bytes float64)
 }
 
@@ -195,9 +196,10 @@ func (f *benchFlags) open(s *settings) (*bench, error) {
 	b := &bench{report: machineReport{CPU: machine.CPU(), ISA: kernels}}
 	threads := f.threads
 	if name == auto || name == onWebGPU && !f.webgpu {
-		return nil, usagef("device %q: wanted cpu or cpu:KERNELS, or webgpu for bench ops", f.device.device)
+		return nil, usagef("device %q: wanted cpu, cpu:KERNELS, cuda or cuda:NUMBER, or webgpu for bench ops", f.device.device)
 	}
-	if name == onWebGPU {
+	language, gpu := map[string]string{onWebGPU: "WGSL", onCUDA: "CUDA"}[name]
+	if gpu {
 		threads = []int{0} // they are the driver's
 	}
 	var seen []int
@@ -205,7 +207,7 @@ func (f *benchFlags) open(s *settings) (*bench, error) {
 		if n < 0 {
 			return nil, usagef("threads %d: wanted 0 (all cores) or more", n)
 		}
-		if n == 0 && name != onWebGPU {
+		if n == 0 && !gpu {
 			n = runtime.GOMAXPROCS(0)
 		}
 		if slices.Contains(seen, n) {
@@ -219,8 +221,8 @@ func (f *benchFlags) open(s *settings) (*bench, error) {
 			return nil, err
 		}
 		b.devices = append(b.devices, dev)
-		if name == onWebGPU {
-			b.report.Device, b.report.ISA = dev.Name(), "WGSL"
+		if gpu {
+			b.report.Device, b.report.ISA, b.report.Clock = dev.Name(), language, hostClock
 		}
 		b.report.Peaks = append(b.report.Peaks, peak{n, number(nan), number(nan)})
 		if b.storage, err = f.device.storage(dev); err != nil {
@@ -251,6 +253,15 @@ func (b *bench) measurePeaks() {
 			b.report.Peaks[i].GBps = larger(b.report.Peaks[i].GBps, number(bytes/1e9))
 		}
 	}
+}
+
+// multiplyPeak is the peak of a device at this moment, 10⁹ FLOP a second; NaN if
+// it cannot tell.
+func multiplyPeak(dev backend.Device) number {
+	if p, ok := dev.(peaker); ok {
+		return number(p.MultiplyPeak() / 1e9)
+	}
+	return number(nan)
 }
 
 // larger is b if a is not a number yet.

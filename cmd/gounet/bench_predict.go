@@ -176,7 +176,7 @@ func (f *scanFlags) tiles(ctx context.Context, dev backend.Device, storage graph
 		return r, err
 	}
 	defer s.Close()
-	if r.timing, err = timed(ctx, f.seconds, 3, s.Run); err != nil {
+	if r.timing, err = timed(ctx, f.seconds, 3, func(ctx context.Context) error { return runWhole(ctx, s) }); err != nil {
 		return r, err
 	}
 	nodes, err := profile(ctx, s)

@@ -132,7 +132,7 @@ func (f *stepFlags) measure(ctx context.Context, dev backend.Device, storage gra
 	if f.steps > 0 {
 		seconds, least = 0, f.steps
 	}
-	if r.timing, err = timed(ctx, seconds, least, s.Run); err != nil {
+	if r.timing, err = timed(ctx, seconds, least, func(ctx context.Context) error { return runWhole(ctx, s) }); err != nil {
 		return r, err
 	}
 	cost := programCost(s.Program)

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	cpu "github.com/gounet/gounet/backend_cpu"
+	cuda "github.com/gounet/gounet/backend_cuda"
 	webgpu "github.com/gounet/gounet/backend_webgpu"
 	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/graph"
@@ -24,7 +26,7 @@ type deviceFlags struct {
 
 func (f *deviceFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.device, "device", onCPU, "`name` of the device: cpu; cpu:KERNELS ("+strings.Join(cpu.ISAs(), ", ")+"); webgpu for a GPU, webgpu:software for any adapter; auto for a GPU if there is one, else the CPU")
+	flags.StringVar(&f.device, "device", onCPU, "`name` of the device: cpu; cpu:KERNELS ("+strings.Join(cpu.ISAs(), ", ")+"); cuda for an NVIDIA GPU, cuda:1 for the second; webgpu for any GPU, webgpu:software for any adapter; auto for the first of cuda, webgpu and cpu that is there")
 	flags.IntVar(&f.threads, "threads", 0, "threads that compute; 0 is all cores. Results do not depend on it")
 	flags.StringVar(&f.precision, "precision", "f32", "of activations: f32, bf16 or f16")
 	flags.BoolVar(&f.amp, "amp", false, "short for --precision bf16")
@@ -33,6 +35,7 @@ func (f *deviceFlags) add(cmd *cobra.Command) {
 // Names of devices. What stands behind one, after a colon, chooses among its kind.
 const (
 	onCPU    = "cpu"
+	onCUDA   = "cuda"
 	onWebGPU = "webgpu"
 	auto     = "auto"
 	software = "software" // adapters of WebGPU that are no GPU
@@ -51,21 +54,47 @@ func (f *deviceFlags) open(s *settings) (backend.Device, error) {
 		f.precision = "bf16"
 	}
 	if f.device == auto {
-		if dev, err := webgpu.Open(webgpu.Options{}); err == nil {
-			f.device = onWebGPU
+		dev, name := openGPU()
+		if f.device = name; dev != nil {
 			return dev, nil
 		}
-		f.device = onCPU
 	}
 	switch name, which, _ := strings.Cut(f.device, ":"); {
 	case name == onCPU && which != "" && !slices.Contains(cpu.ISAs(), which):
 		return nil, usagef("device %q: this processor has kernels for %s", f.device, strings.Join(cpu.ISAs(), ", "))
 	case name == onCPU:
 		return cpu.Open(cpu.Options{Workers: f.threads, ISA: which}), nil
+	case name == onCUDA:
+		ordinal, err := ordinalOf(which)
+		if err != nil {
+			return nil, usagef("device %q: wanted cuda, or cuda: and the number of a GPU, from 0 on", f.device)
+		}
+		return cuda.Open(cuda.Options{Ordinal: ordinal})
 	case name == onWebGPU && (which == "" || which == software):
 		return webgpu.Open(webgpu.Options{Software: which == software})
 	}
-	return nil, usagef("device %q: wanted auto, cpu, cpu:KERNELS, webgpu or webgpu:software", f.device)
+	return nil, usagef("device %q: wanted auto, cpu, cpu:KERNELS, cuda, cuda:NUMBER, webgpu or webgpu:software", f.device)
+}
+
+// openGPU is the GPU that auto takes: an NVIDIA one before what WebGPU has. Without
+// one it is nil, and the name that of the CPU.
+func openGPU() (dev backend.Device, name string) {
+	if dev, err := cuda.Open(cuda.Options{}); err == nil {
+		return dev, onCUDA
+	}
+	if dev, err := webgpu.Open(webgpu.Options{}); err == nil {
+		return dev, onWebGPU
+	}
+	return nil, onCPU
+}
+
+// ordinalOf is the number of a GPU; the first where none is given.
+func ordinalOf(which string) (int, error) {
+	if which == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(which, 10, 16)
+	return int(n), err
 }
 
 // storage is the element type of activations on dev.

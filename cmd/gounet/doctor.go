@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	cpu "github.com/gounet/gounet/backend_cpu"
+	cuda "github.com/gounet/gounet/backend_cuda"
 	webgpu "github.com/gounet/gounet/backend_webgpu"
 	"github.com/gounet/gounet/internal/machine"
 )
@@ -56,8 +58,9 @@ type diagnosis struct {
 		Folder string `json:"folder"`
 		Free   int64  `json:"free"`
 	} `json:"disk"`
-	Devices []device `json:"devices"`
-	Advice  []string `json:"advice"`
+	Devices   []device  `json:"devices"`
+	Libraries []library `json:"libraries"` // of NVIDIA's, that CUDA looks for
+	Advice    []string  `json:"advice"`
 
 	features []machine.Feature
 }
@@ -69,6 +72,15 @@ type device struct {
 	Others  []string `json:"others"`  // to be had by --device NAME:KERNELS
 	Used    bool     `json:"used"`
 	Why     string   `json:"why"`
+}
+
+// library is one of NVIDIA's. Where it was found, or why not and which package has it.
+type library struct {
+	Name    string `json:"name"`
+	Path    string `json:"path,omitempty"`
+	Version string `json:"version,omitempty"`
+	Needed  string `json:"needed"`
+	Missing string `json:"missing,omitempty"`
 }
 
 // examine asks the machine.
@@ -91,9 +103,47 @@ func examine() *diagnosis {
 		}
 	}
 	kernels := cpu.ISAs()
-	d.Devices = []device{{Name: onCPU, Kernels: kernels[0], Others: kernels[1:], Used: true, Why: cpuWhy(kernels[0])}, gpuDevice()}
+	d.Devices = []device{{Name: onCPU, Kernels: kernels[0], Others: kernels[1:], Used: true, Why: cpuWhy(kernels[0])}}
+	d.Libraries = []library{}
+	for _, l := range cuda.Libraries() {
+		d.Libraries = append(d.Libraries, library(l))
+	}
+	d.Devices = append(append(d.Devices, d.cudaDevices()...), gpuDevice())
 	d.Advice = d.advise()
 	return d
+}
+
+// cudaDevices are the GPUs that CUDA has here, or why there is none.
+func (d *diagnosis) cudaDevices() []device {
+	none := device{Name: onCUDA, Kernels: "none", Others: []string{}}
+	gpus, err := cuda.GPUs()
+	switch {
+	case !cuda.Built:
+		none.Why = "CUDA is not in this binary: build it on Linux with make build"
+		return []device{none}
+	case d.Libraries[0].Missing != "":
+		none.Why = "the NVIDIA driver is missing, see below"
+		return []device{none}
+	case err != nil:
+		none.Why = err.Error()
+		return []device{none}
+	case len(gpus) == 0:
+		none.Why = "the driver sees no GPU: nvidia-smi lists them, CUDA_VISIBLE_DEVICES may hide them"
+		return []device{none}
+	}
+	var list []device
+	for i, g := range gpus {
+		one := device{Name: fmt.Sprintf("%s:%d", onCUDA, i), Kernels: "CUDA for " + g.Arch, Others: []string{}}
+		one.Why = fmt.Sprintf("%s, %s: by --device %s", g.Name, size(g.Bytes), one.Name)
+		if i == 0 {
+			one.Why += " or auto"
+		}
+		if g.Trouble != "" {
+			one.Kernels, one.Why = "none", g.Name+": "+g.Trouble
+		}
+		list = append(list, one)
+	}
+	return list
 }
 
 // gpuDevice is what WebGPU has here.
@@ -170,6 +220,9 @@ func (d *diagnosis) print(w io.Writer) error {
 			use = "used"
 		}
 		fmt.Fprintf(t, "device\t%s: %s, kernels %s\n\t%s\n", device.Name, use, device.Kernels, device.Why)
+	}
+	for _, l := range d.Libraries {
+		fmt.Fprintf(t, "NVIDIA %s\t%s\n\t%s\n", l.Name, strings.TrimSpace(cmp.Or(l.Path, "missing")+" "+l.Version), cmp.Or(l.Missing, l.Needed))
 	}
 	for _, line := range d.Advice {
 		fmt.Fprintf(t, "note\t%s\n", line)

@@ -11,8 +11,8 @@ import (
 
 // Clocks of a device that is not the CPU.
 const (
-	ownClock  = "those of its timestamp queries"
-	hostClock = "those of the host, submit and wait included: the adapter has no timestamp queries"
+	ownClock  = "those of its own clock"
+	hostClock = "those of the host, submit and wait included"
 )
 
 // measureDevice times a program of a device that runs on its own. clock says which
@@ -31,13 +31,16 @@ func measureDevice(ctx context.Context, s *backend.Session, seconds float64, lea
 	} else if !errors.Is(err, webgpu.ErrNoTimestamps) {
 		return t, "", err
 	}
-	t, err = timed(ctx, seconds, least, func(ctx context.Context) error {
-		if err := s.Run(ctx); err != nil {
-			return err
-		}
-		return wait(ctx, s)
-	})
+	t, err = timed(ctx, seconds, least, func(ctx context.Context) error { return runWhole(ctx, s) })
 	return t, hostClock, err
+}
+
+// runWhole runs the program of s to its end.
+func runWhole(ctx context.Context, s *backend.Session) error {
+	if err := s.Run(ctx); err != nil {
+		return err
+	}
+	return wait(ctx, s)
 }
 
 // wait returns when the runs of s are done: reads wait for them.

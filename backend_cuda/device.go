@@ -1,0 +1,234 @@
+//go:build cuda && linux
+
+package cuda
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+
+	"gorgonia.org/cu"
+
+	"github.com/gounet/gounet/core/backend"
+)
+
+// Built tells whether this program has the backend.
+const Built = true
+
+// leastArch is the oldest architecture that CUDA 13 compiles for.
+const leastArch = 75
+
+// device is a GPU: its primary context, one stream, and what was compiled for it.
+type device struct {
+	driver    *driver
+	gpu       cu.Device
+	context   cu.CUContext
+	stream    cu.Stream
+	facts     facts
+	compiler  compiler
+	cache     *cache
+	modules   []cu.Module
+	functions map[string]cu.Function // by their source
+	stage     *stage
+	flights   []flight // runs that may not be done, the oldest first
+	spare     []cu.Event
+	careful   bool  // every launch is waited for, so that errors have the name of the op
+	lost      error // what every call answers from then on
+}
+
+// facts of a GPU.
+type facts struct {
+	name   string
+	arch   int // compute capability, 10 times major + minor
+	sms    int // multiprocessors
+	bytes  int64
+	shared int // most shared memory of a block, where the kernel asks for it
+	driver int // 1000 times major + 10 times minor of the CUDA that it has
+	pools  bool
+}
+
+// Open opens a GPU, or says why there is none.
+func Open(o Options) (backend.Device, error) {
+	d, err := openDriver()
+	if err != nil {
+		return nil, fmt.Errorf("cuda: %w", err)
+	}
+	c, err := openNVRTC()
+	if err != nil {
+		return nil, fmt.Errorf("cuda: %w", err)
+	}
+	dev, err := open(d, c, userCache(), o)
+	if err != nil {
+		return nil, fmt.Errorf("cuda: %w", err)
+	}
+	return dev, nil
+}
+
+// open opens a GPU of d, whose kernels c compiles.
+func open(d *driver, c compiler, kept *cache, o Options) (*device, error) {
+	gpu, err := d.gpu(o.Ordinal)
+	if err != nil {
+		return nil, err
+	}
+	f, err := d.facts(gpu)
+	if err != nil {
+		return nil, fmt.Errorf("GPU %d: %w", o.Ordinal, err)
+	}
+	if err := f.trouble(); err != nil {
+		return nil, err
+	}
+	if err := c.fits(f.arch); err != nil {
+		return nil, err
+	}
+	_ = gpu.SetPrimaryCtxFlags(cu.SchedBlockingSync) // who waits leaves the core to others; in use, it keeps its flags
+	context, err := gpu.RetainPrimaryCtx()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.name, d.told(err))
+	}
+	dev := &device{
+		driver: d, gpu: gpu, context: context, facts: f, compiler: c, cache: kept,
+		functions: map[string]cu.Function{}, careful: os.Getenv("CUDA_LAUNCH_BLOCKING") == "1",
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := cu.SetCurrentContext(context); err != nil {
+		_ = gpu.ReleasePrimaryCtx()
+		return nil, fmt.Errorf("%s: its context: %w", f.name, d.told(err))
+	}
+	if dev.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
+		_ = gpu.ReleasePrimaryCtx()
+		return nil, fmt.Errorf("%s: a stream: %w", f.name, d.told(err))
+	}
+	dev.stage = &stage{device: dev}
+	return dev, nil
+}
+
+// gpu is the GPU of that number.
+func (d *driver) gpu(ordinal int) (cu.Device, error) {
+	n, err := cu.NumDevices()
+	if err != nil && !errors.Is(err, cu.NoDevice) {
+		return 0, d.told(err)
+	}
+	if n == 0 {
+		return 0, fmt.Errorf("%w: the driver sees no GPU: nvidia-smi lists them, CUDA_VISIBLE_DEVICES may hide them", ErrNoDevice)
+	}
+	if ordinal < 0 || ordinal >= n {
+		return 0, fmt.Errorf("%w: GPU %d is asked for, the driver sees %d, from 0 on", ErrNoDevice, ordinal, n)
+	}
+	gpu, err := cu.GetDevice(ordinal)
+	return gpu, d.told(err)
+}
+
+// Attributes of a GPU that cu has no name for.
+const (
+	sharedOptin    cu.DeviceAttribute = 97
+	poolsSupported cu.DeviceAttribute = 115
+)
+
+// facts asks the driver.
+func (d *driver) facts(gpu cu.Device) (facts, error) {
+	var f facts
+	var major, minor, pools int
+	for _, a := range []struct {
+		to   *int
+		what cu.DeviceAttribute
+	}{
+		{&major, cu.ComputeCapabilityMajor},
+		{&minor, cu.ComputeCapabilityMinor},
+		{&f.sms, cu.MultiprocessorCount},
+		{&f.shared, sharedOptin},
+		{&pools, poolsSupported},
+	} {
+		n, err := gpu.Attribute(a.what)
+		if err != nil {
+			return f, d.told(err)
+		}
+		*a.to = n
+	}
+	f.arch, f.pools = 10*major+minor, pools != 0
+	var version int32
+	if err := d.error(d.version(&version)); err != nil {
+		return f, err
+	}
+	f.driver = int(version)
+	var err error
+	if f.bytes, err = gpu.TotalMem(); err != nil {
+		return f, d.told(err)
+	}
+	if f.name, err = gpu.Name(); err != nil {
+		return f, d.told(err)
+	}
+	return f, nil
+}
+
+// trouble says why a GPU is refused.
+func (f facts) trouble() error {
+	switch {
+	case f.arch < leastArch:
+		return fmt.Errorf("%s has compute capability %d.%d, wanted 7.5 (Turing) or later: choose another device", f.name, f.arch/10, f.arch%10)
+	case !f.pools:
+		return fmt.Errorf("%s has no memory pools under this driver (CUDA %d.%d): install a newer driver, or choose another device", f.name, f.driver/1000, f.driver%1000/10)
+	}
+	return nil
+}
+
+func (d *device) Name() string { return "cuda (" + d.facts.name + ")" }
+
+// Limits: bf16 has instructions from Ampere on.
+func (d *device) Limits() backend.Limits {
+	return backend.Limits{TotalBytes: d.facts.bytes, F16: true, BF16: d.facts.arch >= 80, World: 1}
+}
+
+// enter makes the context that of the thread, which the goroutine keeps until it
+// unlocks it. A device that is lost says so.
+func (d *device) enter() error {
+	if d.lost != nil {
+		return d.lost
+	}
+	runtime.LockOSThread()
+	if err := cu.SetCurrentContext(d.context); err != nil {
+		runtime.UnlockOSThread()
+		return d.told("its context", err)
+	}
+	return nil
+}
+
+// told is an error of the driver with what was done, and remembers that the device
+// is lost.
+func (d *device) told(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("cuda: %s: %s: %w", d.facts.name, what, d.driver.told(err))
+	if errors.Is(err, backend.ErrLost) && d.lost == nil {
+		d.lost = err
+	}
+	return err
+}
+
+// Close gives everything back. What a lost device says to it is nothing new.
+func (d *device) Close() error {
+	gone := d.lost != nil
+	var errs []error
+	if err := d.enter(); err == nil {
+		defer runtime.UnlockOSThread()
+		errs = append(errs, d.land(context.Background(), 0), d.told("close", d.stream.Synchronize()))
+		d.stage.close()
+		for i := range d.spare {
+			errs = append(errs, d.told("an event", cu.DestroyEvent(&d.spare[i])))
+		}
+		for _, m := range d.modules {
+			errs = append(errs, d.told("a module", m.Unload()))
+		}
+		errs = append(errs, d.told("its stream", d.stream.Destroy()))
+	}
+	d.spare, d.modules, d.functions = nil, nil, nil
+	errs = append(errs, d.told("its context", d.gpu.ReleasePrimaryCtx()))
+	if gone {
+		return nil
+	}
+	d.lost = fmt.Errorf("cuda: %s was closed", d.facts.name)
+	return errors.Join(errs...)
+}

@@ -1,0 +1,26 @@
+package emulate
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+)
+
+//go:embed runtime/libcuda.cpp
+var driverSource string
+
+// Driver builds a libcuda that loads the images of Text. The library of Runtime must
+// be loaded before it, for all to see.
+func (c *Compiler) Driver() (string, error) {
+	return c.build("libcuda", driverSource, "-O2")
+}
+
+// Text is i as the driver loads it, with the name of its entry.
+func (i Image) Text(entry string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "emulated %s %s", i.Path, entry)
+	for _, v := range i.Constants {
+		fmt.Fprintf(&b, " %d", v)
+	}
+	return b.String()
+}

@@ -1,0 +1,99 @@
+//go:build cuda && linux
+
+package cuda
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"gorgonia.org/cu"
+)
+
+// Libraries looks for NVIDIA's libraries, and says where they are or what is missing.
+func Libraries() []Library {
+	driver := Library{Name: "driver", Needed: "to run anything on the GPU"}
+	if d, err := openDriver(); err != nil {
+		driver.Missing = plain(err)
+	} else {
+		driver.Path = found(d.path)
+		var version int32
+		if d.version(&version) == 0 {
+			driver.Version = fmt.Sprintf("CUDA %d.%d", version/1000, version%1000/10)
+		}
+	}
+	compiler := Library{Name: "NVRTC", Needed: "to compile the kernels for the GPU"}
+	if n, err := openNVRTC(); err != nil {
+		compiler.Missing = plain(err)
+	} else {
+		compiler.Path, compiler.Version = found(n.path), fmt.Sprintf("%d.%d", n.major, n.minor)
+	}
+	return []Library{driver, compiler, nccl()}
+}
+
+// plain is the text of an error without what every one begins with.
+func plain(err error) string { return strings.TrimPrefix(err.Error(), ErrNoDevice.Error()+": ") }
+
+// nccl looks for NCCL.
+func nccl() Library {
+	l := Library{Name: "NCCL", Needed: "to train on several GPUs"}
+	names := []string{"libnccl.so.2"}
+	for _, folder := range libraryFolders() {
+		more, _ := filepath.Glob(filepath.Join(folder, "libnccl.so.2"))
+		names = append(names, more...)
+	}
+	handle, path, err := openFirst(names)
+	if err != nil {
+		l.Missing = fmt.Sprintf("%v: install Debian's or NVIDIA's libnccl2, or the wheel nvidia-nccl-cu13, and name its folder in LD_LIBRARY_PATH", err)
+		return l
+	}
+	l.Path = found(path)
+	var get func(*int32) int32
+	var version int32
+	if register(handle, map[string]any{"ncclGetVersion": &get}) == nil && get(&version) == 0 {
+		l.Version = fmt.Sprintf("%d.%d.%d", version/10000, version%10000/100, version%100)
+	}
+	return l
+}
+
+// found is where the library of that name is: names without a folder are the
+// loader's to find.
+func found(name string) string {
+	if !strings.Contains(name, "/") {
+		return name + ", by the loader"
+	}
+	return name
+}
+
+// GPUs lists those that the driver sees.
+func GPUs() ([]GPU, error) {
+	d, err := openDriver()
+	if err != nil {
+		return nil, err
+	}
+	n, err := cu.NumDevices()
+	if err != nil {
+		return nil, d.told(err)
+	}
+	var list []GPU
+	for i := range n {
+		gpu, err := d.gpu(i)
+		if err != nil {
+			return list, err
+		}
+		f, err := d.facts(gpu)
+		if err != nil {
+			return list, fmt.Errorf("GPU %d: %w", i, err)
+		}
+		g := GPU{Name: f.name, Arch: fmt.Sprintf("sm_%d", f.arch), Bytes: f.bytes}
+		if err := f.trouble(); err != nil {
+			g.Trouble = err.Error()
+		} else if n, err := openNVRTC(); err != nil {
+			g.Trouble = plain(err)
+		} else if err := n.fits(f.arch); err != nil {
+			g.Trouble = err.Error()
+		}
+		list = append(list, g)
+	}
+	return list, nil
+}
