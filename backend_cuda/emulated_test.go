@@ -95,7 +95,8 @@ func (m *machine) loaded(l launch) (uintptr, []uint32, error) {
 type emulated struct {
 	target
 	*machine
-	seed atomic.Uint32
+	seed   atomic.Uint32
+	floats bool // it stores nothing else
 }
 
 func openEmulated(t testing.TB, to target) *emulated {
@@ -107,9 +108,12 @@ func openEmulated(t testing.TB, to target) *emulated {
 	return &emulated{target: to, machine: m}
 }
 
-func (d *emulated) Name() string           { return "cuda emulated" }
-func (d *emulated) Limits() backend.Limits { return backend.Limits{F16: true, BF16: true, World: 1} }
-func (d *emulated) Close() error           { return nil }
+func (d *emulated) Name() string { return "cuda emulated" }
+func (d *emulated) Close() error { return nil }
+
+func (d *emulated) Limits() backend.Limits {
+	return backend.Limits{F16: !d.floats, BF16: !d.floats && d.Arch >= 80, World: 1}
+}
 
 func (d *emulated) NewBuffer(n int64) (backend.Buffer, error) {
 	return &hostBuffer{make([]byte, n)}, nil
@@ -184,6 +188,9 @@ func (e *emulatedRun) Run(context.Context) error {
 	return nil
 }
 
+// behind an operand is a number so large, or none, that it does not go unnoticed.
+const behind = 0xFE
+
 // launch runs launch i on copies of its operands, and stores what they are then.
 func (e *emulatedRun) launch(i int, seed uint32) error {
 	l, d := e.list[i], e.dev
@@ -194,12 +201,14 @@ func (e *emulatedRun) launch(i int, seed uint32) error {
 			continue
 		}
 		if at[p] == nil {
-			const slack = 16
+			const slack = 16 // emulate_alloc's, for vectors
 			ends := seed%2 == 0
 			m := d.alloc(uint64(p.Bytes), ends)
 			defer d.free(m)
-			at[p] = unsafe.Slice((*byte)(m), p.Bytes+int64(-p.Bytes&(slack-1)))
-			copy(at[p], e.bytes(p))
+			at[p] = unsafe.Slice((*byte)(m), p.Bytes+(-p.Bytes&(slack-1)))
+			for j := copy(at[p], e.bytes(p)); j < len(at[p]); j++ {
+				at[p][j] = behind
+			}
 		}
 		args[j] = uintptr(unsafe.Pointer(unsafe.SliceData(at[p])))
 	}
@@ -210,7 +219,7 @@ func (e *emulatedRun) launch(i int, seed uint32) error {
 	}
 	for p, b := range at {
 		for _, x := range b[p.Bytes:] {
-			if x != 0xFF {
+			if x != behind {
 				return errors.New("writes behind an operand")
 			}
 		}

@@ -2,7 +2,6 @@ package cuda
 
 import (
 	"math"
-	"slices"
 
 	"github.com/gounet/gounet/core/graph"
 )
@@ -21,10 +20,10 @@ func (s *scope) multiplies(v, w graph.Value) bool {
 	return !s.Simple && t == s.Type(w).DType && s.hasMatrices(t)
 }
 
-// hasMatrices says that tensor cores multiply elements of t with nothing lost. Those
-// of f32 would be rounded to 11 bits.
+// hasMatrices says that tensor cores multiply elements of t: those of f32 in two parts
+// of 11 bits, so that nothing is lost.
 func (s *scope) hasMatrices(t graph.DType) bool {
-	return t == graph.F16 && s.Arch >= 75 || t == graph.BF16 && s.Arch >= 80
+	return t == graph.F16 && s.Arch >= 75 || t != graph.U8 && s.Arch >= 80
 }
 
 // sharedBytes is the dynamic shared memory that kernels use at most: what every GPU
@@ -53,73 +52,95 @@ func half3(k []int) [3]int { return [3]int{(k[0] - 1) / 2, (k[1] - 1) / 2, (k[2]
 // mmaTile is how conv3d_mma is cut.
 type mmaTile struct {
 	size, halo      [3]int // voxels of y and of x
+	rows            int    // of 16 voxels, of a warp
+	wide            int    // channels of y
 	channels        int    // of x at a time
 	stages, buffers int
 	shared          int // bytes
 }
 
-func (t mmaTile) voxels() int { return t.size[0] * t.size[1] * t.size[2] }
+func (t mmaTile) warps() int { return t.size[0] * t.size[1] * t.size[2] / (16 * t.rows) }
 
-// tiles are the shapes to choose from: of 128 voxels, then of 64. Rows of eight lie
-// in different banks of shared memory.
-var tiles = [][3]int{
-	{2, 8, 8},
-	{4, 4, 8},
-	{1, 8, 16},
-	{1, 16, 8},
-	{8, 2, 8},
-	{2, 4, 16},
-	{4, 8, 4},
-	{1, 4, 32},
-	{2, 4, 8},
-	{4, 4, 4},
-	{1, 8, 8},
-	{1, 4, 16},
+// resident is the blocks for which a thread may have as many registers as its sums and
+// what goes with them need.
+func (t mmaTile) resident() int {
+	sums := t.rows * t.wide / 2
+	return max(1, min(8, (1<<16)/(32*t.warps()*(sums+80))))
 }
 
-// cut chooses the tile with the least work, voxels beside y and halos counted.
+// tiles are the shapes to choose from. Rows of eight lie in different banks of shared
+// memory.
+var tiles = [][3]int{
+	{4, 8, 8}, {2, 8, 16}, {1, 16, 16}, // 256
+	{4, 4, 8}, {2, 8, 8}, {1, 8, 16}, {1, 16, 8}, {4, 8, 4}, // 128
+	{2, 4, 8}, {4, 4, 4}, {1, 8, 8}, {1, 4, 16}, // 64
+}
+
+// cut chooses the tile that takes the least time, as far as a rough model goes.
 // voxels is the grid of y, or of one of its classes.
 func (s *scope) cut(g gemm, voxels [3]int, channels []int, wide int) (best mmaTile, ok bool) {
 	least := math.Inf(1)
 	for _, bk := range []int{32, 16} {
-		chunks := 0
-		for _, c := range channels {
-			chunks += ceil(c, bk)
-		}
 		for _, size := range tiles {
-			t := mmaTile{size: size, channels: bk, stages: 3, buffers: 1}
-			count, rows, most := 1, 1, 1
-			for a := range 3 {
-				apart, taps := g.stride[a], g.kernel[a]
-				if g.scatter {
-					apart, taps = 1, ceil(g.kernel[a], g.stride[a])
+			for _, rows := range []int{4, 2} {
+				t := mmaTile{size: size, rows: rows, wide: wide, channels: bk, stages: 3, buffers: 1}
+				if t.warps() < 2 || t.warps() > 4 {
+					continue
 				}
-				t.halo[a] = (size[a]-1)*apart + taps
-				count, rows, most = count*ceil(voxels[a], size[a]), rows*t.halo[a], most*taps
-			}
-			if chunks > 1 {
-				fewest := most
-				if g.scatter {
-					fewest = 1
+				if time := s.timeOf(&t, g, voxels, channels); t.shared <= s.sharedBytes() && time < least {
+					least, best, ok = time, t, true
 				}
-				t.buffers = min(chunks, 1+ceil(t.stages-1, fewest))
-			}
-			t.shared = t.buffers*rows*bk*2 + t.stages*bk*wide*2
-			// A voxel and channel of the halo costs as much as some taps of a voxel of y:
-			// its address, its way through the cache.
-			work := float64(count) * float64(chunks*bk) * (float64(t.voxels()*most) + 4*float64(rows))
-			if t.voxels() < 128 {
-				work *= 1.2 // weights are loaded more often
-			}
-			if resident := s.sharedOfMultiprocessor() / t.shared; resident < 4 { // too few to hide latency
-				work *= math.Sqrt(4 / float64(max(resident, 1)))
-			}
-			if t.shared <= s.sharedBytes() && work < least {
-				least, best, ok = work, t, true
 			}
 		}
 	}
 	return best, ok
+}
+
+// timeOf makes halo, buffers and shared of t, and estimates its clocks.
+func (s *scope) timeOf(t *mmaTile, g gemm, voxels [3]int, channels []int) float64 {
+	blocks, halo, most, chunks := s.Type(g.y).Shape[0]*ceil(s.channels(g.y), t.wide), 1, 1, 0
+	for a := range 3 {
+		apart, taps := g.stride[a], g.kernel[a]
+		if g.scatter {
+			apart, taps = 1, ceil(g.kernel[a], g.stride[a])
+			blocks *= g.stride[a]
+		}
+		t.halo[a] = (t.size[a]-1)*apart + taps
+		blocks, halo, most = blocks*ceil(voxels[a], t.size[a]), halo*t.halo[a], most*taps
+	}
+	for _, c := range channels {
+		chunks += ceil(c, t.channels)
+	}
+	if chunks > 1 {
+		fewest := most
+		for a := 0; g.scatter && a < 3; a++ { // of a class that has any
+			fewest = fewest / ceil(g.kernel[a], g.stride[a]) * max(1, g.kernel[a]/g.stride[a])
+		}
+		t.buffers = min(chunks, 1+ceil(t.stages-1, fewest))
+	}
+	size := s.Type(g.y).DType.Size()
+	t.shared = size * t.channels * (t.buffers*halo + t.stages*t.wide)
+
+	// Clocks of a multiprocessor for a tap of 16 channels and a warp: of tensor cores
+	// (1300 multiply-adds a clock by mma.sync), of shared memory (128 bytes), of issue.
+	m, n := float64(t.rows), float64(t.wide)/8
+	clocks := max(m*n*2048/1300, 4*(m+n/2), (m*n+m+n/2+60/float64(t.channels/16))/4)
+	block := float64(chunks) * (float64(t.channels/16*most*t.warps())*clocks + float64(halo*t.channels*size)/40) // bytes of the cache a clock
+	resident := min(t.resident(), s.sharedOfMultiprocessor()/t.shared)
+	if warps := resident * t.warps(); warps < 12 { // too few to hide latency
+		block *= math.Sqrt(12 / float64(max(warps, 1)))
+	}
+	return float64(ceil(blocks, max(s.SMs, 1))) * block
+}
+
+// turn exchanges rows and columns of the weights of g: fragments of floats come from
+// rows along c.
+func (s *scope) turn(g *gemm) (place, error) {
+	n := s.Type(g.w).Shape.Elems()
+	turned := s.floats(n)
+	err := s.each("turn", n, consts{"ROWS": g.wRows, "COLS": g.wCols}, turned, s.value(g.w))
+	g.byInput, g.wRows, g.wCols = false, g.wCols, g.wRows
+	return turned, err
 }
 
 // matrices adds the kernel of g; ok is false if it does not fit.
@@ -142,9 +163,16 @@ func (s *scope) matrices(g gemm) (ok bool, err error) {
 		}
 	}
 	c1, c2 := s.channels(g.x), s.channels(g.x2)
+	per := 16 / s.Type(g.y).DType.Size() // elements that are copied at once
 	t, ok := s.cut(g, voxels, []int{c1, c2}, wide)
 	if !ok {
 		return false, nil
+	}
+	w := s.value(g.w)
+	if g.byInput && s.Type(g.w).DType == graph.F32 {
+		if w, err = s.turn(&g); err != nil {
+			return true, err
+		}
 	}
 	var grid [3]int
 	for a := range 3 {
@@ -156,21 +184,17 @@ func (s *scope) matrices(g gemm) (ok bool, err error) {
 		parts = s.floats(4 * y[0] * y[4] * grid[0] * grid[1] * grid[2])
 		s.kept = kept{g.y, s.at, t.size, grid, parts}
 	}
-	blocks := 3
-	if wide < 64 {
-		blocks = 4
-	}
 	c := merged(axes("", x), axes("O", y), triple("K", g.kernel[:]), triple("S", g.stride[:]), triple("P", g.pad[:]),
 		triple("G", grid[:]), triple("H", t.halo[:]), consts{
 			"T": s.Type(g.y).DType, "HAS_B": g.b != 0, "MOMENTS": moments, "SCATTER": g.scatter, "W_BY_INPUT": g.byInput,
-			"X_WHOLE": c1%8 == 0 && c2%8 == 0, "W_WHOLE": g.wCols%8 == 0,
+			"X_WHOLE": c1%per == 0 && c2%per == 0, "W_WHOLE": g.wCols%per == 0 && (g.byInput || c2 == 0 || c1%per == 0),
 			"C1": c1, "C2": c2, "CO": y[4], "WROWS": g.wRows, "WCOLS": g.wCols, "W0": g.wFirst,
 			"TD": fixed(t.size[0]), "TH": fixed(t.size[1]), "TW": fixed(t.size[2]), "BN": fixed(wide), "BK": fixed(t.channels),
-			"STAGES": fixed(t.stages), "ABUFS": fixed(t.buffers), "BLOCKS": fixed(blocks),
+			"STAGES": fixed(t.stages), "ABUFS": fixed(t.buffers), "MT": fixed(t.rows), "BLOCKS": fixed(t.resident()),
 		})
 	l := launch{
-		Kernel: "conv3d_mma", Shared: uint32(t.shared), Block: [3]uint32{uint32(t.voxels()), 1, 1},
+		Kernel: "conv3d_mma", Shared: uint32(t.shared), Block: [3]uint32{uint32(32 * t.warps()), 1, 1},
 		Grid: [3]uint32{uint32(y[0] * grid[0] * grid[1] * grid[2]), uint32(ceil(y[4], wide)), uint32(classes)},
 	}
-	return true, s.add(l, c, slices.Insert(s.values(g.y, g.x, g.w, g.b, g.x2), 1, parts)...)
+	return true, s.add(l, c, s.value(g.y), parts, s.value(g.x), w, s.value(g.b), s.value(g.x2))
 }

@@ -2,14 +2,23 @@ package cuda
 
 import "github.com/gounet/gounet/core/graph"
 
-// blocked are the constants of a reduction over the voxels of each channel of x,
-// and the number of blocks.
-func (s *scope) blocked(x graph.Value) (c consts, blocks int) {
+// blocked are the constants of a reduction over the voxels of each channel of x, with
+// so many threads of a voxel, and the number of blocks: enough to keep the device
+// busy, few enough to be added soon.
+func (s *scope) blocked(x graph.Value, across int) (c consts, blocks int) {
 	t := s.Type(x).Shape
 	v := t[1] * t[2] * t[3]
-	block := max(16, ceil(v, 1024)) // few enough to be added soon
+	block := max(16, ceil(v, max(1024, s.enough()/(t[0]*across))))
 	blocks = ceil(v, block)
 	return consts{"V": v, "C": t[4], "BLOCK": block, "BLOCKS": blocks}, blocks
+}
+
+// lanes is the threads that add up blocks.
+func lanes(blocks int) int {
+	if blocks > 1024 {
+		return 256
+	}
+	return 64
 }
 
 // vectors is the kernel for a value whose channels are whole vectors of 16 bytes, and
@@ -27,20 +36,20 @@ func (s *scope) vectors(name string, x graph.Value) (kernel string, across int) 
 // channel of x; or, with stats, mean and 1/√(variance + eps).
 func (s *scope) moments(x graph.Value, out place, stats bool, eps float32) error {
 	t := s.Type(x).Shape
-	c, blocks := s.blocked(x)
+	name, across := s.vectors("moments", x)
+	c, blocks := s.blocked(x, across)
 	parts := s.floats(4 * t[0] * t[4] * blocks)
 	c["T"] = s.Type(x).DType
-	name, across := s.vectors("moments", x)
 	if err := s.each(name, t[0]*blocks*across, c, parts, s.value(x)); err != nil {
 		return err
 	}
-	return s.foldMoments(x, out, parts, stats, eps)
+	return s.foldMoments(x, across, out, parts, stats, eps)
 }
 
 // foldMoments adds the kernel that makes moments of those of blocks.
-func (s *scope) foldMoments(x graph.Value, out, parts place, stats bool, eps float32) error {
+func (s *scope) foldMoments(x graph.Value, across int, out, parts place, stats bool, eps float32) error {
 	t := s.Type(x).Shape
-	c, blocks := s.blocked(x)
+	c, blocks := s.blocked(x, across)
 	row := [3]int{t[1] * t[2] * t[3], 1, 1}
 	return s.foldTiles(t, row, [3]int{c["BLOCK"].(int), 1, 1}, [3]int{blocks, 1, 1}, out, parts, stats, eps)
 }
@@ -52,7 +61,9 @@ func (s *scope) foldTiles(x graph.Shape, grid, tile, count [3]int, out, parts pl
 		"C": x[4], "BLOCKS": count[0] * count[1] * count[2], "STATS": stats, "EPS": eps,
 	})
 	delete(c, "GD")
-	return s.blocks("moments_fold", x[0]*x[4], 64, c, out, parts)
+	n := lanes(c["BLOCKS"].(int))
+	c["LANES"] = fixed(n)
+	return s.blocks("moments_fold", x[0]*x[4], n, c, out, parts)
 }
 
 // kept is moments of tiles of a value, which the node that made it has left for the
@@ -112,17 +123,17 @@ func (s *scope) normApply(slope float32, y graph.Value, in []graph.Value, stats 
 func (s *scope) normActGrad(op graph.NormActGrad, n graph.Node) error {
 	x := n.In[1]
 	t := s.Type(x).Shape
-	c, blocks := s.blocked(x)
+	name, across := s.vectors("norm_grad_sums", x)
+	c, blocks := s.blocked(x, across)
 	c["SLOPE"], c["T"] = op.Slope, s.Type(x).DType
 	parts := s.floats(2 * t[0] * t[4] * blocks)
 	sums := s.floats(2 * t[0] * t[4])
 	in := s.values(n.In...) // dy, x, gamma, beta, stats
-	name, across := s.vectors("norm_grad_sums", x)
 	if err := s.each(name, t[0]*blocks*across, c, append([]place{parts}, in...)...); err != nil {
 		return err
 	}
-	f := consts{"N": t[0], "C": t[4], "BLOCKS": blocks}
-	if err := s.blocks("norm_grad_fold", t[4], 64, f, sums, s.value(n.Out[1]), s.value(n.Out[2]), parts); err != nil {
+	f := consts{"N": t[0], "C": t[4], "BLOCKS": blocks, "LANES": fixed(lanes(blocks))}
+	if err := s.blocks("norm_grad_fold", t[4], lanes(blocks), f, sums, s.value(n.Out[1]), s.value(n.Out[2]), parts); err != nil {
 		return err
 	}
 	if _, ok := s.Place(n.Out[0]); !ok {

@@ -7,7 +7,7 @@
 //   y[n o co] = b[co] + Σ x[n i c] · w[k …]   over i·s + k − p = o   SCATTER: its adjoint
 //
 // W_BY_INPUT: w [KD KH KW WROWS WCOLS], its rows are channels c; else rows are co,
-// from W0 on, and c is in a row.
+// from W0 on, and c is in a row: floats want that, see turn.
 //
 //   Conv3D            a convolution, W_BY_INPUT     UpConv3D            SCATTER, W_BY_INPUT, p = 0
 //   Conv3DGradInput   SCATTER of dy                 UpConv3DGradInput   a convolution of dy, p = 0
@@ -16,7 +16,7 @@
 // and a stride the voxels of y fall into S·S·S classes, o mod s, each of which has
 // taps of its own and is dense in i.
 //
-// A block makes a tile of TD·TH·TW voxels (of a class) by BN channels, a warp 32
+// A block makes a tile of TD·TH·TW voxels (of a class) by BN channels, a warp 16·MT
 // voxels of it. BK channels of all voxels of x that the tile meets, the halo, lie in
 // shared memory at a time (ABUFS of them), so that x is read once a tile rather than
 // once a tap; weights of a tap follow in STAGES. Blocks: x: samples by tiles GD GH
@@ -24,11 +24,15 @@
 //
 // Prelude: T; HAS_B, MOMENTS, SCATTER, W_BY_INPUT, X_WHOLE, W_WHOLE (rows are multiples of 16
 // bytes) (bool); D, H, W, C1, C2, CO, OD, OH, OW, KD, KH, KW, SD, SH, SW, PD, PH, PW,
-// WROWS, WCOLS, W0, GD, GH, GW, HD, HH, HW (the halo) (unsigned); TD, TH, TW, BN, BK,
+// WROWS, WCOLS, W0, GD, GH, GW, HD, HH, HW (the halo) (unsigned); TD, TH, TW, MT, BN, BK,
 // STAGES, ABUFS, BLOCKS (of a multiprocessor) (int).
 
-constexpr int THREADS = TD * TH * TW;
+constexpr int THREADS = TD * TH * TW / MT * 2;
 constexpr int NT = BN / 8;
+constexpr int PER = 16 / (int)sizeof(T);      // elements of a chunk
+constexpr int X_BYTES = BK * (int)sizeof(T);  // of a row of the halo, and of weights by output
+constexpr int W_BYTES = BN * (int)sizeof(T);  // of a row of weights by input
+constexpr int STAGE = BK * BN * (int)sizeof(T);
 
 // One axis of a class: the voxels of y, the taps that they meet, the first of these,
 // and where the voxel of x that the lowest of a tile meets lies.
@@ -70,7 +74,7 @@ DEVICE void advance(Step &s, const Axis &d, const Axis &h, const Axis &w) {
 KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T *x, const T *w, const float *b, const T *x2) {
     SHARED(memory);
     const unsigned lane = threadIdx.x & 31, warp = threadIdx.x / 32;
-    const unsigned rows = HD * HH * HW, bytes = rows * BK * 2;
+    const unsigned rows = HD * HH * HW, bytes = rows * X_BYTES;
     unsigned char *weights = memory + ABUFS * bytes;
     unsigned at = blockIdx.x;
     const unsigned qw = at % GW * TW, qh = at / GW % GH * TH, qd = at / GW / GH % GD * TD, n = at / GW / GH / GD;
@@ -86,51 +90,69 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
         const unsigned channels = second ? C2 : C1, c0 = (second ? chunk - chunks1 : chunk) * BK;
         const T *from = second ? x2 : x;
         unsigned char *to = memory + chunk % ABUFS * bytes;
-        for (unsigned i = threadIdx.x; i < rows * (BK / 8); i += THREADS) {
-            const unsigned row = i / (BK / 8), c = i % (BK / 8) * 8;
+        for (unsigned i = threadIdx.x; i < rows * (BK / PER); i += THREADS) {
+            const unsigned row = i / (BK / PER), c = i % (BK / PER) * PER;
             const unsigned d = (unsigned)(ad.origin + (int)(row / (HH * HW))); // below 0 is above D
             const unsigned h = (unsigned)(ah.origin + (int)(row / HW % HH));
             const unsigned v = (unsigned)(aw.origin + (int)(row % HW));
             const bool there = d < D && h < H && v < W && c0 + c < channels;
             const T *source = there ? from + (size_t)(((n * D + d) * H + h) * W + v) * channels + c0 + c : from;
-            load_eight(X_WHOLE, to + swizzled<BK * 2>(row, c / 8), source, there ? channels - c0 - c : 0);
+            load_chunk(X_WHOLE, to + swizzled<X_BYTES>(row, c / PER), source, there ? channels - c0 - c : 0);
         }
     };
-    // The weights of a step.
+    // The weights of a step. A thread has some vectors of them: where they go, where
+    // they lie from the first of a tap and chunk on, their channel of x, and how many
+    // channels of y there are from theirs on.
+    constexpr int CHUNKS = BK * BN / PER, SHARE = (CHUNKS + THREADS - 1) / THREADS;
+    unsigned w_to[SHARE], w_from[SHARE], w_c[SHARE], w_left[SHARE];
+    UNROLL for (int q = 0; q < SHARE; q++) {
+        const unsigned i = threadIdx.x + q * THREADS;
+        const unsigned across = W_BY_INPUT ? BN / PER : BK / PER, row = i / across, c = i % across * PER;
+        w_to[q] = W_BY_INPUT ? swizzled<W_BYTES>(row, c / PER) : swizzled<X_BYTES>(row, c / PER);
+        w_from[q] = row * WCOLS + c;
+        w_c[q] = W_BY_INPUT ? row : c;
+        const unsigned co = n0 + (W_BY_INPUT ? c : row);
+        w_left[q] = co < CO ? CO - co : 0;
+        hold(w_to[q]);
+        hold(w_from[q]);
+        hold(w_c[q]);
+        hold(w_left[q]);
+    }
     auto load_weights = [&](const Step &s, unsigned stage) {
         const bool second = s.chunk >= chunks1;
         const unsigned channels = second ? C2 : C1, c0 = (second ? s.chunk - chunks1 : s.chunk) * BK;
         const unsigned by = SCATTER ? SW : 1, byh = SCATTER ? SH : 1, byd = SCATTER ? SD : 1;
         const unsigned tap = ((ad.first + s.d * byd) * KH + ah.first + s.h * byh) * KW + aw.first + s.w * by;
-        unsigned char *to = weights + stage * (BK * BN * 2);
-        for (unsigned i = threadIdx.x; i < BK * BN / 8; i += THREADS) {
-            unsigned row, c, place, left;
-            if (W_BY_INPUT) {
-                row = i / (BN / 8), c = i % (BN / 8) * 8;
-                place = swizzled<BN * 2>(row, c / 8);
-                left = c0 + row < channels && n0 + c < CO ? CO - n0 - c : 0;
-                row += tap * WROWS + (second ? C1 : 0) + c0;
-                c += n0;
-            } else {
-                row = i / (BK / 8), c = i % (BK / 8) * 8;
-                place = swizzled<BK * 2>(row, c / 8);
-                left = n0 + row < CO && c0 + c < channels ? channels - c0 - c : 0;
-                row += tap * WROWS + W0 + n0;
-                c += c0;
+        const unsigned row = tap * WROWS + (W_BY_INPUT ? (second ? C1 : 0) + c0 : W0 + n0);
+        const T *from = w + (size_t)row * WCOLS + (W_BY_INPUT ? n0 : (second ? C1 : 0) + c0);
+        unsigned char *to = weights + stage * STAGE;
+        UNROLL for (int q = 0; q < SHARE; q++) {
+            if (CHUNKS % THREADS != 0 && threadIdx.x + q * THREADS >= CHUNKS) {
+                break;
             }
-            load_eight(W_WHOLE, to + place, left > 0 ? w + (size_t)row * WCOLS + c : w, left);
+            unsigned left = c0 + w_c[q] < channels ? w_left[q] : 0;
+            if (!W_BY_INPUT && left > 0) { // they are of one channel of y
+                left = channels - c0 - w_c[q];
+            }
+            load_chunk(W_WHOLE, to + w_to[q], left > 0 ? from + w_from[q] : w, left);
         }
     };
 
     // Where the voxels of this lane's rows begin in the halo.
     const unsigned apart = SCATTER ? 1 : SW, aparth = SCATTER ? 1 : SH, apartd = SCATTER ? 1 : SD;
-    unsigned begin[2];
-    UNROLL for (int i = 0; i < 2; i++) {
-        const unsigned m = warp * 32 + i * 16 + (lane & 15);
+    unsigned begin[MT];
+    UNROLL for (int i = 0; i < MT; i++) {
+        const unsigned m = warp * (16 * MT) + i * 16 + (lane & 15);
         begin[i] = ((m / (TH * TW) * apartd * HH) + m / TW % TH * aparth) * HW + m % TW * apart;
+        hold(begin[i]);
     }
-    float sums[2][NT][4];
-    UNROLL for (int i = 0; i < 2; i++) {
+    // And those of its rows of weights. Sixteen rows further, chunks lie as they do here.
+    unsigned by_input = swizzled<W_BYTES>(lane & 15, lane / 16);
+    unsigned by_output = swizzled<X_BYTES>((lane & 7) + lane / 16 * 8, lane / 8 & 1);
+    hold(by_input);
+    hold(by_output);
+    float sums[MT][NT][4];
+    UNROLL for (int i = 0; i < MT; i++) {
         UNROLL for (int j = 0; j < NT; j++) {
             UNROLL for (int e = 0; e < 4; e++) {
                 sums[i][j][e] = 0.0f;
@@ -159,22 +181,26 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
         copies_wait<STAGES - 2>();
         __syncthreads();
         load();
-        const unsigned char *halo = memory + now.chunk % ABUFS * bytes, *stage = weights + s % STAGES * (BK * BN * 2);
+        const unsigned char *halo = memory + now.chunk % ABUFS * bytes, *stage = weights + s % STAGES * STAGE;
         const unsigned td = SCATTER ? ad.taps - 1 - now.d : now.d, th = SCATTER ? ah.taps - 1 - now.h : now.h;
         const unsigned shift = (td * HH + th) * HW + (SCATTER ? aw.taps - 1 - now.w : now.w);
-        UNROLL for (int k = 0; k < BK / 16; k++) {
-            unsigned a[2][4];
-            UNROLL for (int i = 0; i < 2; i++) {
-                load_matrices(a[i], halo + swizzled<BK * 2>(begin[i] + shift, k * 2 + lane / 16));
+        unsigned voxel[MT];
+        UNROLL for (int i = 0; i < MT; i++) {
+            voxel[i] = swizzled<X_BYTES>(begin[i] + shift, lane / 16);
+        }
+        UNROLL for (int k = 0; k < X_BYTES / 32; k++) { // two chunks
+            unsigned a[MT][4];
+            UNROLL for (int i = 0; i < MT; i++) {
+                load_matrices(a[i], halo + (voxel[i] ^ k * 32));
             }
             UNROLL for (int j = 0; j < NT / 2; j++) {
                 unsigned f[4];
-                if (W_BY_INPUT) {
-                    load_transposed(f, stage + swizzled<BN * 2>(k * 16 + (lane & 15), j * 2 + lane / 16));
+                if (sizeof(T) == 2 && W_BY_INPUT) {
+                    load_transposed(f, stage + k * (16 * W_BYTES) + (by_input ^ j * 32));
                 } else {
-                    load_matrices(f, stage + swizzled<BK * 2>(j * 16 + (lane & 7) + lane / 16 * 8, k * 2 + (lane / 8 & 1)));
+                    load_matrices(f, stage + j * (16 * X_BYTES) + (by_output ^ k * 32));
                 }
-                UNROLL for (int i = 0; i < 2; i++) {
+                UNROLL for (int i = 0; i < MT; i++) {
                     multiply(T(), sums[i][2 * j], a[i], f[0], f[1]);
                     multiply(T(), sums[i][2 * j + 1], a[i], f[2], f[3]);
                 }
@@ -184,10 +210,10 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
     }
     copies_wait<0>();
 
-    // Bias, rounding, and which of the lane's four rows are voxels of y.
-    bool there[4];
-    UNROLL for (int i = 0; i < 4; i++) {
-        const unsigned m = warp * 32 + i * 8 + lane / 4;
+    // Bias, rounding, and which of the lane's rows are voxels of y.
+    bool there[2 * MT];
+    UNROLL for (int i = 0; i < 2 * MT; i++) {
+        const unsigned m = warp * (16 * MT) + i * 8 + lane / 4;
         const unsigned vd = qd + m / (TH * TW), vh = qh + m / TW % TH, vw = qw + m % TW;
         there[i] = vd < ad.voxels && vh < ah.voxels && vw < aw.voxels;
         const unsigned od = SCATTER ? vd * SD + rd : vd, oh = SCATTER ? vh * SH + rh : vh, ow = SCATTER ? vw * SW + rw : vw;
@@ -223,7 +249,7 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
                     mean += columns[k * BN + column];
                 }
                 mean /= (float)voxels;
-                UNROLL for (int i = 0; i < 4; i++) {
+                UNROLL for (int i = 0; i < 2 * MT; i++) {
                     const float v = float_of(stored<T>(sums[i / 2][j][i % 2 * 2 + e])) - mean;
                     sum += there[i] ? (pass == 1 ? v * v : v) : 0.0f;
                 }

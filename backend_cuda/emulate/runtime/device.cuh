@@ -69,6 +69,7 @@ DEVICE f16 f16_of(float v) {
 }
 DEVICE float float_of(bf16 v); // the prelude's
 DEVICE float cos_turn(float t) { return (float)__builtin_cos(6.283185307179586 * (double)t); }
+DEVICE void hold(unsigned &) {}
 DEVICE unsigned high_word(unsigned a, unsigned b) { return (unsigned)((unsigned long long)a * b >> 32); }
 
 // ---- waiting
@@ -179,6 +180,37 @@ template <class T> void multiply(T, float (&d)[4], const unsigned (&a)[4], unsig
     const unsigned b[2] = {b0, b1};
     emulate_product p = {d, a, b};
     emulate_collective(emulate_multiplied<T>, &p, ~0u, 32);
+}
+
+// mma.m16n8k8 of tf32: lane l has of a (g, t), (g+8, t), (g, t+4), (g+8, t+4), of b
+// (t, g), (t+4, g).
+DEVICE unsigned eleven_bits(float v) {
+    return (bits_of(v) + 0x1000u) & 0xffffe000u; // ties away from zero
+}
+DEVICE void emulate_multiplied_eleven(void **lanes) {
+    float a[16][8], b[8][8];
+    for (int l = 0; l < 32; l++) {
+        const emulate_product &p = *(emulate_product *)lanes[l];
+        for (int i = 0; i < 4; i++) {
+            a[l / 4 + i % 2 * 8][l % 4 + i / 2 * 4] = float_from(p.a[i] & 0xffffe000u);
+        }
+        for (int i = 0; i < 2; i++) {
+            b[l % 4 + i * 4][l / 4] = float_from(p.b[i] & 0xffffe000u);
+        }
+    }
+    for (int l = 0; l < 32; l++) {
+        float *d = ((emulate_product *)lanes[l])->d;
+        for (int i = 0; i < 4; i++) {
+            for (int k = 0; k < 8; k++) {
+                d[i] += a[l / 4 + i / 2 * 8][k] * b[k][2 * (l % 4) + i % 2];
+            }
+        }
+    }
+}
+DEVICE void multiply_eleven(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    const unsigned b[2] = {b0, b1};
+    emulate_product p = {d, a, b};
+    emulate_collective(emulate_multiplied_eleven, &p, ~0u, 32);
 }
 
 // ---- the image
