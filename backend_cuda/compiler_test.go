@@ -8,17 +8,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// compiled is NVRTC, which needs no GPU: `make nvrtc` fetches one.
-func compiled(t testing.TB) *nvrtc {
+func TestNVRTCSaysWhatIsWrongInASource(t *testing.T) {
 	n, err := openNVRTC()
 	if err != nil {
 		t.Skip(err)
 	}
-	return n
-}
-
-func TestNVRTCSaysWhatIsWrongInASource(t *testing.T) {
-	n := compiled(t)
 	code, err := n.image("empty", `extern "C" __global__ void empty(float *x) { x[threadIdx.x] = 1; }`, 80)
 	require.NoError(t, err)
 	require.NotEmpty(t, code)

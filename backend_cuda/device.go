@@ -101,7 +101,7 @@ func open(d *driver, c compiler, kept *cache, o Options) (*device, error) {
 		_ = gpu.ReleasePrimaryCtx()
 		return nil, fmt.Errorf("%s: a stream: %w", f.name, d.told(err))
 	}
-	dev.stage = &stage{device: dev}
+	dev.stage = &stage{device: dev, room: ring}
 	return dev, nil
 }
 
