@@ -33,8 +33,8 @@ tests() {
 	fi
 	return $status
 }
-backend() { GOUNET_GPU=1 tests "$root/bin/gpu/backend_cuda.test" -test.run "$1"; }
-program() { GOUNET_DEVICE=cuda GOUNET_PRECISION=$1 tests "$root/bin/gpu/gounet.test" -test.timeout 8m -test.run "$2"; }
+backend() { tests env GOUNET_GPU=1 "$root/bin/gpu/backend_cuda.test" -test.run "$1"; }
+program() { tests env GOUNET_DEVICE=cuda GOUNET_PRECISION="$1" "$root/bin/gpu/gounet.test" -test.timeout 8m -test.run "$2"; }
 speed() { bin/gounet bench "$@" --device cuda --seconds 3; }
 
 bin/gounet doctor
@@ -44,7 +44,7 @@ if ! bin/gounet doctor --json | grep -q '"name": "cuda:0"'; then
 fi
 nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm --format=csv 2>/dev/null
 part "conformance in f32, f16 and bf16" backend_cuda backend 'TestConformanceOfTheBackend'
-part "memory, order, errors" backend_cuda backend 'TestWrites|TestWhatIsWritten|TestAProfile|TestALaunch|TestARunWithout|TestADevice'
+part "memory, order, errors" backend_cuda backend 'TestNVRTC|TestWrites|TestWhatIsWritten|TestAProfile|TestALaunch|TestARunWithout|TestADevice'
 part "PyTorch's networks, gradients and steps" backend_cuda backend 'PyTorch'
 for precision in f32 f16 bf16; do
 	part "a short training in $precision" cmd/gounet program $precision 'TestTrainLeavesAModel'
