@@ -59,6 +59,7 @@ var openMachine = sync.OnceValues(func() (*machine, error) {
 	purego.RegisterLibFunc(&m.launch, lib, "emulate_launch")
 	purego.RegisterLibFunc(&m.alloc, lib, "emulate_alloc")
 	purego.RegisterLibFunc(&m.free, lib, "emulate_free")
+	plant(m)
 	return m, nil
 })
 
@@ -183,6 +184,9 @@ func (e *emulatedRun) Run(context.Context) error {
 	return nil
 }
 
+// behind an operand is a number so large, or none, that it does not go unnoticed.
+const behind = 0xFE
+
 // launch runs launch i on copies of its operands, and stores what they are then.
 func (e *emulatedRun) launch(i int, seed uint32) error {
 	l, d := e.list[i], e.dev
@@ -193,12 +197,14 @@ func (e *emulatedRun) launch(i int, seed uint32) error {
 			continue
 		}
 		if at[p] == nil {
-			const slack = 16
+			const slack = 16 // emulate_alloc's, for vectors
 			ends := seed%2 == 0
 			m := d.alloc(uint64(p.Bytes), ends)
 			defer d.free(m)
-			at[p] = unsafe.Slice((*byte)(m), p.Bytes+int64(-p.Bytes&(slack-1)))
-			copy(at[p], e.bytes(p))
+			at[p] = unsafe.Slice((*byte)(m), p.Bytes+(-p.Bytes&(slack-1)))
+			for j := copy(at[p], e.bytes(p)); j < len(at[p]); j++ {
+				at[p][j] = behind
+			}
 		}
 		args[j] = uintptr(unsafe.Pointer(unsafe.SliceData(at[p])))
 	}
@@ -209,7 +215,7 @@ func (e *emulatedRun) launch(i int, seed uint32) error {
 	}
 	for p, b := range at {
 		for _, x := range b[p.Bytes:] {
-			if x != 0xFF {
+			if x != behind {
 				return errors.New("writes behind an operand")
 			}
 		}

@@ -37,14 +37,14 @@ type owner uint8
 const (
 	nobody   owner = iota // a null pointer: an operand that the op does not have
 	region                // a chunk of a region of the program
-	partials              // launches.Partials bytes that the nodes of a program share
+	partials              // launches.Partials bytes that the nodes of a program share, one after the other
 	tables                // memory that holds launches.Tables
 )
 
 // launches is a program as kernels.
 type launches struct {
 	List     []launch // in order; AllReduce has none
-	Partials int64    // bytes of partial sums: undefined between nodes
+	Partials int64    // bytes of partial sums: undefined before a run
 	Tables   []byte   // constants that kernels read
 }
 
@@ -60,6 +60,9 @@ func launchesOf(p *compile.Program, t target) (*launches, error) {
 	s := &scope{Program: p, target: t, out: &launches{}}
 	for i, n := range p.Nodes {
 		s.at, s.used = i, 0
+		if s.kept.parts.In == partials && s.kept.at == i-1 { // they stay for this node
+			s.used = aligned(s.kept.parts.Offset + s.kept.parts.Bytes)
+		}
 		if err := s.node(n); err != nil {
 			return nil, fmt.Errorf("cuda: node %s: %s: %w", n.Name, graph.OpName(n.Op), err)
 		}
@@ -74,6 +77,7 @@ type scope struct {
 	out  *launches
 	at   int   // node
 	used int64 // bytes of partial sums of the node at hand
+	kept kept  // of the node before
 }
 
 // consts are the constants of a kernel by their names: int for unsigned, bool,
@@ -138,10 +142,12 @@ func (s *scope) values(list ...graph.Value) []place {
 // partial is memory for so many bytes within a node.
 func (s *scope) partial(bytes int64) place {
 	p := place{In: partials, Offset: s.used, Bytes: bytes}
-	s.used += (bytes + compile.Align - 1) / compile.Align * compile.Align
+	s.used = aligned(s.used + bytes)
 	s.out.Partials = max(s.out.Partials, s.used)
 	return p
 }
+
+func aligned(n int64) int64 { return (n + compile.Align - 1) / compile.Align * compile.Align }
 
 // floats is memory for n floats within a node.
 func (s *scope) floats(n int) place { return s.partial(4 * int64(n)) }

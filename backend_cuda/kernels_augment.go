@@ -48,13 +48,13 @@ func (s *scope) intensity(op graph.Intensity, n graph.Node) error {
 	}
 	if op.Kind >= graph.Gamma {
 		powers = s.floats(4 * t[0] * t[4])
-		c, blocks := s.blocked(x)
+		c, blocks := s.blocked(x, t[4])
 		parts := s.floats(4 * t[0] * t[4] * blocks)
 		c["CTL"], c["INVERT"], c["T"] = op.Ctl, invert, s.Type(x).DType
 		if err := s.each("gamma_moments", t[0]*blocks*t[4], c, parts, s.value(x), ctl, whole); err != nil {
 			return err
 		}
-		if err := s.foldMoments(x, powers, parts, false, 0); err != nil {
+		if err := s.foldMoments(x, t[4], powers, parts, false, 0); err != nil {
 			return err
 		}
 	}

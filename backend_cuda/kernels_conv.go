@@ -104,11 +104,12 @@ func (s *scope) gradBias(db, dy graph.Value) error {
 		return nil // nobody reads it
 	}
 	t := s.Type(dy).Shape
+	name, across := s.vectors("channel_sums", dy)
 	rows := t.Elems() / t[4]
-	parts := s.splits(rows, t[4])
+	parts := s.splits(rows, across)
 	sums := s.floats(parts * t[4])
 	c := consts{"ROWS": rows, "C": t[4], "SPLITS": parts, "T": s.Type(dy).DType}
-	if err := s.each("channel_sums", parts*t[4], c, sums, s.value(dy)); err != nil {
+	if err := s.each(name, parts*across, c, sums, s.value(dy)); err != nil {
 		return err
 	}
 	return s.fold(s.value(db), sums, parts, t[4])

@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"math"
+	"slices"
 
 	"github.com/gounet/gounet/core/graph"
 )
@@ -35,66 +36,101 @@ func (s *scope) sharedBytes() int {
 	return 99 << 10 // of compute capability 8.6
 }
 
+// sharedOfMultiprocessor is what the blocks of one have together.
+func (s *scope) sharedOfMultiprocessor() int {
+	switch {
+	case s.Arch < 80:
+		return 64 << 10
+	case s.Arch < 90:
+		return 100 << 10 // of compute capability 8.6
+	}
+	return 228 << 10
+}
+
 // half3 is what a kernel reaches to either side.
 func half3(k []int) [3]int { return [3]int{(k[0] - 1) / 2, (k[1] - 1) / 2, (k[2] - 1) / 2} }
 
 // mmaTile is how conv3d_mma is cut.
 type mmaTile struct {
 	size, halo      [3]int // voxels of y and of x
+	rows            int    // of 16 voxels, of a warp
+	wide            int    // channels of y
 	channels        int    // of x at a time
 	stages, buffers int
 	shared          int // bytes
 }
 
-func (t mmaTile) voxels() int { return t.size[0] * t.size[1] * t.size[2] }
+func (t mmaTile) warps() int { return t.size[0] * t.size[1] * t.size[2] / (16 * t.rows) }
 
-// tiles are the shapes to choose from: of 128 voxels, then of 64. Rows of eight lie
-// in different banks of shared memory.
-var tiles = [][3]int{
-	{2, 8, 8}, {4, 4, 8}, {1, 8, 16}, {1, 16, 8}, {8, 2, 8}, {2, 4, 16}, {4, 8, 4}, {1, 4, 32},
-	{2, 4, 8}, {4, 4, 4}, {1, 8, 8}, {1, 4, 16},
+// resident is the blocks for which a thread may have as many registers as its sums and
+// what goes with them need.
+func (t mmaTile) resident() int {
+	sums := t.rows * t.wide / 2
+	return max(1, min(8, (1<<16)/(32*t.warps()*(sums+80))))
 }
 
-// cut chooses the tile with the least work, voxels beside y and halos counted.
+// tiles are the shapes to choose from. Rows of eight lie in different banks of shared
+// memory.
+var tiles = [][3]int{
+	{4, 8, 8}, {2, 8, 16}, {1, 16, 16}, // 256
+	{4, 4, 8}, {2, 8, 8}, {1, 8, 16}, {1, 16, 8}, {4, 8, 4}, // 128
+	{2, 4, 8}, {4, 4, 4}, {1, 8, 8}, {1, 4, 16}, // 64
+}
+
+// cut chooses the tile that takes the least time, as far as a rough model goes.
 // voxels is the grid of y, or of one of its classes.
 func (s *scope) cut(g gemm, voxels [3]int, channels []int, wide int) (best mmaTile, ok bool) {
 	least := math.Inf(1)
 	for _, bk := range []int{32, 16} {
-		chunks := 0
-		for _, c := range channels {
-			chunks += ceil(c, bk)
-		}
 		for _, size := range tiles {
-			t := mmaTile{size: size, channels: bk, stages: 3, buffers: 1}
-			count, rows, most := 1, 1, 1
-			for a := range 3 {
-				apart, taps := g.stride[a], g.kernel[a]
-				if g.scatter {
-					apart, taps = 1, ceil(g.kernel[a], g.stride[a])
+			for _, rows := range []int{4, 2} {
+				t := mmaTile{size: size, rows: rows, wide: wide, channels: bk, stages: 3, buffers: 1}
+				if t.warps() < 2 || t.warps() > 4 {
+					continue
 				}
-				t.halo[a] = (size[a]-1)*apart + taps
-				count, rows, most = count*ceil(voxels[a], size[a]), rows*t.halo[a], most*taps
-			}
-			if chunks > 1 {
-				fewest := most
-				if g.scatter {
-					fewest = 1
+				if time := s.timeOf(&t, g, voxels, channels); t.shared <= s.sharedBytes() && time < least {
+					least, best, ok = time, t, true
 				}
-				t.buffers = min(chunks, 1+ceil(t.stages-1, fewest))
-			}
-			t.shared = t.buffers*rows*bk*2 + t.stages*bk*wide*2
-			// A voxel and channel of the halo costs as much as some taps of a voxel of y:
-			// its address, its way through the cache.
-			work := float64(count) * float64(chunks*bk) * (float64(t.voxels()*most) + 4*float64(rows))
-			if t.voxels() < 128 {
-				work *= 1.2 // weights are loaded more often
-			}
-			if t.shared <= s.sharedBytes() && work < least {
-				least, best, ok = work, t, true
 			}
 		}
 	}
 	return best, ok
+}
+
+// timeOf makes halo, buffers and shared of t, and estimates its clocks.
+func (s *scope) timeOf(t *mmaTile, g gemm, voxels [3]int, channels []int) float64 {
+	blocks, halo, most, chunks := s.Type(g.y).Shape[0]*ceil(s.channels(g.y), t.wide), 1, 1, 0
+	for a := range 3 {
+		apart, taps := g.stride[a], g.kernel[a]
+		if g.scatter {
+			apart, taps = 1, ceil(g.kernel[a], g.stride[a])
+			blocks *= g.stride[a]
+		}
+		t.halo[a] = (t.size[a]-1)*apart + taps
+		blocks, halo, most = blocks*ceil(voxels[a], t.size[a]), halo*t.halo[a], most*taps
+	}
+	for _, c := range channels {
+		chunks += ceil(c, t.channels)
+	}
+	if chunks > 1 {
+		fewest := most
+		if g.scatter {
+			fewest = 1
+		}
+		t.buffers = min(chunks, 1+ceil(t.stages-1, fewest))
+	}
+	t.shared = t.buffers*halo*t.channels*2 + t.stages*t.channels*t.wide*2
+
+	// Clocks of a multiprocessor for a tap of 16 channels and a warp: of tensor cores
+	// (1300 multiply-adds a clock by mma.sync), of shared memory (128 bytes), of issue.
+	m, n := float64(t.rows), float64(t.wide)/8
+	clocks := max(m*n*2048/1300, 4*(m+n/2), (m*n+m+n/2+60/float64(t.channels/16))/4)
+	block := float64(chunks) * (float64(t.channels/16*most*t.warps())*clocks + float64(halo*t.channels*2)/40) // bytes of the cache a clock
+	resident := min(t.resident(), s.sharedOfMultiprocessor()/t.shared)
+	if warps := resident * t.warps(); warps < 12 { // too few to hide latency
+		block *= math.Sqrt(12 / float64(max(warps, 1)))
+	}
+	return float64(ceil(blocks, max(s.SMs, 1))) * block
 }
 
 // matrices adds the kernel of g; ok is false if it does not fit.
@@ -125,21 +161,23 @@ func (s *scope) matrices(g gemm) (ok bool, err error) {
 	for a := range 3 {
 		grid[a] = ceil(voxels[a], t.size[a])
 	}
-	blocks := 3
-	if wide < 64 {
-		blocks = 4
+	var parts place
+	moments := !g.scatter && s.normed(g.y)
+	if moments {
+		parts = s.floats(4 * y[0] * y[4] * grid[0] * grid[1] * grid[2])
+		s.kept = kept{g.y, s.at, t.size, grid, parts}
 	}
 	c := merged(axes("", x), axes("O", y), triple("K", g.kernel[:]), triple("S", g.stride[:]), triple("P", g.pad[:]),
 		triple("G", grid[:]), triple("H", t.halo[:]), consts{
-			"T": s.Type(g.y).DType, "HAS_B": g.b != 0, "SCATTER": g.scatter, "W_BY_INPUT": g.byInput,
+			"T": s.Type(g.y).DType, "HAS_B": g.b != 0, "MOMENTS": moments, "SCATTER": g.scatter, "W_BY_INPUT": g.byInput,
 			"X_WHOLE": c1%8 == 0 && c2%8 == 0, "W_WHOLE": g.wCols%8 == 0,
 			"C1": c1, "C2": c2, "CO": y[4], "WROWS": g.wRows, "WCOLS": g.wCols, "W0": g.wFirst,
 			"TD": fixed(t.size[0]), "TH": fixed(t.size[1]), "TW": fixed(t.size[2]), "BN": fixed(wide), "BK": fixed(t.channels),
-			"STAGES": fixed(t.stages), "ABUFS": fixed(t.buffers), "BLOCKS": fixed(blocks),
+			"STAGES": fixed(t.stages), "ABUFS": fixed(t.buffers), "MT": fixed(t.rows), "BLOCKS": fixed(t.resident()),
 		})
 	l := launch{
-		Kernel: "conv3d_mma", Shared: uint32(t.shared), Block: [3]uint32{uint32(t.voxels()), 1, 1},
+		Kernel: "conv3d_mma", Shared: uint32(t.shared), Block: [3]uint32{uint32(32 * t.warps()), 1, 1},
 		Grid: [3]uint32{uint32(y[0] * grid[0] * grid[1] * grid[2]), uint32(ceil(y[4], wide)), uint32(classes)},
 	}
-	return true, s.add(l, c, s.values(g.y, g.x, g.w, g.b, g.x2)...)
+	return true, s.add(l, c, slices.Insert(s.values(g.y, g.x, g.w, g.b, g.x2), 1, parts)...)
 }

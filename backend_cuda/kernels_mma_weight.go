@@ -43,31 +43,44 @@ func (s *scope) outerTiles(o outer) int {
 	return ceil(s.channels(o.reached), 32) * ceil(s.channels(o.dense), 32)
 }
 
-// outerSplits is how many parts keep the device busy with the kernels of a list,
-// whose columns are as many.
-func (s *scope) outerSplits(list []outer) int {
-	tiles := 0
-	for _, o := range list {
-		tiles += s.outerTiles(o)
+// outerRows is the rows of 16 channels of a warp: with many warps one, so that as
+// many as possible of the multiprocessor's are at work, and evenly.
+func outerRows(o outer) int {
+	if n := o.kernel[0] * o.kernel[1]; n > 4 && n <= 16 {
+		return 1
 	}
-	t := s.Type(list[0].dense).Shape
-	columns := t[0] * t[1] * ceil(t[3], s.segment(list[0]))
-	return max(1, min(columns, 3*max(s.SMs, 1)/tiles))
+	return 2
+}
+
+// outerWarps of a block.
+func outerWarps(o outer) int { return o.kernel[0] * o.kernel[1] * 2 / outerRows(o) }
+
+// outerResident is the blocks that the registers of a multiprocessor have room for.
+func outerResident(o outer) int {
+	sums := o.kernel[2] * outerRows(o) * 16
+	return max(1, min(8, (1<<16)/(32*outerWarps(o)*(sums+60))))
+}
+
+// outerSplits is how many parts keep the device busy, one block after another where
+// there are more columns.
+func (s *scope) outerSplits(o outer) int {
+	t := s.Type(o.dense).Shape
+	columns := t[0] * t[1] * ceil(t[3], s.segment(o))
+	return max(1, min(columns, outerResident(o)*max(s.SMs, 1)/s.outerTiles(o)))
 }
 
 // outer adds the kernel of o.
 func (s *scope) outer(o outer, parts place, splits int) error {
 	a, b := s.Type(o.reached).Shape, s.Type(o.dense).Shape
 	ring, wide := s.outerRing(o)
-	warps := o.kernel[0] * o.kernel[1]
 	c := merged(axes("", a), axes("O", b), triple("S", o.stride[:]), triple("P", o.pad[:]), consts{
 		"T": s.Type(o.dense).DType, "TURNED": o.turned, "A_WHOLE": a[4]%8 == 0, "B_WHOLE": b[4]%8 == 0,
 		"N": a[0], "CA": a[4], "CB": b[4], "CI": o.ci, "CO": o.co, "C0": o.c0, "SPLITS": splits,
-		"KD": fixed(o.kernel[0]), "KH": fixed(o.kernel[1]), "KW": fixed(o.kernel[2]), "SEGMENT": fixed(s.segment(o)),
-		"AHEAD": fixed(ahead), "RING": fixed(ring), "WIDE": fixed(wide), "BLOCKS": fixed(max(1, min(8, 12/warps))),
+		"KD": fixed(o.kernel[0]), "KH": fixed(o.kernel[1]), "KW": fixed(o.kernel[2]), "MT": fixed(outerRows(o)), "SEGMENT": fixed(s.segment(o)),
+		"AHEAD": fixed(ahead), "RING": fixed(ring), "WIDE": fixed(wide), "BLOCKS": fixed(outerResident(o)),
 	})
 	l := launch{
-		Kernel: "conv3d_grad_weight_mma", Shared: uint32(s.outerShared(o)), Block: [3]uint32{uint32(32 * warps), 1, 1},
+		Kernel: "conv3d_grad_weight_mma", Shared: uint32(s.outerShared(o)), Block: [3]uint32{uint32(32 * outerWarps(o)), 1, 1},
 		Grid: [3]uint32{uint32(s.outerTiles(o)), uint32(splits), 1},
 	}
 	return s.add(l, c, parts, s.value(o.dense), s.value(o.reached))
@@ -81,7 +94,7 @@ func (s *scope) outers(dw graph.Value, list []outer) (ok bool, err error) {
 			return false, nil
 		}
 	}
-	splits, size := s.outerSplits(list), s.Type(dw).Shape.Elems()
+	splits, size := s.outerSplits(list[0]), s.Type(dw).Shape.Elems()
 	parts := s.value(dw)
 	if splits > 1 {
 		parts = s.floats(splits * size)

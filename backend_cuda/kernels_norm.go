@@ -2,69 +2,142 @@ package cuda
 
 import "github.com/gounet/gounet/core/graph"
 
-// blocked are the constants of a reduction over the voxels of each channel of x,
-// and the number of blocks.
-func (s *scope) blocked(x graph.Value) (c consts, blocks int) {
+// blocked are the constants of a reduction over the voxels of each channel of x, with
+// so many threads of a voxel, and the number of blocks: enough to keep the device
+// busy, few enough to be added soon.
+func (s *scope) blocked(x graph.Value, across int) (c consts, blocks int) {
 	t := s.Type(x).Shape
 	v := t[1] * t[2] * t[3]
-	block := max(64, ceil(v, 1024)) // few enough to be added soon
+	block := max(16, ceil(v, max(1024, s.enough()/(t[0]*across))))
 	blocks = ceil(v, block)
 	return consts{"V": v, "C": t[4], "BLOCK": block, "BLOCKS": blocks}, blocks
+}
+
+// lanes is the threads that add up blocks.
+func lanes(blocks int) int {
+	if blocks > 1024 {
+		return 256
+	}
+	return 64
+}
+
+// vectors is the kernel for a value whose channels are whole vectors of 16 bytes, and
+// the threads of a voxel; the simple kernel has one for each channel.
+func (s *scope) vectors(name string, x graph.Value) (kernel string, across int) {
+	t := s.Type(x)
+	c := t.Shape[4]
+	if per := 16 / t.DType.Size(); !s.Simple && c%per == 0 {
+		return name + "_blocked", c / per
+	}
+	return name, c
 }
 
 // moments adds the kernels that make mean, variance, minimum and maximum of each
 // channel of x; or, with stats, mean and 1/√(variance + eps).
 func (s *scope) moments(x graph.Value, out place, stats bool, eps float32) error {
 	t := s.Type(x).Shape
-	c, blocks := s.blocked(x)
+	name, across := s.vectors("moments", x)
+	c, blocks := s.blocked(x, across)
 	parts := s.floats(4 * t[0] * t[4] * blocks)
 	c["T"] = s.Type(x).DType
-	if err := s.each("moments", t[0]*blocks*t[4], c, parts, s.value(x)); err != nil {
+	if err := s.each(name, t[0]*blocks*across, c, parts, s.value(x)); err != nil {
 		return err
 	}
-	return s.foldMoments(x, out, parts, stats, eps)
+	return s.foldMoments(x, across, out, parts, stats, eps)
 }
 
-func (s *scope) foldMoments(x graph.Value, out, parts place, stats bool, eps float32) error {
+// foldMoments adds the kernel that makes moments of those of blocks.
+func (s *scope) foldMoments(x graph.Value, across int, out, parts place, stats bool, eps float32) error {
 	t := s.Type(x).Shape
-	c, _ := s.blocked(x)
-	c["STATS"], c["EPS"] = stats, eps
-	return s.blocks("moments_fold", t[0]*t[4], 64, c, out, parts)
+	c, blocks := s.blocked(x, across)
+	row := [3]int{t[1] * t[2] * t[3], 1, 1}
+	return s.foldTiles(t, row, [3]int{c["BLOCK"].(int), 1, 1}, [3]int{blocks, 1, 1}, out, parts, stats, eps)
+}
+
+// foldTiles does so where the blocks are tiles of a grid, of which there are so many
+// on each axis.
+func (s *scope) foldTiles(x graph.Shape, grid, tile, count [3]int, out, parts place, stats bool, eps float32) error {
+	c := merged(triple("", grid[:]), triple("T", tile[:]), triple("G", count[:]), consts{
+		"C": x[4], "BLOCKS": count[0] * count[1] * count[2], "STATS": stats, "EPS": eps,
+	})
+	delete(c, "GD")
+	n := lanes(c["BLOCKS"].(int))
+	c["LANES"] = fixed(n)
+	return s.blocks("moments_fold", x[0]*x[4], n, c, out, parts)
+}
+
+// kept is moments of tiles of a value, which the node that made it has left for the
+// norm behind it.
+type kept struct {
+	of          graph.Value
+	at          int // node
+	tile, count [3]int
+	parts       place
+}
+
+// normed says that the next node is the norm of y.
+func (s *scope) normed(y graph.Value) bool {
+	if s.at+1 >= len(s.Nodes) {
+		return false
+	}
+	next := s.Nodes[s.at+1]
+	_, ok := next.Op.(graph.NormAct)
+	return ok && next.In[0] == y
 }
 
 func (s *scope) normAct(op graph.NormAct, n graph.Node) error {
 	stats := s.value(n.Out[1])
+	if k := s.kept; k.of == n.In[0] && k.at == s.at-1 {
+		t := s.Type(n.In[0]).Shape
+		if err := s.foldTiles(t, [3]int(t[1:4]), k.tile, k.count, stats, k.parts, true, op.Eps); err != nil {
+			return err
+		}
+		return s.normApply(op.Slope, n.Out[0], n.In, stats)
+	}
 	if err := s.moments(n.In[0], stats, true, op.Eps); err != nil {
 		return err
 	}
 	return s.normApply(op.Slope, n.Out[0], n.In, stats)
 }
 
+// voxels adds a kernel of the voxels of y: of four by a vector of channels a thread,
+// or one by one.
+func (s *scope) voxels(name string, y graph.Value, c consts, args ...place) error {
+	t := s.Type(y).Shape
+	v := t[1] * t[2] * t[3]
+	c["V"], c["C"], c["T"] = v, t[4], s.Type(y).DType
+	count := t.Elems()
+	kernel, across := s.vectors(name, y)
+	if kernel != name {
+		count = t[0] * ceil(v, 4) * across
+	}
+	return s.each(kernel, count, c, append([]place{s.value(y)}, args...)...)
+}
+
 // normApply adds the kernel of y; in is x, gamma, beta.
 func (s *scope) normApply(slope float32, y graph.Value, in []graph.Value, stats place) error {
-	t := s.Type(y).Shape
-	c := consts{"V": t[1] * t[2] * t[3], "C": t[4], "SLOPE": slope}
-	return s.elements("norm_apply", y, c, s.value(in[0]), s.value(in[1]), s.value(in[2]), stats)
+	c := consts{"SLOPE": slope}
+	return s.voxels("norm_apply", y, c, s.value(in[0]), s.value(in[1]), s.value(in[2]), stats)
 }
 
 func (s *scope) normActGrad(op graph.NormActGrad, n graph.Node) error {
 	x := n.In[1]
 	t := s.Type(x).Shape
-	c, blocks := s.blocked(x)
+	name, across := s.vectors("norm_grad_sums", x)
+	c, blocks := s.blocked(x, across)
 	c["SLOPE"], c["T"] = op.Slope, s.Type(x).DType
 	parts := s.floats(2 * t[0] * t[4] * blocks)
 	sums := s.floats(2 * t[0] * t[4])
 	in := s.values(n.In...) // dy, x, gamma, beta, stats
-	if err := s.each("norm_grad_sums", t[0]*blocks*t[4], c, append([]place{parts}, in...)...); err != nil {
+	if err := s.each(name, t[0]*blocks*across, c, append([]place{parts}, in...)...); err != nil {
 		return err
 	}
-	f := consts{"N": t[0], "C": t[4], "BLOCKS": blocks}
-	if err := s.blocks("norm_grad_fold", t[4], 64, f, sums, s.value(n.Out[1]), s.value(n.Out[2]), parts); err != nil {
+	f := consts{"N": t[0], "C": t[4], "BLOCKS": blocks, "LANES": fixed(lanes(blocks))}
+	if err := s.blocks("norm_grad_fold", t[4], lanes(blocks), f, sums, s.value(n.Out[1]), s.value(n.Out[2]), parts); err != nil {
 		return err
 	}
 	if _, ok := s.Place(n.Out[0]); !ok {
 		return nil // nobody reads it
 	}
-	d := consts{"V": t[1] * t[2] * t[3], "C": t[4], "SLOPE": op.Slope}
-	return s.elements("norm_grad", n.Out[0], d, append(in, sums)...)
+	return s.voxels("norm_grad", n.Out[0], consts{"SLOPE": op.Slope}, append(in, sums)...)
 }

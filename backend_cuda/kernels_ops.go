@@ -3,6 +3,7 @@ package cuda
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/gounet/gounet/core/graph"
@@ -35,11 +36,11 @@ func (s *scope) node(n graph.Node) error {
 	case graph.NormActGrad:
 		return s.normActGrad(op, n)
 	case graph.Add:
-		return s.elements("add", n.Out[0], consts{"GRAD": false, "SLOPE": float32(1)}, s.values(n.In...)...)
+		return s.sum(n, false, 1)
 	case graph.AddAct:
-		return s.elements("add", n.Out[0], consts{"GRAD": false, "SLOPE": op.Slope}, s.values(n.In...)...)
+		return s.sum(n, false, op.Slope)
 	case graph.ActGrad:
-		return s.elements("add", n.Out[0], consts{"GRAD": true, "SLOPE": op.Slope}, s.values(n.In...)...)
+		return s.sum(n, true, op.Slope)
 	case graph.AvgPool:
 		return s.pool("avg_pool", op.Stride, s.Type(n.Out[0]).Shape, n)
 	case graph.AvgPoolGrad:
@@ -126,6 +127,17 @@ func (s *scope) channels(x graph.Value) int {
 	return s.Type(x).Shape[4]
 }
 
+// sum adds y = leaky(a + b), or the adjoint of a leaky ReLU.
+func (s *scope) sum(n graph.Node, grad bool, slope float32) error {
+	t := s.Type(n.Out[0])
+	c := consts{"GRAD": grad, "SLOPE": slope, "T": t.DType}
+	args := append(s.values(n.Out...), s.values(n.In...)...)
+	if per := 16 / t.DType.Size(); !s.Simple && t.Shape.Elems()%per == 0 {
+		return s.each("add_blocked", t.Shape.Elems()/per, c, args...)
+	}
+	return s.each("add", t.Shape.Elems(), c, args...)
+}
+
 // pool adds the average of windows, or its adjoint; small is the shape behind.
 func (s *scope) pool(name string, stride [3]int, small graph.Shape, n graph.Node) error {
 	c := merged(axes("", small), triple("S", stride[:]), consts{"C": small[4]})
@@ -139,10 +151,20 @@ func (s *scope) enough() int { return max(s.SMs, 1) * 1024 }
 
 // splits cuts a reduction over rows into parts, of which there are items each.
 func (s *scope) splits(rows, items int) int {
-	return max(1, min(rows, s.enough()/max(items, 1), 512))
+	return max(1, min(rows, s.enough()/max(items, 1), 4096))
 }
 
-// fold adds the kernel that sums parts [splits count] into out.
-func (s *scope) fold(out, parts place, splits, count int) error {
-	return s.each("fold", count, consts{"SPLITS": splits}, out, parts)
+// fold adds the kernels that sum parts [splits items] into out: where few sums of
+// many parts would leave the device idle, groups of parts first.
+func (s *scope) fold(out, parts place, splits, items int) error {
+	if splits > 64 && items < s.enough()/16 {
+		each := int(math.Sqrt(float64(splits)))
+		groups := ceil(splits, each)
+		some := s.floats(groups * items)
+		if err := s.each("fold", groups*items, consts{"SPLITS": splits, "EACH": each, "ITEMS": items}, some, parts); err != nil {
+			return err
+		}
+		parts, splits = some, groups
+	}
+	return s.each("fold", items, consts{"SPLITS": splits, "EACH": splits, "ITEMS": items}, out, parts)
 }

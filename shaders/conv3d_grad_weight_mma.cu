@@ -10,31 +10,32 @@
 // A GEMM a tap: M channels of reached, N of dense, K voxels. Both lie voxel by
 // channel in memory: both are transposed on their way to registers.
 //
-// A block makes 32 by 32 channels of all taps, a warp the KW taps of one (kd, kh). It
-// walks down columns: SEGMENT voxels of a row of dense at a time, row after row; rows
+// A block makes 32 by 32 channels of all taps, a warp 16·MT by 32 of the KW taps of one
+// (kd, kh). It walks down columns: SEGMENT voxels of a row of dense at a time, row after row; rows
 // of reached stay in a ring of RING rows for each kd while the steps that meet them
 // pass, and AHEAD steps are on their way. Blocks: x: tiles of channels; y: SPLITS, of
 // which each takes the columns u, u mod SPLITS its own; fold adds the parts.
 //
 // Prelude: T; TURNED, A_WHOLE, B_WHOLE (rows are multiples of 16 bytes) (bool); N, D,
 // H, W, CA, OD, OH, OW, CB, SD, SH, SW, PD, PH, PW, CI, CO, C0, SPLITS (unsigned); KD,
-// KH, KW, SEGMENT, AHEAD, RING, WIDE (voxels of a row of the ring), BLOCKS (of a
+// KH, KW, MT, SEGMENT, AHEAD, RING, WIDE (voxels of a row of the ring), BLOCKS (of a
 // multiprocessor) (int).
 
-constexpr int THREADS = KD * KH * 32;
+constexpr int THREADS = KD * KH * 64 / MT;
 
 KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_grad_weight_mma(float *parts, const T *dense, const T *reached) {
     SHARED(memory); // [RING][KD][WIDE] voxels of reached, then [AHEAD + 1][SEGMENT] of dense, 32 channels each
     unsigned char *segments = memory + RING * KD * WIDE * 64;
     const unsigned lane = threadIdx.x & 31, warp = threadIdx.x / 32;
-    const unsigned kd = warp / KH, kh = warp % KH;
+    const unsigned own = warp % (2 / MT) * MT, pair = warp / (2 / MT); // its first 16 channels; (kd, kh)
+    const unsigned kd = pair / KH, kh = pair % KH;
     const unsigned across = (CB + 31) / 32;
     const unsigned a0 = blockIdx.x / across * 32, b0 = blockIdx.x % across * 32;
     const unsigned pieces = (OW + SEGMENT - 1) / SEGMENT, columns = N * OD * pieces;
 
-    float sums[KW][2][4][4];
+    float sums[KW][MT][4][4];
     UNROLL for (int k = 0; k < KW; k++) {
-        UNROLL for (int i = 0; i < 2; i++) {
+        UNROLL for (int i = 0; i < MT; i++) {
             UNROLL for (int j = 0; j < 4; j++) {
                 UNROLL for (int e = 0; e < 4; e++) {
                     sums[k][i][j][e] = 0.0f;
@@ -90,9 +91,9 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_grad_weight_mma(float *parts, c
                 }
                 const unsigned begin = kd * WIDE + (v + (lane & 7) + lane / 16 * 8) * SW;
                 UNROLL for (int k = 0; k < KW; k++) {
-                    UNROLL for (int i = 0; i < 2; i++) {
+                    UNROLL for (int i = 0; i < MT; i++) {
                         unsigned a[4];
-                        load_transposed(a, ring + swizzled<64>(begin + k, i * 2 + (lane / 8 & 1)));
+                        load_transposed(a, ring + swizzled<64>(begin + k, (own + i) * 2 + (lane / 8 & 1)));
                         UNROLL for (int j = 0; j < 4; j++) {
                             multiply(T(), sums[k][i][j], a, b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
                         }
@@ -102,12 +103,12 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_grad_weight_mma(float *parts, c
         }
         copies_wait<0>();
     }
-    float *out = parts + (size_t)(blockIdx.y * KD * KH * KW + warp * KW) * CI * CO;
+    float *out = parts + (size_t)(blockIdx.y * KD * KH * KW + pair * KW) * CI * CO;
     UNROLL for (int k = 0; k < KW; k++) {
-        UNROLL for (int i = 0; i < 2; i++) {
+        UNROLL for (int i = 0; i < MT; i++) {
             UNROLL for (int j = 0; j < 4; j++) {
                 UNROLL for (int e = 0; e < 4; e++) {
-                    const unsigned a = a0 + i * 16 + lane / 4 + e / 2 * 8, b = b0 + j * 8 + lane % 4 * 2 + e % 2;
+                    const unsigned a = a0 + (own + i) * 16 + lane / 4 + e / 2 * 8, b = b0 + j * 8 + lane % 4 * 2 + e % 2;
                     if (a < CA && b < CB) {
                         const unsigned c = C0 + (TURNED ? b : a), co = TURNED ? a : b;
                         out[((size_t)k * CI + c) * CO + co] = sums[k][i][j][e];

@@ -1,6 +1,7 @@
 // Conv3D, UpConv3D and their gradients in the input, on tensor cores
 //
 //   x T [N D H W C1]   x2 T [N D H W C2]   w T   b [CO]   y T [N OD OH OW CO]
+//   parts [N GD·GH·GW CO 4]: with MOMENTS, mean and Σ(y − mean)² of a tile, as moments makes them
 //
 //   y[n o co] = b[co] + Σ x[n o·s + k − p c] · w[k c co]            a convolution
 //   y[n o co] = b[co] + Σ x[n i c] · w[k …]   over i·s + k − p = o   SCATTER: its adjoint
@@ -15,18 +16,18 @@
 // and a stride the voxels of y fall into S·S·S classes, o mod s, each of which has
 // taps of its own and is dense in i.
 //
-// A block makes a tile of TD·TH·TW voxels (of a class) by BN channels, a warp 32
+// A block makes a tile of TD·TH·TW voxels (of a class) by BN channels, a warp 16·MT
 // voxels of it. BK channels of all voxels of x that the tile meets, the halo, lie in
 // shared memory at a time (ABUFS of them), so that x is read once a tile rather than
 // once a tap; weights of a tap follow in STAGES. Blocks: x: samples by tiles GD GH
 // GW; y: CO / BN; z: classes.
 //
-// Prelude: T; HAS_B, SCATTER, W_BY_INPUT, X_WHOLE, W_WHOLE (rows are multiples of 16
+// Prelude: T; HAS_B, MOMENTS, SCATTER, W_BY_INPUT, X_WHOLE, W_WHOLE (rows are multiples of 16
 // bytes) (bool); D, H, W, C1, C2, CO, OD, OH, OW, KD, KH, KW, SD, SH, SW, PD, PH, PW,
-// WROWS, WCOLS, W0, GD, GH, GW, HD, HH, HW (the halo) (unsigned); TD, TH, TW, BN, BK,
+// WROWS, WCOLS, W0, GD, GH, GW, HD, HH, HW (the halo) (unsigned); TD, TH, TW, MT, BN, BK,
 // STAGES, ABUFS, BLOCKS (of a multiprocessor) (int).
 
-constexpr int THREADS = TD * TH * TW;
+constexpr int THREADS = TD * TH * TW / MT * 2;
 constexpr int NT = BN / 8;
 
 // One axis of a class: the voxels of y, the taps that they meet, the first of these,
@@ -66,7 +67,7 @@ DEVICE void advance(Step &s, const Axis &d, const Axis &h, const Axis &w) {
     }
 }
 
-KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, const T *x, const T *w, const float *b, const T *x2) {
+KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T *x, const T *w, const float *b, const T *x2) {
     SHARED(memory);
     const unsigned lane = threadIdx.x & 31, warp = threadIdx.x / 32;
     const unsigned rows = HD * HH * HW, bytes = rows * BK * 2;
@@ -95,41 +96,59 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, const T *x, const T *
             load_eight(X_WHOLE, to + swizzled<BK * 2>(row, c / 8), source, there ? channels - c0 - c : 0);
         }
     };
-    // The weights of a step.
+    // The weights of a step. A thread has some vectors of them: where they go, where
+    // they lie from the first of a tap and chunk on, their channel of x, and how many
+    // channels of y there are from theirs on.
+    constexpr int SHARE = (BK * BN / 8 + THREADS - 1) / THREADS;
+    unsigned w_to[SHARE], w_from[SHARE], w_c[SHARE], w_left[SHARE];
+    UNROLL for (int q = 0; q < SHARE; q++) {
+        const unsigned i = threadIdx.x + q * THREADS;
+        const unsigned across = W_BY_INPUT ? BN / 8 : BK / 8, row = i / across, c = i % across * 8;
+        w_to[q] = W_BY_INPUT ? swizzled<BN * 2>(row, c / 8) : swizzled<BK * 2>(row, c / 8);
+        w_from[q] = row * WCOLS + c;
+        w_c[q] = W_BY_INPUT ? row : c;
+        const unsigned co = n0 + (W_BY_INPUT ? c : row);
+        w_left[q] = co < CO ? CO - co : 0;
+        hold(w_to[q]);
+        hold(w_from[q]);
+        hold(w_c[q]);
+        hold(w_left[q]);
+    }
     auto load_weights = [&](const Step &s, unsigned stage) {
         const bool second = s.chunk >= chunks1;
         const unsigned channels = second ? C2 : C1, c0 = (second ? s.chunk - chunks1 : s.chunk) * BK;
         const unsigned by = SCATTER ? SW : 1, byh = SCATTER ? SH : 1, byd = SCATTER ? SD : 1;
         const unsigned tap = ((ad.first + s.d * byd) * KH + ah.first + s.h * byh) * KW + aw.first + s.w * by;
+        const unsigned row = tap * WROWS + (W_BY_INPUT ? (second ? C1 : 0) + c0 : W0 + n0);
+        const T *from = w + (size_t)row * WCOLS + (W_BY_INPUT ? n0 : c0);
         unsigned char *to = weights + stage * (BK * BN * 2);
-        for (unsigned i = threadIdx.x; i < BK * BN / 8; i += THREADS) {
-            unsigned row, c, place, left;
-            if (W_BY_INPUT) {
-                row = i / (BN / 8), c = i % (BN / 8) * 8;
-                place = swizzled<BN * 2>(row, c / 8);
-                left = c0 + row < channels && n0 + c < CO ? CO - n0 - c : 0;
-                row += tap * WROWS + (second ? C1 : 0) + c0;
-                c += n0;
-            } else {
-                row = i / (BK / 8), c = i % (BK / 8) * 8;
-                place = swizzled<BK * 2>(row, c / 8);
-                left = n0 + row < CO && c0 + c < channels ? channels - c0 - c : 0;
-                row += tap * WROWS + W0 + n0;
-                c += c0;
+        UNROLL for (int q = 0; q < SHARE; q++) {
+            if (BK * BN / 8 % THREADS != 0 && threadIdx.x + q * THREADS >= BK * BN / 8) {
+                break;
             }
-            load_eight(W_WHOLE, to + place, left > 0 ? w + (size_t)row * WCOLS + c : w, left);
+            unsigned left = c0 + w_c[q] < channels ? w_left[q] : 0;
+            if (!W_BY_INPUT && left > 0) { // they are of one channel of y
+                left = channels - c0 - w_c[q];
+            }
+            load_eight(W_WHOLE, to + w_to[q], left > 0 ? from + w_from[q] : w, left);
         }
     };
 
     // Where the voxels of this lane's rows begin in the halo.
     const unsigned apart = SCATTER ? 1 : SW, aparth = SCATTER ? 1 : SH, apartd = SCATTER ? 1 : SD;
-    unsigned begin[2];
-    UNROLL for (int i = 0; i < 2; i++) {
-        const unsigned m = warp * 32 + i * 16 + (lane & 15);
+    unsigned begin[MT];
+    UNROLL for (int i = 0; i < MT; i++) {
+        const unsigned m = warp * (16 * MT) + i * 16 + (lane & 15);
         begin[i] = ((m / (TH * TW) * apartd * HH) + m / TW % TH * aparth) * HW + m % TW * apart;
+        hold(begin[i]);
     }
-    float sums[2][NT][4];
-    UNROLL for (int i = 0; i < 2; i++) {
+    // And those of its rows of weights. Sixteen rows further, chunks lie as they do here.
+    unsigned by_input = swizzled<BN * 2>(lane & 15, lane / 16);
+    unsigned by_output = swizzled<BK * 2>((lane & 7) + lane / 16 * 8, lane / 8 & 1);
+    hold(by_input);
+    hold(by_output);
+    float sums[MT][NT][4];
+    UNROLL for (int i = 0; i < MT; i++) {
         UNROLL for (int j = 0; j < NT; j++) {
             UNROLL for (int e = 0; e < 4; e++) {
                 sums[i][j][e] = 0.0f;
@@ -161,19 +180,23 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, const T *x, const T *
         const unsigned char *halo = memory + now.chunk % ABUFS * bytes, *stage = weights + s % STAGES * (BK * BN * 2);
         const unsigned td = SCATTER ? ad.taps - 1 - now.d : now.d, th = SCATTER ? ah.taps - 1 - now.h : now.h;
         const unsigned shift = (td * HH + th) * HW + (SCATTER ? aw.taps - 1 - now.w : now.w);
+        unsigned voxel[MT];
+        UNROLL for (int i = 0; i < MT; i++) {
+            voxel[i] = swizzled<BK * 2>(begin[i] + shift, lane / 16);
+        }
         UNROLL for (int k = 0; k < BK / 16; k++) {
-            unsigned a[2][4];
-            UNROLL for (int i = 0; i < 2; i++) {
-                load_matrices(a[i], halo + swizzled<BK * 2>(begin[i] + shift, k * 2 + lane / 16));
+            unsigned a[MT][4];
+            UNROLL for (int i = 0; i < MT; i++) {
+                load_matrices(a[i], halo + (voxel[i] ^ k * 32)); // two chunks further
             }
             UNROLL for (int j = 0; j < NT / 2; j++) {
                 unsigned f[4];
                 if (W_BY_INPUT) {
-                    load_transposed(f, stage + swizzled<BN * 2>(k * 16 + (lane & 15), j * 2 + lane / 16));
+                    load_transposed(f, stage + k * (16 * BN * 2) + (by_input ^ j * 32));
                 } else {
-                    load_matrices(f, stage + swizzled<BK * 2>(j * 16 + (lane & 7) + lane / 16 * 8, k * 2 + (lane / 8 & 1)));
+                    load_matrices(f, stage + j * (16 * BK * 2) + (by_output ^ k * 32));
                 }
-                UNROLL for (int i = 0; i < 2; i++) {
+                UNROLL for (int i = 0; i < MT; i++) {
                     multiply(T(), sums[i][2 * j], a[i], f[0], f[1]);
                     multiply(T(), sums[i][2 * j + 1], a[i], f[2], f[3]);
                 }
@@ -183,20 +206,69 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, const T *x, const T *
     }
     copies_wait<0>();
 
-    UNROLL for (int i = 0; i < 4; i++) {
-        const unsigned m = warp * 32 + i * 8 + lane / 4;
+    // Bias, rounding, and which of the lane's rows are voxels of y.
+    bool there[2 * MT];
+    UNROLL for (int i = 0; i < 2 * MT; i++) {
+        const unsigned m = warp * (16 * MT) + i * 8 + lane / 4;
         const unsigned vd = qd + m / (TH * TW), vh = qh + m / TW % TH, vw = qw + m % TW;
-        if (vd >= ad.voxels || vh >= ah.voxels || vw >= aw.voxels) {
-            continue;
-        }
+        there[i] = vd < ad.voxels && vh < ah.voxels && vw < aw.voxels;
         const unsigned od = SCATTER ? vd * SD + rd : vd, oh = SCATTER ? vh * SH + rh : vh, ow = SCATTER ? vw * SW + rw : vw;
         T *row = y + (size_t)(((n * OD + od) * OH + oh) * OW + ow) * CO;
         UNROLL for (int j = 0; j < NT; j++) {
             const unsigned co = n0 + j * 8 + (lane & 3) * 2;
-            const float *pair = &sums[i / 2][j][i % 2 * 2];
-            if (co < CO) {
-                store_pair(CO % 2 == 0, row + co, pair[0] + (HAS_B ? b[co] : 0.0f), co + 1 < CO ? pair[1] + (HAS_B ? b[co + 1] : 0.0f) : 0.0f, CO - co);
+            float *pair = &sums[i / 2][j][i % 2 * 2];
+            if (HAS_B && co < CO) {
+                pair[0] += b[co];
+                pair[1] += co + 1 < CO ? b[co + 1] : 0.0f;
+            }
+            if (there[i] && co < CO) {
+                store_pair(CO % 2 == 0, row + co, pair[0], pair[1], CO - co);
             }
         }
+    }
+    if (!MOMENTS) {
+        return;
+    }
+
+    // Mean, then squares of deviations, of what was stored: a column of the tile is in
+    // eight lanes of each warp.
+    float *columns = (float *)memory; // [2][warps][BN]
+    const unsigned voxels = min((unsigned)TD, ad.voxels - qd) * min((unsigned)TH, ah.voxels - qh) * min((unsigned)TW, aw.voxels - qw);
+    __syncthreads(); // the last step is done with memory
+    UNROLL for (int pass = 0; pass < 2; pass++) {
+        float *of_pass = columns + pass * (THREADS / 32) * BN;
+        UNROLL for (int j = 0; j < NT; j++) {
+            UNROLL for (int e = 0; e < 2; e++) {
+                const unsigned column = j * 8 + (lane & 3) * 2 + e;
+                float mean = 0.0f, sum = 0.0f;
+                for (unsigned k = 0; pass == 1 && k < THREADS / 32; k++) {
+                    mean += columns[k * BN + column];
+                }
+                mean /= (float)voxels;
+                UNROLL for (int i = 0; i < 2 * MT; i++) {
+                    const float v = float_of(stored<T>(sums[i / 2][j][i % 2 * 2 + e])) - mean;
+                    sum += there[i] ? (pass == 1 ? v * v : v) : 0.0f;
+                }
+                UNROLL for (int by = 4; by < 32; by *= 2) {
+                    sum += __shfl_xor_sync(~0u, sum, by);
+                }
+                if (lane < 4) {
+                    of_pass[warp * BN + column] = sum;
+                }
+            }
+        }
+        __syncthreads();
+    }
+    for (unsigned column = threadIdx.x; column < BN && n0 + column < CO; column += THREADS) {
+        float sum = 0.0f, squares = 0.0f;
+        for (unsigned k = 0; k < THREADS / 32; k++) {
+            sum += columns[k * BN + column];
+            squares += columns[(THREADS / 32 + k) * BN + column];
+        }
+        float *to = parts + 4 * ((size_t)blockIdx.x * CO + n0 + column);
+        to[0] = sum / (float)voxels;
+        to[1] = squares;
+        to[2] = 0.0f; // not of interest to a norm
+        to[3] = 0.0f;
     }
 }

@@ -38,6 +38,9 @@ DEVICE f16 f16_of(float v) {
 // cos(2π·t).
 DEVICE float cos_turn(float t) { return cospif(2.0f * t); }
 
+// Holds v in a register, where the compiler would make it again each time.
+DEVICE void hold(unsigned &v) { asm volatile("" : "+r"(v)); }
+
 // The high word of a·b.
 DEVICE unsigned high_word(unsigned a, unsigned b) { return __umulhi(a, b); }
 

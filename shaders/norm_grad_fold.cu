@@ -2,18 +2,18 @@
 //
 //   parts [N BLOCKS C 2]   sums [N C 2]: Σ g, Σ g·x̂   dgamma[c] = Σ g·x̂   dbeta[c] = Σ g, over all samples
 //
-// A block makes those of one channel: each of its 64 threads adds the blocks b, b
-// mod 64 its own, and the first adds what the others have. Blocks: C.
+// A block makes those of one channel: each of its LANES threads adds the blocks b, b
+// mod LANES its own, and the first adds what the others have. Blocks: C.
 //
-// Prelude: N, C, BLOCKS (unsigned).
+// Prelude: N, C, BLOCKS (unsigned); LANES (int).
 
 KERNEL norm_grad_fold(float *sums, float *dgamma, float *dbeta, const float *parts) {
-    __shared__ float gs[64], products[64];
+    __shared__ float gs[LANES], products[LANES];
     const unsigned c = blockIdx.x, own = threadIdx.x;
     float all_g = 0.0f, all_product = 0.0f;
     for (unsigned n = 0; n < N; n++) {
         float g = 0.0f, product = 0.0f;
-        for (unsigned b = own; b < BLOCKS; b += 64) {
+        for (unsigned b = own; b < BLOCKS; b += LANES) {
             const float *p = parts + 2 * (size_t)((n * BLOCKS + b) * C + c);
             g += p[0];
             product += p[1];
@@ -24,7 +24,7 @@ KERNEL norm_grad_fold(float *sums, float *dgamma, float *dbeta, const float *par
         if (own == 0) {
             g = 0.0f;
             product = 0.0f;
-            for (unsigned j = 0; j < 64; j++) {
+            for (unsigned j = 0; j < LANES; j++) {
                 g += gs[j];
                 product += products[j];
             }

@@ -22,6 +22,16 @@ template <> DEVICE bf16 stored<bf16>(float v) {
     return h;
 }
 
+// The element in the low bits of a word, and such a word.
+template <class T> DEVICE float element(unsigned word) {
+    T v;
+    v.bits = (unsigned short)word;
+    return float_of(v);
+}
+template <> DEVICE float element<f32>(unsigned word) { return float_from(word); }
+template <class T> DEVICE unsigned word_of(T v) { return v.bits; }
+template <> DEVICE unsigned word_of<f32>(f32 v) { return bits_of(v); }
+
 DEVICE bool finite(float v) { return (bits_of(v) & 0x7f800000u) != 0x7f800000u; }
 
 DEVICE float leaky(float v, float slope) { return v >= 0.0f ? v : slope * v; }
@@ -36,6 +46,25 @@ DEVICE int round_times(float a, unsigned n) {
     const float rest = p - floorf(p);
     const float more = (a - high) * (float)n;
     return (int)floorf(p) + (more >= 0.5f - rest) + (more >= 1.5f - rest);
+}
+
+// 16 bytes of elements, at a multiple of 16 bytes.
+template <class T, int PER> DEVICE void load_vector(float (&v)[PER], const T *from) {
+    static_assert(PER * sizeof(T) == 16, "a vector has 16 bytes");
+    const uint4 u = *(const uint4 *)from;
+    const unsigned word[4] = {u.x, u.y, u.z, u.w};
+    UNROLL for (int i = 0; i < PER; i++) {
+        v[i] = element<T>(word[i * sizeof(T) / 4] >> i * sizeof(T) % 4 * 8);
+    }
+}
+
+template <class T, int PER> DEVICE void store_vector(T *to, const float (&v)[PER]) {
+    static_assert(PER * sizeof(T) == 16, "a vector has 16 bytes");
+    unsigned word[4] = {0, 0, 0, 0};
+    UNROLL for (int i = 0; i < PER; i++) {
+        word[i * sizeof(T) / 4] |= word_of(stored<T>(v[i])) << i * sizeof(T) % 4 * 8;
+    }
+    *(uint4 *)to = make_uint4(word[0], word[1], word[2], word[3]);
 }
 
 // Where chunk c of 16 bytes of row r lies, in rows of so many bytes: chunks of eight

@@ -69,6 +69,7 @@ DEVICE f16 f16_of(float v) {
 }
 DEVICE float float_of(bf16 v); // the prelude's
 DEVICE float cos_turn(float t) { return (float)__builtin_cos(6.283185307179586 * (double)t); }
+DEVICE void hold(unsigned &) {}
 DEVICE unsigned high_word(unsigned a, unsigned b) { return (unsigned)((unsigned long long)a * b >> 32); }
 
 // ---- waiting

@@ -1,0 +1,114 @@
+//go:build linux && amd64
+
+package cuda
+
+import (
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gounet/gounet/shaders"
+)
+
+// fault is a mistake in a kernel, and a conformance case that must notice it.
+type fault struct {
+	name, kernel string
+	old, new     string // all of old becomes new
+	cases        string // a pattern of -test.run, below TestConformance if it does not say
+}
+
+var faults = []fault{
+	{"no barrier before a step", "conv3d_mma", "copies_wait<STAGES - 2>();\n        __syncthreads();", "copies_wait<STAGES - 2>();", "f16/^Conv3D$/wide_channels$"},
+	{"a group of copies not waited for", "conv3d_mma", "copies_wait<STAGES - 2>", "copies_wait<STAGES - 1>", "f16/^Conv3D$/wide_channels$"},
+	{"a barrier for some", "conv3d_mma", "copies_wait<0>();", "if (warp == 0) __syncthreads();", "f16/^Conv3D$/long_rows$"},
+	{"a voxel beyond the row", "conv3d_mma", "v < W && c0", "v <= W && c0", "bf16/^Conv3D$/long_rows$"},
+	{"taps of columns for rows", "conv3d_mma", "+ ah.first + s.h * byh) * KW + aw.first + s.w * by", "+ ah.first + s.w * byh) * KW + aw.first + s.h * by", "f16/^Conv3D$/first_layer$"},
+	{"chunks of a matrix where they were not put", "conv3d_mma", "voxel[i] = swizzled<BK * 2>(begin[i] + shift, lane / 16)", "voxel[i] = (begin[i] + shift) * BK * 2 + lane / 16 * 16", "f16/^Conv3D$/wide_channels$"},
+	{"halves of b exchanged", "conv3d_mma", "f[0], f[1]", "f[1], f[0]", "f16/^Conv3D$/wide_channels$"},
+	{"lanes that name other rows", "conv3d_mma", "i * 16 + (lane & 15);", "i * 16 + (lane & 7);", "f16/^Conv3D$/long_rows$"},
+	{"voxels beyond the grid", "conv3d_mma", " && vw < aw.voxels;", ";", "f16/^Conv3D$/long_rows$"},
+	{"voxels that are not there among the moments", "conv3d_mma", "sum += there[i] ?", "sum += true ?", "network/every_node$"},
+	{"moments over a step at work", "conv3d_mma", "__syncthreads(); // the last step is done with memory", "", "TestMoments"},
+	{"bias of a neighbour", "conv3d_mma", "? b[co + 1]", "? b[co]", "f16/^Conv3D$/long_rows$"},
+	{"one halo for all chunks", "conv3d_mma", "chunk % ABUFS", "chunk * 0", "f16/^Conv3D$/two_inputs$"},
+	{"weights of the first input for the second", "conv3d_mma", "(second ? C1 : 0)", "0", "f16/^Conv3D$/two_unequal_inputs$"},
+	{"taps of an adjoint in the other order", "conv3d_mma", "aw.taps - 1 - now.w", "now.w", "f16/^Conv3DGradInput$/wide_channels$"},
+	{"a class of an adjoint begins elsewhere", "conv3d_mma", "(rest + p) % s", "(rest + p + 1) % s", "f16/^Conv3DGradInput$/stride_2_of_odd_sizes$"},
+	{"rows of weights of another gradient", "conv3d_mma", ": W0 + n0)", ": n0)", "f16/^Conv3DGradInput$/two_inputs$"},
+	{"no barrier before a step", "conv3d_grad_weight_mma", "copies_wait<AHEAD - 1>();\n            __syncthreads();", "copies_wait<AHEAD - 1>();", "f16/^Conv3DGradWeight$/long_rows$"},
+	{"no barrier before a column", "conv3d_grad_weight_mma", "__syncthreads(); // the last column is done with", "", "f16/^Conv3DGradWeight$/long_rows$"},
+	{"a ring that is too short", "conv3d_grad_weight_mma", "% RING", "% (RING - 2)", "f16/^Conv3DGradWeight$/stride_2_of_odd_sizes$"},
+	{"a matrix that is not transposed", "conv3d_grad_weight_mma", "load_transposed(a,", "load_matrices(a,", "f16/^Conv3DGradWeight$/long_rows$"},
+	{"columns counted twice", "conv3d_grad_weight_mma", "u += SPLITS", "u++", "f16/^Conv3DGradWeight$/2-D$"},
+	{"a plane of another sample", "conv3d_grad_weight_mma", "d < D && h < H", "h < H", "f16/^Conv3DGradWeight$/two_inputs$"},
+	{"not turned", "conv3d_grad_weight_mma", "TURNED ? b : a", "a", "f16/^UpConv3DGradWeight$/2-D$"},
+
+	{"one element too many", "add", "i >= COUNT", "i > COUNT", "f32/^AddAct$"},
+	{"the padding of the wrong axis", "conv3d", "k % KW - (KW - 1) / 2", "k % KW - (KH - 1) / 2", "f32/^Conv3D$/kernel_5×3×1_stride_2×1×3$"},
+	{"the first channel left out", "conv3d_grad_input", "unsigned co = 0", "unsigned co = 1", "f32/^Conv3DGradInput$/2-D$"},
+	{"rows of another split", "conv3d_grad_weight", "row += SPLITS", "row++", "f32/^Conv3DGradWeight$/2-D$"},
+	{"a part left out", "fold", "s < last", "s + 1 < last", "f32/^Conv3DGradWeight$/2-D$"},
+	{"the stride of the wrong axis", "upconv3d", "oh % SH", "oh % SW", "f32/^UpConv3D$/stride_1×3×2$"},
+	{"the second sum before the first is whole", "moments_fold", "highs[own] = high;\n    __syncthreads();", "highs[own] = high;", "f32/^NormAct$/many_voxels$"},
+	{"a mean that is not made yet", "moments_fold", "whole = all;\n    }\n    __syncthreads();", "whole = all;\n    }", "f32/^NormAct$/many_voxels$"},
+	{"squares that are not made yet", "moments_fold", "squares[own] = square;\n    __syncthreads();", "squares[own] = square;", "f32/^NormAct$/many_voxels$"},
+	{"a sum of a sample over that of the last", "norm_grad_fold", "all_product += product;\n        }\n        __syncthreads();", "all_product += product;\n        }", "f32/^NormActGrad$/two_samples_of_33_channels$"},
+	{"squares of values", "moments", "[(size_t)v * C]) - mean;", "[(size_t)v * C]);", "f32/^NormAct$/3-D$"},
+	{"channels of another vector", "norm_apply_blocked", "gamma[c0 + c]", "gamma[c]", "f16/^NormApply$/32_channels$"},
+	{"a voxel of the next sample", "norm_grad_blocked", "first + j < V", "true", "bf16/^NormActGrad$/2-D$"},
+	{"squares of values", "moments_blocked", "(e[c] - mean[c]) * (e[c] - mean[c])", "e[c] * e[c]", "f16/^NormAct$/mean_above_deviation$"},
+	{"a tree without barriers", "grad_norm_parts", "            faults[lane] += faults[lane + n];\n        }\n        __syncthreads();", "            faults[lane] += faults[lane + n];\n        }", "f32/^GradNorm$/no_clipping$"},
+	{"a step that is not finite", "step", " || ctl[4] == 0.0f", "", "f32/^Step$/sgd_nesterov_true_decay_3e-05_step_0$"},
+	{"labels that do not count", "seg_sums", "label == IGNORE", "false", "f32/^SegSums$/softmax_ignore$"},
+	{"a derivative of labels that do not count", "seg_grad", "label == IGNORE", "false", "f32/^SegGrad$/softmax_ignore$"},
+	{"the last of equals", "labels", "e > best", "e >= best", "f32/^Labels$/same_grid$"},
+	{"an axis that is not mirrored", "tile_blend", "bits & 2u ? H - 1 - h : h", "h", "f32/^TileBlend$/eight_mirrors$"},
+	{"a corner behind the volume", "tile_load", "w < VW", "w <= VW", "f32/^TileLoad$/eight_mirrors$"},
+	{"the border twice", "blur", "i < 0 ? -i", "i < 0 ? -i - 1", "f32/^Blur$"},
+	{"the other share", "warp", "j & 1u ? p.fw", "j & 1u ? p.fh", "f32/^Warp$"},
+}
+
+// plant makes the fault of GOUNET_FAULT, in a process that is to notice it.
+func plant(m *machine) {
+	i, err := strconv.Atoi(os.Getenv("GOUNET_FAULT"))
+	if err != nil {
+		return
+	}
+	m.change = func(kernel, source string) string {
+		if kernel == faults[i].kernel {
+			return strings.ReplaceAll(source, faults[i].old, faults[i].new)
+		}
+		return source
+	}
+}
+
+// Missing barriers, wrong taps, accesses out of bounds: conformance on the CPU
+// notices each.
+func TestFaultsOfKernelsAreNoticed(t *testing.T) {
+	if os.Getenv("GOUNET_FAULT") != "" {
+		t.Skip("this process has a fault itself")
+	}
+	openEmulated(t, hopper)
+	for i, f := range faults {
+		t.Run(f.kernel+"/"+f.name, func(t *testing.T) {
+			source, err := shaders.CUDA(f.kernel, "")
+			require.NoError(t, err)
+			require.True(t, strings.Contains(source, f.old), "the fault is not planted") //nolint:testifylint // Contains prints the kernel
+			cases := f.cases
+			if !strings.HasPrefix(cases, "Test") {
+				cases = "TestConformance/" + cases
+			}
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+cases)
+			cmd.Env = append(os.Environ(), "GOUNET_FAULT="+strconv.Itoa(i))
+			out, err := cmd.CombinedOutput()
+			assert.Error(t, err, "nobody noticed")
+			assert.Contains(t, string(out), "--- FAIL: Test", "not by a case")
+			assert.NotContains(t, string(out), "g++", "the fault does not compile")
+		})
+	}
+}
