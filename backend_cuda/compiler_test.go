@@ -8,11 +8,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestNVRTCSaysWhatIsWrongInASource(t *testing.T) {
+// fetched is NVRTC, which needs no GPU: `make nvrtc` fetches one.
+func fetched(t testing.TB) *nvrtc {
 	n, err := openNVRTC()
 	if err != nil {
 		t.Skip(err)
 	}
+	return n
+}
+
+func TestNVRTCSaysWhatIsWrongInASource(t *testing.T) {
+	n := fetched(t)
 	code, err := n.image("empty", `extern "C" __global__ void empty(float *x) { x[threadIdx.x] = 1; }`, 80)
 	require.NoError(t, err)
 	require.NotEmpty(t, code)
