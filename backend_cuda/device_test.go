@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -245,6 +246,8 @@ func TestALaunchAboveTheLimitsIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	defer e.Free()
 	s := e.(*executable).list[0]
+	require.NoError(t, d.enter())
+	defer runtime.UnlockOSThread()
 	for name, change := range map[string]func(*launch){
 		"threads":            func(l *launch) { l.Block = [3]uint32{2048, 1, 1} },
 		"bytes of shared":    func(l *launch) { l.Shared = 1 << 20 },
@@ -257,11 +260,30 @@ func TestALaunchAboveTheLimitsIsRefused(t *testing.T) {
 			require.ErrorContains(t, err, name)
 			require.ErrorContains(t, err, "at most")
 		}
-		require.NoError(t, d.enter())
-		err = d.driver.start(s.function, l, d.stream, s.pointers)
+		err = d.driver.start(s.function.Function, l, d.stream, s.pointers)
 		require.ErrorContains(t, err, "CUDA error 1, invalid argument", name)
 	}
 	require.NoError(t, e.Run(t.Context()))
+}
+
+// Launches of one kernel ask for different amounts; what one got, the next does not
+// take away.
+func TestAKernelMayAskForMuchSharedMemoryAndThenForLess(t *testing.T) {
+	d := closing(t)
+	p, _, _ := doubling(t, 64)
+	e, err := d.Compile(p, buffersOf(t, d, p))
+	require.NoError(t, err)
+	defer e.Free()
+	s := e.(*executable).list[0]
+	require.NoError(t, d.enter())
+	defer runtime.UnlockOSThread()
+	for _, bytes := range []uint32{100 << 10, 60 << 10} {
+		l := s.launch
+		l.Shared = bytes
+		require.NoError(t, d.allow(s.function, l))
+		l.Shared = 100 << 10
+		require.NoError(t, d.driver.start(s.function.Function, l, d.stream, s.pointers))
+	}
 }
 
 // buffersOf are memory for the regions of p.
