@@ -1,8 +1,11 @@
 #!/bin/sh
-# What needs an NVIDIA GPU, from the root of the repository, with what `make gpu` has
-# built: no Go is needed. Says what it found, and fails if anything fails. GOUNET_DATA
-# names the folder of PyTorch's tensors; tests that say SKIP need it.
+# What needs an NVIDIA GPU, with what `make gpu` has built: no Go is needed. Says what
+# it found, and fails if anything fails. GOUNET_DATA names the folder of PyTorch's
+# tensors; tests that say SKIP need it.
+#
+#	backend_cuda/test-gpu.sh [PART]     only the parts with PART in their names
 set -u
+only=${1:-}
 cd "$(dirname "$0")/.."
 root=$PWD
 failed=
@@ -11,6 +14,7 @@ failed=
 part() {
 	name=$1 folder=$2
 	shift 2
+	case $name in *"$only"*) ;; *) return ;; esac
 	printf '\n== %s\n' "$name"
 	if (cd "$folder" && "$@"); then
 		echo "== $name: passed"
