@@ -56,7 +56,7 @@ GENERATED = find . -path ./.tools -prune -o \( -name '*_gen.go' -o -name '*.s' \
 FUZZTIME ?= 1m
 DEMO     ?= demo
 
-.PHONY: help build test test-long gpu test-gpu nvrtc system js worker browser vet lint fmt generate generated-unchanged portable demo bench bench-webgpu fuzz clean
+.PHONY: help build test test-long gpu test-gpu nvrtc system js worker browser dawn vet lint fmt generate generated-unchanged portable demo bench bench-webgpu fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -104,6 +104,9 @@ browser: worker ## the tests of backend_webgpu and of the worker in a headless C
 	else \
 		echo "nothing is tested in a browser"; \
 	fi
+
+dawn: ## the suite with shader-f16, in node by npm's webgpu: where Vulkan has it, as Mesa 25 in software
+	GOOS=js GOARCH=wasm $(GO) test -exec $(CURDIR)/internal/browsertest/dawn.sh -timeout 60m -parallel 4 -v -run 'TestHalvesOf|TestConformance/f16|TestEveryTile|TestLogits' ./backend_webgpu
 
 system: ## install what the tests use of the system: a software Vulkan, Chromium, node, a validator of DICOM
 	@missing=; \

@@ -10,7 +10,7 @@ import "time"
 // Both are the best of several runs: other load on the machine disturbs them
 // least.
 func (d *device) Peaks() (flop, bytes float64) {
-	return d.multiplyPeak(), d.movePeak()
+	return d.MultiplyPeak(), d.movePeak()
 }
 
 const (
@@ -18,8 +18,8 @@ const (
 	peakLeast = 5                      // runs, however long they take
 )
 
-// multiplyPeak is in FLOP a second.
-func (d *device) multiplyPeak() float64 {
+// MultiplyPeak is in FLOP a second.
+func (d *device) MultiplyPeak() float64 {
 	const rounds, vectors, perWorker = 50_000, 12, 8
 	units := perWorker * len(d.pool.workers)
 	best := d.bestOf(units, func(*worker, int) { d.isa.peak(rounds) })

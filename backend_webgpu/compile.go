@@ -86,7 +86,7 @@ type kernel struct {
 	name     string
 	module   module
 	operands []operand
-	x, y     int
+	x, rows  int // workgroups
 }
 
 // operand is memory of a kernel: a value, partial sums or a table.
@@ -140,12 +140,13 @@ func (s *scope) each(name string, n int, c shaders.Consts, operands ...operand) 
 	return s.groups(name, (n+group64-1)/group64, c, operands...)
 }
 
-// groups adds a kernel of n workgroups, in rows of GRID invocations.
+// groups adds a kernel of n workgroups, in rows of GRID invocations: as many as can be,
+// so that it can be cut into small slabs.
 func (s *scope) groups(name string, n int, c shaders.Consts, operands ...operand) error {
-	x := min(n, s.facts.groups)
-	y := (n + x - 1) / x
-	if y > s.facts.groups {
-		return fmt.Errorf("kernel %s has %d workgroups, the device starts %d×%d: choose a smaller patch or batch", name, n, s.facts.groups, s.facts.groups)
+	most := min(mostRows, s.facts.groups)
+	x := ceil(n, most)
+	if x > s.facts.groups {
+		return fmt.Errorf("kernel %s has %d workgroups, the device starts %d×%d: choose a smaller patch or batch", name, n, s.facts.groups, most)
 	}
 	for _, o := range operands {
 		if o.bytes > s.facts.bindingBytes {
@@ -156,11 +157,11 @@ func (s *scope) groups(name string, n int, c shaders.Consts, operands ...operand
 		return err
 	}
 	c["GRID"] = x * group64
-	code, err := shaders.WGSL(name, c)
+	code, err := shaders.WGSL(name, c, s.f16)
 	if err != nil {
 		return err
 	}
-	s.pending = append(s.pending, kernel{s.at, name, module{code, len(operands)}, operands, x, y})
+	s.pending = append(s.pending, kernel{s.at, name, module{code, len(operands)}, operands, x, ceil(n, x)})
 	return nil
 }
 
@@ -219,7 +220,7 @@ func (s *scope) settle() error {
 	}
 	for i, k := range s.pending {
 		work := workOf(s.Cost(s.Nodes[k.node])) / float64(kernels[k.node])
-		s.exec.list = append(s.exec.list, dispatch{list[i].p, groups[i], k.x, k.y, k.node, work})
+		s.exec.list = append(s.exec.list, dispatch{list[i].p, groups[i], k.x, 0, k.rows, k.node, work})
 	}
 	return nil
 }

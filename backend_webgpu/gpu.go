@@ -2,6 +2,7 @@ package webgpu
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"strings"
 
@@ -42,6 +43,7 @@ type submitted interface {
 type facts struct {
 	name         string
 	software     bool  // no real GPU
+	f16          bool  // shader-f16
 	bufferBytes  int64 // maxBufferSize
 	bindingBytes int64 // maxStorageBufferBindingSize
 	bindings     int   // maxStorageBuffersPerShaderStage
@@ -78,13 +80,37 @@ type binding struct {
 	spans []span
 }
 
-// dispatch is a kernel with its memory and its workgroups.
+// dispatch is a kernel with its memory and rows of workgroups.
 type dispatch struct {
-	p    pipeline
-	g    group
-	x, y int
-	node int     // of the program
-	work float64 // that its node does by it, see workOf
+	p     pipeline
+	g     group
+	x     int     // workgroups of a row
+	first int     // row
+	rows  int     // from it on, at most mostRows with those before
+	node  int     // of the program
+	work  float64 // that its node does by them, see workOf
+}
+
+// slab is so many rows of d, from a row on.
+func (d dispatch) slab(first, rows int) dispatch {
+	d.work *= float64(rows) / float64(d.rows)
+	d.first, d.rows = d.first+first, rows
+	return d
+}
+
+// mostRows of workgroups are what a dispatch can be cut into.
+const mostRows = 1024
+
+// rowStride is between the numbers of rows, of which a kernel is given one.
+const rowStride = 256 // WebGPU minUniformBufferOffsetAlignment
+
+// rowNumbers are the numbers of all rows, as kernels read them.
+func rowNumbers() []byte {
+	b := make([]byte, mostRows*rowStride)
+	for i := range mostRows {
+		binary.LittleEndian.PutUint32(b[i*rowStride:], uint32(i))
+	}
+	return b
 }
 
 // releaseAll releases those that were made.

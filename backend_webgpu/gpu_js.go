@@ -18,7 +18,8 @@ type browser struct {
 	device  js.Value
 	queue   js.Value
 	layouts map[int]jsLayout // by their number of bindings
-	stage   js.Value         // what is read goes through it
+	rows    jsRows
+	stage   js.Value // what is read goes through it
 	staged  int
 	lost    error // why the device is gone
 	failed  error
@@ -28,6 +29,9 @@ type browser struct {
 
 // jsLayout of the kernels that bind so many buffers.
 type jsLayout struct{ group, pipeline js.Value }
+
+// jsRows are the numbers of rows, of which dispatches bind one.
+type jsRows struct{ layout, group js.Value }
 
 // openGPU asks the browser for an adapter and for a device with its limits.
 func openGPU(o Options) (g gpu, err error) {
@@ -56,11 +60,15 @@ func openGPU(o Options) (g gpu, err error) {
 	if err := b.request(adapter, o.Promised); err != nil {
 		return nil, err
 	}
+	if err := b.scoped(b.numberRows); err != nil {
+		b.close()
+		return nil, err
+	}
 	return b, nil
 }
 
-// request gets a device with the limits of its adapter, or with those that every
-// device has.
+// request gets a device with the limits and features of its adapter, or with those
+// that every device has.
 func (b *browser) request(adapter js.Value, least bool) error {
 	limits := map[string]any{}
 	for name, to := range map[string]func(int) int{
@@ -88,7 +96,11 @@ func (b *browser) request(adapter js.Value, least bool) error {
 		to(n)
 		limits[name] = float64(n)
 	}
-	device, err := await(adapter.Call("requestDevice", map[string]any{"label": "gounet", "requiredLimits": limits}))
+	var features []any
+	if b.known.f16 = !least && adapter.Get("features").Call("has", "shader-f16").Bool(); b.known.f16 {
+		features = append(features, "shader-f16")
+	}
+	device, err := await(adapter.Call("requestDevice", map[string]any{"label": "gounet", "requiredLimits": limits, "requiredFeatures": features}))
 	if err != nil {
 		return err
 	}
@@ -133,6 +145,7 @@ const (
 	usageMapRead = 1
 	usageCopySrc = 4
 	usageCopyDst = 8
+	usageUniform = 64
 	usageStorage = 128
 )
 
@@ -149,6 +162,18 @@ func (b *browser) newBuffer(bytes int64, usage int) js.Value {
 	return b.device.Call("createBuffer", map[string]any{"size": float64(bytes), "usage": usage})
 }
 
+func (b *browser) numberRows() {
+	numbers := rowNumbers()
+	buffer := b.newBuffer(int64(len(numbers)), usageUniform|usageCopyDst)
+	b.fill(buffer, 0, numbers)
+	entry := map[string]any{"binding": 0, "visibility": 4, "buffer": map[string]any{ // GPUShaderStage.COMPUTE
+		"type": "uniform", "hasDynamicOffset": true, "minBindingSize": 4,
+	}}
+	b.rows.layout = b.device.Call("createBindGroupLayout", map[string]any{"entries": []any{entry}})
+	bound := map[string]any{"binding": 0, "resource": map[string]any{"buffer": buffer, "size": 4}}
+	b.rows.group = b.device.Call("createBindGroup", map[string]any{"layout": b.rows.layout, "entries": []any{bound}})
+}
+
 // layout for n storage buffers.
 func (b *browser) layout(n int) jsLayout {
 	if l, ok := b.layouts[n]; ok {
@@ -159,7 +184,7 @@ func (b *browser) layout(n int) jsLayout {
 		entries[i] = map[string]any{"binding": i, "visibility": 4, "buffer": map[string]any{"type": "storage"}} // GPUShaderStage.COMPUTE
 	}
 	group := b.device.Call("createBindGroupLayout", map[string]any{"entries": entries})
-	l := jsLayout{group, b.device.Call("createPipelineLayout", map[string]any{"bindGroupLayouts": []any{group}})}
+	l := jsLayout{group, b.device.Call("createPipelineLayout", map[string]any{"bindGroupLayouts": []any{group, b.rows.layout}})}
 	b.layouts[n] = l
 	return l
 }
@@ -255,7 +280,8 @@ func (b *browser) submit(list []dispatch) (s submitted, err error) {
 		for _, d := range list {
 			pass.Call("setPipeline", d.p.(jsPipeline).Value)
 			pass.Call("setBindGroup", 0, d.g.(object).Value)
-			pass.Call("dispatchWorkgroups", d.x, d.y)
+			pass.Call("setBindGroup", 1, b.rows.group, []any{d.first * rowStride})
+			pass.Call("dispatchWorkgroups", d.x, d.rows)
 		}
 		pass.Call("end")
 		b.queue.Call("submit", []any{e.Call("finish")})
@@ -291,10 +317,14 @@ func (b *browser) write(m memory, off int64, src []byte) (err error) {
 	if err := b.trouble(); err != nil {
 		return err
 	}
+	b.fill(m.(*jsBuffer).Value, off, src)
+	return nil
+}
+
+func (b *browser) fill(buffer js.Value, off int64, src []byte) {
 	bytes := js.Global().Get("Uint8Array").New(len(src))
 	js.CopyBytesToJS(bytes, src)
-	b.queue.Call("writeBuffer", m.(*jsBuffer).Value, float64(off), bytes)
-	return nil
+	b.queue.Call("writeBuffer", buffer, float64(off), bytes)
 }
 
 func (b *browser) read(ctx context.Context, m memory, off int64, dst []byte) (err error) {

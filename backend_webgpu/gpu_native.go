@@ -22,9 +22,11 @@ type native struct {
 	device   *wgpu.Device
 	queue    *wgpu.Queue
 	layouts  map[int]layout // by their number of bindings
-	stage    *wgpu.Buffer   // what is read goes through it
+	rows     rows
+	stage    *wgpu.Buffer // what is read goes through it
 	staged   int64
 	known    facts
+	lost     error // why the device is gone
 
 	timestamps bool   // the device has queries for them
 	clock      *clock // made when it is first asked for
@@ -34,6 +36,48 @@ type native struct {
 type layout struct {
 	group    *wgpu.BindGroupLayout
 	pipeline *wgpu.PipelineLayout
+}
+
+// rows are the numbers of rows, of which dispatches bind one.
+type rows struct {
+	buffer *wgpu.Buffer
+	layout *wgpu.BindGroupLayout
+	group  *wgpu.BindGroup
+}
+
+func (r *rows) make(d *wgpu.Device, q *wgpu.Queue) (err error) {
+	numbers := rowNumbers()
+	r.buffer, err = d.CreateBuffer(&wgpu.BufferDescriptor{Size: uint64(len(numbers)), Usage: wgpu.BufferUsageUniform | wgpu.BufferUsageCopyDst})
+	if err != nil {
+		return told(err)
+	}
+	if err := q.WriteBuffer(r.buffer, 0, numbers); err != nil {
+		return told(err)
+	}
+	r.layout, err = d.CreateBindGroupLayout(&wgpu.BindGroupLayoutDescriptor{Entries: []wgpu.BindGroupLayoutEntry{{
+		Visibility: wgpu.ShaderStageCompute,
+		Buffer:     wgpu.BufferBindingLayout{Type: wgpu.BufferBindingTypeUniform, HasDynamicOffset: true, MinBindingSize: 4},
+	}}})
+	if err != nil {
+		return told(err)
+	}
+	r.group, err = d.CreateBindGroup(&wgpu.BindGroupDescriptor{
+		Layout: r.layout, Entries: []wgpu.BindGroupEntry{{Buffer: r.buffer, Size: 4}},
+	})
+	return told(err)
+}
+
+func (r *rows) release() {
+	if r.group != nil {
+		r.group.Release()
+	}
+	if r.layout != nil {
+		r.layout.Release()
+	}
+	if r.buffer != nil {
+		r.buffer.Destroy()
+		r.buffer.Release()
+	}
 }
 
 // openGPU opens a Vulkan, Metal or DX12 adapter. The instance has no descriptor:
@@ -68,6 +112,10 @@ func openGPU(o Options) (gpu, error) {
 		return nil, fmt.Errorf("%s gives no device with its own limits: %w", g.known.name, err)
 	}
 	g.device, g.queue = device, device.GetQueue()
+	if err := errors.Join(g.begin(), g.rows.make(device, g.queue)); err != nil {
+		g.close()
+		return nil, err
+	}
 	g.known.bufferBytes = int64(min(limits.MaxBufferSize, 1<<62))
 	g.known.bindingBytes = int64(limits.MaxStorageBufferBindingSize)
 	g.known.bindings = int(limits.MaxStorageBuffersPerShaderStage)
@@ -135,6 +183,9 @@ type nativeGroup struct{ *wgpu.BindGroup }
 func (b nativeGroup) release() { b.Release() }
 
 func (g *native) buffer(bytes int64) (memory, error) {
+	if g.lost != nil {
+		return nil, g.lost
+	}
 	b, err := g.device.CreateBuffer(&wgpu.BufferDescriptor{
 		Size: uint64(bytes), Usage: wgpu.BufferUsageStorage | wgpu.BufferUsageCopyDst | wgpu.BufferUsageCopySrc,
 	})
@@ -160,7 +211,7 @@ func (g *native) layout(n int) (layout, error) {
 	if err != nil {
 		return layout{}, told(err)
 	}
-	p, err := g.device.CreatePipelineLayout(&wgpu.PipelineLayoutDescriptor{BindGroupLayouts: []*wgpu.BindGroupLayout{group}})
+	p, err := g.device.CreatePipelineLayout(&wgpu.PipelineLayoutDescriptor{BindGroupLayouts: []*wgpu.BindGroupLayout{group, g.rows.layout}})
 	if err != nil {
 		group.Release()
 		return layout{}, told(err)
@@ -174,6 +225,9 @@ func (g *native) layout(n int) (layout, error) {
 // device, where one goroutine may take another's: which module is wrong is found by
 // compiling again, one after the other.
 func (g *native) pipelines(list []module) ([]pipeline, error) {
+	if g.lost != nil {
+		return nil, g.lost
+	}
 	made := make([]pipeline, len(list))
 	for _, m := range list { // before the goroutines read them
 		if _, err := g.layout(m.bindings); err != nil {
@@ -232,6 +286,9 @@ func (g *native) pipeline(code module) (pipeline, error) {
 }
 
 func (g *native) groups(list []binding) ([]group, error) {
+	if g.lost != nil {
+		return nil, g.lost
+	}
 	made := make([]group, len(list))
 	for i, b := range list {
 		bound, err := g.group(b)
@@ -263,12 +320,15 @@ func (g *native) group(b binding) (group, error) {
 }
 
 func (g *native) submit(list []dispatch) (submitted, error) {
+	if g.lost != nil {
+		return nil, g.lost
+	}
 	e, err := g.device.CreateCommandEncoder(nil)
 	if err != nil {
 		return nil, told(err)
 	}
 	defer e.Release()
-	if err := record(e, list); err != nil {
+	if err := g.record(e, list); err != nil {
 		return nil, err
 	}
 	if err := g.finish(e); err != nil {
@@ -278,12 +338,13 @@ func (g *native) submit(list []dispatch) (submitted, error) {
 }
 
 // record adds dispatches, in order, to e.
-func record(e *wgpu.CommandEncoder, list []dispatch) error {
+func (g *native) record(e *wgpu.CommandEncoder, list []dispatch) error {
 	pass := e.BeginComputePass(nil)
 	for _, d := range list {
 		pass.SetPipeline(d.p.(nativePipeline).ComputePipeline)
 		pass.SetBindGroup(0, d.g.(nativeGroup).BindGroup, nil)
-		pass.DispatchWorkgroups(uint32(d.x), uint32(d.y), 1)
+		pass.SetBindGroup(1, g.rows.group, []uint32{uint32(d.first * rowStride)})
+		pass.DispatchWorkgroups(uint32(d.x), uint32(d.rows), 1)
 	}
 	err := pass.End()
 	pass.Release()
@@ -297,20 +358,26 @@ func (g *native) finish(e *wgpu.CommandEncoder) error {
 		return told(err)
 	}
 	defer c.Release()
-	g.queue.Submit(c)
-	g.device.Poll(false, nil) // frees what earlier submits have held
-	return nil
+	if err := g.hand(c); err != nil {
+		return err
+	}
+	return g.poll() // frees what earlier submits have held
 }
 
 func (g *native) write(m memory, off int64, src []byte) error {
+	if g.lost != nil {
+		return g.lost
+	}
 	if err := g.queue.WriteBuffer(m.(nativeBuffer).Buffer, uint64(off), src); err != nil {
 		return told(err)
 	}
-	g.device.Poll(false, nil)
-	return nil
+	return g.poll()
 }
 
 func (g *native) read(ctx context.Context, m memory, off int64, dst []byte) error {
+	if g.lost != nil {
+		return g.lost
+	}
 	n := uint64(len(dst))
 	if g.staged < int64(n) {
 		g.unstage()
@@ -331,11 +398,12 @@ func (g *native) read(ctx context.Context, m memory, off int64, dst []byte) erro
 	if err := g.finish(e); err != nil {
 		return err
 	}
-	if err := mapRead(ctx, g.device, g.stage, n); err != nil {
+	bytes, err := g.mapped(ctx, g.stage, n)
+	if err != nil {
 		g.unstage() // it may still be mapped later
 		return err
 	}
-	copy(dst, g.stage.GetMappedRange(0, uint(n)))
+	copy(dst, bytes)
 	return told(g.stage.Unmap())
 }
 
@@ -348,7 +416,11 @@ func (g *native) unstage() {
 	}
 }
 
+// close leaves a device that is gone as it is: the library would wait for it.
 func (g *native) close() {
+	if g.lost != nil {
+		return
+	}
 	g.unstage()
 	if g.clock != nil {
 		g.clock.release()
@@ -358,11 +430,12 @@ func (g *native) close() {
 		l.group.Release()
 	}
 	g.layouts = nil
+	g.rows.release()
 	if g.queue != nil {
 		g.queue.Release()
 	}
 	if g.device != nil {
-		g.device.Release()
+		g.dismiss()
 	}
 	if g.adapter != nil {
 		g.adapter.Release()

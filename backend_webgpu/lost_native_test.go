@@ -3,24 +3,41 @@
 package webgpu
 
 import (
-	"context"
-	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
-// lose makes every call of a device fail as the library does when the GPU is gone.
-// It cannot be had to lose one: its wgpuDeviceDestroy does nothing.
-func lose(d *device) { d.gpu = gone{d.gpu} }
+// manifest is how the loader of Vulkan finds testdata/lost_layer.c.
+const manifest = `{"file_format_version": "1.0.0", "layer": {"name": "VK_LAYER_GOUNET_lost", "type": "GLOBAL",
+	"library_path": "./liblost_layer.so", "api_version": "1.3.0", "implementation_version": "1", "description": "takes the GPU away"}}`
 
-type gone struct{ gpu }
+// ways are the calls of a driver that tell first that its GPU is gone.
+var ways = []string{"submit", "wait"}
 
-func errGone() error {
-	return told(errors.New("wgpu.(*Device).CreateBuffer(): Validation Error\n\nCaused by:\n    Parent device is lost"))
+// losable has devices that are opened from now on stand on a driver that can lose
+// them.
+func losable(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the layer that takes a GPU away is for the loader of Linux")
+	}
+	dir := t.TempDir()
+	build := exec.Command("cc", "-shared", "-fPIC", "-o", filepath.Join(dir, "liblost_layer.so"), filepath.Join("testdata", "lost_layer.c"))
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Skipf("no C compiler for the layer that takes a GPU away: %v: %s", err, out)
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "lost_layer.json"), []byte(manifest), 0o600))
+	t.Setenv("VK_LAYER_PATH", dir)
+	t.Setenv("VK_INSTANCE_LAYERS", "VK_LAYER_GOUNET_lost")
 }
 
-func (gone) buffer(int64) (memory, error)                      { return nil, errGone() }
-func (gone) pipelines([]module) ([]pipeline, error)            { return nil, errGone() }
-func (gone) groups([]binding) ([]group, error)                 { return nil, errGone() }
-func (gone) submit([]dispatch) (submitted, error)              { return nil, errGone() }
-func (gone) write(memory, int64, []byte) error                 { return errGone() }
-func (gone) read(context.Context, memory, int64, []byte) error { return errGone() }
-func (gone) mark() (submitted, error)                          { return nil, errGone() }
+// lose takes the GPU away, as a driver does that resets it, and return gives a new
+// one.
+func lose(t *testing.T, _ *device, way string) (restore func()) {
+	t.Setenv("GOUNET_GPU_LOST", way)
+	return func() { require.NoError(t, os.Unsetenv("GOUNET_GPU_LOST")) }
+}

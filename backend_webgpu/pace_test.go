@@ -57,11 +57,12 @@ func (t ticking) wait(ctx context.Context) error {
 	}
 }
 
-// run starts n dispatches of so much work on a device.
+// run starts n dispatches of so much work, in as many rows as there can be, on a
+// device.
 func (c *clockwork) run(ctx context.Context, d *device, n int, work float64) error {
 	e := &executable{dev: d, nodes: []string{"node"}}
 	for range n {
-		e.list = append(e.list, dispatch{work: work})
+		e.list = append(e.list, dispatch{work: work, rows: mostRows})
 	}
 	return e.Run(ctx)
 }
@@ -80,12 +81,13 @@ func (c *clockwork) late() (n int) {
 // the work, and one is under way when the one before it is found to be late.
 func TestSubmitsKeepTheBudget(t *testing.T) {
 	for name, speed := range map[string]float64{"a slow processor": 1e8, "a processor": 1e10, "a GPU": 1e13} {
-		for _, each := range []time.Duration{time.Millisecond, 20 * time.Millisecond} {
+		for _, each := range []time.Duration{time.Millisecond, 20 * time.Millisecond, 30 * time.Second} {
 			t.Run(name+" "+each.String(), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					c := &clockwork{speed: speed}
 					d := &device{gpu: c, pace: newPace()}
-					require.NoError(t, c.run(t.Context(), d, 2000, speed*each.Seconds()))
+					n := int(max(3, 40*time.Second/each))
+					require.NoError(t, c.run(t.Context(), d, n, speed*each.Seconds()))
 					first := min(firstWork/speed, (mostDispatches * each).Seconds())
 					halvings := max(0, math.Ceil(math.Log2(first/budget.Seconds())))
 					assert.LessOrEqual(t, float64(c.late()), 2*halvings)
@@ -112,14 +114,33 @@ func TestASlowSubmitHalvesTheWork(t *testing.T) {
 	})
 }
 
-func TestADispatchOfMoreThanTheBudgetRunsAlone(t *testing.T) {
-	p := newPace()
-	n, work := p.next([]dispatch{{work: 1e15}, {work: 1}})
-	assert.Equal(t, 1, n)
-	assert.InDelta(t, 1e15, work, 0)
-	p.took(1e15, time.Minute)
-	n, _ = p.next([]dispatch{{work: 1}, {work: 1}, {work: 1e15}})
-	assert.Equal(t, 2, n)
+// Whatever the budget, submits make all rows of all dispatches in order, each once.
+func TestSubmitsMakeEveryRowOnce(t *testing.T) {
+	list := []dispatch{{node: 0, work: 1e9, rows: 1000}, {node: 1, work: 1, rows: 1}, {node: 2, work: 3e5, rows: 3}, {node: 3, work: 1, rows: 2}}
+	for _, work := range []float64{1, 1e5, 2.5e6, 1e8, 1e15} {
+		p := pace{work: work}
+		node, row, total := 0, 0, 0.0
+		for rest, next := list, 0; len(rest) > 0; {
+			var now []dispatch
+			var held float64
+			now, rest, next, held = p.cut(rest, next)
+			require.NotEmpty(t, now)
+			for _, d := range now {
+				require.Equal(t, node, d.node)
+				require.Equal(t, row, d.first)
+				require.Positive(t, d.rows)
+				if row += d.rows; row == list[node].rows {
+					node, row = node+1, 0
+				}
+			}
+			total += held
+			if len(now) > 1 || now[0].rows > 1 {
+				require.LessOrEqual(t, held, work)
+			}
+		}
+		assert.Equal(t, len(list), node)
+		assert.InEpsilon(t, 1e9+3e5+2, total, 1e-12)
+	}
 }
 
 func TestARunIsCancelledBetweenSubmits(t *testing.T) {

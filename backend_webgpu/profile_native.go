@@ -119,7 +119,7 @@ func (g *native) stamped(ctx context.Context, c *clock, list []dispatch) (first,
 	if err := e.WriteTimestamp(c.set, 0); err != nil {
 		return 0, 0, told(err)
 	}
-	if err := record(e, list); err != nil {
+	if err := g.record(e, list); err != nil {
 		return 0, 0, err
 	}
 	if err := e.WriteTimestamp(c.set, 1); err != nil {

@@ -28,7 +28,7 @@ func (e *executable) Run(ctx context.Context) error {
 		return err
 	}
 	d := e.dev
-	for rest := e.list; len(rest) > 0; {
+	for rest, row := e.list, 0; len(rest) > 0; {
 		name := e.nodes[rest[0].node]
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("webgpu: before %s: %w", name, err)
@@ -36,17 +36,17 @@ func (e *executable) Run(ctx context.Context) error {
 		if err := d.land(ctx, mostFlights-1); err != nil {
 			return err
 		}
-		n, work := d.pace.next(rest)
+		now, left, next, work := d.pace.cut(rest, row)
 		within := name
-		if last := e.nodes[rest[n-1].node]; last != name {
+		if last := e.nodes[now[len(now)-1].node]; last != name {
 			within = name + " to " + last
 		}
-		s, err := d.gpu.submit(rest[:n])
+		s, err := d.gpu.submit(now)
 		if err != nil {
 			return fmt.Errorf("webgpu: %s: %w", within, err)
 		}
 		d.flights = append(d.flights, flight{s, time.Now(), work, within})
-		rest = rest[n:]
+		rest, row = left, next
 	}
 	return nil
 }

@@ -31,6 +31,7 @@ type device struct {
 	pipelines map[string]pipeline // by their WGSL
 	simple    bool                // without the kernels that work in blocks
 	staged    bool                // weights lie in workgroup memory: software has none that is faster
+	f16       bool                // kernels use shader-f16
 	pace      pace
 	flights   []flight  // submits that may not be done, the oldest first
 	landed    time.Time // when the last of the others was
@@ -49,6 +50,10 @@ func Open(o Options) (backend.Device, error) {
 	if d.facts.bindings < mostBindings {
 		g.close()
 		return nil, fmt.Errorf("webgpu: %s binds %d storage buffers in a kernel, wanted %d: choose another device", d.facts.name, d.facts.bindings, mostBindings)
+	}
+	if d.f16, err = d.probeHalves(context.Background()); err != nil {
+		g.close()
+		return nil, fmt.Errorf("webgpu: shader-f16: %w", err)
 	}
 	return d, nil
 }

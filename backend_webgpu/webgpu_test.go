@@ -34,11 +34,30 @@ func opened(t *testing.T) *device {
 	return d.(*device)
 }
 
+// cut opens a device whose submits hold little: several dispatches of small ops, and
+// a part of one of a large op.
+func cut(t testing.TB) backend.Device {
+	d := open(t)
+	d.(*device).pace = pace{work: 1e4, least: 1e4}
+	return d
+}
+
 func TestConformance(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a software adapter needs minutes to compile all kernels in all shapes")
 	}
-	backendtest.Run(t, open)
+	backendtest.Run(t, cut)
+}
+
+func TestConformanceRowByRow(t *testing.T) {
+	if os.Getenv("GOUNET_LONG") == "" {
+		t.Skip("GOUNET_LONG is not set: every row of workgroups is submitted alone")
+	}
+	backendtest.Run(t, func(t testing.TB) backend.Device {
+		d := open(t)
+		d.(*device).pace = pace{}
+		return d
+	})
 }
 
 // Who does not ask for it gets a real GPU or an error, never a processor that plays
@@ -84,16 +103,17 @@ func TestEveryKernelIsValidWithThePreludeOfItsHeader(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			source, err := os.ReadFile(filepath.Join("..", "shaders", name+".wgsl"))
 			require.NoError(t, err)
-			_, body, _ := strings.Cut(string(source), "\n\n")
 			var list []module
 			for _, on := range []bool{false, true} {
 				c := sample(t, string(source), on)
-				for n := range c {
-					assert.True(t, regexp.MustCompile(`\b`+n+`\b`).MatchString(body), "%s is in the header, but not in the kernel", n)
-				}
-				code, err := shaders.WGSL(name, c)
+				code, err := shaders.WGSL(name, c, d.f16)
 				require.NoError(t, err)
-				list = append(list, module{code, strings.Count(body, "@binding(")})
+				plain := regexp.MustCompile(`//.*`).ReplaceAllString(code, "")
+				for n := range c {
+					uses := regexp.MustCompile(`\b`+n+`\b`).FindAllString(plain, 2)
+					assert.Len(t, uses, 2, "%s is in the header, but not in the kernel", n)
+				}
+				list = append(list, module{code, strings.Count(plain, "@group(0)")})
 			}
 			p, err := d.gpu.pipelines(list)
 			require.NoError(t, err)

@@ -76,22 +76,9 @@ fn store(i: u32, co: u32, v: vec4<f32>, there: bool) {
     }
 }
 
-fn store_block(i: u32, ow: u32, co: u32, s: Block) {
-    store(i, co, s.v0, true);
-    store(i + 1u, co, s.v1, ow + 1u < OW);
-    store(i + 2u, co, s.v2, ow + 2u < OW);
-    store(i + 3u, co, s.v3, ow + 3u < OW);
-    if LONG {
-        store(i + 4u, co, s.v4, ow + 4u < OW);
-        store(i + 5u, co, s.v5, ow + 5u < OW);
-        store(i + 6u, co, s.v6, ow + 6u < OW);
-        store(i + 7u, co, s.v7, ow + 7u < OW);
-    }
-}
-
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let i = id.x + id.y * GRID;
+    let i = id.x + (first_row + id.y) * GRID;
     if i >= COUNT {
         return;
     }

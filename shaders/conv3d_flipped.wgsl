@@ -17,7 +17,7 @@ fn weight(i: u32) -> f32 {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let i = id.x + id.y * GRID;
+    let i = id.x + (first_row + id.y) * GRID;
     if i >= COUNT {
         return;
     }

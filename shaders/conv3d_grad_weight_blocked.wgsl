@@ -18,7 +18,7 @@
 fn dy_four(i: u32) -> vec4<f32> {
     if T_HALF {
         let p = dy[i];
-        return vec4<f32>(unpack2x16float(p.x), unpack2x16float(p.y));
+        return vec4<f32>(pair_of(p.x), pair_of(p.y));
     }
     return vec4<f32>(bitcast<vec2<f32>>(dy[2u * i]), bitcast<vec2<f32>>(dy[2u * i + 1u]));
 }
@@ -26,7 +26,7 @@ fn dy_four(i: u32) -> vec4<f32> {
 fn x_four(i: u32) -> vec4<f32> {
     if T_HALF {
         let p = x[i];
-        return vec4<f32>(unpack2x16float(p.x), unpack2x16float(p.y));
+        return vec4<f32>(pair_of(p.x), pair_of(p.y));
     }
     return vec4<f32>(bitcast<vec2<f32>>(x[2u * i]), bitcast<vec2<f32>>(x[2u * i + 1u]));
 }
@@ -38,7 +38,7 @@ fn store(i: u32, v: vec4<f32>) {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let i = id.x + id.y * GRID;
+    let i = id.x + (first_row + id.y) * GRID;
     if i >= COUNT {
         return;
     }

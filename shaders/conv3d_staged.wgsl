@@ -23,79 +23,14 @@
 @group(0) @binding(4) var<storage, read_write> x2: array<vec4<u32>>;
 
 const C: u32 = (C1 + C2) / 4u; // in fours
+const LONG: bool = true;
 const ROW: u32 = 2u * LANES; // of the slab, in fours
 
 var<workgroup> slab: array<vec4<f32>, SLAB>;
 
-// Channels 4c to 4c+3 of both inputs of a voxel; 0 beside the row.
-fn x_at(voxel: u32, c: u32, inside: bool) -> vec4<f32> {
-    var e: vec4<f32>;
-    if C2 > 0u && c >= C1 / 4u {
-        let i = voxel * (C2 / 4u) + c - C1 / 4u;
-        if T_HALF {
-            e = unpacked(x2[i >> 1u], (i & 1u) == 1u);
-        } else {
-            e = bitcast<vec4<f32>>(x2[i]);
-        }
-    } else {
-        let i = voxel * (C1 / 4u) + c;
-        if T_HALF {
-            e = unpacked(x[i >> 1u], (i & 1u) == 1u);
-        } else {
-            e = bitcast<vec4<f32>>(x[i]);
-        }
-    }
-    return select(vec4<f32>(), e, inside);
-}
-
-// Elements 4i to 4i+3 of w.
-fn w_four(i: u32) -> vec4<f32> {
-    if W_HALF {
-        return unpacked(w[i >> 1u], (i & 1u) == 1u);
-    }
-    return bitcast<vec4<f32>>(w[i]);
-}
-
 // Four channels of the block's x meet four rows of the slab from si on.
 fn meet(sums: Block, e: Block, si: u32) -> Block {
-    let r0 = slab[si];
-    let r1 = slab[si + ROW];
-    let r2 = slab[si + 2u * ROW];
-    let r3 = slab[si + 3u * ROW];
-    var s = sums;
-    s.v0 = product(s.v0, e.v0, r0, r1, r2, r3);
-    s.v1 = product(s.v1, e.v1, r0, r1, r2, r3);
-    s.v2 = product(s.v2, e.v2, r0, r1, r2, r3);
-    s.v3 = product(s.v3, e.v3, r0, r1, r2, r3);
-    s.v4 = product(s.v4, e.v4, r0, r1, r2, r3);
-    s.v5 = product(s.v5, e.v5, r0, r1, r2, r3);
-    s.v6 = product(s.v6, e.v6, r0, r1, r2, r3);
-    s.v7 = product(s.v7, e.v7, r0, r1, r2, r3);
-    return s;
-}
-
-// Channels 4·co on of voxel i of y, if it is there.
-fn store(i: u32, co: u32, v: vec4<f32>, there: bool) {
-    if there {
-        let at = i * (CO / 4u) + co;
-        if T_HALF {
-            y[at] = vec2<u32>(halves(v.x, v.y), halves(v.z, v.w));
-        } else {
-            y[2u * at] = bitcast<vec2<u32>>(v.xy);
-            y[2u * at + 1u] = bitcast<vec2<u32>>(v.zw);
-        }
-    }
-}
-
-fn store_block(i: u32, ow: u32, co: u32, s: Block) {
-    store(i, co, s.v0, true);
-    store(i + 1u, co, s.v1, ow + 1u < OW);
-    store(i + 2u, co, s.v2, ow + 2u < OW);
-    store(i + 3u, co, s.v3, ow + 3u < OW);
-    store(i + 4u, co, s.v4, ow + 4u < OW);
-    store(i + 5u, co, s.v5, ow + 5u < OW);
-    store(i + 6u, co, s.v6, ow + 6u < OW);
-    store(i + 7u, co, s.v7, ow + 7u < OW);
+    return meet_rows(sums, e, slab[si], slab[si + ROW], slab[si + 2u * ROW], slab[si + 3u * ROW]);
 }
 
 // load fills the slab with the weights of channels 4·c on of taps from tap on, of
@@ -112,7 +47,7 @@ fn load(own: u32, tap: u32, c: u32, first: u32) {
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) own: u32) {
-    let i = group.x + group.y * (GRID / 64u);
+    let i = group.x + (first_row + group.y) * (GRID / 64u);
     let first = i % ACROSS * ROW; // in fours
     let lane = own % LANES * 2u;
     let co = first + lane;

@@ -15,7 +15,7 @@ var<workgroup> faults: array<f32, 64>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let at = group.x + group.y * (GRID / 64u);
+    let at = group.x + (first_row + group.y) * (GRID / 64u);
     var sum = 0.0;
     var fault = 0.0;
     for (var j = 0u; j < 64u; j++) {

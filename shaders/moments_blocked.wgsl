@@ -20,8 +20,8 @@ fn load(i: u32) -> Eight {
     let p = x[i];
     if T_HALF {
         return Eight(
-            vec4<f32>(unpack2x16float(p.x), unpack2x16float(p.y)),
-            vec4<f32>(unpack2x16float(p.z), unpack2x16float(p.w)),
+            vec4<f32>(pair_of(p.x), pair_of(p.y)),
+            vec4<f32>(pair_of(p.z), pair_of(p.w)),
         );
     }
     return Eight(bitcast<vec4<f32>>(p), vec4<f32>());
@@ -36,7 +36,7 @@ fn store(at: u32, mean: vec4<f32>, squares: vec4<f32>, low: vec4<f32>, high: vec
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let i = id.x + id.y * GRID;
+    let i = id.x + (first_row + id.y) * GRID;
     if i >= COUNT {
         return;
     }

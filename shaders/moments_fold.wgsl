@@ -20,7 +20,7 @@ var<workgroup> squares: array<f32, 64>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) own: u32) {
-    let i = group.x + group.y * (GRID / 64u);
+    let i = group.x + (first_row + group.y) * (GRID / 64u);
     let channel = min(i, COUNT - 1u); // what is beyond the last keeps step
     let base = channel / C * BLOCKS * C + channel % C;
     let begin = parts[base];

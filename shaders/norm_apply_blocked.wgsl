@@ -36,7 +36,7 @@ fn applied(e: vec4<f32>, p: Norm) -> vec4<f32> {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let i = id.x + id.y * GRID;
+    let i = id.x + (first_row + id.y) * GRID;
     if i >= COUNT {
         return;
     }
@@ -52,8 +52,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         let at = (n * V + v) * across + c;
         let e = x[at];
         if T_HALF {
-            let a = applied(vec4<f32>(unpack2x16float(e.x), unpack2x16float(e.y)), p);
-            let b = applied(vec4<f32>(unpack2x16float(e.z), unpack2x16float(e.w)), q);
+            let a = applied(vec4<f32>(pair_of(e.x), pair_of(e.y)), p);
+            let b = applied(vec4<f32>(pair_of(e.z), pair_of(e.w)), q);
             y[at] = vec4<u32>(halves(a.x, a.y), halves(a.z, a.w), halves(b.x, b.y), halves(b.z, b.w));
         } else {
             y[at] = bitcast<vec4<u32>>(applied(bitcast<vec4<f32>>(e), p));

@@ -1,8 +1,12 @@
-// prelude: what every kernel has in front of it, behind its constants: how
-// values are stored, and the functions that WGSL promises too little of.
+// prelude: what every kernel has in front of it, behind its constants: where it
+// begins, how values are stored, and the functions that WGSL promises too little of.
 //
 // All memory is array<u32>. A value of 32 bits is a word, of 16 bits half of
 // one, the first in the low half; of 8 bits a quarter.
+
+// Workgroups lie in rows of GRID invocations. A dispatch that takes long is made in
+// several, each of some rows.
+@group(1) @binding(0) var<uniform> first_row: u32;
 
 // The word that element i lies in.
 fn word(i: u32, half: bool) -> u32 {
@@ -22,39 +26,10 @@ fn some(n: u32, words: u32) -> u32 {
 // Element i, whose word is w.
 fn float_of(w: u32, i: u32, half: bool) -> f32 {
     if half {
-        let pair = unpack2x16float(w);
+        let pair = pair_of(w);
         return select(pair.x, pair.y, (i & 1u) == 1u);
     }
     return bitcast<f32>(w);
-}
-
-// v as a half, to nearest, ties to even, which pack2x16float does not promise.
-fn half_bits(v: f32) -> u32 {
-    let u = bitcast<u32>(v);
-    let s = (u >> 16u) & 0x8000u;
-    let m = u & 0x7fffffffu;
-    if m > 0x7f800000u {
-        return s | 0x7e00u;
-    }
-    if m >= 0x477ff000u { // half way from 65504 to 65536
-        return s | 0x7c00u;
-    }
-    if m >= 0x38800000u { // 2^-14
-        return s | ((m + 0xfffu + ((m >> 13u) & 1u) - 0x38000000u) >> 13u);
-    }
-    if m < 0x33000000u { // 2^-25, half of the smallest half
-        return s;
-    }
-    let shift = 126u - (m >> 23u);
-    let whole = (m & 0x7fffffu) | 0x800000u;
-    let q = whole >> shift;
-    let rest = whole & ((1u << shift) - 1u);
-    let middle = 1u << (shift - 1u);
-    return s | (q + select(0u, 1u, rest > middle || (rest == middle && (q & 1u) == 1u)));
-}
-
-fn halves(a: f32, b: f32) -> u32 {
-    return half_bits(a) | (half_bits(b) << 16u);
 }
 
 fn byte_of(w: u32, i: u32) -> u32 {
@@ -159,15 +134,4 @@ struct Block {
     v5: vec4<f32>,
     v6: vec4<f32>,
     v7: vec4<f32>,
-}
-
-// Four of the eight halves of p.
-fn unpacked(p: vec4<u32>, second: bool) -> vec4<f32> {
-    let q = select(p.xy, p.zw, second);
-    return vec4<f32>(unpack2x16float(q.x), unpack2x16float(q.y));
-}
-
-// sum + e · (r0 r1 r2 r3)
-fn product(sum: vec4<f32>, e: vec4<f32>, r0: vec4<f32>, r1: vec4<f32>, r2: vec4<f32>, r3: vec4<f32>) -> vec4<f32> {
-    return sum + e.x * r0 + e.y * r1 + e.z * r2 + e.w * r3;
 }

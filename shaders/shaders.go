@@ -63,10 +63,11 @@ func CUDAHeader() (string, error) {
 	return string(b), err
 }
 
-// WGSL is the kernel of that name with its constants and the prelude in front:
-// a whole module. Constants come in the order of their names, so that equal
-// kernels are equal strings.
-func WGSL(name string, consts Consts) (string, error) {
+// WGSL is the kernel of that name with its constants and the prelude in front, and
+// with its parts: a whole module, for devices with shader-f16 where f16 is true.
+// Constants come in the order of their names, so that equal kernels are equal
+// strings.
+func WGSL(name string, consts Consts, f16 bool) (string, error) {
 	kernel, err := files.ReadFile(name + ".wgsl")
 	if err != nil {
 		return "", fmt.Errorf("shaders: there is no kernel %s: %w", name, err)
@@ -98,5 +99,5 @@ func WGSL(name string, consts Consts) (string, error) {
 	}
 	b.Write(common)
 	b.Write(kernel)
-	return b.String(), nil
+	return withParts(name, b.String(), f16)
 }

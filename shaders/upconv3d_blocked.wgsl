@@ -16,6 +16,8 @@
 @group(0) @binding(2) var<storage, read_write> w: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read_write> b: array<vec4<f32>>;
 
+const LONG: bool = true;
+
 // Channels 4c to 4c+3 of a voxel of x; of the last behind it.
 fn x_at(voxel: u32, c: u32) -> vec4<f32> {
     let i = min(voxel, V - 1u) * (CI / 4u) + c;
@@ -25,39 +27,9 @@ fn x_at(voxel: u32, c: u32) -> vec4<f32> {
     return bitcast<vec4<f32>>(x[i]);
 }
 
-// Elements 4i to 4i+3 of w.
-fn w_four(i: u32) -> vec4<f32> {
-    if W_HALF {
-        return unpacked(w[i >> 1u], (i & 1u) == 1u);
-    }
-    return bitcast<vec4<f32>>(w[i]);
-}
-
 // Four channels of the block's x meet four rows of weights from wi on.
 fn meet(sums: Block, e: Block, wi: u32) -> Block {
-    let r0 = w_four(wi);
-    let r1 = w_four(wi + CO / 4u);
-    let r2 = w_four(wi + 2u * (CO / 4u));
-    let r3 = w_four(wi + 3u * (CO / 4u));
-    var s = sums;
-    s.v0 = product(s.v0, e.v0, r0, r1, r2, r3);
-    s.v1 = product(s.v1, e.v1, r0, r1, r2, r3);
-    s.v2 = product(s.v2, e.v2, r0, r1, r2, r3);
-    s.v3 = product(s.v3, e.v3, r0, r1, r2, r3);
-    s.v4 = product(s.v4, e.v4, r0, r1, r2, r3);
-    s.v5 = product(s.v5, e.v5, r0, r1, r2, r3);
-    s.v6 = product(s.v6, e.v6, r0, r1, r2, r3);
-    s.v7 = product(s.v7, e.v7, r0, r1, r2, r3);
-    return s;
-}
-
-fn store_four(at: u32, v: vec4<f32>) {
-    if T_HALF {
-        y[at] = vec2<u32>(halves(v.x, v.y), halves(v.z, v.w));
-    } else {
-        y[2u * at] = bitcast<vec2<u32>>(v.xy);
-        y[2u * at + 1u] = bitcast<vec2<u32>>(v.zw);
-    }
+    return meet_rows(sums, e, w_four(wi), w_four(wi + CO / 4u), w_four(wi + 2u * (CO / 4u)), w_four(wi + 3u * (CO / 4u)));
 }
 
 // Channels 4·co on of what voxel i of x makes in a tap, if it is there.
@@ -77,7 +49,7 @@ fn store(i: u32, tap: u32, co: u32, v: vec4<f32>, more: vec4<f32>) {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let i = id.x + id.y * GRID;
+    let i = id.x + (first_row + id.y) * GRID;
     if i >= COUNT {
         return;
     }

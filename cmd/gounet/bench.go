@@ -176,6 +176,7 @@ type peak struct {
 // multiply-adds from registers (two FLOP each) and bytes moved in large arrays,
 // both a second and with all workers.
 type peaker interface {
+	MultiplyPeak() (flop float64)
 	Peaks() (flop, bytes float64)
 }
 
@@ -252,6 +253,15 @@ func (b *bench) measurePeaks() {
 			b.report.Peaks[i].GBps = larger(b.report.Peaks[i].GBps, number(bytes/1e9))
 		}
 	}
+}
+
+// multiplyPeak is the peak of a device at this moment, 10⁹ FLOP a second; NaN if
+// it cannot tell.
+func multiplyPeak(dev backend.Device) number {
+	if p, ok := dev.(peaker); ok {
+		return number(p.MultiplyPeak() / 1e9)
+	}
+	return number(nan)
 }
 
 // larger is b if a is not a number yet.

@@ -34,8 +34,9 @@ func newBenchOps(a *app) *cobra.Command {
 augmentation included, and of a prediction by itself, with its inputs in memory:
 a row an op, shape and number of threads. GFLOP/s counts the nominal multiply-adds
 of convolutions, those with padding too, which small sizes save: they may be above
-the peak. GB/s counts each value once; what stays in a cache may be faster than
-memory.
+the peak. Each row has the peak of its own moment, measured before and after it,
+because processors change their clocks within a run. GB/s counts each value once;
+what stays in a cache may be faster than memory.
 
 On a GPU the times are those of its own clock, where it has one.`,
 		Example: `  gounet bench ops --threads 1
@@ -74,7 +75,8 @@ type opRow struct {
 	timing
 	GFLOPS      number `json:"gflops"` // null where multiply-adds are not what it does
 	GBps        number `json:"gb_second"`
-	PeakShare   number `json:"peak_share"`   // of GFLOP/s
+	Peak        number `json:"peak_gflops"`  // measured around this row
+	PeakShare   number `json:"peak_share"`   // of Peak
 	MemoryShare number `json:"memory_share"` // of GB/s
 
 	cost graph.Cost
@@ -153,10 +155,13 @@ func (c *opCase) measure(ctx context.Context, dev backend.Device, b *bench, seco
 	defer s.Close()
 	row.cost = programCost(s.Program)
 	if b.report.Device != "" {
+		row.Peak = number(nan)
 		row.timing, b.report.Clock, err = measureDevice(ctx, s, seconds, 3)
 		return row, err
 	}
+	row.Peak = multiplyPeak(dev)
 	row.timing, err = timed(ctx, seconds, 3, s.Run)
+	row.Peak = larger(row.Peak, multiplyPeak(dev))
 	return row, err
 }
 
@@ -170,11 +175,10 @@ func programCost(p *compile.Program) (sum graph.Cost) {
 	return sum
 }
 
-// rate fills in what depends on the peaks.
+// rate fills in the rates and their shares of the peaks.
 func (r *opRow) rate(m *machineReport) {
-	top := m.peak(r.Threads)
 	r.GFLOPS, r.GBps = rates(r.cost, r.Best)
-	r.PeakShare, r.MemoryShare = r.GFLOPS/top.GFLOPS, r.GBps/top.GBps
+	r.PeakShare, r.MemoryShare = r.GFLOPS/r.Peak, r.GBps/m.peak(r.Threads).GBps
 }
 
 // rates are 10⁹ FLOP and bytes a second; NaN FLOP where there are none.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -28,15 +29,17 @@ type convertFlags struct {
 func newConvert(a *app) *cobra.Command {
 	var f convertFlags
 	cmd := &cobra.Command{
-		Use:   "convert IN OUT",
+		Use:   "convert IN... OUT",
 		Short: "write a scan or label map in another format",
 		Long: `convert reads a scan or a label map of any format and writes it in the one that
 the ending of OUT names: scans as .nii.gz, .nii, .nrrd or .mha; label maps also
 as .mhd, .seg.nrrd, .mgz or .png, as the DICOM objects .seg.dcm, .labelmap.dcm and
 .rtstruct.dcm, and as the surfaces .glb, .stl and .obj. Voxels stay where they
-are: nothing is resampled or turned.
+are: nothing is resampled or turned, but labels of the voxels of --reference are
+put into its order.
 
-IN is a file, or a folder or zip of DICOM. It is taken as a label map if it says
+IN is a file, or a folder or zip of DICOM; "-" is the standard input. Several are the
+files of one series of DICOM, or the channels of one scan. IN is taken as a label map if it says
 so itself, if OUT can be nothing else, or with --labels. The DICOM objects refer
 to the images of a scan, which --reference names; a structure set is read with
 the scan that it was drawn on.`,
@@ -44,12 +47,11 @@ the scan that it was drawn on.`,
   gounet convert labels.nii.gz labels.seg.dcm --reference study/
   gounet convert structures.dcm labels.nii.gz --reference study/
   gounet convert labels.nii.gz liver.glb`,
-		Args: wantArgs("IN", "OUT"),
+		Args: func(cmd *cobra.Command, args []string) error {
+			return wantArgs("IN", "OUT")(cmd, args[:min(len(args), 2)]) // more are more INs
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.run(cmd.Context(), a, args[0], args[1]); err != nil {
-				return fmt.Errorf("convert: %w", err)
-			}
-			return nil
+			return f.run(cmd.Context(), a, args[:len(args)-1], args[len(args)-1])
 		},
 	}
 	flags := cmd.Flags()
@@ -61,23 +63,37 @@ the scan that it was drawn on.`,
 	return cmd
 }
 
-func (f *convertFlags) run(ctx context.Context, a *app, in, out string) (err error) {
+func (f *convertFlags) run(ctx context.Context, a *app, in []string, out string) (err error) {
 	if err := checkOutput("OUT", out); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(out), 0o777); err != nil {
 		return err
 	}
-	if f.reference != "" {
-		return f.fromReference(ctx, a, in, out)
+	for i := range in {
+		file, done, err := a.given(in[i])
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, done()) }()
+		in[i] = file
 	}
-	s, err := scan.Open(ctx, scan.Options{Series: f.series}, in)
+	if f.reference != "" && len(in) > 1 {
+		return usagef("%d files of labels for one --reference: give one", len(in))
+	}
+	if f.reference != "" {
+		return f.fromReference(ctx, a, in[0], out)
+	}
+	s, err := scan.Open(ctx, scan.Options{Series: f.series}, in...)
 	if err != nil {
 		return f.explain(err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	if f.labels || s.Kind == scan.SEG || len(s.Segments()) > 0 || onlyLabels(out) {
 		l, segments, err := s.Labels()
+		if err != nil && onlyLabels(out) && !f.labels {
+			return fmt.Errorf("%w: OUT ends as label maps do, scans are written as %s", err, strings.Join(scan.ImageEndings(), ", "))
+		}
 		if err != nil {
 			return err
 		}
@@ -135,7 +151,11 @@ func (f *convertFlags) writeLabels(a *app, s *scan.Scan, l *volume.Labels, segme
 	if f.anonymise {
 		s = s.WithoutHeader()
 	}
-	if err := format.Write(out, s, l, segments); err != nil {
+	err = format.Write(out, s, l, segments)
+	if errors.Is(err, errNoSeries) && f.reference == "" {
+		return usageError{fmt.Errorf("%w, or give the series that the labels were made of as --reference", err)}
+	}
+	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(a.out, "%s, %s: %s\n", join(l.Shape[:], "×")+" voxels (D H W)", count(len(complete(l, segments)), "label"), out)

@@ -14,6 +14,7 @@ import (
 	"github.com/gounet/gounet/core/dicom"
 	"github.com/gounet/gounet/core/nifti"
 	"github.com/gounet/gounet/core/scan"
+	"github.com/gounet/gounet/core/train"
 	"github.com/gounet/gounet/core/volume"
 )
 
@@ -122,6 +123,17 @@ func TestAnonymisedObjectsHaveNoIdentifierOfTheScan(t *testing.T) {
 	assert.Contains(t, string(text), s.UID, "without --anonymise the scan is named")
 }
 
+func TestConvertSaysWhatGoesWhere(t *testing.T) {
+	study, dir := series(t), t.TempDir()
+	got := gounet(t, "convert", study, filepath.Join(dir, "a.mhd"))
+	assert.Equal(t, exitError, got.code)
+	assert.Contains(t, got.err, "OUT ends as label maps do, scans are written as .nii.gz, .nii, .nrrd, .mha")
+	labels := filepath.Join(hippocampus, "labelsTr", "hippocampus_003.nii.gz")
+	got = gounet(t, "convert", labels, filepath.Join(dir, "a.seg.dcm"))
+	assert.Equal(t, exitUsage, got.code)
+	assert.Contains(t, got.err, "give the series that the labels were made of as --reference")
+}
+
 func TestPredictTakesDICOMAndWritesWhatIsAsked(t *testing.T) {
 	if testing.Short() {
 		t.Skip("trains for seconds")
@@ -146,6 +158,20 @@ func TestPredictTakesDICOMAndWritesWhatIsAsked(t *testing.T) {
 	for _, ending := range []string{".glb", ".preview.png", ".statistics.json", ".statistics.csv"} {
 		assert.FileExists(t, filepath.Join(out, "Study1"+ending))
 	}
+
+	b, err := os.ReadFile(filepath.Join(out, train.SettingsFile))
+	require.NoError(t, err)
+	var used map[string]any
+	require.NoError(t, json.Unmarshal(b, &used))
+	for name, want := range map[string]any{
+		"step": 0.5, "checkpoint": "final", "folds": []any{"0"}, "configuration": "3d_fullres", "mirror": []any{}, "tta": false,
+	} {
+		assert.Equal(t, want, used[name], "%s: the value that was used", name)
+	}
+	assert.Positive(t, used["memory-gb"])
+	got = gounet(t, "predict", "--model", run, "--input", study, "--output", out, "--no-mirror", "--resume", "--checkpoint", "best")
+	assert.Equal(t, exitUsage, got.code)
+	assert.Contains(t, got.err, "checkpoint final instead of best:")
 
 	got = gounet(t, "predict", "--model", run, "--input", study, "--output", out, "--output-format", "jpeg")
 	assert.Equal(t, exitUsage, got.code)

@@ -45,10 +45,7 @@ or dataset.json in or above either folder, else those that the references have.`
   gounet evaluate labelsTr validation --subset --surface --labels 1,2`,
 		Args: wantArgs("REFERENCE_DIR", "PREDICTION_DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.run(cmd.Context(), a, args[0], args[1]); err != nil {
-				return fmt.Errorf("evaluate: %w", err)
-			}
-			return nil
+			return f.run(cmd.Context(), a, args[0], args[1])
 		},
 	}
 	flags := cmd.Flags()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"image/color"
 	"io"
@@ -39,12 +40,14 @@ func formatNames(formats []scan.Format) string {
 	return strings.Join(names, ", ")
 }
 
+var errNoSeries = errors.New("refers to the images of a DICOM series")
+
 // writeDICOM is a format whose objects refer to the instances of a DICOM scan.
 func writeDICOM(o dicom.WriteOptions, write func(*dicom.Volume, context.Context, io.Writer, *volume.Labels, dicom.WriteOptions) error) func(string, *scan.Scan, *volume.Labels, []scan.Segment) error {
 	return func(path string, s *scan.Scan, l *volume.Labels, segments []scan.Segment) error {
 		series := s.Series()
 		if series == nil {
-			return fmt.Errorf("%s refers to the images of a DICOM series, and the scan is %s: choose nifti, nrrd or mesh", path, s.Kind)
+			return fmt.Errorf("%s %w, and the scan is %s: choose nifti, nrrd or mesh", path, errNoSeries, s.Kind)
 		}
 		o := o
 		o.Segments = dicomSegments(l, segments)

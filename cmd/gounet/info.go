@@ -9,6 +9,10 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gounet/gounet/core/dicom"
+	"github.com/gounet/gounet/core/scan"
+	"github.com/gounet/gounet/core/train"
 )
 
 func newInfo(a *app) *cobra.Command {
@@ -16,24 +20,31 @@ func newInfo(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "info FILE",
 		Short: "say what a scan, a plan, a model or a data set is",
-		Long: `info prints what a file or folder holds:
+		Long: `info prints what a file, a folder or with "-" the standard input holds:
 
-  a scan (.nii, .nii.gz, .hdr, .img): shape in the order of the file's axes,
-    spacing, affine, type on disk, and the range of the scaled values
+  a scan or label map, of any format that is read: shape in the order of the
+    file's axes, spacing, affine, type on disk, the range of the scaled values,
+    and the structures that it names
+  a folder or zip of DICOM: its series
   a plan (plan.json, or nnU-Net's plans.json beside a dataset.json), with the
     memory that training needs
   a model (its folder, a run folder, a .gounet file, a results folder of
     nnU-Net v2 or a .pth file there): what it was trained on, folds, labels
-  a data set (its folder or dataset.json): cases, channels, labels`,
+  a data set (its folder or dataset.json): cases, channels, labels
+  what a run leaves: settings.json, log.jsonl`,
 		Example: `  gounet info scan.nii.gz
   gounet info scan.nii.gz --json
   gounet info gounet_work/Task04_Hippocampus/plan.json
   gounet info Task04_Hippocampus`,
 		Args: wantArgs("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			found, err := inspect(args[0])
+			file, done, err := a.given(args[0])
 			if err != nil {
-				return fmt.Errorf("info: %w", err)
+				return err
+			}
+			found, err := inspect(file)
+			if err := errors.Join(err, done()); err != nil {
+				return err
 			}
 			if asJSON {
 				return printJSON(a.out, found)
@@ -68,6 +79,10 @@ func inspect(path string) (report, error) {
 		return inspectFolder(path)
 	case isScan(name):
 		return readScan(path)
+	case name == train.LogFile:
+		return readLog(path)
+	case name == train.SettingsFile:
+		return readSettings(path)
 	case name == "dataset.json":
 		return readDataset(filepath.Dir(path))
 	case filepath.Ext(name) == ".json":
@@ -76,8 +91,16 @@ func inspect(path string) (report, error) {
 		return readStudy(path)
 	}
 	s, err := readOther(path)
+	if errors.Is(err, dicom.ErrNotScan) {
+		if set, e := readStructureSet(path); set != nil || e != nil {
+			return set, e
+		}
+	}
+	if errors.Is(err, scan.ErrUnknown) {
+		err = fmt.Errorf("%w, nor a plan (.json), a log (.jsonl) or a model (.gounet, .pth)", err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: wanted a scan, a plan (.json), a model (.gounet, .pth) or a folder", err)
+		return nil, err
 	}
 	return s, nil
 }
@@ -93,8 +116,11 @@ func inspectFolder(dir string) (report, error) {
 		return readPlan(filepath.Join(dir, "plans.json"))
 	}
 	s, err := readStudy(dir)
-	if err != nil {
+	if errors.Is(err, dicom.ErrNotDICOM) || errors.Is(err, dicom.ErrNoFiles) {
 		return nil, fmt.Errorf("%s: no data set (dataset.json and imagesTr), no model, no plan.json and no DICOM in it", dir)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return s, nil
 }

@@ -62,7 +62,8 @@ func readStudy(path string) (*studyInfo, error) {
 func (s *studyInfo) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "study\t%s\n", s.Path)
-	fmt.Fprintf(t, "series\t%d, %s\n", len(s.Series), count(s.Skipped, "file")+" of no series")
+	fmt.Fprintf(t, "series\t%d, %s\n", len(s.uids()), count(s.Skipped, "file")+" of no series")
+	last := ""
 	for _, i := range s.Series {
 		what := i.Modality
 		if i.Localizer {
@@ -75,9 +76,33 @@ func (s *studyInfo) print(w io.Writer) error {
 			what += ", in " + i.Unit
 		}
 		fmt.Fprintf(t, "%d\t%s, %s voxels of %s mm\n", i.Number, what, join(i.Shape, " × "), join(i.SpacingMM, " × "))
+		if s.shared(i) && i.UID != last {
+			fmt.Fprintf(t, "\tUID %s\n", i.UID)
+		}
+		last = i.UID
 		if i.Problem != "" {
 			fmt.Fprintf(t, "\tcannot be read: %s\n", i.Problem)
 		}
 	}
 	return t.Flush()
+}
+
+// uids are the series, by what tells them apart.
+func (s *studyInfo) uids() map[string]int {
+	numbers := map[string]int{}
+	for _, i := range s.Series {
+		numbers[i.UID] = i.Number
+	}
+	return numbers
+}
+
+// shared says whether another series has the number of i, so that it takes the UID to
+// choose it.
+func (s *studyInfo) shared(i seriesInfo) bool {
+	for uid, number := range s.uids() {
+		if number == i.Number && uid != i.UID {
+			return true
+		}
+	}
+	return false
 }

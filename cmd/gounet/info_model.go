@@ -104,16 +104,20 @@ func (m *modelInfo) print(w io.Writer) error {
 	}
 	fmt.Fprintf(t, "channels\t%s\n", strings.Join(channels, ", "))
 	fmt.Fprintf(t, "labels\t%s\n", strings.Join(labels, ", "))
-	fmt.Fprintf(t, "patch\t%s voxels of %s mm (D × H × W)\n", join(m.Patch[:], " × "), join(m.Spacing[:], " × "))
-	var axes []string
+	first, axes := 0, "D × H × W"
+	if m.Spacing[0] == 0 { // of a network for slices
+		first, axes = 1, "H × W"
+	}
+	fmt.Fprintf(t, "patch\t%s voxels of %s mm (%s)\n", join(m.Patch[first:], " × "), join(m.Spacing[first:], " × "), axes)
+	var mirrored []string
 	for i, on := range m.Mirror {
 		if on {
-			axes = append(axes, string("DHW"[i]))
+			mirrored = append(mirrored, string("DHW"[i]))
 		}
 	}
-	if len(axes) == 0 {
-		axes = []string{"none"}
+	if len(mirrored) == 0 {
+		mirrored = []string{"none"}
 	}
-	fmt.Fprintf(t, "mirroring\t%s\n", strings.Join(axes, ", "))
+	fmt.Fprintf(t, "mirroring\t%s\n", strings.Join(mirrored, ", "))
 	return t.Flush()
 }

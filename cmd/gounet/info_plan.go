@@ -27,7 +27,7 @@ type planInfo struct {
 	plan *plan.Plan
 }
 
-// memoryOfPlan is the device memory of a training step, in bytes.
+// memoryOfPlan is what a training allocates, in bytes.
 type memoryOfPlan struct {
 	F32    int64 `json:"f32"`
 	Bits16 int64 `json:"bf16"`

@@ -32,7 +32,23 @@ type scanInfo struct {
 	NaN        int64        `json:"nan"` // voxels that are not a number
 	Extensions int          `json:"extensions"`
 
+	Segments []segmentInfo `json:"segments,omitempty"` // that the file names
+
 	details []scan.Detail // of other formats than NIfTI, for people
+}
+
+// segmentInfo is a structure that a label map or structure set names.
+type segmentInfo struct {
+	Label  uint8  `json:"label"`
+	Name   string `json:"name"`
+	Colour string `json:"colour,omitempty"` // #rrggbb
+}
+
+func segmentsInfo(list []scan.Segment) (out []segmentInfo) {
+	for _, s := range list {
+		out = append(out, segmentInfo{s.Label, s.Name, shownColour(s.Color.R, s.Color.G, s.Color.B)})
+	}
+	return out
 }
 
 // readScan passes once over the values of the file at path.
@@ -80,23 +96,32 @@ func readOther(path string) (*scanInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	im, err := f.Image(ctx)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return nil, err
-	}
+	g := f.Grid
 	s := &scanInfo{
 		Kind: "scan", Path: path, Format: string(f.Kind), Files: len(f.Files), Slope: 1, DType: f.Type,
-		Shape:     []int{im.Shape[2], im.Shape[1], im.Shape[0]},
-		SpacingMM: numbers([]float64{im.Spacing[2], im.Spacing[1], im.Spacing[0]}),
+		Shape:     []int{g.Shape[2], g.Shape[1], g.Shape[0]},
+		SpacingMM: numbers([]float64{g.Spacing[2], g.Spacing[1], g.Spacing[0]}),
+		Segments:  segmentsInfo(f.Segments()),
 		details:   f.Details,
 	}
-	if im.C > 1 {
-		s.Shape = append(s.Shape, im.C)
+	if f.Channels > 1 {
+		s.Shape = append(s.Shape, f.Channels)
 	}
-	for i, row := range im.Affine {
+	for i, row := range g.Affine {
 		copy(s.Affine[i][:], numbers(row[:]))
 	}
-	s.measure(im.Data)
+	im, err := f.Image(ctx)
+	overlap := &scan.OverlapError{}
+	switch {
+	case errors.As(err, &overlap): // which has no values, but all else
+		s.details = append(s.details, scan.Detail{Name: "overlap", Value: fmt.Sprintf("%d voxels belong to more than one segment", overlap.Voxels)})
+		s.Min, s.Max, s.Mean = number(math.NaN()), number(math.NaN()), number(math.NaN())
+	case err == nil:
+		s.measure(im.Data)
+	}
+	if err := errors.Join(err, f.Close()); err != nil && overlap.Voxels == 0 {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -134,9 +159,15 @@ func (s *scanInfo) print(w io.Writer) error {
 	if s.Slope != 1 || s.Inter != 0 {
 		fmt.Fprintf(t, "scaling\tvalue = raw × %g + %g\n", s.Slope, s.Inter)
 	}
-	fmt.Fprintf(t, "values\t%.6g to %.6g, mean %.6g\n", s.Min, s.Max, s.Mean)
+	if !math.IsNaN(float64(s.Mean)) {
+		fmt.Fprintf(t, "values\t%.6g to %.6g, mean %.6g\n", s.Min, s.Max, s.Mean)
+	}
 	if s.NaN > 0 {
 		fmt.Fprintf(t, "not a number\t%d voxels\n", s.NaN)
+	}
+	if s.Affine == [4][4]number{} {
+		fmt.Fprintf(t, "affine\tnone: a picture has no place\n")
+		return t.Flush()
 	}
 	for i, row := range s.Affine[:3] {
 		label := ""
@@ -145,7 +176,25 @@ func (s *scanInfo) print(w io.Writer) error {
 		}
 		fmt.Fprintf(t, "%s\t%9.4g %9.4g %9.4g %9.4g\n", label, row[0], row[1], row[2], row[3])
 	}
+	printSegments(t, s.Segments)
 	return t.Flush()
+}
+
+// shownColour is a colour as #rrggbb; "" of black, which is what files without one
+// have.
+func shownColour(r, g, b uint8) string {
+	if r|g|b == 0 {
+		return ""
+	}
+	return fmt.Sprintf("#%02x%02x%02x", r, g, b)
+}
+
+func printSegments(w io.Writer, list []segmentInfo) {
+	title := "segments"
+	for _, s := range list {
+		fmt.Fprintf(w, "%s\t%d %s %s\n", title, s.Label, s.Name, s.Colour)
+		title = ""
+	}
 }
 
 // join writes values with sep between them.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -27,6 +28,74 @@ func TestInfoOfAScanIsReadByPrograms(t *testing.T) {
 	assert.Equal(t, "float32", scan.DType)
 	assert.InDelta(t, 0, float64(scan.Min), 0)
 	assert.Greater(t, scan.Max, scan.Mean)
+}
+
+func TestInfoSaysWhyAStudyIsNotRead(t *testing.T) {
+	whole, err := os.ReadFile(filepath.Join(series(t), "13_HCropVolume", "1.dcm"))
+	require.NoError(t, err)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "a.dcm")
+	require.NoError(t, os.WriteFile(file, whole[:len(whole)-1], 0o600))
+	for _, path := range []string{dir, file} {
+		got := gounet(t, "info", path)
+		assert.Equal(t, exitError, got.code)
+		assert.Contains(t, got.err, "it is truncated")
+		assert.NotContains(t, got.err, "wanted a scan", "what it is, is known")
+		assert.Equal(t, 1, strings.Count(got.err, "a.dcm"), got.err)
+	}
+}
+
+func TestInfoGivesWhatChoosesASeries(t *testing.T) {
+	study := filepath.Dir(series(t)) // three series of the number 0
+	out := filepath.Join(t.TempDir(), "a.nii")
+	got := gounet(t, "convert", study, out, "--series", "0")
+	assert.Equal(t, exitError, got.code)
+	assert.Contains(t, got.err, "give the UID, which gounet info lists")
+	got = gounet(t, "info", study)
+	require.Equal(t, exitOK, got.code, got.err)
+	assert.Regexp(t, `series +3,`, got.out)
+	uids := regexp.MustCompile(`UID ([0-9.]+)`).FindAllStringSubmatch(got.out, -1)
+	require.Len(t, uids, 3)
+	for _, uid := range uids {
+		got := gounet(t, "convert", study, out, "--series", uid[1])
+		assert.Equal(t, exitOK, got.code, got.err)
+	}
+}
+
+func TestInfoListsStructures(t *testing.T) {
+	data := filepath.Join(filepath.Dir(filepath.Dir(filepath.Dir(series(t)))), "seg_rtstruct")
+	for file, want := range map[string]string{
+		filepath.Join(data, "rt-utils", "mock_data", "rt.dcm"):                   "ROI-1 #a2885f",
+		filepath.Join(data, "highdicom", "seg_image_ct_binary_overlap.dcm"):      "2 second segment",
+		filepath.Join(data, "highdicom", "seg_image_ct_binary_single_frame.dcm"): "128 × 128 × 1 voxels",
+		filepath.Join(data, "rt-utils", "mock_data", "invalid_reference_rt.dcm"): "DICOM structure set",
+	} {
+		got := gounet(t, "info", file)
+		require.Equal(t, exitOK, got.code, got.err)
+		assert.Contains(t, got.out, want)
+		assert.True(t, json.Valid([]byte(gounet(t, "info", file, "--json").out)), file)
+	}
+}
+
+func TestInfoOfWhatARunLeaves(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"settings.json": `{"version": "1", "device": "cpu", "epochs": 3, "output-format": ["nifti", "seg"]}`,
+		"log.jsonl":     `{"epoch": 0, "train_loss": 0.5, "mean_pseudo_dice": null}` + "\n" + `{"epoch": 1, "train_loss": 0.25, "mean_pseudo_dice": 0.75}` + "\n",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	got := gounet(t, "info", filepath.Join(dir, "settings.json"))
+	require.Equal(t, exitOK, got.code, got.err)
+	assert.Contains(t, got.out, "nifti, seg")
+	got = gounet(t, "info", filepath.Join(dir, "log.jsonl"))
+	require.Equal(t, exitOK, got.code, got.err)
+	assert.Contains(t, got.out, "epoch 1, loss 0.25")
+	assert.Contains(t, got.out, "best    epoch 1, pseudo Dice 0.75")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "settings.json"), []byte(`{"a": 1}`), 0o600))
+	got = gounet(t, "info", filepath.Join(dir, "settings.json"))
+	assert.Equal(t, exitError, got.code)
+	assert.Contains(t, got.err, "no settings of a run")
 }
 
 // TestInfoEqualsNibabel compares with what nibabel says of the reference files;

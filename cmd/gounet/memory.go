@@ -3,10 +3,9 @@ package main
 import (
 	"fmt"
 
-	"github.com/gounet/gounet/core/compile"
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/core/plan"
-	"github.com/gounet/gounet/core/unet"
+	"github.com/gounet/gounet/core/train"
 )
 
 // precisions are the values of --precision.
@@ -21,18 +20,11 @@ func storage(precision string) (graph.DType, error) {
 	return t, nil
 }
 
-// trainingBytes is the device memory that a training step of c takes: all
-// regions of the compiled program.
+// trainingBytes is the memory that a training of c allocates, on the device and
+// beside it.
 func trainingBytes(p *plan.Plan, c *plan.Configuration, storage graph.DType) (int64, error) {
-	step, err := unet.NewTrain(p, c, unet.TrainOptions{})
-	if err != nil {
-		return 0, err
-	}
-	program, err := compile.Compile(step.Graph, compile.Options{Storage: storage, Rematerialise: true})
-	if err != nil {
-		return 0, err
-	}
-	return program.TotalBytes(), nil
+	m, err := train.MemoryOf(p, c, storage)
+	return m.Total(), err
 }
 
 // trainingMemory is trainingBytes for a planner, which has no plan yet: the names
@@ -47,7 +39,7 @@ func trainingMemory(storage graph.DType) func(c *plan.Configuration, in, classes
 	}
 }
 
-// memoryRows are lines for the table of a plan: what training needs on a device.
+// memoryRows are lines for the table of a plan: what training allocates.
 func memoryRows(p *plan.Plan) []plan.Extra {
 	row := func(name string, storage graph.DType) plan.Extra {
 		return plan.Extra{Name: name, Value: func(c *plan.Configuration) string {

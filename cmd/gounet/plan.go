@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -17,7 +20,8 @@ import (
 type planFlags struct {
 	work, output             string
 	fingerprint, datasetJSON string
-	planner                  string
+	planner, recipe          string
+	compat                   bool
 	memoryGB                 float64
 	fitMemory                bool
 	precision                string
@@ -42,6 +46,7 @@ dataset.json) or an nnU-Net v2 raw folder. Without images a plan is made of
 nnU-Net's own dataset_fingerprint.json and dataset.json.`,
 		Example: `  gounet plan Task04_Hippocampus
   gounet plan DATASET --planner resenc-l --nnunet-plans nnUNetResEncUNetLPlans.json
+  gounet plan Task04_Hippocampus --recipe nvidia
   gounet plan DATASET --fit-memory --memory-gb 16 --precision bf16
   gounet plan --fingerprint dataset_fingerprint.json --dataset-json dataset.json --json`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -51,10 +56,7 @@ nnU-Net's own dataset_fingerprint.json and dataset.json.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.run(cmd.Context(), a, args); err != nil {
-				return fmt.Errorf("plan: %w", err)
-			}
-			return nil
+			return f.run(cmd.Context(), a, args)
 		},
 	}
 	addWorkFlag(cmd, &f.work)
@@ -63,6 +65,8 @@ nnU-Net's own dataset_fingerprint.json and dataset.json.`,
 	flags.StringVar(&f.fingerprint, "fingerprint", "", "plan from this dataset_fingerprint.json `file`; no images are read")
 	flags.StringVar(&f.datasetJSON, "dataset-json", "", "the dataset.json `file` that belongs to --fingerprint")
 	flags.StringVar(&f.planner, "planner", plan.PlannerNNUNet, strings.Join(plan.PlannerNames(), ", "))
+	flags.StringVar(&f.recipe, "recipe", plan.RecipeNNUNet, "how networks are made, trained and used: "+strings.Join(plan.RecipeNames(), " or "))
+	flags.BoolVar(&f.compat, "nvidia-compat", false, "of --recipe nvidia: also with the defects of the original")
 	flags.Float64Var(&f.memoryGB, "memory-gb", 0, "memory target in `GB`; 0 is the planner's own (8, 24 or 40)")
 	flags.BoolVar(&f.fitMemory, "fit-memory", false, "fit patch and batch to the memory that training really needs, not to nnU-Net's estimate")
 	flags.StringVar(&f.precision, "precision", "f32", "of activations, for --fit-memory: f32, bf16 or f16")
@@ -92,8 +96,12 @@ func (f *planFlags) run(ctx context.Context, a *app, args []string) error {
 		return err
 	}
 	if file != "" {
-		if err := p.Save(file); err != nil {
+		kept, err := replacePlan(file, p)
+		if err != nil {
 			return err
+		}
+		if kept != "" {
+			fmt.Fprintf(a.err, "gounet: %s", printable(fmt.Sprintf("plan: %s was another plan, which is kept as %s\n", file, kept)))
 		}
 	}
 	if f.nnunetPlans != "" {
@@ -107,10 +115,49 @@ func (f *planFlags) run(ctx context.Context, a *app, args []string) error {
 	if err := p.Render(a.out, memoryRows(p)...); err != nil {
 		return err
 	}
-	if file != "" {
-		fmt.Fprintf(a.out, "\nwritten to %s\n", file)
+	if file == "" {
+		fmt.Fprintf(a.out, "\nwritten nowhere: --output FILE or --work FOLDER keeps it\n")
+		return nil
 	}
+	fmt.Fprintf(a.out, "\nwritten to %s\n", file)
 	return nil
+}
+
+// replacePlan writes p to file. A file that says something else, such as a plan that
+// was edited by hand, is kept beside it: its new name is returned.
+func replacePlan(file string, p *plan.Plan) (kept string, err error) {
+	before, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	var after bytes.Buffer
+	if err := p.Write(&after); err != nil {
+		return "", err
+	}
+	if len(before) > 0 && !bytes.Equal(before, after.Bytes()) {
+		if kept, err = keep(file, before); err != nil {
+			return "", fmt.Errorf("%s is another plan and cannot be kept: %w", file, err)
+		}
+	}
+	return kept, p.Save(file)
+}
+
+// keep writes content beside file, under the first free name of plan.1.json,
+// plan.2.json …
+func keep(file string, content []byte) (kept string, err error) {
+	ending := filepath.Ext(file)
+	for n := 1; ; n++ {
+		kept = fmt.Sprintf("%s.%d%s", strings.TrimSuffix(file, ending), n, ending)
+		f, err := os.OpenFile(kept, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		_, err = f.Write(content)
+		return kept, errors.Join(err, f.Close())
+	}
 }
 
 // sources returns fingerprint and dataset.json, from the images of a data set or
@@ -149,10 +196,13 @@ func (f *planFlags) sources(ctx context.Context, a *app, args []string, o *plan.
 }
 
 func (f *planFlags) options() (plan.Options, error) {
-	if err := oneOf("planner", f.planner, plan.PlannerNames()...); err != nil {
+	if err := errors.Join(oneOf("planner", f.planner, plan.PlannerNames()...), oneOf("recipe", f.recipe, plan.RecipeNames()...)); err != nil {
 		return plan.Options{}, err
 	}
-	o := plan.Options{Planner: f.planner, MemoryGB: f.memoryGB, NoTranspose: f.noTranspose}
+	if f.compat && f.recipe != plan.RecipeNVIDIA || f.recipe == plan.RecipeNVIDIA && f.nnunetPlans != "" {
+		return plan.Options{}, usagef("--nvidia-compat is of --recipe nvidia, and --nnunet-plans of --recipe nnunetv2")
+	}
+	o := plan.Options{Planner: f.planner, Recipe: f.recipe, Compat: f.compat, MemoryGB: f.memoryGB, NoTranspose: f.noTranspose}
 	t, err := storage(f.precision)
 	if err != nil {
 		return o, err

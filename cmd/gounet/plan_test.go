@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,6 +40,46 @@ func TestPlanOfADatasetIsKeptAndShown(t *testing.T) {
 		text := gounet(t, append(args, "--json")...)
 		assert.True(t, json.Valid([]byte(text.out)), args)
 	}
+}
+
+func TestAPlanThatWasEditedIsKept(t *testing.T) {
+	work := filepath.Join(t.TempDir(), "work")
+	file := filepath.Join(work, plan.FileName)
+	for range 2 {
+		got := gounet(t, "plan", hippocampus, "--work", work, "--quiet")
+		require.Equal(t, exitOK, got.code, got.err)
+		assert.Empty(t, got.err, "the same plan again")
+	}
+	made, err := os.ReadFile(file)
+	require.NoError(t, err)
+	edited := map[string]string{}
+	for n, digit := range []string{"5", "7"} {
+		text := strings.Replace(string(made), `"learning_rate": 0.01`, `"learning_rate": 0.0`+digit, 1)
+		require.NotEqual(t, string(made), text)
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o666))
+		kept := filepath.Join(work, fmt.Sprintf("plan.%d.json", n+1))
+		edited[kept] = text
+		got := gounet(t, "plan", hippocampus, "--work", work, "--quiet", "--json")
+		require.Equal(t, exitOK, got.code, got.err)
+		assert.Contains(t, got.err, kept)
+		assert.True(t, json.Valid([]byte(got.out)))
+	}
+	for kept, text := range edited {
+		b, err := os.ReadFile(kept)
+		require.NoError(t, err)
+		assert.Equal(t, text, string(b))
+	}
+	again, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, made, again)
+}
+
+func TestPlanWithoutAPlaceSaysSo(t *testing.T) {
+	work := filepath.Join(t.TempDir(), "work")
+	require.Equal(t, exitOK, gounet(t, "plan", hippocampus, "--work", work).code)
+	got := gounet(t, "plan", "--fingerprint", filepath.Join(work, "dataset_fingerprint.json"), "--dataset-json", filepath.Join(hippocampus, "dataset.json"))
+	require.Equal(t, exitOK, got.code, got.err)
+	assert.Contains(t, got.out, "written nowhere: --output FILE or --work FOLDER keeps it")
 }
 
 func TestPlanListsAllThatIsWrongAtOnce(t *testing.T) {

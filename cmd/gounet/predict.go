@@ -10,7 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,6 +19,7 @@ import (
 	"github.com/gounet/gounet/core/dataset"
 	"github.com/gounet/gounet/core/dicom"
 	"github.com/gounet/gounet/core/measure"
+	"github.com/gounet/gounet/core/metric"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/predict"
 	"github.com/gounet/gounet/core/preview"
@@ -38,6 +39,9 @@ type predictFlags struct {
 	memoryGB             float64
 	probabilities        bool
 	resume               bool
+	previous             string // model or labels of the first stage of a cascade
+	part                 string
+	postprocess          string
 	outputFormats        []string
 	series               []string
 	statistics, preview  bool
@@ -70,7 +74,7 @@ series needs --series: their numbers, in the order of the model's channels.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.model, "model", "", "`folder` or file of the model")
-	flags.StringVar(&f.input, "input", "", "a scan: `file`, folder or zip; or a folder of scans")
+	flags.StringVar(&f.input, "input", "", "a scan: `file`, folder or zip, - for the standard input; or a folder of scans")
 	flags.StringVar(&f.output, "output", "", "`folder` for the labels")
 	flags.StringVar(&f.checkpoint, "checkpoint", "", "final or best; the model's last weights if not given")
 	flags.StringSliceVar(&f.folds, "folds", nil, "average these folds, comma separated; all that the model has if not given")
@@ -80,6 +84,9 @@ series needs --series: their numbers, in the order of the model's channels.`,
 	flags.Float64Var(&f.memoryGB, "memory-gb", 0, "bound of the memory on the device in `GB`; 0 is what the device has")
 	flags.BoolVar(&f.probabilities, "save-probabilities", false, "also write CASE.npz with the probability of each class")
 	flags.BoolVar(&f.resume, "resume", false, "leave out scans whose labels are there already")
+	flags.StringVar(&f.previous, "previous", "", "of a cascade: model of the first stage, or a `folder` with its labels (default the model beside MODEL)")
+	flags.StringVar(&f.part, "part", "", "`i/n`: only every n-th scan, from the i-th on, so that n processes or machines share the work")
+	flags.StringVar(&f.postprocess, "postprocess", "", "do to the labels what this postprocessing.json `file` of a cross-validation says")
 	flags.StringSliceVar(&f.outputFormats, "output-format", nil, "of the labels, comma separated: "+formatNames(labelFormats(dicom.WriteOptions{}))+"; that of the model's data set if not given")
 	flags.StringSliceVar(&f.series, "series", nil, "series of a DICOM study by `number` or UID, a channel each")
 	flags.BoolVar(&f.statistics, "statistics", false, "also write CASE.statistics.json and .csv: volume, intensities and diameters of each label")
@@ -89,46 +96,61 @@ series needs --series: their numbers, in the order of the model's channels.`,
 	return cmd
 }
 
-func (f *predictFlags) run(ctx context.Context, a *app) error {
+func (f *predictFlags) run(ctx context.Context, a *app) (err error) {
 	for name, value := range map[string]string{"model": f.model, "input": f.input, "output": f.output} {
 		if value == "" {
-			return usagef("predict: --%s is missing", name)
+			return usagef("--%s is missing", name)
 		}
 	}
 	if err := errors.Join(a.settings.positive("step", "memory-gb"), oneOf("checkpoint", f.checkpoint, "final", "best"), checkOutput("--output", f.output)); err != nil {
-		return fmt.Errorf("predict: %w", err)
+		return err
 	}
 	if f.tta && f.noMirror {
-		return usagef("predict: --tta and --no-mirror: give one of them")
+		return usagef("--tta and --no-mirror: give one of them")
 	}
 	m, err := checkpoint.OpenWith(f.model, checkpoint.Options{Checkpoint: f.checkpoint, Folds: f.folds})
 	if errors.Is(err, checkpoint.ErrNoFold) {
-		return usageError{fmt.Errorf("predict: %w", err)}
+		return usageError{err}
 	}
 	if err != nil {
-		return fmt.Errorf("predict: %w", err)
+		return err
 	}
 	formats, err := f.formats(m)
 	if err != nil {
-		return usageError{fmt.Errorf("predict: --output-format: %w", err)}
+		return usageError{fmt.Errorf("--output-format: %w", err)}
 	}
 	if f.resume {
-		if err := f.sameModel(); err != nil {
-			return fmt.Errorf("predict: %w", err)
+		if err := f.sameModel(m); err != nil {
+			return err
 		}
 	}
-	cases, err := scans(f.input, m.Plan, f.series)
+	input, done, err := a.given(f.input)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	cases, err := scans(input, m.Plan, f.series)
+	if err == nil {
+		cases, err = partOf(f.part, cases)
+	}
 	if err == nil {
 		err = checkReplaced(cases, f.output, formats)
 	}
 	if err != nil {
-		return fmt.Errorf("predict: %w", err)
+		return err
 	}
 	dev, err := f.open(a.settings)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = dev.Close() }() // nothing is left to lose
+	steps, err := f.steps()
+	if err != nil {
+		return fmt.Errorf("predict: %w", err)
+	}
+	if f.previous, err = f.firstStage(ctx, a, m, cases, dev); err != nil {
+		return fmt.Errorf("predict: %w", err)
+	}
 	o := predict.Options{Device: dev, Step: f.step, NoMirror: f.noMirror, MemoryBytes: int64(f.memoryGB * (1 << 30))}
 	if o.Storage, err = f.storage(dev); err != nil {
 		return err
@@ -138,11 +160,19 @@ func (f *predictFlags) run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer p.Close()
-	return f.folder(ctx, a, p, cases, formats)
+	return f.folder(ctx, a, p, cases, formats, steps, f.used(a, m, o, formats))
+}
+
+// steps are those of --postprocess.
+func (f *predictFlags) steps() (metric.Postprocessing, error) {
+	if f.postprocess == "" {
+		return nil, nil
+	}
+	return metric.ReadPostprocessing(f.postprocess)
 }
 
 // folder labels the cases, with a bar, and leaves what the labels mean beside them.
-func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor, cases []dataset.Case, formats []scan.Format) error {
+func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor, cases []dataset.Case, formats []scan.Format, steps metric.Postprocessing, used map[string]any) error {
 	shown := a.progressOf()
 	defer shown.wait()
 	if s, err := cases[0].Open(ctx); err == nil { // else Folder says what is wrong with it
@@ -159,6 +189,8 @@ func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor,
 	err := predict.Folder(ctx, p, cases, f.output, predict.FolderOptions{
 		Formats:       func(*scan.Scan) []scan.Format { return formats },
 		Segments:      segments,
+		Previous:      f.previousLabels(p.Model.Plan),
+		Postprocess:   steps.Apply,
 		Written:       f.written(namesOf(segments)),
 		Probabilities: f.probabilities,
 		Continue:      f.resume,
@@ -174,24 +206,25 @@ func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor,
 	if err != nil {
 		return err
 	}
-	if err := f.record(a, p.Model); err != nil {
-		return fmt.Errorf("predict: %w", err)
+	if err := f.record(used, p.Model); err != nil {
+		return err
 	}
 	_, err = fmt.Fprintf(a.out, "%s labelled in %s: %s\n", count(len(cases), "scan"), seconds(time.Since(start)), f.output)
 	return err
 }
 
 // record writes the plan, which names the labels, and the settings.
-func (f *predictFlags) record(a *app, m *checkpoint.Model) error {
+func (f *predictFlags) record(used map[string]any, m *checkpoint.Model) error {
 	if err := m.Plan.Save(filepath.Join(f.output, plan.FileName)); err != nil {
 		return err
 	}
-	return atomicfile.Write(filepath.Join(f.output, train.SettingsFile), func(w io.Writer) error { return printJSON(w, f.used(a)) })
+	return atomicfile.Write(filepath.Join(f.output, train.SettingsFile), func(w io.Writer) error { return printJSON(w, used) })
 }
 
 // sameModel returns an error if the labels in the output folder are another model's.
-func (f *predictFlags) sameModel() error {
-	b, err := os.ReadFile(filepath.Join(f.output, train.SettingsFile))
+func (f *predictFlags) sameModel(m *checkpoint.Model) error {
+	file := filepath.Join(f.output, train.SettingsFile)
+	b, err := os.ReadFile(file)
 	if err != nil {
 		return nil //nolint:nilerr // nothing was finished there
 	}
@@ -201,18 +234,67 @@ func (f *predictFlags) sameModel() error {
 		Folds      []string `json:"folds"`
 	}
 	if err := json.Unmarshal(b, &before); err != nil {
-		return fmt.Errorf("%s: %w", filepath.Join(f.output, train.SettingsFile), err)
+		return fmt.Errorf("%s: %w", file, err)
 	}
-	if before.Model != f.model || before.Checkpoint != f.checkpoint || !slices.Equal(before.Folds, f.folds) {
-		return usagef("--resume: the labels in %s are those of model %s (checkpoint %q, folds %v): give the same, or another --output", f.output, before.Model, before.Checkpoint, before.Folds)
+	differ := differences(
+		map[string]any{"model": before.Model, "checkpoint": before.Checkpoint, "folds": before.Folds},
+		map[string]any{"model": f.model, "checkpoint": f.chosen(m), "folds": foldNames(m)})
+	if len(differ) > 0 {
+		return usagef("--resume: the labels in %s were made with %s: give the same, or another --output", f.output, strings.Join(differ, ", "))
 	}
 	return nil
 }
 
-// used is every value that the prediction used.
-func (f *predictFlags) used(a *app) map[string]any {
+// chosen names the weights that were opened: as checkpoint.Options has it.
+func (f *predictFlags) chosen(m *checkpoint.Model) string {
+	switch {
+	case f.checkpoint != "":
+		return f.checkpoint
+	case m.Trainer == "": // not of nnU-Net
+		return checkpoint.Final
+	}
+	for _, pattern := range []string{f.model, filepath.Join(f.model, "checkpoint_final.pth"), filepath.Join(f.model, "fold_*", "checkpoint_final.pth")} {
+		if found, err := filepath.Glob(pattern); err == nil && len(found) > 0 && strings.HasSuffix(found[0], "_final.pth") {
+			return checkpoint.Final
+		}
+	}
+	return checkpoint.Best
+}
+
+// foldNames are the folds of m.
+func foldNames(m *checkpoint.Model) []string {
+	names := []string{}
+	for _, fold := range m.Folds {
+		names = append(names, fold.Name)
+	}
+	return names
+}
+
+// used is every value that the prediction uses, also what stands behind a default.
+func (f *predictFlags) used(a *app, m *checkpoint.Model, o predict.Options, formats []scan.Format) map[string]any {
+	names := []string{}
+	for _, format := range formats {
+		names = append(names, format.Name)
+	}
+	step, memory := o.Step, o.MemoryBytes
+	if c, err := m.Config(); err == nil && step == 0 {
+		step = m.Plan.Recipe.For(c).Inference.Step
+	}
+	if memory == 0 {
+		memory = o.Device.Limits().TotalBytes
+	}
+	axes := []string{}
+	for i, on := range m.Mirror {
+		if on && !f.noMirror {
+			axes = append(axes, string("DHW"[i]))
+		}
+	}
 	used := maps.Clone(a.settings.used())
-	maps.Copy(used, map[string]any{"device": f.device, "precision": f.precision, "threads": f.workers(), "version": version})
+	maps.Copy(used, map[string]any{
+		"configuration": m.Configuration, "checkpoint": f.chosen(m), "folds": foldNames(m),
+		"device": f.device, "device-name": o.Device.Name(), "precision": o.Storage.String(), "threads": f.workers(), "version": version,
+		"step": step, "memory-gb": float64(memory) / (1 << 30), "mirror": axes, "tta": len(axes) > 0, "output-format": names,
+	})
 	return used
 }
 

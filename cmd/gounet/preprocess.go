@@ -29,10 +29,7 @@ configurations of the plan; without a plan it makes one first.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := runPreprocess(cmd.Context(), a, args[0], work, args[1:]); err != nil {
-				return fmt.Errorf("preprocess: %w", err)
-			}
-			return nil
+			return runPreprocess(cmd.Context(), a, args[0], work, args[1:])
 		},
 	}
 	addWorkFlag(cmd, &work)

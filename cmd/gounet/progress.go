@@ -52,7 +52,7 @@ func (p *progress) print(format string, args ...any) {
 	if p.quiet {
 		return
 	}
-	line := fmt.Sprintf(format, args...) + "\n"
+	line := printable(fmt.Sprintf(format, args...)) + "\n"
 	if p.bars != nil {
 		_, _ = io.WriteString(p.bars, line) // progress is no result: the work goes on without it
 		return
@@ -101,7 +101,7 @@ func (t *task) set(done int, note string) {
 	defer t.mu.Unlock()
 	t.done = done
 	if note != "" {
-		t.note = note
+		t.note = printable(note)
 	}
 	if t.bar != nil {
 		// The bar asks for the note while it draws: outside the lock.

@@ -49,7 +49,7 @@ What a run does not have yet is left out.`,
 				output = filepath.Join(args[0], reportFile)
 			}
 			if err := writeReport(cmd.Context(), args[0], f.dataset, output); err != nil {
-				return fmt.Errorf("report: %w", err)
+				return err
 			}
 			fmt.Fprintf(a.out, "report    %s\n", output)
 			return nil

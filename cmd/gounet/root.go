@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -30,6 +32,7 @@ func usagef(format string, args ...any) error {
 
 // app is what every command is handed.
 type app struct {
+	in       io.Reader // what "-" names
 	out, err io.Writer // results, and all that is said beside them
 	settings *settings // filled before a command runs
 }
@@ -42,23 +45,38 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 }
 
 func execute(ctx context.Context, a *app, root *cobra.Command, args []string, out, errOut io.Writer) int {
-	a.out, a.err = out, errOut
+	screen := &printer{out: errOut}
+	a.in, a.out, a.err = os.Stdin, &printer{out: out}, errOut // bars are drawn on the terminal itself
 	root.SetArgs(args)
 	root.SetOut(out)
-	root.SetErr(errOut)
+	root.SetErr(screen)
 	command, err := root.ExecuteContextC(ctx)
+	text := ""
+	if err != nil {
+		text = inCommand(command, err.Error())
+	}
 	switch usage := (usageError{}); {
 	case err == nil:
 		return exitOK
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		fmt.Fprintf(errOut, "gounet: %v: interrupted%s\n", command.Name(), goOn(command))
+		fmt.Fprintf(screen, "gounet: %v: interrupted%s\n", command.Name(), goOn(command))
 		return exitInterrupted
 	case errors.As(err, &usage) || a.settings == nil:
-		fmt.Fprintf(errOut, "gounet: %v\nsee: %s --help\n", err, command.CommandPath())
+		fmt.Fprintf(screen, "gounet: %s\nsee: %s --help\n", text, command.CommandPath())
 		return exitUsage
 	}
-	fmt.Fprintf(errOut, "gounet: %v\n", err)
+	fmt.Fprintf(screen, "gounet: %s\n", text)
 	return exitError
+}
+
+// inCommand is an error's text with the name of the command in front, which packages
+// of that name have put there already.
+func inCommand(command *cobra.Command, text string) string {
+	prefix := command.Name() + ": "
+	if !command.HasParent() || strings.HasPrefix(text, prefix) {
+		return text
+	}
+	return prefix + text
 }
 
 // goOn says how an interrupted command goes on.
@@ -99,6 +117,9 @@ Settings come from --config file.yaml, then the environment (GOUNET_EPOCHS for
 			return usageError{err}
 		}
 		a.settings = s
+		for _, w := range s.warnings {
+			cmd.PrintErrf("gounet: %s\n", w)
+		}
 		return nil
 	}
 	for _, make := range []func(*app) *cobra.Command{
@@ -106,9 +127,15 @@ Settings come from --config file.yaml, then the environment (GOUNET_EPOCHS for
 		newPreprocess,
 		newTrain,
 		newPredict,
+		newEnsemble,
+		newExport,
+		newImport,
 		newEvaluate,
 		newReport,
 		newRun,
+		newServe,
+		newWorker,
+		newJobs,
 		newConvert,
 		newInfo,
 		newDoctor,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -63,6 +64,17 @@ func TestErrorsArePrintedOnceAndCoded(t *testing.T) {
 			assert.True(t, strings.HasPrefix(got.err, "gounet: "), got.err)
 			assert.Empty(t, got.out)
 		})
+	}
+}
+
+func TestAnErrorNamesItsCommandOnce(t *testing.T) {
+	for _, text := range []string{"a file", "wait: a file"} {
+		a := &app{}
+		root := newRoot(a)
+		root.AddCommand(&cobra.Command{Use: "wait", RunE: func(*cobra.Command, []string) error { return errors.New(text) }})
+		var out, errOut bytes.Buffer
+		assert.Equal(t, exitError, execute(t.Context(), a, root, []string{"wait"}, &out, &errOut))
+		assert.Equal(t, "gounet: wait: a file\n", errOut.String())
 	}
 }
 

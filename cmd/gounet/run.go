@@ -5,26 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
-	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/metric"
 	"github.com/gounet/gounet/core/plan"
-	"github.com/gounet/gounet/internal/atomicfile"
-)
-
-// Files and folders of `gounet run` in the work folder.
-const (
-	crossvalFolder    = "crossval"    // in the folder of a configuration: summary.json over all folds
-	bestFile          = "best.json"   // which configuration was best
-	predictionsFolder = "predictions" // labels of the test cases
+	"github.com/gounet/gounet/internal/filelock"
 )
 
 // runFlags are the flags of `gounet run`.
@@ -33,6 +21,9 @@ type runFlags struct {
 	configs []string
 	folds   []string
 	demo    bool
+
+	noEnsembles bool
+	part        string
 }
 
 func newRun(a *app) *cobra.Command {
@@ -41,15 +32,17 @@ func newRun(a *app) *cobra.Command {
 		Use:   "run DATASET",
 		Short: "all of it: plan, train every fold, choose, predict",
 		Long: `run does for a data set what nnU-Net does: it plans, preprocesses, trains five
-folds of every configuration, scores each held-out case, chooses the configuration
-with the best mean Dice, and labels the test cases (imagesTs) with the average of
-its folds. What is there already is kept: the same command continues a run that
-was interrupted.
+folds of every configuration, the cascade last, scores each held-out case, chooses
+the configuration or pair of them with the best mean Dice, decides on
+post-processing, and labels the test cases (imagesTs) with the average of the folds.
+What is there already is kept: the same command continues a run that was
+interrupted. With --part several processes or machines share the trainings.
 
 With --demo it trains a small network on one fold, for minutes rather than days,
 and writes a report with pictures of the held-out cases.`,
 		Example: `  gounet run Task04_Hippocampus
   gounet run DATASET --configs 3d_fullres --epochs 100 --precision bf16
+  gounet run DATASET --part 2/4
   gounet run testdata/hippocampus --work demo --demo`,
 		Args: wantArgs("DATASET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -70,8 +63,10 @@ and writes a report with pictures of the held-out cases.`,
 	addWorkFlag(cmd, &f.work)
 	f.add(cmd)
 	flags := cmd.Flags()
-	flags.StringSliceVar(&f.configs, "configs", nil, "configurations, comma separated; all of the plan but the cascade if not given")
+	flags.StringSliceVar(&f.configs, "configs", nil, "configurations, comma separated; all of the plan if not given")
 	flags.StringSliceVar(&f.folds, "folds", []string{"0", "1", "2", "3", "4"}, "folds, comma separated")
+	flags.BoolVar(&f.noEnsembles, "no-ensembles", false, "do not try pairs of configurations, which needs the probabilities of all held-out cases on disk")
+	flags.StringVar(&f.part, "part", "", "`i/n`: train only every n-th fold, from the i-th on, so that n processes or machines share the work folder")
 	flags.BoolVar(&f.demo, "demo", false, "one fold of a small network, and a report")
 	for _, name := range []string{"resume", "no-validation"} { // run always resumes and validates
 		_ = flags.MarkHidden(name) // the name is that of a flag above
@@ -79,12 +74,8 @@ and writes a report with pictures of the held-out cases.`,
 	return cmd
 }
 
-// ranking is how good a configuration was in cross-validation.
-type ranking struct {
-	Configuration string `json:"configuration"`
-	Dice          number `json:"mean_foreground_dice"`
-	Cases         int    `json:"cases"`
-}
+// selectionLock keeps two parts of a run from choosing at the same time.
+const selectionLock = ".selection.lock"
 
 // runAll trains what is missing, chooses and predicts.
 func (f *runFlags) runAll(ctx context.Context, a *app, w *workspace) error {
@@ -92,31 +83,87 @@ func (f *runFlags) runAll(ctx context.Context, a *app, w *workspace) error {
 	if err != nil {
 		return err
 	}
-	if len(f.configs) == 0 {
-		for _, c := range made.Configurations {
-			if c.Previous == "" {
-				f.configs = append(f.configs, c.Name)
-			}
-		}
-	}
-	var scores []ranking
-	for _, name := range f.configs {
-		s, err := f.crossValidate(ctx, a, w, made, name)
-		if err != nil {
-			return err
-		}
-		scores = append(scores, ranking{name, number(s.ForegroundMean.Dice), len(s.Cases)})
-	}
-	// The best first; an undefined Dice is below all others.
-	slices.SortStableFunc(scores, func(x, y ranking) int { return cmp.Compare(y.Dice, x.Dice) })
-	if err := printScoresOf(a, scores); err != nil {
-		return err
-	}
-	err = atomicfile.Write(filepath.Join(w.dir, bestFile), func(out io.Writer) error { return printJSON(out, scores) })
+	s, err := f.newSelector(a, w, made)
 	if err != nil {
 		return err
 	}
-	return f.predictTest(ctx, a, w, scores[0].Configuration)
+	left, err := f.trainAll(ctx, a, w, made)
+	if err != nil {
+		return err
+	}
+	if left > 0 {
+		fmt.Fprintf(a.out, "part %s   is done; %s of other parts not yet: the last part to end chooses and predicts\n", f.part, count(left, "training"))
+		return nil
+	}
+	release, err := filelock.Take(filepath.Join(w.dir, selectionLock))
+	if held := (*filelock.HeldError)(nil); errors.As(err, &held) {
+		fmt.Fprintf(a.out, "part %s   is done; process %d chooses and predicts\n", f.part, held.PID)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	best, err := s.choose(ctx)
+	if err == nil {
+		err = s.deliver(ctx, best)
+	}
+	return errors.Join(err, release())
+}
+
+// trainAll trains and validates this part's share of all folds. It returns how many
+// trainings, of other parts, are not done.
+func (f *runFlags) trainAll(ctx context.Context, a *app, w *workspace, made *plan.Plan) (left int, err error) {
+	i, n, err := parsePart(f.part)
+	if err != nil {
+		return 0, err
+	}
+	for c, name := range f.configs {
+		for k, fold := range f.folds {
+			t := f.trainFlags
+			t.fold, t.output = fold, ""
+			t.probabilities = len(f.configs) > 1 && !f.noEnsembles
+			done, err := t.done(made, w, name)
+			switch {
+			case err == nil && done:
+			case err == nil && (c*len(f.folds)+k)%n != i-1:
+				left++
+			case err == nil:
+				err = t.run(ctx, a, w, name)
+				if errors.Is(err, errFirstStage) && n > 1 {
+					left++ // another part trains it; the same command goes on later
+					err = nil
+				}
+			}
+			if err != nil {
+				return 0, fmt.Errorf("%s, fold %s: %w", name, fold, err)
+			}
+		}
+	}
+	return left, nil
+}
+
+// done says whether a fold is trained and validated. One that was trained with other
+// settings is an error.
+func (f *trainFlags) done(made *plan.Plan, w *workspace, name string) (bool, error) {
+	dir := w.run(name, f.fold)
+	fold, err := w.split(f.splits, f.fold)
+	if err != nil {
+		return false, err
+	}
+	if len(fold.Val) == 0 { // fold all: there is no validation that says so
+		return false, nil
+	}
+	folder := filepath.Join(dir, validationFolder)
+	if _, err := os.Stat(filepath.Join(folder, summaryFile)); err != nil {
+		return false, nil //nolint:nilerr // it is trained then
+	}
+	for _, id := range fold.Val {
+		if _, err := os.Stat(filepath.Join(folder, id+".npz")); f.probabilities && err != nil {
+			return false, nil //nolint:nilerr // it is validated again
+		}
+	}
+	_, err = f.planOf(made, name, dir)
+	return err == nil, err
 }
 
 // prepare makes plan and checks before the first hour is spent.
@@ -131,6 +178,9 @@ func (f *runFlags) prepare(ctx context.Context, a *app, w *workspace) (*plan.Pla
 	if err != nil {
 		return nil, err
 	}
+	if len(f.configs) == 0 {
+		f.configs = made.ConfigurationNames()
+	}
 	for _, name := range f.configs {
 		if _, err := configuration(made, name); err != nil {
 			return nil, err
@@ -142,76 +192,6 @@ func (f *runFlags) prepare(ctx context.Context, a *app, w *workspace) (*plan.Pla
 		}
 	}
 	return made, nil
-}
-
-// crossValidate trains and scores the folds of a configuration, and puts the
-// scores of all of them together.
-func (f *runFlags) crossValidate(ctx context.Context, a *app, w *workspace, made *plan.Plan, name string) (*metric.Summary, error) {
-	var all *metric.Summary
-	for _, fold := range f.folds {
-		t := f.trainFlags
-		t.fold, t.output = fold, ""
-		file := filepath.Join(w.run(name, fold), validationFolder, summaryFile)
-		_, err := os.Stat(file)
-		if err == nil { // kept, if it was made with the same settings
-			_, err = t.planOf(made, name, w.run(name, fold))
-		} else if errors.Is(err, fs.ErrNotExist) {
-			err = t.run(ctx, a, w, name)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s, fold %s: %w", name, fold, err)
-		}
-		s, err := metric.ReadSummary(file)
-		if errors.Is(err, fs.ErrNotExist) { // fold all holds nothing out
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if all == nil {
-			all = s
-		} else {
-			all.Cases = append(all.Cases, s.Cases...)
-		}
-	}
-	if all == nil {
-		return nil, fmt.Errorf("%s: the folds %v hold no case out, so that nothing can be compared", name, f.folds)
-	}
-	all = metric.Summarize(all.Targets, all.Cases, all.Surface)
-	folder := filepath.Join(w.dir, name, crossvalFolder)
-	if err := os.MkdirAll(folder, 0o777); err != nil {
-		return nil, err
-	}
-	return all, all.Write(filepath.Join(folder, summaryFile))
-}
-
-func printScoresOf(a *app, scores []ranking) error {
-	t := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "configuration\tmean foreground Dice\tcases")
-	for _, s := range scores {
-		fmt.Fprintf(t, "%s\t%.4f\t%d\n", s.Configuration, float64(s.Dice), s.Cases)
-	}
-	return t.Flush()
-}
-
-// predictTest labels the test cases with the average of the folds.
-func (f *runFlags) predictTest(ctx context.Context, a *app, w *workspace, name string) error {
-	if len(w.raw.Test) == 0 {
-		fmt.Fprintf(a.out, "best      %s; the data set has no imagesTs to label\n", name)
-		return nil
-	}
-	m, err := checkpoint.OpenWith(filepath.Join(w.dir, name), checkpoint.Options{Folds: f.folds})
-	if err != nil {
-		return err
-	}
-	p := a.progressOf()
-	defer p.wait()
-	folder := filepath.Join(w.dir, predictionsFolder)
-	if err := f.label(ctx, a, p, "predict", m, w.raw.Test, folder); err != nil {
-		return err
-	}
-	fmt.Fprintf(a.out, "predicted %d test cases with %s: %s\n", len(w.raw.Test), name, folder)
-	return nil
 }
 
 // What the demo trains where no flag says otherwise: a network of a quarter of

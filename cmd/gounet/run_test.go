@@ -110,7 +110,8 @@ func TestKilledTrainingResumesToTheSameBits(t *testing.T) {
 	}
 	got = gounet(t, append(slices.Clone(args), "--output", killed, "--resume", "--width", "8")...)
 	assert.Equal(t, exitUsage, got.code)
-	assert.Contains(t, got.err, "begun with other settings")
+	assert.Contains(t, got.err, "was begun with ")
+	assert.Contains(t, got.err, " instead of ")
 }
 
 func TestRunTrainsChoosesAndContinues(t *testing.T) {
@@ -129,10 +130,10 @@ func TestRunTrainsChoosesAndContinues(t *testing.T) {
 	assert.Len(t, s.Cases, 16, "the held-out cases of both folds")
 	b, err := os.ReadFile(filepath.Join(work, bestFile))
 	require.NoError(t, err)
-	var scores []ranking
-	require.NoError(t, json.Unmarshal(b, &scores))
-	require.Len(t, scores, 1)
-	assert.Equal(t, 16, scores[0].Cases)
+	var best selection
+	require.NoError(t, json.Unmarshal(b, &best))
+	require.Len(t, best.Candidates, 1)
+	assert.Equal(t, 16, best.Candidates[0].Cases)
 
 	fold0 := filepath.Join(work, plan.ConfigFullRes, "fold_0")
 	_, err = checkpoint.Open(work)
@@ -152,5 +153,6 @@ func TestRunTrainsChoosesAndContinues(t *testing.T) {
 
 	got = gounet(t, append(args, "--learning-rate", "0.5")...)
 	assert.Equal(t, exitUsage, got.code, "but not for what was made with other settings")
-	assert.Contains(t, got.err, "begun with other settings")
+	assert.Contains(t, got.err, "was begun with ")
+	assert.Contains(t, got.err, " instead of ")
 }

@@ -20,12 +20,16 @@ import (
 // envPrefix stands in front of a setting in the environment.
 const envPrefix = "GOUNET_"
 
+// notSettings are variables that this repository's own tests are told by.
+var notSettings = []string{"GOUNET_DATA", "GOUNET_LONG"}
+
 // settings are the values a command runs with: file, then environment, then
 // flags, then the defaults of the flags where none of them speaks. The flags of
 // the command hold the same values, so that commands read those.
 type settings struct {
-	values map[string]any
-	origin map[string]string // default, flag, environment, or the path of the file
+	values   map[string]any
+	origin   map[string]string // default, flag, environment, or the path of the file
+	warnings []string          // of what was given and has no effect
 }
 
 // used returns every setting with its value, to be written to a run folder.
@@ -65,10 +69,14 @@ func loadSettings(cmd *cobra.Command) (*settings, error) {
 	if err := s.readFile(k, cmd); err != nil {
 		return nil, err
 	}
+	known := flagNames(cmd.Root())
 	err := k.Load(env.Provider(".", env.Opt{
 		Prefix: envPrefix,
 		TransformFunc: func(key, value string) (string, any) {
 			name := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(key, envPrefix)), "_", "-")
+			if !slices.Contains(known, name) && !slices.Contains(notSettings, key) {
+				s.warnings = append(s.warnings, fmt.Sprintf("%s in the environment is no setting, and has no effect%s", key, suggestion(name, known)))
+			}
 			if flags.Lookup(name) == nil || name == "config" || value == "" {
 				return "", nil
 			}

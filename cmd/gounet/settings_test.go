@@ -86,10 +86,17 @@ func TestSettingOfAnotherCommandIsLeftAlone(t *testing.T) {
 	assert.NotContains(t, s.used(), "step")
 }
 
-func TestUnknownVariableOfTheEnvironmentIsLeftAlone(t *testing.T) {
-	t.Setenv("GOUNET_SOMETHING_ELSE", "1")
-	_, err := loaded(t)
+func TestUnknownVariableOfTheEnvironmentIsSaidToHaveNoEffect(t *testing.T) {
+	t.Setenv("GOUNET_EPOCH", "5")
+	t.Setenv("GOUNET_STEP", "0.25") // of another command
+	t.Setenv("GOUNET_EPOCHS", "7")
+	s, err := loaded(t)
 	require.NoError(t, err)
+	assert.Equal(t, []string{`GOUNET_EPOCH in the environment is no setting, and has no effect: did you mean "epochs"?`}, s.warnings)
+	assert.Equal(t, 7, s.used()["epochs"])
+	got := gounet(t, "version", "--quiet")
+	assert.Equal(t, exitOK, got.code)
+	assert.Contains(t, got.err, "GOUNET_EPOCH in the environment")
 }
 
 func TestBadValueNamesItsOrigin(t *testing.T) {

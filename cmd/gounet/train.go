@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,13 +8,17 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gounet/gounet/core/dataset"
 	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/predict"
 	"github.com/gounet/gounet/core/train"
 )
 
@@ -27,11 +30,11 @@ type trainFlags struct {
 	epochs, iterations, valBatches  int
 	batch, width                    int
 	rate                            float64
-	optimizer, schedule             string
-	patience, every                 int
+	optimizer, schedule, loss       string
+	patience, every, warmup         int
 	maxTime                         time.Duration
 	resume, noAugment, noValidation bool
-	rematerialise                   bool
+	rematerialise, probabilities    bool
 }
 
 func newTrain(a *app) *cobra.Command {
@@ -39,8 +42,8 @@ func newTrain(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "train DATASET CONFIG",
 		Short: "train a network on a fold of a data set",
-		Long: `train trains the network that the plan has for CONFIG (2d, 3d_fullres, 3d_lowres)
-and validates it with the sliding window. What is missing is made first: plan and
+		Long: `train trains the network that the plan has for CONFIG (2d, 3d_fullres, 3d_lowres,
+3d_cascade_fullres, which needs all folds of 3d_lowres first) and validates it with the sliding window. What is missing is made first: plan and
 preprocessed cases. The run folder has the model, logs, curves and validation.
 
 Ctrl-C, SIGTERM or a crash lose nothing: --resume continues to the same bits.
@@ -52,13 +55,10 @@ Flags that are not given take the values of the plan's recipe.`,
 		Args: wantArgs("DATASET", "CONFIG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w, err := openWorkspace(args[0], f.work)
-			if err == nil {
-				err = f.run(cmd.Context(), a, w, args[1])
-			}
 			if err != nil {
-				return fmt.Errorf("train: %w", err)
+				return err
 			}
-			return nil
+			return f.run(cmd.Context(), a, w, args[1])
 		},
 	}
 	addWorkFlag(cmd, &f.work)
@@ -83,11 +83,14 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	flags.Float64Var(&f.rate, "learning-rate", 0, "initial learning rate")
 	flags.StringVar(&f.optimizer, "optimizer", "", "sgd, adam or adamw")
 	flags.StringVar(&f.schedule, "schedule", "", "poly, cosine or constant")
+	flags.IntVar(&f.warmup, "warmup", 0, "epochs in which the learning rate rises, before the schedule begins")
+	flags.StringVar(&f.loss, "loss", "", "dice-ce, ce, dice or focal (with Dice); of regions ce is of each by itself")
 	flags.IntVar(&f.patience, "patience", 0, "end after so many epochs without a better Dice; 0: never")
 	flags.DurationVar(&f.maxTime, "max-time", 0, "end after the epoch in which this time is over, for example 90m")
 	flags.IntVar(&f.every, "checkpoint-every", 10, "epochs between checkpoints")
 	flags.BoolVar(&f.resume, "resume", false, "continue a run that was interrupted, or start one if there is none")
 	flags.BoolVar(&f.noValidation, "no-validation", false, "do not label and score the held-out cases in the end")
+	flags.BoolVar(&f.probabilities, "save-probabilities", false, "also keep the probabilities of the held-out cases, which ensembles of configurations need")
 	flags.BoolVar(&f.noAugment, "no-augment", false, "train without augmentation")
 	flags.BoolVar(&f.rematerialise, "low-memory", false, "recompute activations in the backward pass: less memory, a little slower")
 }
@@ -107,18 +110,24 @@ func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string)
 	if err != nil {
 		return err
 	}
+	fold, err := w.split(f.splits, f.fold)
+	if err != nil {
+		return err
+	}
+	var before *stage
 	if c.Previous != "" { // before hours of preprocessing
-		return usagef("configuration %s needs the labels of %s as an input, which is not supported: the plan has %s", name, c.Previous, join(made.ConfigurationNames(), ", "))
+		if before, err = w.stageBefore(f.splits, c); err == nil {
+			err = before.trained(slices.Concat(fold.Train, fold.Val))
+		}
+		if err != nil {
+			return err
+		}
 	}
 	store, err := w.preprocess(ctx, p, made, c)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	fold, err := w.split(f.splits, f.fold)
-	if err != nil {
-		return err
-	}
 	o := train.Options{
 		Configuration: name, Fold: f.fold, Dir: f.output, Seed: f.seed,
 		MaxTime: f.maxTime, Every: f.every, Resume: f.resume, Rematerialise: f.rematerialise,
@@ -135,6 +144,11 @@ func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string)
 	if o.Val, err = store.Subset(fold.Val); err != nil {
 		return err
 	}
+	if before != nil {
+		if err := before.give(ctx, a, p, &f.deviceFlags, slices.Concat(o.Train, o.Val)); err != nil {
+			return err
+		}
+	}
 	if o.Device, err = f.open(a.settings); err != nil {
 		return err
 	}
@@ -143,13 +157,22 @@ func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string)
 		return err
 	}
 	o.Settings = f.used(a, w, o)
+	if !o.Rematerialise {
+		if m, err := train.MemoryOf(o.Plan, o.Plan.Configuration(name), o.Storage); err == nil { // else training says what is wrong
+			p.print("memory    %s: %s on the device, %s beside it", size(m.Total()), size(m.Device()), size(m.Host))
+		}
+	}
 	if err := trainWithBar(ctx, a, p, o); err != nil {
 		return err
 	}
 	if f.noValidation || len(fold.Val) == 0 {
 		return nil
 	}
-	_, err = validate(ctx, a, p, w, o.Dir, fold.Val, &f.deviceFlags)
+	var previous func(dataset.Case) string
+	if before != nil {
+		previous = before.labels(o.Plan)
+	}
+	_, err = validate(ctx, a, p, w, o.Dir, fold.Val, &f.deviceFlags, predict.FolderOptions{Previous: previous, Probabilities: f.probabilities})
 	return err
 }
 
@@ -166,11 +189,12 @@ func (f *trainFlags) check(a *app) error {
 	err := errors.Join(
 		oneOf("optimizer", f.optimizer, plan.SGD, plan.Adam, plan.AdamW),
 		oneOf("schedule", f.schedule, plan.Poly, plan.Cosine, plan.Constant),
+		oneOf("loss", f.loss, slices.Sorted(maps.Keys(losses))...),
 	)
 	if err != nil {
 		return err
 	}
-	return a.settings.positive("epochs", "iterations", "batch", "width", "learning-rate", "max-time", "checkpoint-every")
+	return a.settings.positive("epochs", "iterations", "batch", "width", "learning-rate", "max-time", "checkpoint-every", "warmup")
 }
 
 // planOf is the plan of a run: that of the work folder with the flags that were
@@ -182,26 +206,39 @@ func (f *trainFlags) planOf(made *plan.Plan, name, dir string) (*plan.Plan, erro
 	if resumed {
 		made = began
 	}
-	var before, after bytes.Buffer
-	if err := made.Write(&before); err != nil {
-		return nil, err
-	}
 	c, err := configuration(made, name)
 	if err != nil {
 		return nil, err
 	}
+	before := planSettings(c, made.Recipe)
 	f.override(c, &made.Recipe)
 	if err := made.Validate(); err != nil {
 		return nil, err
 	}
-	if err := made.Write(&after); err != nil {
-		return nil, err
-	}
-	if resumed && !bytes.Equal(before.Bytes(), after.Bytes()) {
-		return nil, usagef("%s was begun with other settings than the flags say: resume with those, which %s lists, or choose another --output",
-			dir, filepath.Join(dir, train.SettingsFile))
+	if differ := differences(before, planSettings(c, made.Recipe)); resumed && len(differ) > 0 {
+		return nil, usagef("%s was begun with %s: resume with the settings that %s lists, or choose another --output",
+			dir, strings.Join(differ, ", "), filepath.Join(dir, train.SettingsFile))
 	}
 	return made, nil
+}
+
+// planSettings are the values of a plan that flags change, by the names of the flags.
+func planSettings(c *plan.Configuration, r plan.Recipe) map[string]any {
+	return map[string]any{
+		"batch": c.Batch, "width": c.Network.Features[0], "no-augment": len(r.Augmentation) == 0,
+		"epochs": r.Schedule.Epochs, "iterations": r.Schedule.Iterations, "val-iterations": r.Schedule.ValIterations,
+		"patience": r.Schedule.Patience, "schedule": r.Schedule.Kind, "optimizer": r.Optimizer.Kind, "learning-rate": r.Optimizer.LearningRate,
+	}
+}
+
+// differences says which values of before are others in after: "width 4 instead of 8".
+func differences(before, after map[string]any) (list []string) {
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if !reflect.DeepEqual(before[name], after[name]) {
+			list = append(list, fmt.Sprintf("%s %v instead of %v", name, before[name], after[name]))
+		}
+	}
+	return list
 }
 
 // widest is far above what any published U-Net has in its first stage.
@@ -213,6 +250,10 @@ func (f *trainFlags) override(c *plan.Configuration, r *plan.Recipe) {
 	set(&r.Schedule.Epochs, f.epochs)
 	set(&r.Schedule.Iterations, f.iterations)
 	set(&r.Schedule.Patience, f.patience)
+	set(&r.Schedule.Warmup, f.warmup)
+	if change := losses[f.loss]; change != nil {
+		change(&r.Loss)
+	}
 	set(&r.Optimizer.LearningRate, f.rate)
 	set(&r.Optimizer.Kind, f.optimizer)
 	set(&r.Schedule.Kind, f.schedule)
@@ -229,6 +270,14 @@ func (f *trainFlags) override(c *plan.Configuration, r *plan.Recipe) {
 	}
 }
 
+// losses are the values of --loss.
+var losses = map[string]func(*plan.Loss){
+	"dice-ce": func(l *plan.Loss) { l.VoxelWeight, l.DiceWeight = 1, 1 },
+	"ce":      func(l *plan.Loss) { l.VoxelWeight, l.DiceWeight = 1, 0 },
+	"dice":    func(l *plan.Loss) { l.VoxelWeight, l.DiceWeight = 0, 1 },
+	"focal":   func(l *plan.Loss) { l.Voxel, l.Gamma, l.VoxelWeight, l.DiceWeight = plan.Focal, 2, 1, 1 }, // γ of NVIDIA's
+}
+
 func set[T comparable](dst *T, v T) {
 	var zero T
 	if v != zero {
@@ -238,14 +287,11 @@ func set[T comparable](dst *T, v T) {
 
 // used is every value that a run uses, also what stands behind a default.
 func (f *trainFlags) used(a *app, w *workspace, o train.Options) map[string]any {
-	c, r := o.Plan.Configuration(o.Configuration), o.Plan.Recipe
 	used := maps.Clone(a.settings.used())
+	maps.Copy(used, planSettings(o.Plan.Configuration(o.Configuration), o.Plan.Recipe))
 	maps.Copy(used, map[string]any{
 		"dataset": o.Plan.Dataset, "configuration": o.Configuration, "fold": o.Fold, "work": w.dir, "output": o.Dir,
 		"device-name": o.Device.Name(), "threads": f.workers(), "version": version, "precision": o.Storage.String(), "seed": o.Seed,
-		"epochs": r.Schedule.Epochs, "iterations": r.Schedule.Iterations, "val-iterations": r.Schedule.ValIterations,
-		"patience": r.Schedule.Patience, "schedule": r.Schedule.Kind, "optimizer": r.Optimizer.Kind, "learning-rate": r.Optimizer.LearningRate,
-		"batch": c.Batch, "width": c.Network.Features[0],
 	})
 	return used
 }
@@ -297,28 +343,14 @@ func (w *workspace) run(configuration, fold string) string {
 // split returns the cases of a fold: of the file, of the data set's own
 // splits_final.json, or of nnU-Net's five folds.
 func (w *workspace) split(file, name string) (dataset.Fold, error) {
-	var ids []string
-	for _, c := range w.raw.Cases {
-		ids = append(ids, c.ID)
-	}
 	if name == "all" {
-		return dataset.Fold{Train: ids}, nil
+		return dataset.Fold{Train: w.ids()}, nil
 	}
 	n, err := strconv.Atoi(name)
 	if err != nil || n < 0 {
 		return dataset.Fold{}, usagef("fold %q: wanted a number from 0 on, or all", name)
 	}
-	if own := filepath.Join(w.raw.Dir, "splits_final.json"); file == "" {
-		if _, err := os.Stat(own); err == nil {
-			file = own
-		}
-	}
-	var folds []dataset.Fold
-	if file != "" {
-		folds, err = dataset.LoadSplits(file, ids)
-	} else {
-		folds, err = dataset.Split(ids, dataset.Folds)
-	}
+	folds, err := w.folds(file)
 	if err != nil {
 		return dataset.Fold{}, err
 	}
@@ -326,4 +358,27 @@ func (w *workspace) split(file, name string) (dataset.Fold, error) {
 		return dataset.Fold{}, usagef("fold %d: there are %d folds, 0 to %d", n, len(folds), len(folds)-1)
 	}
 	return folds[n], nil
+}
+
+// folds are all folds of the file, of the data set's own splits_final.json, or
+// nnU-Net's five.
+func (w *workspace) folds(file string) ([]dataset.Fold, error) {
+	ids := w.ids()
+	if own := filepath.Join(w.raw.Dir, "splits_final.json"); file == "" {
+		if _, err := os.Stat(own); err == nil {
+			file = own
+		}
+	}
+	if file != "" {
+		return dataset.LoadSplits(file, ids)
+	}
+	return dataset.Split(ids, dataset.Folds)
+}
+
+// ids are those of the training cases.
+func (w *workspace) ids() (ids []string) {
+	for _, c := range w.raw.Cases {
+		ids = append(ids, c.ID)
+	}
+	return ids
 }

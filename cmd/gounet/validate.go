@@ -18,12 +18,14 @@ import (
 const summaryFile = "summary.json"
 
 // validate labels the held-out cases of a run with its last weights, the sliding
-// window and mirroring, as nnU-Net does in the end, and scores them.
-func validate(ctx context.Context, a *app, p *progress, w *workspace, dir string, ids []string, f *deviceFlags) (*metric.Summary, error) {
-	m, err := checkpoint.Open(dir)
+// window and mirroring, as nnU-Net does in the end, and scores them. o has what
+// a cascade needs beside that.
+func validate(ctx context.Context, a *app, p *progress, w *workspace, dir string, ids []string, f *deviceFlags, o predict.FolderOptions) (*metric.Summary, error) {
+	pr, release, err := f.predictor(a, dir, checkpoint.Options{})
 	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = release() }() // nothing is left to lose
 	var cases []dataset.Case
 	for _, c := range w.raw.Cases {
 		if slices.Contains(ids, c.ID) {
@@ -31,10 +33,10 @@ func validate(ctx context.Context, a *app, p *progress, w *workspace, dir string
 		}
 	}
 	folder := filepath.Join(dir, validationFolder)
-	if err := f.label(ctx, a, p, "validate", m, cases, folder); err != nil {
+	if err := label(ctx, p, "validate", pr, cases, folder, o); err != nil {
 		return nil, err
 	}
-	s, err := scoreFolder(ctx, p, m.Plan, cases, folder)
+	s, err := scoreFolder(ctx, p, pr.Model.Plan, cases, folder)
 	if err != nil {
 		return nil, err
 	}
@@ -45,27 +47,12 @@ func validate(ctx context.Context, a *app, p *progress, w *workspace, dir string
 	return s, nil
 }
 
-// label segments cases with a model into a folder, with a bar.
-func (f *deviceFlags) label(ctx context.Context, a *app, p *progress, what string, m *checkpoint.Model, cases []dataset.Case, folder string) error {
-	dev, err := f.open(a.settings)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = dev.Close() }() // nothing is left to lose
-	o := predict.Options{Device: dev}
-	if o.Storage, err = f.storage(dev); err != nil {
-		return err
-	}
-	pr, err := predict.New(m, o)
-	if err != nil {
-		return err
-	}
-	defer pr.Close()
+// label segments cases into a folder, with a bar.
+func label(ctx context.Context, p *progress, what string, pr *predict.Predictor, cases []dataset.Case, folder string, o predict.FolderOptions) error {
 	t := p.start(what, "cases", len(cases))
 	defer t.end()
-	return predict.Folder(ctx, pr, cases, folder, predict.FolderOptions{
-		Progress: func(v predict.FolderProgress) { t.set(v.N, v.Case) },
-	})
+	o.Progress = func(v predict.FolderProgress) { t.set(v.N, v.Case) }
+	return predict.Folder(ctx, pr, cases, folder, o)
 }
 
 // scoreFolder compares the label maps of cases in folder with the references.

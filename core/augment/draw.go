@@ -78,6 +78,9 @@ func parameter(t plan.Transform, r *rand.Rand) float64 {
 	case plan.Rotation:
 		return uniform(t.Ranges["angle"], r)
 	}
+	if f, ok := t.Ranges["factor"]; ok {
+		return uniform(f, r)
+	}
 	if r.Float64() < 0.5 { // nnU-Net's coin between weaker and stronger
 		return uniform(t.Ranges["below"], r)
 	}

@@ -186,7 +186,7 @@ func (m *Model) weightsName(f Fold) string {
 const foldPrefix = "fold_"
 
 func (m *Model) saveFold(file string, f Fold, planHash string) error {
-	err := atomicfile.Write(file, func(w io.Writer) error { return m.writeFold(w, f, planHash) })
+	err := atomicfile.Write(file, func(w io.Writer) error { return m.writeFold(w, f, planHash, safetensors.F32) })
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
@@ -212,8 +212,12 @@ func (m *Model) metadata(f Fold, planHash string) map[string]string {
 	}
 }
 
-func (m *Model) writeFold(w io.Writer, f Fold, planHash string) error {
-	return safetensors.Write(w, m.metadata(f, planHash), tensorsOf(f.Weights, ""))
+func (m *Model) writeFold(w io.Writer, f Fold, planHash string, kind safetensors.DType) error {
+	tensors := tensorsOf(f.Weights, "")
+	for i := range tensors {
+		tensors[i].DType = kind
+	}
+	return safetensors.Write(w, m.metadata(f, planHash), tensors)
 }
 
 // tensorsOf are the tensors of w to be written, with a prefix to their names.

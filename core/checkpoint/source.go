@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"iter"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/internal/atomicfile"
+	"github.com/gounet/gounet/internal/half"
+	"github.com/gounet/gounet/internal/safetensors"
 )
 
 // source is where the files of a model are: a folder or a .gounet file. Names
@@ -177,7 +180,7 @@ func foldsAmong(files iter.Seq[string]) []string {
 
 // saveArchive writes m as one file.
 func saveArchive(path string, m *Model) error {
-	err := atomicfile.Write(path, func(w io.Writer) error { return writeArchive(w, m) })
+	err := atomicfile.Write(path, func(w io.Writer) error { return writeArchive(w, m, safetensors.F32) })
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
@@ -189,10 +192,39 @@ func Write(w io.Writer, m *Model) error {
 	if err := m.check(); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
-	return writeArchive(w, m)
+	return writeArchive(w, m, safetensors.F32)
 }
 
-func writeArchive(w io.Writer, m *Model) error {
+// SaveHalf writes m to a .gounet file of half the size: its weights are rounded to
+// float16. Weights that float16 does not reach are an error.
+func SaveHalf(path string, m *Model) error {
+	if err := m.check(); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	rounded := *m
+	rounded.Folds = nil
+	for _, f := range m.Folds {
+		w := Weights{}
+		for name, t := range f.Weights {
+			data := make([]float32, len(t.Data))
+			for i, x := range t.Data {
+				if data[i] = half.FromF16(half.ToF16(x)); math.IsInf(float64(data[i]), 0) {
+					return fmt.Errorf("%s: %s has the value %g, float16 ends at 65504: write float32", path, name, x)
+				}
+			}
+			w[name] = Tensor{Shape: t.Shape, Data: data}
+		}
+		f.Weights = w
+		rounded.Folds = append(rounded.Folds, f)
+	}
+	err := atomicfile.Write(path, func(w io.Writer) error { return writeArchive(w, &rounded, safetensors.F16) })
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+func writeArchive(w io.Writer, m *Model, kind safetensors.DType) error {
 	var planBytes bytes.Buffer
 	if err := m.Plan.Write(&planBytes); err != nil {
 		return err
@@ -211,7 +243,7 @@ func writeArchive(w io.Writer, m *Model) error {
 		if err != nil {
 			return err
 		}
-		if err := m.writeFold(entry, f, planHash); err != nil {
+		if err := m.writeFold(entry, f, planHash, kind); err != nil {
 			return err
 		}
 	}

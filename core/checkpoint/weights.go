@@ -106,7 +106,7 @@ func (l *lister) decoder(classes int) {
 		s := steps - 1 - d
 		in := 2 * n.Features[s]
 		for i := range n.DecoderConvs[d] {
-			l.conv(fmt.Sprintf("decoder.stages.%d.convs.%d", d, i), in, n.Features[s], n.Kernels[s], n.ConvBias)
+			l.conv(fmt.Sprintf("decoder.stages.%d.convs.%d", d, i), in, n.Features[s], n.DecoderKernel(s), n.ConvBias)
 			in = n.Features[s]
 		}
 	}
@@ -114,11 +114,11 @@ func (l *lister) decoder(classes int) {
 		s := steps - 1 - d
 		name := fmt.Sprintf("decoder.transpconvs.%d", d)
 		l.add(name+".weight", l.kernel(n.Features[s+1], n.Features[s], n.Strides[s+1])...)
-		if n.ConvBias {
+		if n.HasUpBias() {
 			l.add(name+".bias", n.Features[s])
 		}
 	}
-	for d := range steps {
+	for d := steps - n.Outputs(); d < steps; d++ {
 		name := fmt.Sprintf("decoder.seg_layers.%d", d)
 		l.add(name+".weight", l.kernel(classes, n.Features[steps-1-d], [3]int{1, 1, 1})...)
 		l.add(name+".bias", classes)

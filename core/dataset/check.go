@@ -104,18 +104,10 @@ func (r *Raw) inspect(c Case, known [256]bool, seen *[256]bool) (*volume.Image, 
 	return im, seg, why
 }
 
-// flaw says why the header of an image tells no place of its voxels; "" if it does.
+// flaw says why the header of an image tells no size of its voxels; "" if it does.
 func flaw(s *scan.Scan) string {
 	if h, ok := s.Header().(*nifti.Header); ok && len(h.NoSpacing) > 0 {
 		return fmt.Sprintf("spacing 0 (or none) along axis %c", "xyz"[h.NoSpacing[0]])
-	}
-	a := s.Grid.Affine
-	if s.Header() == nil || a == ([4][4]float64{}) && s.Kind != scan.NIfTI {
-		return "" // a picture has no place
-	}
-	volume := a[0][0]*(a[1][1]*a[2][2]-a[1][2]*a[2][1]) - a[0][1]*(a[1][0]*a[2][2]-a[1][2]*a[2][0]) + a[0][2]*(a[1][0]*a[2][1]-a[1][1]*a[2][0])
-	if volume == 0 {
-		return fmt.Sprintf("an affine whose voxels have no volume: %v", a[:3])
 	}
 	return ""
 }

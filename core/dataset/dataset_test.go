@@ -3,10 +3,12 @@ package dataset_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -105,6 +107,29 @@ func TestStoreHoldsWhatPreprocessingMakes(t *testing.T) {
 				require.Equal(t, uint8(s.Classes[k]+1), s.Labels[v])
 			}
 		}
+	}
+}
+
+func TestADamagedCaseIsNoticed(t *testing.T) {
+	_, _, _, st := prepare(t)
+	for _, s := range st.Samples {
+		require.NoError(t, s.Verify())
+	}
+	id := st.Samples[0].ID
+	path := filepath.Join(st.Dir, id+dataset.Ending)
+	whole, err := os.ReadFile(path)
+	require.NoError(t, err)
+	begin := 8 + int(binary.LittleEndian.Uint64(whole))
+	for _, at := range []int{begin, (begin + len(whole)) / 2, len(whole) - 1} { // image, and voxels in the end
+		damaged := slices.Clone(whole)
+		damaged[at] ^= 0x10
+		require.NoError(t, os.WriteFile(path, damaged, 0o666))
+		again, err := dataset.OpenStore(st.Dir, []string{id})
+		require.NoError(t, err)
+		err = again.Samples[0].Verify()
+		require.ErrorContains(t, err, path+" is damaged")
+		assert.Equal(t, err, again.Samples[0].Verify())
+		require.NoError(t, again.Close())
 	}
 }
 
@@ -292,7 +317,7 @@ func TestAnImageWithoutGeometryIsBlamed(t *testing.T) {
 	require.NoError(t, err)
 	_, err = r.Measure(context.Background(), nil)
 	assert.ErrorContains(t, err, ids[0]+": the image has spacing 0 (or none) along axis y")
-	assert.ErrorContains(t, err, ids[1]+": the image has an affine whose voxels have no volume")
+	assert.ErrorContains(t, err, "the axes [[0 0 0 0] [0 0 0 0] [0 0 0 0]] of the voxels lie in one plane")
 	assert.NotContains(t, err.Error(), "does not lie on the grid")
 }
 

@@ -57,6 +57,21 @@ func (s *Sample) Crop(lo, crop [3]int, image []float32, labels []uint8) {
 	}
 }
 
+// CropPrevious copies a crop of the labels of the previous stage, [d h w]; what lies
+// outside of the case is 255.
+func (s *Sample) CropPrevious(lo, crop [3]int, labels []uint8) {
+	for i := range labels {
+		labels[i] = 255
+	}
+	first, last := max(0, -lo[2]), min(crop[2], s.Shape[2]-lo[2])
+	for d := max(0, -lo[0]); d < min(crop[0], s.Shape[0]-lo[0]); d++ {
+		for h := max(0, -lo[1]); h < min(crop[1], s.Shape[1]-lo[1]) && first < last; h++ {
+			src := ((lo[0]+d)*s.Shape[1]+lo[1]+h)*s.Shape[2] + lo[2]
+			copy(labels[(d*crop[1]+h)*crop[2]:][first:last], s.Previous[src+first:])
+		}
+	}
+}
+
 func outside(image []float32, labels []uint8) {
 	clear(image)
 	for i := range labels {

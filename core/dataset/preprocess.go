@@ -17,6 +17,7 @@ func PreprocessOptions(p *plan.Plan, c *plan.Configuration) volume.PreprocessOpt
 	o := volume.PreprocessOptions{
 		Axes: volume.Axes(p.Transpose), Spacing: c.Spacing, OrderImage: volume.Order(c.Resampling.ImageOrder),
 		MaxBytes: machine.MainMemory().Available,
+		Positive: c.Crop == plan.CropPositive, Truncate: c.Truncate, NormalizeLast: c.NormalizeLast,
 	}
 	for i, scheme := range c.Normalization {
 		n := volume.Normalization{Scheme: schemes[scheme], MaskOnly: c.MaskNorm[i]}
@@ -31,7 +32,7 @@ func PreprocessOptions(p *plan.Plan, c *plan.Configuration) volume.PreprocessOpt
 
 var schemes = map[string]volume.Scheme{
 	plan.NormCT: volume.CT, plan.NormZScore: volume.ZScore, plan.NormNone: volume.NoNorm,
-	plan.NormRescale: volume.RescaleTo, plan.NormRGB: volume.RGBTo,
+	plan.NormRescale: volume.RescaleTo, plan.NormRGB: volume.RGBTo, plan.NormNonZero: volume.ZScoreNonZero,
 }
 
 // Preprocess writes every training case as configuration c wants it into the

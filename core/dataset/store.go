@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"unsafe"
 
 	"github.com/gounet/gounet/core/plan"
@@ -23,7 +25,8 @@ import (
 //
 //	image f32[D H W C]   labels u8[D H W], 255 outside the mask   voxels i32[n], see locations
 //
-// and the placement of the case in its scan as JSON in the metadata.
+// and in the metadata the placement of the case in its scan as JSON, and the CRC-32C
+// of the tensors in this order.
 const Ending = ".safetensors"
 
 // Sample is a preprocessed case on disk, mapped into memory: reading a patch
@@ -36,13 +39,30 @@ type Sample struct {
 	Labels    []uint8   // [D H W]; read-only
 	Classes   []int     // foreground labels or regions that are present: index into Plan.Foreground
 	Locations [][]int32 // voxel indices of some voxels of each of Classes
+	Previous  []uint8   // [D H W]; read-only: labels of a cascade's previous stage; nil without one
 	Placement volume.Placement
 	key       string
+	verify    func() error
 	unmap     func() error
+	unmapPrev func() error
 }
 
-// Close unmaps the file. Image and Labels must not be used any more.
-func (s *Sample) Close() error { return s.unmap() }
+// Verify reads the case once, when it is called first, and returns an error if it
+// is not what was written. Of a sample that is not from a file it returns nil.
+func (s *Sample) Verify() error {
+	if s.verify == nil {
+		return nil
+	}
+	return s.verify()
+}
+
+// Close unmaps the files. Image, Labels and Previous must not be used any more.
+func (s *Sample) Close() error {
+	if s.unmapPrev == nil {
+		return s.unmap()
+	}
+	return errors.Join(s.unmap(), s.unmapPrev())
+}
 
 // Store is the preprocessed cases of one configuration.
 type Store struct {
@@ -112,7 +132,7 @@ func preprocessKey(c Case, p *plan.Plan, o volume.PreprocessOptions) (string, er
 		volume.PreprocessOptions
 		Foreground []plan.Label
 		Sources    []source
-	}{2, o, p.Foreground(), sources})
+	}{3, o, p.Foreground(), sources})
 	if err != nil {
 		return "", fmt.Errorf("dataset: %s: %w", c.ID, err)
 	}
@@ -146,15 +166,30 @@ func writeSample(path string, pre *volume.Preprocessed, p *plan.Plan, key string
 	tensors := []safetensors.Tensor{
 		{Name: "image", DType: safetensors.F32, Shape: []int{s[0], s[1], s[2], pre.Image.C}, Float32s: pre.Image.Data},
 		{Name: "labels", DType: safetensors.U8, Shape: s[:], Bytes: pre.Labels.Data},
-		{Name: "voxels", DType: safetensors.I32, Shape: []int{len(voxels)}, Bytes: unsafe.Slice((*byte)(unsafe.Pointer(&voxels[0])), 4*len(voxels))},
+		{Name: "voxels", DType: safetensors.I32, Shape: []int{len(voxels)}, Bytes: bytesOf(voxels)},
 	}
+	sum := checksum(bytesOf(pre.Image.Data), pre.Labels.Data, bytesOf(voxels))
 	err = atomicfile.Write(path, func(w io.Writer) error {
-		return safetensors.Write(w, map[string]string{"gounet": string(b), "key": key}, tensors)
+		return safetensors.Write(w, map[string]string{"gounet": string(b), "key": key, "crc32c": sum}, tensors)
 	})
 	if err != nil {
 		return fmt.Errorf("dataset: %w", err)
 	}
 	return nil
+}
+
+// bytesOf is the memory of values of four bytes.
+func bytesOf[T float32 | int32](v []T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v))
+}
+
+// checksum is a CRC-32C, which processors compute about as fast as they read.
+func checksum(parts ...[]byte) string {
+	var sum uint32
+	for _, p := range parts {
+		sum = crc32.Update(sum, crc32.MakeTable(crc32.Castagnoli), p)
+	}
+	return fmt.Sprintf("%08x", sum)
 }
 
 // nnU-Net keeps at most so many voxels of a class, but at least this share of them.
@@ -221,7 +256,14 @@ func openSample(path string) (*Sample, error) {
 		Image:  unsafe.Slice((*float32)(unsafe.Pointer(&data[image.Offset])), image.Elements()),
 		Labels: data[labels.Offset:][:labels.Bytes],
 	}
-	all := unsafe.Slice((*int32)(unsafe.Pointer(&data[voxels.Offset])), voxels.Elements())
+	want, all := f.Metadata()["crc32c"], unsafe.Slice((*int32)(unsafe.Pointer(&data[voxels.Offset])), voxels.Elements())
+	whole := bytesOf(all)
+	s.verify = sync.OnceValue(func() error {
+		if got := checksum(bytesOf(s.Image), s.Labels, whole); got != want {
+			return fmt.Errorf("%s is damaged: its CRC-32C is %s, not %s: remove the file and run gounet preprocess again", path, got, want)
+		}
+		return nil
+	})
 	for _, n := range meta.Counts {
 		if n < 1 || n > len(all) || len(s.Locations) == len(s.Classes) {
 			return nil, errors.Join(fmt.Errorf("%s: counts %v do not go with %d voxels of %d classes", path, meta.Counts, voxels.Elements(), len(meta.Classes)), unmap())

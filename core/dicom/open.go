@@ -69,11 +69,11 @@ func filesOf(name string) ([]File, io.Closer, error) {
 	}
 	var magic [4]byte
 	if _, err := io.ReadFull(f, magic[:]); err == nil && string(magic[:]) == "PK\x03\x04" {
-		files, err := ZipFiles(filepath.Base(name), f, st.Size())
+		files, err := ZipFiles(f, st.Size())
 		return files, f, err
 	}
 	f.Close()
-	return []File{{Name: filepath.Base(name), Size: st.Size(), Open: func() (io.ReadCloser, error) { return os.Open(name) }}}, nil, nil
+	return []File{{Name: name, Size: st.Size(), Open: func() (io.ReadCloser, error) { return os.Open(name) }}}, nil, nil
 }
 
 // folder lists the regular files below root, by name. Links to files are followed,
@@ -108,13 +108,13 @@ func folder(root string) ([]File, error) {
 // they are used. Nothing is unpacked to disk. Zips that inflate to more than a
 // hundred times their size and 256 MiB are refused, as are names that leave the
 // folder; zips in zips stay closed.
-func ZipFiles(name string, r io.ReaderAt, size int64) ([]File, error) {
+func ZipFiles(r io.ReaderAt, size int64) ([]File, error) {
 	z, err := zip.NewReader(r, size)
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
-		return nil, fmt.Errorf("zip %s: %w", name, err)
+		return nil, err // which says that it is of a zip
 	}
 	if len(z.File) > maxFiles {
-		return nil, fmt.Errorf("zip %s: %d files, at most %d are read", name, len(z.File), maxFiles)
+		return nil, fmt.Errorf("zip: %d files, at most %d are read", len(z.File), maxFiles)
 	}
 	const ratio, free = 100, 256 << 20 // CT slices deflate to a half, blank ones to a thousandth
 	left := uint64(size)*ratio + free
@@ -124,10 +124,10 @@ func ZipFiles(name string, r io.ReaderAt, size int64) ([]File, error) {
 			continue
 		}
 		if !fs.ValidPath(strings.ReplaceAll(f.Name, `\`, "/")) {
-			return nil, fmt.Errorf("zip %s: file %q has a name that leaves the folder", name, printable(f.Name, 128))
+			return nil, fmt.Errorf("zip: file %q has a name that leaves the folder", printable(f.Name, 128))
 		}
 		if f.UncompressedSize64 > left {
-			return nil, fmt.Errorf("zip %s: %d bytes inflate to more than %d times as many", name, size, ratio)
+			return nil, fmt.Errorf("zip: %d bytes inflate to more than %d times as many", size, ratio)
 		}
 		left -= f.UncompressedSize64
 		files = append(files, File{Name: f.Name, Size: int64(f.UncompressedSize64), Open: f.Open})
@@ -217,10 +217,13 @@ func (c *Collection) blame(name string, in *instance, err error) {
 	}
 }
 
+// ErrNoFiles is the error of a folder without files.
+var ErrNoFiles = errors.New("dicom: no files")
+
 // nothing is the error of a collection without a series.
 func (c *Collection) nothing() error {
 	if len(c.Skipped) == 0 {
-		return errors.New("dicom: no files")
+		return ErrNoFiles
 	}
 	worst := c.Skipped[0]
 	for _, s := range c.Skipped { // a broken scan tells more than a README

@@ -63,7 +63,10 @@ func (op AvgPool) Grad(b *Builder, n Node, dout []Value) []Value {
 //	dy T[N D/sD H/sH W/sW C] → dx T[N D H W C]
 type AvgPoolGrad struct{ Stride [3]int }
 
-func (AvgPoolGrad) Grad(b *Builder, n Node, d []Value) []Value { return noGrad{}.Grad(b, n, d) }
+// Grad is AvgPool, whose adjoint this is.
+func (op AvgPoolGrad) Grad(b *Builder, n Node, dout []Value) []Value {
+	return b.Apply("grad."+n.Name, AvgPool(op), dout[0])
+}
 
 func (op AvgPoolGrad) Types(in []Type) ([]Type, error) {
 	y, k := in[0].Shape, op.Stride

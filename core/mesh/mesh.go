@@ -86,8 +86,9 @@ func fromBox(l *volume.Labels, label uint8, b box, s Smoothing) (*Mesh, error) {
 		return nil, err
 	}
 	place := Place(l.Grid)
+	g := volume.Grid{Affine: place}
 	m := &Mesh{Vertices: make([][3]float32, len(c.points)), Triangles: c.triangles}
-	if determinant(place) < 0 {
+	if g.Determinant() < 0 {
 		for i, t := range m.Triangles {
 			m.Triangles[i] = [3]uint32{t[0], t[2], t[1]}
 		}
@@ -109,15 +110,11 @@ func Place(g volume.Grid) [4][4]float64 {
 	return g.Affine
 }
 
-func determinant(m [4][4]float64) float64 {
-	return m[0][0]*(m[1][1]*m[2][2]-m[1][2]*m[2][1]) -
-		m[0][1]*(m[1][0]*m[2][2]-m[1][2]*m[2][0]) +
-		m[0][2]*(m[1][0]*m[2][1]-m[1][1]*m[2][0])
-}
-
 // VoxelVolume is the volume of a voxel of g in mm³: that of its affine, which a
 // tilted gantry makes smaller than the product of the spacing.
-func VoxelVolume(g volume.Grid) float64 { return math.Abs(determinant(Place(g))) }
+func VoxelVolume(g volume.Grid) float64 {
+	return math.Abs(volume.Grid{Affine: Place(g)}.Determinant())
+}
 
 // Volume is what m encloses, in mm³: the sum of the signed volumes of tetrahedra
 // from one point to each triangle.

@@ -27,7 +27,7 @@ func (h *Header) interpret(f voxel.File, at int64, list []string) error {
 	if o := h.get("ObjectType"); o != "" && o != "Image" {
 		return fmt.Errorf("field ObjectType is %q, wanted Image", voxel.Printable(o, 40))
 	}
-	d := &voxel.Data{Lead: 1, Trail: 1}
+	d := &voxel.Data{Of: "metaimage: " + f.Name, Lead: 1, Trail: 1}
 	h.Data = d
 	name := h.get("ElementType")
 	var ok bool

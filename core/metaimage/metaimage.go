@@ -82,7 +82,6 @@ func open(f voxel.File) (*Header, error) {
 	if err := h.interpret(f, lines.At, list); err != nil {
 		return nil, err
 	}
-	h.Data.Of = "metaimage: " + f.Name
 	return h, nil
 }
 

@@ -26,6 +26,8 @@ type FolderOptions struct {
 	// Subset allows references without a prediction, as when the predictions are
 	// one fold of a dataset. Predictions without a reference are always an error.
 	Subset bool
+	// Postprocessing is done to the predictions before they are scored.
+	Postprocessing Postprocessing
 	// Workers is how many cases are in memory at once, two label maps each, and 8
 	// bytes a voxel of the largest structure's box where distances are asked for.
 	// 0 is the number of CPUs, at most maxWorkers.
@@ -103,7 +105,7 @@ func scorePairs(ctx context.Context, pairs []Pair, targets []Target, o FolderOpt
 	for range min(workers, len(pairs)) {
 		wg.Go(func() {
 			for i := range next {
-				cases[i], failed[i] = scorePair(pairs[i], targets, o.Options)
+				cases[i], failed[i] = scorePair(pairs[i], targets, o)
 				mu.Lock()
 				done++
 				if o.Progress != nil && failed[i] == nil {
@@ -138,7 +140,7 @@ func scorePairs(ctx context.Context, pairs []Pair, targets []Target, o FolderOpt
 	return cases, nil
 }
 
-func scorePair(p Pair, targets []Target, o Options) (Case, error) {
+func scorePair(p Pair, targets []Target, o FolderOptions) (Case, error) {
 	ref, err := scan.ReadLabels(p.Reference)
 	if err != nil {
 		return Case{}, err
@@ -147,7 +149,8 @@ func scorePair(p Pair, targets []Target, o Options) (Case, error) {
 	if err != nil {
 		return Case{}, err
 	}
-	scores, err := Score(ref, pred, targets, o)
+	o.Postprocessing.Apply(pred)
+	scores, err := Score(ref, pred, targets, o.Options)
 	if err != nil {
 		return Case{}, fmt.Errorf("%s: %w", p.Name, err)
 	}

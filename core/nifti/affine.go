@@ -105,7 +105,7 @@ func setAffine(r *header2, g volume.Grid) {
 		return
 	}
 	r.QformCode = 1
-	if determinant(rot) < 0 {
+	if (volume.Grid{Affine: a}).Determinant() < 0 { // as of rot, since zooms are positive
 		r.Pixdim[0] = -1
 		for i := range 3 {
 			rot[i][2] = -rot[i][2]
@@ -139,12 +139,6 @@ func orthonormal(a [4][4]float64, zooms []float64) (rot [3][3]float64, ok bool) 
 		}
 	}
 	return rot, true
-}
-
-func determinant(m [3][3]float64) float64 {
-	return m[0][0]*(m[1][1]*m[2][2]-m[1][2]*m[2][1]) -
-		m[0][1]*(m[1][0]*m[2][2]-m[1][2]*m[2][0]) +
-		m[0][2]*(m[1][0]*m[2][1]-m[1][1]*m[2][0])
 }
 
 // quaternion gives b, c, d of a rotation, with a ≥ 0. The largest of the four

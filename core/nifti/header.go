@@ -82,7 +82,9 @@ func (h *Header) decode(b []byte) error {
 			if _, err := binary.Decode(b[:size1], order, &a); err != nil {
 				return err
 			}
-			h.raw = a.widen()
+			if h.raw = a.widen(); h.raw.VoxOffset < 0 {
+				h.noOffset = float64(a.VoxOffset)
+			}
 		} else if _, err := binary.Decode(b[:size2], order, &h.raw); err != nil {
 			return err
 		}
@@ -188,7 +190,11 @@ func (h *Header) checkOffset() error {
 		}
 	}
 	if v := h.raw.VoxOffset; v < least || v > maxOffset {
-		return fmt.Errorf("vox_offset is %d, wanted %d to %d: the header is damaged", v, least, maxOffset)
+		shown := float64(v)
+		if h.Version == 1 && v < 0 {
+			shown = h.noOffset
+		}
+		return fmt.Errorf("vox_offset is %.7g, wanted %d to %d: the header is damaged", shown, least, int64(maxOffset))
 	}
 	return nil
 }

@@ -40,7 +40,8 @@ type Header struct {
 
 	Extensions []Extension
 
-	raw header2 // all fields, as NIfTI-2 holds them
+	raw      header2 // all fields, as NIfTI-2 holds them
+	noOffset float64 // what NIfTI-1 has in the place of an offset, if it is none
 }
 
 // Extension is a header extension: Code says who reads it (2 DICOM, 4 AFNI, 6

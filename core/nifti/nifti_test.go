@@ -188,6 +188,18 @@ func TestTruncationNamesFileAndBytes(t *testing.T) {
 	assert.ErrorContains(t, err, path+": voxel data ends after 100 of 120 bytes")
 }
 
+func TestABadOffsetIsShownAsItIs(t *testing.T) {
+	for _, v := range []struct {
+		value float32
+		want  string
+	}{{-7.5, "vox_offset is -7.5,"}, {3e38, "vox_offset is 3e+38,"}, {float32(math.NaN()), "vox_offset is NaN,"}, {100, "vox_offset is 100,"}} {
+		b := vector{dim: []int64{1, 1, 1}, datatype: 2, voxels: []uint8{1}}.bytes(t)
+		binary.LittleEndian.PutUint32(b[108:], math.Float32bits(v.value))
+		_, err := DecodeHeader(bytes.NewReader(b), "a.nii")
+		assert.ErrorContains(t, err, v.want)
+	}
+}
+
 func TestDamagedGzipIsAnError(t *testing.T) {
 	z := zipped(t, scan(t))
 	z[len(z)-5] ^= 1 // the checksum

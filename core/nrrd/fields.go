@@ -42,11 +42,12 @@ func typeOf(name string) (voxel.Type, error) {
 var encodings = map[string]voxel.Encoding{
 	"raw": voxel.Raw, "txt": voxel.Text, "text": voxel.Text, "ascii": voxel.Text,
 	"gz": voxel.Gzip, "gzip": voxel.Gzip, "bz2": voxel.Bzip2, "bzip2": voxel.Bzip2,
+	"hex": voxel.Hex,
 }
 
 // interpret makes h.Data of the fields. at is where the header ends.
 func (h *Header) interpret(f voxel.File, at int64, list []string) error {
-	d := &voxel.Data{}
+	d := &voxel.Data{Of: "nrrd: " + f.Name}
 	h.Data = d
 	var err error
 	if d.Type, err = typeOf(h.get("type")); err != nil {
@@ -55,7 +56,7 @@ func (h *Header) interpret(f voxel.File, at int64, list []string) error {
 	h.Encoding = strings.ToLower(h.get("encoding"))
 	encoding, ok := encodings[h.Encoding]
 	if !ok {
-		return fmt.Errorf("field encoding is %q, wanted raw, text, gzip or bzip2: write the file again with one of them", voxel.Printable(h.Encoding, 40))
+		return fmt.Errorf("field encoding is %q, wanted raw, text, hex, gzip or bzip2: write the file again with one of them", voxel.Printable(h.Encoding, 40))
 	}
 	switch e := strings.ToLower(h.get("endian")); {
 	case e == "big":

@@ -32,12 +32,13 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		{"NRRD0004\n", "field type"},
 		{edit("uchar", "block"), "blocks of bytes"},
 		{edit("uchar", "short"), "field endian"},
-		{edit("raw", "hex"), "field encoding"},
+		{edit("raw", "zlib"), "field encoding"},
 		{edit("dimension: 3", "dimension: 17"), "field dimension"},
 		{edit("2 2 2", "2 2"), "field sizes has 2 numbers"},
 		{edit("2 2 2", "2 0 2"), "field sizes: axis 1"},
 		{edit("2 2 2", "9223372036854775807 9223372036854775807 2"), "field sizes"},
-		{edit("2 2 2", "2 2 3"), "need 12 bytes from byte"},
+		{edit("2 2 2", "2 2 3"), "nrrd: a.nrrd: 2 × 2 × 3 voxels of 1 × uint8 need 12 bytes from byte"},
+		{edit("raw", "hex"), "need 16 bytes from byte"},
 		{edit("(1,0,0)", "(0,0,0)"), "spacing"},
 		{edit("(1,0,0)", "(0,1,0)"), "lie in one plane"},
 		{edit("(1,0,0)", "(1,0"), "space directions"},
@@ -60,6 +61,24 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		require.Error(t, err, c.file)
 		assert.ErrorContains(t, err, c.want)
 		assert.ErrorContains(t, err, "nrrd: a.nrrd: ")
+	}
+}
+
+// SimpleITK 2.5.7 reads 258, -2, 3, 4 of the first of these.
+func TestHexIsTheBytesOfRaw(t *testing.T) {
+	const header = "NRRD0004\ntype: short\ndimension: 3\nsizes: 2 2 1\nendian: %s\nencoding: hex\n\n"
+	for order, digits := range map[string]string{"little": "0201 feFF\n03000400\n", "big": "01 02ff FE\r\n\t0003 0004"} {
+		h, err := Open(voxel.InMemory("a.nrrd", []byte(fmt.Sprintf(header, order)+digits)))
+		require.NoError(t, err, order)
+		im, err := h.Data.Image()
+		require.NoError(t, err, order)
+		assert.Equal(t, []float32{258, -2, 3, 4}, im.Data, order)
+	}
+	for digits, want := range map[string]string{"0201feff0300040g": "invalid byte", "0201feff0300040 ": "truncated", "0201 feff 0300 04": "truncated"} {
+		h, err := Open(voxel.InMemory("a.nrrd", []byte(fmt.Sprintf(header, "little")+digits)))
+		require.NoError(t, err)
+		_, err = h.Data.Image()
+		assert.ErrorContains(t, err, want, digits)
 	}
 }
 

@@ -39,7 +39,6 @@ func open(f voxel.File) (*Header, error) {
 	if err := h.interpret(f, lines.At, rest); err != nil {
 		return nil, err
 	}
-	h.Data.Of = "nrrd: " + f.Name
 	if err := h.readSegments(); err != nil {
 		return nil, err
 	}

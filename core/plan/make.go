@@ -36,6 +36,8 @@ type Options struct {
 	NoTranspose bool        // keep the files' axes
 	Dataset     string      // name of the data set, "" is that of dataset.json
 	Name        string      // nnU-Net's plans_name, "" is the planner's own
+	Recipe      string      // RecipeNNUNet …, "" is that
+	Compat      bool        // RecipeNVIDIA: also with the defects of the original
 
 	// Memory, if set, replaces nnU-Net's estimate: the bytes of a training step
 	// with c. The largest patch and then batch within MemoryGB are taken.
@@ -92,6 +94,9 @@ func Make(fp *Fingerprint, ds *DatasetJSON, o Options) (*Plan, error) {
 	if o.Planner == "" {
 		o.Planner = PlannerNNUNet
 	}
+	if o.Recipe != "" && !slices.Contains(RecipeNames(), o.Recipe) {
+		return nil, fmt.Errorf("plan: recipe %q is unknown, there are %s", o.Recipe, strings.Join(RecipeNames(), ", "))
+	}
 	i := slices.IndexFunc(planners(), func(p planner) bool { return p.id == o.Planner })
 	if i < 0 {
 		return nil, fmt.Errorf("plan: planner %q is unknown, there are %s", o.Planner, strings.Join(PlannerNames(), ", "))
@@ -107,6 +112,16 @@ func Make(fp *Fingerprint, ds *DatasetJSON, o Options) (*Plan, error) {
 		return nil, fmt.Errorf("plan: memory target is %v GB, wanted more than 0", d.MemoryGB)
 	}
 	d.Name, d.Dataset = first(o.Name, d.name), first(o.Dataset, ds.Name)
+	if o.Recipe == RecipeNVIDIA {
+		p, err := d.nvidia()
+		if err == nil {
+			err = p.Validate()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("plan: %w", err)
+		}
+		return p, nil
+	}
 	spacing := d.targetSpacing()
 	if !positive(spacing[0]) || !positive(spacing[1]) || !positive(spacing[2]) {
 		return nil, fmt.Errorf("plan: target spacing is %v, wanted mm > 0", spacing)

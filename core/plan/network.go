@@ -8,9 +8,15 @@ type Network struct {
 	Strides      [][3]int `json:"strides"`       // on entry to each stage; 1 1 1 first
 	Convs        []int    `json:"convs"`         // convolutions (plain) or blocks (residual) of each encoder stage
 	DecoderConvs []int    `json:"decoder_convs"` // convolutions of each decoder stage, lowest resolution first; one fewer than stages
-	ConvBias     bool     `json:"conv_bias"`
-	NormEps      float32  `json:"norm_eps"` // 1e-5: nnU-Net's instance norm
-	Slope        float32  `json:"slope"`    // 0.01: of nnU-Net's leaky ReLU
+	ConvBias     bool     `json:"conv_bias"`     // of the convolutions in front of norms, and of the up-sampling
+
+	// What MONAI's DynUNet has and nnU-Net has not.
+	UpBias         bool     `json:"up_bias,omitempty"`         // the up-sampling has a bias, whatever ConvBias is
+	DecoderKernels [][3]int `json:"decoder_kernels,omitempty"` // of each decoder stage from the full resolution down; none: those of the encoder
+	Heads          int      `json:"heads,omitempty"`           // outputs that there are, from the full resolution down; 0: one for each decoder stage
+
+	NormEps float32 `json:"norm_eps"` // 1e-5: nnU-Net's instance norm
+	Slope   float32 `json:"slope"`    // 0.01: of nnU-Net's leaky ReLU
 }
 
 // Stages is the number of resolutions.
@@ -41,18 +47,39 @@ func (n *Network) Sizes(patch [3]int) [][3]int {
 }
 
 // Parameters counts the weights for inputs of in channels and an output of
-// classes: all of nnU-Net's model, with a head at each resolution of the decoder.
-// The network must be valid.
+// classes, with all its heads. The network must be valid.
 func (n *Network) Parameters(in, classes int) int {
 	total := n.encoderParameters(in)
 	for d := range n.Stages() - 1 {
 		l := n.Stages() - 2 - d
-		f, k := n.Features[l], prod(n.Kernels[l])
-		total += prod(n.Strides[l+1])*n.Features[l+1]*f + f*b2i(n.ConvBias) // up-sampling
+		f, k := n.Features[l], prod(n.DecoderKernel(l))
+		total += prod(n.Strides[l+1])*n.Features[l+1]*f + f*b2i(n.HasUpBias()) // up-sampling
 		total += n.conv(2*f, f, k) + (n.DecoderConvs[d]-1)*n.conv(f, f, k)
-		total += f*classes + classes // head
+		if l < n.Outputs() {
+			total += f*classes + classes
+		}
 	}
 	return total
+}
+
+// DecoderKernel is the kernel of the decoder stage at level l, 0 being the full
+// resolution.
+func (n *Network) DecoderKernel(l int) [3]int {
+	if n.DecoderKernels != nil {
+		return n.DecoderKernels[l]
+	}
+	return n.Kernels[l]
+}
+
+// HasUpBias says whether the up-sampling has a bias.
+func (n *Network) HasUpBias() bool { return n.ConvBias || n.UpBias }
+
+// Outputs is the number of heads, from the full resolution down.
+func (n *Network) Outputs() int {
+	if n.Heads > 0 {
+		return n.Heads
+	}
+	return n.Stages() - 1
 }
 
 func (n *Network) encoderParameters(in int) int {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strconv"
 
 	"github.com/gounet/gounet/internal/atomicfile"
@@ -27,6 +28,12 @@ func WriteNNUNet(w io.Writer, p *Plan) error {
 	}
 	for i := range p.Configurations {
 		c := &p.Configurations[i]
+		if n := &c.Network; n.UpBias && !n.ConvBias || n.Heads > 0 || n.DecoderKernels != nil {
+			return fmt.Errorf("plans.json: %s: nnU-Net has no network with a bias in the up-sampling alone, fewer heads, or other kernels in the decoder", c.Name)
+		}
+		if c.Crop != "" || c.Truncate || c.NormalizeLast || slices.Contains(c.Normalization, NormNonZero) {
+			return fmt.Errorf("plans.json: %s: nnU-Net has no preprocessing that crops to positive voxels, rounds shapes down, or normalises last or where voxels are not 0", c.Name)
+		}
 		var v any = c.file()
 		if parent := p.twin(i); parent != "" {
 			v = struct {

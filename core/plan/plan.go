@@ -39,6 +39,7 @@ const (
 	NormNone    = "none"           // as it is
 	NormRescale = "rescale_to_0_1" // (x − min) / (max − min) of the image
 	NormRGB     = "rgb_to_0_1"     // x / 255
+	NormNonZero = "zscore_nonzero" // (x − mean) / std of the channel's voxels that are not 0, which stay 0
 )
 
 // Plan is a planned data set: what plan.json holds.
@@ -106,7 +107,15 @@ type Configuration struct {
 	Preprocessor  string     `json:"preprocessor,omitempty"` // nnU-Net's preprocessor_name, kept for its plans file
 	Resampling    Resampling `json:"resampling"`
 	Network       Network    `json:"network"`
+
+	// What NVIDIA's preprocessing has and nnU-Net's has not.
+	Crop          string `json:"crop,omitempty"`           // CropPositive, or "": to voxels that are not 0, as nnU-Net does
+	Truncate      bool   `json:"truncate,omitempty"`       // the resampled shape is rounded down
+	NormalizeLast bool   `json:"normalize_last,omitempty"` // behind the resampling
 }
+
+// CropPositive crops to voxels above 0.
+const CropPositive = "positive"
 
 // Resampling says how images, labels and logits change their grid: spline
 // orders in the plane and, where the slices are thick, across it.
@@ -175,11 +184,26 @@ func (p *Plan) Foreground() []Label {
 }
 
 // InputChannels is the number of channels C that the network of c gets: those of
-// the images and, in a cascade, one a foreground label of the previous stage.
+// the images and, in a cascade, one for each of ForegroundValues.
 func (p *Plan) InputChannels(c *Configuration) int {
 	n := len(p.Channels)
 	if c.Previous != "" {
-		n += len(p.Foreground())
+		n += len(p.ForegroundValues())
 	}
 	return n
+}
+
+// ForegroundValues lists the values above background that labels or regions
+// have, each once, in order. A cascade has a channel for each.
+func (p *Plan) ForegroundValues() []int {
+	var values []int
+	for _, l := range p.Labels {
+		for _, v := range l.Values {
+			if v != 0 {
+				values = append(values, v)
+			}
+		}
+	}
+	slices.Sort(values)
+	return slices.Compact(values)
 }

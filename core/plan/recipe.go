@@ -30,9 +30,10 @@ type Loss struct {
 	Voxel          string  `json:"voxel"` // CrossEntropy …
 	VoxelWeight    float64 `json:"voxel_weight"`
 	DiceWeight     float64 `json:"dice_weight"`
-	Smooth         float64 `json:"smooth"`          // added to numerator and denominator of Dice
-	DiceBackground bool    `json:"dice_background"` // Dice counts the background too
-	Gamma          float64 `json:"gamma,omitempty"` // of Focal
+	Smooth         float64 `json:"smooth"`                // added to numerator and denominator of Dice
+	DiceBackground bool    `json:"dice_background"`       // Dice counts the background too
+	SumRegions     bool    `json:"sum_regions,omitempty"` // regions are added up, not averaged
+	Gamma          float64 `json:"gamma,omitempty"`       // of Focal
 }
 
 // Values of Optimizer.Kind.
@@ -68,6 +69,7 @@ type Schedule struct {
 	Power         float64 `json:"power,omitempty"`
 	MinRate       float64 `json:"min_rate"`
 	Period        int     `json:"period,omitempty"` // epochs of one cosine, 0: all
+	Warmup        int     `json:"warmup,omitempty"` // epochs in which the rate rises to its value, before the rest begins
 	Epochs        int     `json:"epochs"`
 	Iterations    int     `json:"iterations"`     // training steps an epoch
 	ValIterations int     `json:"val_iterations"` // validation batches an epoch
@@ -77,9 +79,10 @@ type Schedule struct {
 // DeepSupervision weighs the heads below the full resolution: Decay to the power
 // of the level, so that all sum to 1.
 type DeepSupervision struct {
-	Heads      int     `json:"heads"` // outputs with a loss, the full resolution included; 0: all, 1: no deep supervision
-	Decay      float64 `json:"decay"`
-	DropLowest bool    `json:"drop_lowest"` // the lowest resolution of the decoder gets no loss, as in nnU-Net; never the only one
+	Heads          int     `json:"heads"` // outputs with a loss, the full resolution included; 0: all, 1: no deep supervision
+	Decay          float64 `json:"decay"`
+	FullResolution bool    `json:"full_resolution,omitempty"` // heads are brought to the full resolution, instead of labels to theirs
+	DropLowest     bool    `json:"drop_lowest"`               // the lowest resolution of the decoder gets no loss, as in nnU-Net; never the only one
 }
 
 // Weights returns the weight of each head from the full resolution down, for a
@@ -112,13 +115,20 @@ const (
 	Scaling       = "scaling"        // scale: one factor for all axes; above 1 shows more of the scan
 	Noise         = "noise"          // sigma of Gaussian noise
 	Blur          = "blur"           // sigma in voxels, drawn for each axis
-	Brightness    = "brightness"     // below, above: one of the two by a coin, then a factor of it
-	Contrast      = "contrast"       // below, above: factor around the mean, range kept
+	Brightness    = "brightness"     // factor; or below, above: one of the two by a coin, then a factor of it
+	Contrast      = "contrast"       // the same, factor around the mean, range kept
 	LowRes        = "low_resolution" // scale: nearest down, linear up
 	GammaInverted = "gamma_inverted" // below, above: exponent, of the inverted image; mean and std kept
 	Gamma         = "gamma"          // below, above: exponent; mean and std kept
 	Mirror        = "mirror"         // none: P is of each axis
+
+	// Of the labels of a cascade's previous stage, whose channels are labels.
+	Morphology = "previous_morphology" // radius in voxels of a ball: a label is dilated, eroded, opened or closed
+	Removal    = "previous_removal"    // share: a component of a label vanishes that is smaller than this share of the patch
 )
+
+// OnPrevious says whether op changes the labels of a cascade's previous stage.
+func OnPrevious(op string) bool { return op == Morphology || op == Removal }
 
 // Range is a closed interval of a uniform draw; equal ends are a constant.
 type Range [2]float64
@@ -174,6 +184,8 @@ func NNUNet(dim int) Recipe {
 			{Op: GammaInverted, P: 0.1, PChannel: 1, Axes: all, Ranges: gamma},
 			{Op: Gamma, P: 0.3, PChannel: 1, Axes: all, Ranges: maps.Clone(gamma)},
 			{Op: Mirror, P: 0.5, PChannel: 1, Shared: true, Axes: all},
+			{Op: Morphology, P: 0.4, PChannel: 0.5, Axes: all, Ranges: map[string]Range{"radius": {1, 8}}},
+			{Op: Removal, P: 0.2, PChannel: 0.5, Axes: all, Ranges: map[string]Range{"share": {0, 0.15}}},
 		},
 		Inference: Inference{Step: 0.5, Blend: BlendGaussian, Sigma: 0.125, Mirror: all},
 	}
@@ -193,10 +205,14 @@ func (r Recipe) Clone() Recipe {
 // patch is more than planar times its D ("dummy 2-D"). Rotation then has one
 // range, angle in degrees about each of its Axes: angle_3d; in the plane
 // angle_2d, or angle_2d_long where a 2-D patch is longer than long times its width.
+// What changes the labels of a previous stage is left out where there is none.
 func (r Recipe) For(c *Configuration) Recipe {
 	r = r.Clone()
 	longest := float64(max(c.Patch[0], c.Patch[1], c.Patch[2]))
 	flat := c.Dim == 2
+	if c.Previous == "" {
+		r.Augmentation = slices.DeleteFunc(r.Augmentation, func(t Transform) bool { return OnPrevious(t.Op) })
+	}
 	for i := range r.Augmentation {
 		t := &r.Augmentation[i]
 		switch {

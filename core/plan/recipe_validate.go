@@ -46,7 +46,8 @@ func (o Optimizer) validate(e problems) {
 func (s Schedule) validate(e problems) {
 	oneOf(e, "kind", s.Kind, Poly, Cosine, Constant)
 	e.need(s.Epochs >= 1 && s.Iterations >= 1, "epochs is %d and iterations %d, wanted at least 1", s.Epochs, s.Iterations)
-	e.need(min(s.ValIterations, s.Patience, s.Period) >= 0, "val_iterations %d, patience %d, period %d: wanted ≥ 0", s.ValIterations, s.Patience, s.Period)
+	e.need(min(s.ValIterations, s.Patience, s.Period, s.Warmup) >= 0, "val_iterations %d, patience %d, period %d, warmup %d: wanted ≥ 0", s.ValIterations, s.Patience, s.Period, s.Warmup)
+	e.need(s.Warmup < s.Epochs, "warmup is %d, wanted fewer than the %d epochs", s.Warmup, s.Epochs)
 	e.need(finite(s.Power, s.MinRate) && s.Power >= 0 && s.MinRate >= 0, "power is %v and min_rate %v, wanted ≥ 0", s.Power, s.MinRate)
 }
 
@@ -56,6 +57,7 @@ func ops() map[string][]string {
 		Rotation: nil, Scaling: {"scale"}, Noise: {"sigma"}, Blur: {"sigma"},
 		Brightness: {"below", "above"}, Contrast: {"below", "above"}, LowRes: {"scale"},
 		GammaInverted: {"below", "above"}, Gamma: {"below", "above"}, Mirror: nil,
+		Morphology: {"radius"}, Removal: {"share"},
 	}
 }
 
@@ -71,6 +73,9 @@ func (t Transform) validate(e problems) {
 			names = []string{"angle_3d", "angle_2d", "angle_2d_long", "long", "planar"}
 		}
 	}
+	if _, ok := t.Ranges["factor"]; ok && (t.Op == Brightness || t.Op == Contrast) {
+		names = []string{"factor"}
+	}
 	for _, n := range names {
 		_, ok := t.Ranges[n]
 		e.need(ok, "the range %q is missing", n)
@@ -79,8 +84,9 @@ func (t Transform) validate(e problems) {
 		r := t.Ranges[n]
 		e.need(slices.Contains(names, n), "the range %q is unknown, there are %s", n, strings.Join(names, ", "))
 		e.need(finite(r[0], r[1]) && r[0] <= r[1], "%s is %v, wanted low, high", n, r)
-		e.need(r[0] > 0 || n != "scale" && n != "below" && n != "above", "%s is %v, wanted > 0", n, r)
-		e.need(r[0] >= 0 || n != "sigma", "%s is %v, wanted ≥ 0", n, r)
+		e.need(r[0] > 0 || n != "scale" && n != "factor" && n != "below" && n != "above", "%s is %v, wanted > 0", n, r)
+		e.need(r[0] >= 0 || n != "sigma" && n != "share", "%s is %v, wanted ≥ 0", n, r)
+		e.need(n != "radius" || r[0] >= 1 && r[1] <= maxKernel, "%s is %v, wanted 1 to %d", n, r, maxKernel)
 	}
 }
 

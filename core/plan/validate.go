@@ -105,7 +105,9 @@ func validateScheme(e problems, s string) {
 	e.need(slices.Contains(schemes(), s), "normalization %q is unknown, there are %s", s, strings.Join(schemes(), ", "))
 }
 
-func schemes() []string { return []string{NormCT, NormZScore, NormNone, NormRescale, NormRGB} }
+func schemes() []string {
+	return []string{NormCT, NormZScore, NormNone, NormRescale, NormRGB, NormNonZero}
+}
 
 // validateLabels checks what nnU-Net asks of labels: background 0 first, no
 // value twice, consecutive values, and the ignore label behind the last.
@@ -202,6 +204,8 @@ func (p *Plan) validateConfiguration(e problems, i int) {
 	for _, stage := range []string{c.Previous, c.Next} {
 		e.need(stage == "" || stage != c.Name && p.Configuration(stage) != nil, "previous or next is %q, which is not another configuration of this plan", stage)
 	}
+	e.need(!c.NormalizeLast || !slices.Contains(c.MaskNorm, true), "normalize_last with mask_norm: the mask is not resampled")
+	e.need(c.Crop == "" || c.Crop == CropPositive, "crop is %q, wanted nothing or %s", c.Crop, CropPositive)
 	c.Resampling.validate(e.in("resampling"))
 	c.validateNetwork(e)
 }
@@ -240,6 +244,14 @@ func (c *Configuration) validateNetwork(e problems) {
 			ok = e.need(d[a] >= 1 && d[a] <= maxStride, "strides[%d] is %v, wanted 1 to %d", i, d, maxStride) && ok
 		}
 		e.need(c.Dim == 3 || k[0] == 1 && d[0] == 1, "stage %d has kernel %v and stride %v, wanted 1 in D for 2-D", i, k, d)
+	}
+	e.need(n.Heads >= 0 && n.Heads < s, "heads is %d, wanted 0 (all) to %d, one for each decoder stage", n.Heads, s-1)
+	if len(n.DecoderKernels) > 0 && e.need(len(n.DecoderKernels) == s-1, "decoder_kernels has %d entries, wanted %d", len(n.DecoderKernels), s-1) {
+		for i, k := range n.DecoderKernels {
+			for a := range 3 {
+				e.need(k[a]%2 == 1 && k[a] >= 1 && k[a] <= maxKernel && (a > 0 || c.Dim == 3 || k[a] == 1), "decoder_kernels[%d] is %v, wanted odd numbers from 1 to %d, in 2-D 1 in D", i, k, maxKernel)
+			}
+		}
 	}
 	e.need(n.Strides[0] == [3]int{1, 1, 1}, "strides[0] is %v, wanted 1, 1, 1: the first stage has the full resolution", n.Strides[0])
 	e.need(positive(float64(n.NormEps)) && finite(float64(n.Slope)), "norm_eps is %v and slope %v, wanted a number > 0 and a finite one", n.NormEps, n.Slope)

@@ -25,6 +25,12 @@ type FolderOptions struct {
 	// than the caller's, with the scan as it was read; may be nil.
 	Written func(Labelled) error
 
+	// Postprocess changes the labels before they are written; may be nil.
+	Postprocess func(*volume.Labels)
+	// Previous is the file with the labels of the previous stage of a cascade for a
+	// case; nil for other models.
+	Previous func(dataset.Case) string
+
 	Probabilities bool                 // CASE.npz beside the labels
 	Continue      bool                 // leave out cases whose files are there already
 	Progress      func(FolderProgress) // called from the goroutine of the caller; may be nil
@@ -177,9 +183,13 @@ func (f *folder) prepare(ctx context.Context, j *job) {
 	if f.exists(j) {
 		return
 	}
+	var previous *volume.Labels
 	im, err := j.scan.Image(ctx)
+	if err == nil && f.p.Previous() != "" && f.o.Previous != nil {
+		previous, err = scan.ReadLabels(f.o.Previous(j.c))
+	}
 	if err == nil {
-		j.pre, err = volume.Preprocess(im, nil, f.p.preprocess)
+		j.pre, err = f.p.prepare(im, previous)
 	}
 	if err != nil {
 		j.err = fmt.Errorf("%s: %w", j.c.ID, err)
@@ -229,6 +239,9 @@ func (f *folder) write(j *job) (err error) {
 		if err := WriteProbabilities(f.probabilities(j.c), r); err != nil {
 			return err
 		}
+	}
+	if f.o.Postprocess != nil {
+		f.o.Postprocess(j.result.Labels)
 	}
 	formats := f.o.Formats(j.scan)
 	for i, path := range f.paths(j.c, formats) {

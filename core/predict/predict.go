@@ -56,9 +56,8 @@ type Predictor struct {
 
 // New puts the weights of m on the device.
 //
-// Errors: a model that needs the labels of another one (cascade), logits that
-// are resampled in another way than nnU-Net's default, options out of range, a
-// device that lacks the storage type or the memory.
+// Errors: logits that are resampled in another way than nnU-Net's default, options
+// out of range, a device that lacks the storage type or the memory.
 func New(m *checkpoint.Model, o Options) (*Predictor, error) {
 	p, err := newPredictor(m, o)
 	if err != nil {
@@ -99,8 +98,6 @@ func (p *Predictor) check() error {
 	switch {
 	case len(p.Model.Folds) == 0:
 		return errors.New("the model has no weights")
-	case c.Previous != "":
-		return fmt.Errorf("configuration %s needs the labels of %s as an input, which is not supported: use a model of another configuration", c.Name, c.Previous)
 	case r.LogitOrder != 1 || r.LogitOrderZ != 0 || r.SeparateZ != plan.SeparateAuto:
 		return fmt.Errorf("configuration %s resamples logits with orders %d and %d, separate z %q; supported are 1 and 0, %q: plan with nnU-Net's default resampling",
 			c.Name, r.LogitOrder, r.LogitOrderZ, r.SeparateZ, plan.SeparateAuto)
@@ -128,6 +125,7 @@ type Progress struct {
 // ImageOptions say what is wanted of one scan beside its labels.
 type ImageOptions struct {
 	Probabilities bool
+	Previous      *volume.Labels // of a cascade: labels of the previous stage, on the grid of the scan
 	Progress      func(Progress) // after each run or few of them; may be nil
 	EveryRun      bool           // Progress after each run, for which the device is waited for
 
@@ -160,7 +158,7 @@ type Result struct {
 // finite (*volume.NotFiniteError), more memory than there is, what the device
 // reports, and ctx's.
 func (p *Predictor) Image(ctx context.Context, im *volume.Image, o ImageOptions) (*Result, error) {
-	pre, err := p.Preprocess(im)
+	pre, err := p.PreprocessAfter(im, o.Previous)
 	if err != nil {
 		return nil, err
 	}
@@ -170,12 +168,11 @@ func (p *Predictor) Image(ctx context.Context, im *volume.Image, o ImageOptions)
 // Preprocess does what the model's configuration asks of a scan. It does not use
 // the device: it may run in any goroutine, beside all else.
 func (p *Predictor) Preprocess(im *volume.Image) (*volume.Preprocessed, error) {
-	pre, err := volume.Preprocess(im, nil, p.preprocess)
-	if err != nil {
-		return nil, fmt.Errorf("predict: %w", err)
-	}
-	return pre, nil
+	return p.PreprocessAfter(im, nil)
 }
+
+// Previous is the configuration whose labels the model needs beside a scan, "" if none.
+func (p *Predictor) Previous() string { return p.config.Previous }
 
 // Case segments a preprocessed scan, of which it uses the data and channels of
 // the image and the placement; the labels are on the grid of the scan before that.
@@ -188,7 +185,9 @@ func (p *Predictor) Case(ctx context.Context, pre *volume.Preprocessed, o ImageO
 }
 
 func (p *Predictor) segment(ctx context.Context, pre *volume.Preprocessed, o ImageOptions) (*Result, error) {
-	if have, want := pre.Image.C, p.plan.InputChannels(p.config); have != want {
+	if have, want := pre.Image.C, p.plan.InputChannels(p.config); have == len(p.plan.Channels) && have < want {
+		return nil, fmt.Errorf("configuration %s needs the labels of %s as an input: predict with a model of that first", p.config.Name, p.config.Previous)
+	} else if have != want {
 		return nil, fmt.Errorf("the image has %d channels, the model was trained on %d", have, want)
 	}
 	if have, want := len(pre.Image.Data), pre.Shape[0]*pre.Shape[1]*pre.Shape[2]*pre.Image.C; have != want || want == 0 {

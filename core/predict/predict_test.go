@@ -313,11 +313,10 @@ func TestBadScansAreErrors(t *testing.T) {
 func TestModelsThatCannotBePredictedAreErrors(t *testing.T) {
 	dev := openCPU(t)
 	for want, change := range map[string]func(c *plan.Configuration, o *Options){
-		"needs the labels of 3d_lowres": func(c *plan.Configuration, _ *Options) { c.Previous = plan.ConfigLowRes },
-		"resamples logits":              func(c *plan.Configuration, _ *Options) { c.Resampling.LogitOrder = 3 },
-		"step 2":                        func(_ *plan.Configuration, o *Options) { o.Step = 2 },
-		"-1 rows":                       func(_ *plan.Configuration, o *Options) { o.Rows = -1 },
-		"does not store f16":            func(_ *plan.Configuration, o *Options) { o.Storage, o.Device = graph.F16, noHalf{dev} },
+		"resamples logits":   func(c *plan.Configuration, _ *Options) { c.Resampling.LogitOrder = 3 },
+		"step 2":             func(_ *plan.Configuration, o *Options) { o.Step = 2 },
+		"-1 rows":            func(_ *plan.Configuration, o *Options) { o.Rows = -1 },
+		"does not store f16": func(_ *plan.Configuration, o *Options) { o.Storage, o.Device = graph.F16, noHalf{dev} },
 	} {
 		m := tiny{dim: 3, spacing: mm}.model()
 		o := Options{Device: dev}

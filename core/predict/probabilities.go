@@ -56,15 +56,23 @@ func Ensemble(ps ...*Probabilities) (*Probabilities, error) {
 	first := ps[0]
 	mean := &Probabilities{Shape: first.Shape, K: first.K, Data: make([]float32, len(first.Data))}
 	for _, p := range ps {
-		if p.Shape != first.Shape || p.K != first.K {
-			return nil, fmt.Errorf("predict: an ensemble of shapes %v and %v (D H W) with %d and %d classes, wanted those of one scan and one data set",
-				first.Shape, p.Shape, first.K, p.K)
-		}
-		for i, x := range p.Data {
-			mean.Data[i] += x / float32(len(ps))
+		if err := mean.add(p, 1/float32(len(ps))); err != nil {
+			return nil, fmt.Errorf("predict: %w", err)
 		}
 	}
 	return mean, nil
+}
+
+// add adds q, times w.
+func (p *Probabilities) add(q *Probabilities, w float32) error {
+	if p.Shape != q.Shape || p.K != q.K {
+		return fmt.Errorf("an ensemble of shapes %v and %v (D H W) with %d and %d classes, wanted those of one scan and one data set",
+			p.Shape, q.Shape, p.K, q.K)
+	}
+	for i, x := range q.Data {
+		p.Data[i] += x * w
+	}
+	return nil
 }
 
 // Labels decides: the most probable class, the first of equal ones; for a plan

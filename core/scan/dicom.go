@@ -21,13 +21,45 @@ func openDICOM(ctx context.Context, o Options, path string) (*Scan, error) {
 		if errors.Is(err, dicom.ErrNotDICOM) {
 			err = fmt.Errorf("%w: give a folder or zip of one DICOM study, or a file", err)
 		}
-		return nil, fmt.Errorf("scan: %s: %w", path, err)
+		return nil, fmt.Errorf("scan: %w", of(path, err))
 	}
 	s, err := ofCollection(o, c, path)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("scan: %s: %w", path, err), c.Close())
+		return nil, errors.Join(fmt.Errorf("scan: %w", of(path, err)), c.Close())
 	}
 	s.closers = append(s.closers, c.Close)
+	return s, nil
+}
+
+// of is err with path in front, unless it says that already.
+func of(path string, err error) error {
+	if strings.Contains(err.Error(), path) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// openInstances opens paths that are the files of one series; nil if they are something
+// else.
+func openInstances(ctx context.Context, o Options, paths []string) (*Scan, error) {
+	for _, path := range paths {
+		f, err := voxel.OnDisk(path)
+		if err != nil {
+			return nil, nil //nolint:nilerr,nilnil // what is wrong with it is said where it is opened
+		}
+		if b, err := front(f); err != nil || Recognise(b) != DICOM {
+			return nil, nil //nolint:nilerr,nilnil // likewise
+		}
+	}
+	c, err := dicom.Open(ctx, paths...)
+	if err != nil || len(c.Series) == len(paths) { // a channel each
+		return nil, nil //nolint:nilerr,nilnil // likewise
+	}
+	s, err := ofCollection(o, c, paths[0])
+	if err != nil {
+		return nil, fmt.Errorf("scan: %w", err)
+	}
+	s.Files = paths
 	return s, nil
 }
 
@@ -44,9 +76,9 @@ func openDICOMFiles(ctx context.Context, o Options, files []voxel.File) (*Scan, 
 		if err != nil {
 			return nil, fmt.Errorf("scan: %s: %w", f.Name, err)
 		}
-		inside, err := dicom.ZipFiles(f.Name, at, f.Size)
+		inside, err := dicom.ZipFiles(at, f.Size)
 		if err != nil {
-			return nil, fmt.Errorf("scan: %w", err)
+			return nil, fmt.Errorf("scan: %s: %w", f.Name, err)
 		}
 		list = append(list[:len(list)-1], inside...)
 	}
@@ -90,7 +122,7 @@ func ofCollection(o Options, c *dicom.Collection, path string) (*Scan, error) {
 			}
 		}
 		if len(found) != 1 {
-			return nil, fmt.Errorf("%d series are called %q, wanted 1: where two have one number, give the UID", len(found), voxel.Printable(name, 80))
+			return nil, fmt.Errorf("%d series are called %q, wanted 1: where two have one number, give the UID, which gounet info lists", len(found), voxel.Printable(name, 80))
 		}
 		list = append(list, found[0])
 	}

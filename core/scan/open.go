@@ -14,8 +14,8 @@ import (
 	"github.com/gounet/gounet/core/voxel"
 )
 
-// Open finds the scan at paths: a file, a folder or zip of DICOM, or several of
-// these, a channel each. The scan must be closed when its voxels are read.
+// Open finds the scan at paths: a file, a folder or zip of DICOM, several of these, a
+// channel each, or the files of one series of DICOM. The scan must be closed when its voxels are read.
 func Open(ctx context.Context, o Options, paths ...string) (*Scan, error) {
 	switch len(paths) {
 	case 0:
@@ -25,6 +25,9 @@ func Open(ctx context.Context, o Options, paths ...string) (*Scan, error) {
 	}
 	if len(o.Series) > 0 {
 		return nil, errors.New("scan: several paths and numbers of series: give one folder with the series, or the paths alone")
+	}
+	if s, err := openInstances(ctx, o, paths); s != nil || err != nil {
+		return s, err
 	}
 	var sources []*source
 	var closers []func() error
@@ -158,7 +161,7 @@ func openAlone(ctx context.Context, o Options, path string) (*Scan, error) {
 	}
 	b, err := front(f)
 	if err != nil {
-		return nil, fmt.Errorf("scan: %s: %w", path, err)
+		return nil, fmt.Errorf("scan: %w", of(path, err))
 	}
 	kind := Recognise(b)
 	if kind == "" { // the voxels of a pair have no mark of their own

@@ -79,6 +79,8 @@ var named = []struct{ magic, advice string }{
 	{"\x93NUMPY", "a numpy array, which has no spacing: convert it to NIfTI"},
 	{"mrtrix image", "an MRtrix image: convert it with mrconvert to NIfTI"},
 	{"%PDF", "a PDF document"},
+	{"PK\x05\x06", "a zip without files"},
+	{"glTF", "a surface in glTF, which has no voxels"},
 }
 
 // front reads the first bytes of f, unzipped if it is gzipped.
@@ -107,6 +109,9 @@ func front(f voxel.File) ([]byte, error) {
 	return b, nil
 }
 
+// ErrUnknown is in the chain of the error of a file that is nothing that is read here.
+var ErrUnknown = errors.New("none of NIfTI, NRRD, MetaImage, MGH, Analyze, DICOM, PNG, TIFF or a zip of DICOM")
+
 // unknown is the error of a file that nothing recognises.
 func unknown(front []byte) error {
 	if len(front) == 0 {
@@ -117,5 +122,5 @@ func unknown(front []byte) error {
 			return errors.New(n.advice)
 		}
 	}
-	return fmt.Errorf("starts with %q: none of NIfTI, NRRD, MetaImage, MGH, Analyze, DICOM, PNG, TIFF or a zip of DICOM", front[:min(len(front), 12)])
+	return fmt.Errorf("starts with %q: %w", front[:min(len(front), 12)], ErrUnknown)
 }

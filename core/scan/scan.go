@@ -101,6 +101,9 @@ func newScan(name string, sources []*source) (*Scan, error) {
 		if len(sources) > 1 && c.channels != 1 {
 			return nil, fmt.Errorf("scan: %s has %d channels, wanted 1: every channel has a file of its own", c.name, c.channels)
 		}
+		if err := c.grid.Check(); err != nil {
+			return nil, fmt.Errorf("scan: %s: %w", c.name, err)
+		}
 		if why := Differ(first.grid, c.grid); why != "" {
 			return nil, fmt.Errorf("scan: %s does not lie on the grid of %s: %s", c.name, first.name, why)
 		}

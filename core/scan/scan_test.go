@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/binary"
 	"image/color"
 	"math"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 	"testing/fstest"
 
@@ -276,6 +278,27 @@ func TestWhatIsNoScanIsNamed(t *testing.T) {
 	assert.ErrorIs(t, err, os.ErrNotExist)
 	_, err = Open(ctx, Options{}, t.TempDir())
 	assert.ErrorContains(t, err, "no files")
+}
+
+func TestANIfTIWithoutAPlaceIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.nii")
+	require.NoError(t, nifti.WriteImage(path, oblique(1), nil))
+	whole, err := os.ReadFile(path)
+	require.NoError(t, err)
+	for rows, want := range map[[12]float32]string{
+		{1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0}:                    "lie in one plane",
+		{1, 0, 0, 0, 0, float32(math.Inf(1)), 0, 0, 0, 0, 1, 0}: "not finite",
+		{}: "lie in one plane",
+	} {
+		b := slices.Clone(whole)
+		for i, v := range rows {
+			binary.LittleEndian.PutUint32(b[280+4*i:], math.Float32bits(v)) // srow_x
+		}
+		require.NoError(t, os.WriteFile(path, b, 0o600))
+		_, err := Open(ctx, Options{}, path)
+		assert.ErrorContains(t, err, want)
+		assert.ErrorContains(t, err, "a.nii: ")
+	}
 }
 
 func TestATruncatedFileIsCalledSo(t *testing.T) {

@@ -24,7 +24,6 @@ func ofSegmentation(f voxel.File) (*source, error) {
 	}
 	return &source{
 		kind: SEG, name: f.Name, files: []string{f.Name}, grid: seg.Grid, channels: 1, dtype: seg.Kind, segments: segments, labels: labels,
-		details: []Detail{{"segments", fmt.Sprint(len(segments))}},
 		image: func(context.Context) (*volume.Image, error) {
 			l, _, err := labels()
 			if err != nil {
@@ -39,8 +38,8 @@ func ofSegmentation(f voxel.File) (*source, error) {
 	}, nil
 }
 
-// ReadLabelsOn reads the label map at path in the grid of s: one on the same grid, of
-// any format, or, of a DICOM scan, a segmentation or structure set that was drawn on
+// ReadLabelsOn reads the label map at path in the grid of s: one of the same voxels, in
+// whatever order of the axes and of any format, or, of a DICOM scan, a segmentation or structure set that was drawn on
 // it.
 func (s *Scan) ReadLabelsOn(ctx context.Context, path string) (*volume.Labels, []Segment, error) {
 	l, segments, err := s.labelsOn(ctx, path)
@@ -74,10 +73,35 @@ func (s *Scan) labelsOn(ctx context.Context, path string) (*volume.Labels, []Seg
 		return nil, nil, err
 	}
 	defer func() { _ = other.Close() }() // only read from
-	if why := Differ(s.Grid, other.Grid); why != "" {
-		return nil, nil, fmt.Errorf("%s does not lie on the grid of %s: %s", path, s.Name, why)
+	t, ok := turnTo(s.Grid, other.Grid)
+	if !ok {
+		return nil, nil, fmt.Errorf("%s does not lie on the grid of %s: %s", path, s.Name, Differ(s.Grid, other.Grid))
 	}
-	return other.Labels()
+	l, segments, err := other.Labels()
+	if err != nil {
+		return nil, nil, err
+	}
+	return l.Transpose(t.axes).Flip(t.flip), segments, nil
+}
+
+// turn puts voxels in another order of the axes, and another direction of these.
+type turn struct {
+	axes volume.Axes
+	flip [3]bool
+}
+
+// turnTo finds how g becomes the grid want, if both are the same voxels: other programs
+// write the rows of an image, or its slices, in another order than its scanner did.
+func turnTo(want, g volume.Grid) (turn, bool) {
+	for _, axes := range []volume.Axes{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
+		for bits := range 8 {
+			t := turn{axes, [3]bool{bits&1 != 0, bits&2 != 0, bits&4 != 0}}
+			if Differ(want, g.Transposed(t.axes).Flipped(t.flip)) == "" {
+				return t, true
+			}
+		}
+	}
+	return turn{}, false
 }
 
 // OverlapError says that structures of a file overlap, which a label map cannot hold.

@@ -52,7 +52,6 @@ func openNRRD(f voxel.File) (*source, error) {
 	s := ofData(f, NRRD, h.Data, h, Detail{"version", fmt.Sprintf("NRRD%04d", h.Version)}, Detail{"space", h.Space})
 	if len(h.Segments) > 0 {
 		s.segments = fromNRRD(h.Segments)
-		s.details = append(s.details, Detail{"segments", strconv.Itoa(len(h.Segments))})
 	}
 	s.labels = func() (*volume.Labels, []Segment, error) {
 		l, segments, err := h.Labels()

@@ -16,6 +16,7 @@ import (
 type batch struct {
 	image         []float32
 	labels        []uint8
+	previous      []uint8 // of a cascade
 	ctl           []float32
 	load, augment float64 // seconds that making it took
 	err           error   // why it could not be made
@@ -26,6 +27,7 @@ type batcher struct {
 	*trainer
 	source [3]int // of training crops; validation takes patches
 	slots  []unet.Slot
+	values []int // of the labels of a previous stage
 	free   chan *batch
 }
 
@@ -33,7 +35,7 @@ type batcher struct {
 const ahead = 2
 
 func newBatcher(t *trainer) *batcher {
-	b := &batcher{trainer: t, source: augment.SourceShape(t.recipe, t.config.Patch), free: make(chan *batch, ahead+2)}
+	b := &batcher{trainer: t, source: augment.SourceShape(t.recipe, t.config.Patch), values: t.Plan.ForegroundValues(), free: make(chan *batch, ahead+2)}
 	for range ahead + 2 {
 		b.free <- &batch{}
 	}
@@ -82,20 +84,34 @@ func (b *batcher) fill(x *batch, seed uint64, step int, training bool) {
 	if training {
 		cases, crop = b.Train, b.source
 	}
-	n, c := b.config.Batch, b.Plan.InputChannels(b.config)
+	n, c := b.config.Batch, len(b.Plan.Channels)
 	voxels := crop[0] * crop[1] * crop[2]
 	x.image = sized(x.image, n*voxels*c)
 	x.labels = sized(x.labels, n*voxels)
+	if b.step.Stage != nil {
+		x.previous = sized(x.previous, n*voxels)
+	}
 	forced := dataset.Forced(n, b.recipe.Oversample)
 	for i := range n {
 		// A stream of its own: what is cut does not depend on how it is augmented.
 		r := augment.Random(seed^0x9E3779B97F4A7C15, step, i)
 		s := cases[r.IntN(len(cases))]
-		x.err = cut(s, func() {
-			s.Crop(s.Corner(r, crop, i >= n-forced), crop, x.image[i*voxels*c:][:voxels*c], x.labels[i*voxels:][:voxels])
+		x.err = cut(s, func() error {
+			if err := s.Verify(); err != nil {
+				return fmt.Errorf("preprocessed case %w", err)
+			}
+			lo := s.Corner(r, crop, i >= n-forced)
+			s.Crop(lo, crop, x.image[i*voxels*c:][:voxels*c], x.labels[i*voxels:][:voxels])
+			if b.step.Stage != nil {
+				s.CropPrevious(lo, crop, x.previous[i*voxels:][:voxels])
+			}
+			return nil
 		})
 		if x.err != nil {
 			return
+		}
+		if b.step.Stage != nil && training {
+			augment.Previous(x.previous[i*voxels:][:voxels], crop, b.values, b.recipe, r)
 		}
 	}
 	middle := time.Now()
@@ -114,7 +130,7 @@ func (b *batcher) fill(x *batch, seed uint64, step int, training bool) {
 
 // cut reads of a case, which is mapped into memory: where its file has become
 // shorter, or the disk fails, there is no page, and the error says so.
-func cut(s *dataset.Sample, read func()) (err error) {
+func cut(s *dataset.Sample, read func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
@@ -124,8 +140,7 @@ func cut(s *dataset.Sample, read func()) (err error) {
 			err = fmt.Errorf("preprocessed case %s cannot be read any more: its file has changed, or the disk fails: run gounet preprocess again", s.ID)
 		}
 	}()
-	read()
-	return nil
+	return read()
 }
 
 func sized[T any](s []T, n int) []T {

@@ -11,8 +11,16 @@ import (
 //	poly      rate·(1 − epoch/Epochs)^Power
 //	cosine    MinRate + (rate − MinRate)·(1 + cos(π·(epoch mod Period)/Period))/2
 //	constant  rate
+//
+// In the first Warmup epochs it is rate·(epoch + 1)/Warmup; the rest is the schedule
+// of the epochs that are left.
 func Rate(r plan.Recipe, epoch int) float64 {
 	rate, s := r.Optimizer.LearningRate, r.Schedule
+	if epoch < s.Warmup {
+		return rate / float64(s.Warmup) * float64(epoch+1)
+	}
+	epoch -= s.Warmup
+	s.Epochs -= s.Warmup
 	switch s.Kind {
 	case plan.Poly:
 		return rate * math.Pow(max(0, 1-float64(epoch)/float64(s.Epochs)), s.Power)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/graph"
@@ -61,6 +62,7 @@ func (t *trainer) begin(ctx context.Context) error {
 	if err := t.rewriteLogs(); err != nil {
 		return err
 	}
+	defer runtime.GC()
 	weights := unet.InitialWeights(t.step.Graph, t.step.Params, t.Seed)
 	for i, v := range t.step.Params {
 		if err := t.train.WriteWeight(ctx, v, weights[i]); err != nil {
@@ -98,6 +100,7 @@ func (t *trainer) tensors() map[string]graph.Value {
 
 // save writes a checkpoint: the state, and the model of the same moment.
 func (t *trainer) save(ctx context.Context) error {
+	defer runtime.GC() // else the copies of some checkpoints lie about
 	b, err := json.Marshal(t.state)
 	if err != nil {
 		return err
@@ -200,6 +203,7 @@ func (t *trainer) model(ctx context.Context) (*checkpoint.Model, error) {
 
 // saveBest keeps the weights of the best epoch so far.
 func (t *trainer) saveBest(ctx context.Context) error {
+	defer runtime.GC() // else the copies of some checkpoints lie about
 	m, err := t.model(ctx)
 	if err != nil {
 		return err

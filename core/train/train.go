@@ -12,8 +12,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
+	"github.com/gounet/gounet/core/augment"
 	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/compile"
 	"github.com/gounet/gounet/core/dataset"
@@ -117,8 +119,10 @@ func newTrainer(ctx context.Context, o Options) (*trainer, error) {
 	if t.config == nil {
 		return nil, fmt.Errorf("the plan has no configuration %s, but %v", o.Configuration, o.Plan.ConfigurationNames())
 	}
-	if c := t.config; c.Previous != "" {
-		return nil, fmt.Errorf("configuration %s needs the labels of %s as an input, which is not supported: train another configuration", c.Name, c.Previous)
+	for _, s := range slices.Concat(o.Train, o.Val) {
+		if t.config.Previous != "" && s.Previous == nil {
+			return nil, fmt.Errorf("case %s has no labels of %s, which %s needs: train and validate all folds of that first", s.ID, t.config.Previous, t.config.Name)
+		}
 	}
 	if len(o.Train) == 0 {
 		return nil, errors.New("no cases to train on")
@@ -131,6 +135,14 @@ func newTrainer(ctx context.Context, o Options) (*trainer, error) {
 		return nil, err
 	}
 	err := t.begin(ctx)
+	for _, p := range []struct {
+		session *backend.Session
+		stage   *unet.Stage
+	}{{t.train, t.step.Stage}, {t.eva, t.val.Stage}} {
+		if err == nil && p.stage != nil {
+			err = writeStage(ctx, p.session, p.stage)
+		}
+	}
 	if err == nil {
 		err = t.writeSettings()
 	}
@@ -141,50 +153,64 @@ func newTrainer(ctx context.Context, o Options) (*trainer, error) {
 	return t, nil
 }
 
+// writeStage gives a program what it reads of a previous stage beside the labels.
+func writeStage(ctx context.Context, s *backend.Session, g *unet.Stage) error {
+	zeros := make([]byte, s.Program.Type(g.Zeros).Bytes())
+	picks := unet.Picks(s.Program.Type(g.Pick).Shape.Elems())
+	return errors.Join(s.Write(ctx, g.Zeros, zeros), s.WriteF32(ctx, g.Pick, picks))
+}
+
 // compile builds the programs of training and validation, which share weights.
 func (t *trainer) compile() error {
+	step, val, err := t.programs(t.Device.Limits())
+	if err != nil {
+		return err
+	}
 	b := newBatcher(t)
-	o := unet.TrainOptions{Source: b.source}
-	if t.Storage != graph.F32 {
+	b.slots = t.step.Slots
+	t.batches = b
+	if t.train, err = t.session(step, nil); err != nil {
+		return err
+	}
+	if t.eva, err = t.session(val, t.train); err != nil {
+		t.close()
+		return err
+	}
+	return nil
+}
+
+// programs compiles training and validation for a device of these limits.
+func (t *trainer) programs(limits backend.Limits) (step, val *compile.Program, err error) {
+	o := unet.TrainOptions{Source: augment.SourceShape(t.recipe, t.config.Patch)}
+	if t.Storage == graph.F16 { // the range of BF16 is that of f32
 		o.Growth = growth
 	}
-	if t.Storage == graph.BF16 {
-		o.Growth = 0 // its range is that of f32
-	}
-	var err error
 	if t.step, err = unet.NewTrain(t.Plan, t.config, o); err != nil {
-		return err
+		return nil, nil, err
 	}
 	if t.val, err = unet.NewValidation(t.Plan, t.config, 0); err != nil {
-		return err
+		return nil, nil, err
 	}
-	limits := t.Device.Limits()
 	co := compile.Options{
 		Storage: t.Storage, Rematerialise: t.Rematerialise, World: limits.World, Linked: true,
 		BufferBytes: limits.BufferBytes, ValueBytes: limits.ValueBytes,
 	}
-	if t.train, err = t.session(t.step.Graph, co, nil); err != nil {
-		return err
+	if step, err = compile.Compile(t.step.Graph, co); err != nil {
+		return nil, nil, err
 	}
-	if t.eva, err = t.session(t.val.Graph, co, t.train); err != nil {
-		t.close()
-		return err
-	}
-	b.slots = t.step.Slots
-	t.batches = b
-	return nil
+	val, err = compile.Compile(t.val.Graph, co)
+	return step, val, err
 }
 
-func (t *trainer) session(g *graph.Graph, o compile.Options, shared *backend.Session) (*backend.Session, error) {
-	p, err := compile.Compile(g, o)
-	if err != nil {
-		return nil, err
-	}
+// shared are the regions that validation has from training.
+var shared = []graph.Region{graph.Weights, graph.Half}
+
+func (t *trainer) session(p *compile.Program, of *backend.Session) (*backend.Session, error) {
 	if free := t.Device.Limits().TotalBytes; free > 0 && p.TotalBytes() > free {
 		return nil, fmt.Errorf("%s: a step needs %d MiB, the device has %d MiB: use a smaller --batch or --width, or --precision bf16",
 			t.Device.Name(), p.TotalBytes()>>20, free>>20)
 	}
-	return backend.NewSession(t.Device, p, shared, graph.Weights, graph.Half)
+	return backend.NewSession(t.Device, p, of, shared...)
 }
 
 func (t *trainer) close() {
@@ -321,7 +347,7 @@ func (t *trainer) iterate(ctx context.Context, feed <-chan *batch, rate float64)
 	t.state.Time.Augment += b.augment
 	t.state.Time.Step += time.Since(ready).Seconds()
 	if err == nil && t.Storage == graph.F32 && math.IsNaN(loss) {
-		err = errors.New("the loss is not a number: lower the learning rate, look for broken cases with gounet plan, or remove the folder of the preprocessed cases, in case a file there is damaged")
+		err = errors.New("the loss is not a number: lower the learning rate, or look for broken cases with gounet plan")
 	}
 	return loss, err
 }
@@ -345,6 +371,11 @@ func (t *trainer) runBatch(ctx context.Context, s *backend.Session, u *unet.Trai
 	}
 	if err := s.Write(ctx, u.Labels, b.labels); err != nil {
 		return 0, err
+	}
+	if u.Stage != nil {
+		if err := s.Write(ctx, u.Stage.Labels, b.previous); err != nil {
+			return 0, err
+		}
 	}
 	rows := b.ctl[graph.CtlRows:]
 	if err := s.WriteAt(ctx, u.Ctl, 4*graph.CtlRows, backend.F32Bytes(rows)); err != nil {

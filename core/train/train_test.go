@@ -195,6 +195,21 @@ func TestACaseWhoseFileShrinksIsAnError(t *testing.T) {
 	require.ErrorContains(t, err, "cannot be read any more")
 }
 
+func TestADamagedCaseIsAnError(t *testing.T) {
+	o := options(t)
+	files, err := filepath.Glob(filepath.Join(o.Dir, "..", "..", "*", "*"+dataset.Ending))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		require.NoError(t, err)
+		b[len(b)/2] ^= 0x40
+		require.NoError(t, os.WriteFile(f, b, 0o666))
+	}
+	_, err = train.Run(t.Context(), o)
+	require.ErrorContains(t, err, "is damaged")
+}
+
 func TestTimeEndsTraining(t *testing.T) {
 	o := options(t)
 	o.MaxTime = time.Nanosecond

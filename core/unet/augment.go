@@ -44,9 +44,7 @@ func augmentation(b *graph.Builder, ts []plan.Transform, c *plan.Configuration, 
 		x = b.Apply(name, op, x, ctl)[0]
 	}
 	if len(slots) > 1 && slices.Contains(c.MaskNorm, true) {
-		masked := make([]bool, b.Type(x).Shape[4]) // a cascade's labels are channels too
-		copy(masked, c.MaskNorm)
-		x = b.Apply("augment.mask", graph.Mask{Channels: masked}, x, y)[0]
+		x = b.Apply("augment.mask", graph.Mask{Channels: c.MaskNorm}, x, y)[0]
 	}
 	return x, y, slots
 }
@@ -68,6 +66,7 @@ func slotsOf(ts []plan.Transform, patch [3]int, n, c int) (slots []Slot, length 
 	for _, t := range ts {
 		switch t.Op {
 		case plan.Rotation, plan.Scaling, plan.Mirror: // in the warp
+		case plan.Morphology, plan.Removal: // of labels, on the host
 		case plan.Blur:
 			for a := range 3 {
 				if t.Axes[a] && patch[a] > 1 {

@@ -21,3 +21,11 @@ func TestNetworksEqualThoseOfPyTorch(t *testing.T) {
 		})
 	}
 }
+
+func TestDynUNetIsThatOfMONAI(t *testing.T) {
+	dir := os.Getenv("GOUNET_DATA")
+	if dir == "" {
+		t.Skip("GOUNET_DATA is not set: the tensors of MONAI's networks lie there")
+	}
+	unettest.DynUNet(t, func(testing.TB) backend.Device { return cpu.Open(cpu.Options{}) }, filepath.Join(dir, "golden", "networks"))
+}

@@ -21,7 +21,11 @@ func Loss(b *graph.Builder, p *plan.Plan, c *plan.Configuration, logits []graph.
 			continue
 		}
 		name := fmt.Sprintf("loss.%d", i)
-		sums := b.Apply(name+".sums", segSums(p, stride), z, labels)[0]
+		at := stride
+		if p.Recipe.DeepSupervision.FullResolution {
+			z, at = enlarge(b, name, z, stride), one
+		}
+		sums := b.Apply(name+".sums", segSums(p, at), z, labels)[0]
 		if c.BatchDice {
 			b.Place(sums, graph.IO) // where it can be reduced in place
 			b.Apply(name+".reduce", graph.AllReduce{}, sums)
@@ -29,6 +33,23 @@ func Loss(b *graph.Builder, p *plan.Plan, c *plan.Configuration, logits []graph.
 		total = b.Apply(name, segLoss(p, c, float32(w[i])), sums, total, ctl)[0]
 	}
 	return total
+}
+
+// enlarge repeats each voxel stride times. The op for it spreads a value over a
+// window and divides by its size; the value is multiplied by that before, while it is
+// small.
+func enlarge(b *graph.Builder, name string, z graph.Value, stride [3]int) graph.Value {
+	n := stride[0] * stride[1] * stride[2]
+	if n&(n-1) != 0 {
+		b.Fail("%s: the stride %v is no power of two: weigh the heads at their own resolution", name, stride)
+	}
+	for ; n > 1; n /= 2 {
+		z = b.Apply(name+".double", graph.Add{}, z, z)[0]
+	}
+	if stride == one {
+		return z
+	}
+	return b.Apply(name+".enlarge", graph.AvgPoolGrad{Stride: stride}, z)[0]
 }
 
 // segSums is the target of the plan: a softmax over labels, or a sigmoid a region.
@@ -64,6 +85,9 @@ func segLoss(p *plan.Plan, c *plan.Configuration, weight float32) graph.SegLoss 
 	}
 	if l.DiceBackground {
 		op.First = 0
+	}
+	if l.SumRegions {
+		op.Mean, op.Dice = 1, op.Dice*float32(p.Classes()-op.First)
 	}
 	return op
 }

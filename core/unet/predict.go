@@ -38,7 +38,7 @@ func NewTile(p *plan.Plan, c *plan.Configuration, o TileOptions) (*Tile, error) 
 		x := b.Apply("load", graph.TileLoad{N: o.Rows, Tile: c.Patch, Ctl: graph.CtlRows}, t.Volume, t.Ctl)[0]
 		var logits []graph.Value
 		logits, params := Forward(b, c.Network, x, k, 1)
-		t.Params = params[:len(params)-2*(c.Network.Stages()-2)] // without the lower heads
+		t.Params = params[:len(params)-2*(c.Network.Outputs()-1)] // without the lower heads
 		b.Apply("blend", graph.TileBlend{Depth: v[0], Ctl: graph.CtlRows}, logits[0], t.Blend, t.Ctl, t.Acc, t.Norm)
 		return nil
 	})

@@ -18,8 +18,9 @@ type TrainOptions struct {
 // Dice of a batch.
 type Train struct {
 	Graph  *graph.Graph
-	Source graph.Value   // IO f32[N d h w C]: padded crops
+	Source graph.Value   // IO f32[N d h w C]: padded crops of the images
 	Labels graph.Value   // IO u8[N d h w]
+	Stage  *Stage        // of a cascade; nil without one
 	Ctl    graph.Value   // IO f32
 	Loss   graph.Value   // IO f32[1]
 	Hard   graph.Value   // IO f32[N K 5]: SegSums of the decided labels, for the pseudo Dice
@@ -56,14 +57,20 @@ func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, ts []plan.Transf
 	t := &Train{}
 	g, err := graph.Build(func(b *graph.Builder) []graph.Value {
 		n, s := o.Batch, o.Source
-		_, t.CtlLen = slotsOf(ts, c.Patch, n, p.InputChannels(c))
+		channels := len(p.Channels)
+		_, t.CtlLen = slotsOf(ts, c.Patch, n, channels)
 		t.Ctl = b.Declare("ctl", graph.IO, graph.F32, t.CtlLen)
-		t.Source = b.Declare("source", graph.IO, graph.F32, n, s[0], s[1], s[2], p.InputChannels(c))
+		t.Source = b.Declare("source", graph.IO, graph.F32, n, s[0], s[1], s[2], channels)
 		t.Labels = b.Declare("labels", graph.IO, graph.U8, n, s[0], s[1], s[2])
 		var x, y graph.Value
 		x, y, t.Slots = augmentation(b, ts, c, t.Source, t.Labels, t.Ctl)
+		var before graph.Value
+		if c.Previous != "" {
+			t.Stage = newStage(b, t.Labels)
+			before = t.Stage.channels(b, p, c, t.Slots[0].Ctl, t.Source, t.Ctl)
+		}
 		var logits []graph.Value
-		logits, t.Params = Forward(b, c.Network, x, p.Classes(), heads)
+		logits, t.Params = forward(b, c.Network, x, before, p.Classes(), heads)
 		hard := segSums(p, one)
 		hard.Act, hard.Gamma = graph.Hard, 0
 		t.Hard = b.Apply("dice", hard, logits[0], y)[0]

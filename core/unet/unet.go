@@ -32,10 +32,18 @@ func (n *net) param(name string, shape ...int) graph.Value {
 // heads−1, and all parameters; those of the lowest heads come last, since they
 // may go without a gradient.
 func Forward(b *graph.Builder, network plan.Network, x graph.Value, classes, heads int) (logits, params []graph.Value) {
+	return forward(b, network, x, 0, classes, heads)
+}
+
+// forward is Forward for an input x, beside which more channels x2 stand, or zero.
+func forward(b *graph.Builder, network plan.Network, x, x2 graph.Value, classes, heads int) (logits, params []graph.Value) {
 	n := &net{Builder: b, Network: network}
-	skips := n.encode(x)
+	skips := n.encode(x, x2)
 	levels := n.decode(skips)
 	for l, y := range levels { // 0 is the full resolution
+		if l == n.Outputs() {
+			break
+		}
 		name := fmt.Sprintf("decoder.seg_layers.%d", n.Stages()-2-l)
 		w := n.param(name+".weight", 1, 1, 1, n.Features[l], classes)
 		bias := n.param(name+".bias", classes)
@@ -49,9 +57,9 @@ func Forward(b *graph.Builder, network plan.Network, x graph.Value, classes, hea
 var one = [3]int{1, 1, 1}
 
 // encode returns the output of each stage.
-func (n *net) encode(x graph.Value) (skips []graph.Value) {
+func (n *net) encode(x, x2 graph.Value) (skips []graph.Value) {
 	if n.Kind == plan.Residual {
-		x = n.convNormAct("encoder.stem.convs.0", x, 0, n.Features[0], n.Kernels[0], one, n.Slope)
+		x, x2 = n.convNormAct("encoder.stem.convs.0", x, x2, n.Features[0], n.Kernels[0], one, n.Slope), 0
 	}
 	for s := range n.Stages() {
 		stride := n.Strides[s]
@@ -59,7 +67,7 @@ func (n *net) encode(x graph.Value) (skips []graph.Value) {
 			if n.Kind == plan.Residual {
 				x = n.block(fmt.Sprintf("encoder.stages.%d.blocks.%d", s, i), x, s, stride)
 			} else {
-				x = n.convNormAct(fmt.Sprintf("encoder.stages.%d.0.convs.%d", s, i), x, 0, n.Features[s], n.Kernels[s], stride, n.Slope)
+				x, x2 = n.convNormAct(fmt.Sprintf("encoder.stages.%d.0.convs.%d", s, i), x, x2, n.Features[s], n.Kernels[s], stride, n.Slope), 0
 			}
 			stride = one
 		}
@@ -79,16 +87,17 @@ func (n *net) decode(skips []graph.Value) []graph.Value {
 		name := fmt.Sprintf("decoder.transpconvs.%d", d)
 		w := n.param(name+".weight", s[0], s[1], s[2], n.Features[l+1], n.Features[l])
 		var b graph.Value
-		if n.ConvBias {
+		if n.HasUpBias() {
 			b = n.param(name+".bias", n.Features[l])
 		}
+		k := n.DecoderKernel(l)
 		up := n.Apply(name, graph.UpConv3D{}, x, w, b)[0]
-		if a, k := n.Type(up), n.Type(skips[l]); a.Shape.String() != k.Shape.String() {
-			n.Fail("%s: gives %v where the skip connection is %v: the patch must be a multiple of %v", name, a, k, n.Divisor())
+		if a, skip := n.Type(up), n.Type(skips[l]); a.Shape.String() != skip.Shape.String() {
+			n.Fail("%s: gives %v where the skip connection is %v: the patch must be a multiple of %v", name, a, skip, n.Divisor())
 		}
-		x = n.convNormAct(fmt.Sprintf("decoder.stages.%d.convs.0", d), up, skips[l], n.Features[l], n.Kernels[l], one, n.Slope)
+		x = n.convNormAct(fmt.Sprintf("decoder.stages.%d.convs.0", d), up, skips[l], n.Features[l], k, one, n.Slope)
 		for i := 1; i < n.DecoderConvs[d]; i++ {
-			x = n.convNormAct(fmt.Sprintf("decoder.stages.%d.convs.%d", d, i), x, 0, n.Features[l], n.Kernels[l], one, n.Slope)
+			x = n.convNormAct(fmt.Sprintf("decoder.stages.%d.convs.%d", d, i), x, 0, n.Features[l], k, one, n.Slope)
 		}
 		levels[l] = x
 	}

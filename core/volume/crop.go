@@ -24,6 +24,17 @@ func NonzeroMask(im *Image) []bool {
 	return mask
 }
 
+// positiveMask is true where a channel is above 0.
+func positiveMask(im *Image) []bool {
+	mask := make([]bool, len(im.Data)/im.C)
+	for i := range mask {
+		for _, x := range im.Data[i*im.C : (i+1)*im.C] {
+			mask[i] = mask[i] || x > 0
+		}
+	}
+	return mask
+}
+
 // BoundingBox is the smallest box around the true voxels of mask [D H W], or the
 // whole volume if there are none, as in nnU-Net.
 func BoundingBox(mask []bool, shape [3]int) Box {

@@ -1,6 +1,10 @@
 package volume
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+	"slices"
+)
 
 // Whole is the box of all voxels of a shape.
 func Whole(shape [3]int) Box { return Box{Hi: shape} }
@@ -39,6 +43,42 @@ func (x Axes) Inverse() Axes {
 	return y
 }
 
+// Check refuses voxels without a size or a place. A zero affine says that a picture
+// has none.
+func (g Grid) Check() error {
+	finite := func(v float64) bool { return v-v == 0 }
+	for i, s := range g.Spacing {
+		if !(s > 0) || !finite(s) {
+			return fmt.Errorf("spacing %v mm (D H W), wanted positive numbers: axis %d", g.Spacing, i)
+		}
+	}
+	if g.Affine == ([4][4]float64{}) {
+		return nil
+	}
+	for _, row := range g.Affine {
+		for _, v := range row {
+			if !finite(v) {
+				return fmt.Errorf("affine row %v has a value that is not finite", row)
+			}
+		}
+	}
+	// Axes of unit length span less than this only if they are almost in one plane.
+	const flat = 1e-6
+	if det := g.Determinant() / (g.Spacing[0] * g.Spacing[1] * g.Spacing[2]); !(math.Abs(det) > flat) {
+		return fmt.Errorf("the axes %v of the voxels lie in one plane: correct the directions", g.Affine[:3])
+	}
+	return nil
+}
+
+// Determinant is the volume of a voxel of the affine in mm³, negative where x y z of
+// the voxels are left-handed in space.
+func (g Grid) Determinant() float64 {
+	m := g.Affine
+	return m[0][0]*(m[1][1]*m[2][2]-m[1][2]*m[2][1]) -
+		m[0][1]*(m[1][0]*m[2][2]-m[1][2]*m[2][0]) +
+		m[0][2]*(m[1][0]*m[2][1]-m[1][1]*m[2][0])
+}
+
 // reorder is v in the order of the axes x.
 func reorder[T any](v [3]T, x Axes) [3]T { return [3]T{v[x[0]], v[x[1]], v[x[2]]} }
 
@@ -51,6 +91,23 @@ func (g Grid) Transposed(x Axes) Grid {
 		}
 	}
 	return out
+}
+
+// Flipped is g with some of its axes running the other way over the same voxels.
+func (g Grid) Flipped(axes [3]bool) Grid {
+	var last [3]float64
+	for a, flip := range axes {
+		if flip {
+			last[a] = float64(g.Shape[a] - 1)
+		}
+	}
+	g.move(last)
+	for a, flip := range axes {
+		for r := 0; r < 3 && flip; r++ {
+			g.Affine[r][2-a] = -g.Affine[r][2-a]
+		}
+	}
+	return g
 }
 
 // Cropped is the part of g in b.
@@ -160,5 +217,27 @@ func (l *Labels) Crop(b Box) *Labels { return l.cropTranspose(b, SameAxes()) }
 func (l *Labels) cropTranspose(b Box, x Axes) *Labels {
 	out := NewLabels(l.Cropped(b).Transposed(x))
 	copyTransposed(out.Data, l.Data, l.Shape, 1, b, x)
+	return out
+}
+
+// Flip returns l with some of its axes running the other way.
+func (l *Labels) Flip(axes [3]bool) *Labels {
+	out := NewLabels(l.Flipped(axes))
+	n := l.Shape
+	for d := range n[0] {
+		for h := range n[1] {
+			from := [2]int{d, h}
+			for a := range from {
+				if axes[a] {
+					from[a] = n[a] - 1 - from[a]
+				}
+			}
+			row := out.Data[(d*n[1]+h)*n[2]:][:n[2]]
+			copy(row, l.Data[(from[0]*n[1]+from[1])*n[2]:])
+			if axes[2] {
+				slices.Reverse(row)
+			}
+		}
+	}
 	return out
 }

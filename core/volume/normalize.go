@@ -16,6 +16,10 @@ const (
 	NoNorm    Scheme = "NoNormalization"          // x
 	RescaleTo Scheme = "RescaleTo01Normalization" // (x − min)/(max − min) of the image itself
 	RGBTo     Scheme = "RGBTo01Normalization"     // x/255; only for values from 0 to 255
+
+	// ZScoreNonZero is NVIDIA's: ZScore of the channel's voxels that are not 0; the
+	// others stay 0. A channel of one value becomes 0.
+	ZScoreNonZero Scheme = "ZScoreNonZero"
 )
 
 // leastStd keeps the divisions from dividing by nothing: nnU-Net's eps for float32.
@@ -66,6 +70,8 @@ func normalizeChannel(im *Image, labels *Labels, c int, n Normalization) error {
 		mean, std := float32(n.Range.Mean), float32(max(n.Range.Std, leastStd))
 		im.eachOf(c, nil, func(x float32) float32 { return (min(max(x, lo), hi) - mean) / std })
 	case NoNorm:
+	case ZScoreNonZero:
+		zscore(im, zeros(im, c), c)
 	case RescaleTo:
 		r := ranges(im, -1)[c]
 		span := max(r.hi-r.lo, leastStd)
@@ -76,9 +82,20 @@ func normalizeChannel(im *Image, labels *Labels, c int, n Normalization) error {
 		}
 		im.eachOf(c, nil, func(x float32) float32 { return x / 255 })
 	default:
-		return fmt.Errorf("scheme %q is not known, want one of %s, %s, %s, %s, %s", n.Scheme, ZScore, CT, NoNorm, RescaleTo, RGBTo)
+		return fmt.Errorf("scheme %q is not known, want one of %s, %s, %s, %s, %s, %s", n.Scheme, ZScore, CT, NoNorm, RescaleTo, RGBTo, ZScoreNonZero)
 	}
 	return nil
+}
+
+// zeros are labels that are Outside where channel c is 0.
+func zeros(im *Image, c int) []uint8 {
+	out := make([]uint8, len(im.Data)/im.C)
+	for i := range out {
+		if im.Data[i*im.C+c] == 0 {
+			out[i] = Outside
+		}
+	}
+	return out
 }
 
 // zscore normalises channel c, over the voxels that are not Outside if labels

@@ -14,7 +14,13 @@ type PreprocessOptions struct {
 	Spacing    [3]float64      // target in mm, of the axes after the transposition; 0 keeps that axis' own (the slices of 2d)
 	Normalize  []Normalization // one a channel
 	OrderImage Order           // of the image's resampling: Cubic in nnU-Net's plans
-	MaxBytes   int64           `json:"-"` // a case that becomes larger is an error; 0: any size below 2³¹ voxels
+
+	// What NVIDIA's nnU-Net does otherwise.
+	Positive      bool `json:",omitempty"` // crop to voxels above 0 instead of those that are not 0
+	Truncate      bool `json:",omitempty"` // round the resampled shape down
+	NormalizeLast bool `json:",omitempty"` // behind the resampling
+
+	MaxBytes int64 `json:"-"` // a case that becomes larger is an error; 0: any size below 2³¹ voxels
 }
 
 // Placement is how a preprocessed case lies in its scan: all that the way back
@@ -49,6 +55,9 @@ func Preprocess(im *Image, seg *Labels, o PreprocessOptions) (*Preprocessed, err
 		return nil, fmt.Errorf("volume: preprocess: %w", err)
 	}
 	mask := NonzeroMask(im)
+	if o.Positive {
+		mask = positiveMask(im)
+	}
 	box := BoundingBox(mask, im.Shape)
 	place := o.place(im.Grid, box)
 	if err := o.checkSize(place, im.C, seg != nil); err != nil {
@@ -59,13 +68,20 @@ func Preprocess(im *Image, seg *Labels, o PreprocessOptions) (*Preprocessed, err
 	if seg != nil || o.needMask() {
 		labels = cropLabels(im.Grid, seg, mask, box, o.Axes)
 	}
-	if err := Normalize(cropped, labels, o.Normalize); err != nil {
-		return nil, err
+	if !o.NormalizeLast {
+		if err := Normalize(cropped, labels, o.Normalize); err != nil {
+			return nil, err
+		}
 	}
 	p := &Preprocessed{Placement: place}
 	var err error
 	if p.Image, err = ResampleImage(cropped, p.Shape, p.Spacing, o.OrderImage); err != nil {
 		return nil, err
+	}
+	if o.NormalizeLast {
+		if err := Normalize(p.Image, nil, o.Normalize); err != nil {
+			return nil, err
+		}
 	}
 	if seg == nil {
 		return p, nil
@@ -145,6 +161,11 @@ func (o PreprocessOptions) place(g Grid, box Box) Placement {
 		}
 	}
 	p.Shape = ResampledShape(p.Cropped, p.CropSpacing, p.Spacing)
+	for a := range 3 {
+		if o.Truncate {
+			p.Shape[a] = int(p.CropSpacing[a] / p.Spacing[a] * float64(p.Cropped[a]))
+		}
+	}
 	for a := range 3 {
 		p.Shape[a] = max(p.Shape[a], 1) // nnU-Net fails on an axis thinner than half a voxel
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/gounet/gounet/core/volume"
 )
@@ -36,10 +37,18 @@ func (d *Data) fail(err error) error {
 	return fmt.Errorf("%s: %w", d.Of, err)
 }
 
-// Check holds what d declares against the limits and the sizes of its files.
-func (d *Data) Check() error { return d.fail(d.check()) }
+// ofPart is an error of a part, with the name of its file if that is not the one
+// that d is of.
+func (d *Data) ofPart(p Part, err error) error {
+	if strings.HasSuffix(d.Of, p.File.Name) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", p.File.Name, err)
+}
 
-func (d *Data) check() error {
+// Check holds what d declares against the limits and the sizes of its files. Its
+// errors do not say what they are of: readers of headers do.
+func (d *Data) Check() error {
 	if d.Type.Bytes() == 0 {
 		return errors.New("no type of values")
 	}
@@ -51,49 +60,16 @@ func (d *Data) check() error {
 	case len(d.Parts) == 0 || n%int64(len(d.Parts)) != 0:
 		return fmt.Errorf("%d values cannot be shared by %d files: name one file a slice or volume", n, len(d.Parts))
 	}
-	if err := checkGrid(d.Grid); err != nil {
+	if err := d.Grid.Check(); err != nil {
 		return err
 	}
 	share := n / int64(len(d.Parts))
 	for _, p := range d.Parts {
 		if err := p.check(share, d); err != nil {
-			return err
+			return d.ofPart(p, err)
 		}
 	}
 	return nil
-}
-
-// checkGrid refuses voxels without a size or a place. A zero affine says that a
-// picture has none.
-func checkGrid(g volume.Grid) error {
-	for i, s := range g.Spacing {
-		if !(s > 0) || !finite(s) {
-			return fmt.Errorf("spacing %v mm (D H W), wanted positive numbers: axis %d", g.Spacing, i)
-		}
-	}
-	a := g.Affine
-	if a == ([4][4]float64{}) {
-		return nil
-	}
-	for _, row := range a {
-		for _, v := range row {
-			if !finite(v) {
-				return fmt.Errorf("affine row %v has a value that is not finite", row)
-			}
-		}
-	}
-	// Axes of unit length span less than this only if they are almost in one plane.
-	const flat = 1e-6
-	if det := determinant(a) / (g.Spacing[0] * g.Spacing[1] * g.Spacing[2]); !(math.Abs(det) > flat) {
-		return fmt.Errorf("the axes %v of the voxels lie in one plane: correct the directions", a[:3])
-	}
-	return nil
-}
-
-func determinant(m [4][4]float64) float64 {
-	return m[0][0]*(m[1][1]*m[2][2]-m[1][2]*m[2][1]) -
-		m[0][1]*(m[1][0]*m[2][2]-m[1][2]*m[2][0]) +
-		m[0][2]*(m[1][0]*m[2][1]-m[1][1]*m[2][0])
 }
 
 // free is memory that a small file may take without a proof that it needs it.
@@ -117,7 +93,7 @@ func (d *Data) prove(size int64) error {
 // Image reads the values as float32 [D H W C]. Finite values that float32 cannot
 // hold are an error.
 func (d *Data) Image() (*volume.Image, error) {
-	if err := d.check(); err != nil {
+	if err := d.Check(); err != nil {
 		return nil, d.fail(err)
 	}
 	if err := d.prove(4 * int64(d.values())); err != nil {
@@ -153,7 +129,7 @@ func (d *Data) Image() (*volume.Image, error) {
 // Labels reads the values of one channel as labels, whole numbers from 0 to
 // volume.MaxLabel whatever their type on disk.
 func (d *Data) Labels() (*volume.Labels, error) {
-	if err := d.check(); err != nil {
+	if err := d.Check(); err != nil {
 		return nil, d.fail(err)
 	}
 	if c := d.Channels(); c != 1 {

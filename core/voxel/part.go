@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/bzip2"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -17,19 +18,21 @@ import (
 // Encoding is how values became bytes.
 type Encoding uint8
 
-// The encodings that files have. Text is decimal numbers between spaces.
+// The encodings that files have. Text is decimal numbers between spaces, Hex two
+// digits a byte, with spaces anywhere.
 const (
 	Raw Encoding = iota
 	Gzip
 	Zlib
 	Bzip2
 	Text
+	Hex
 )
 
 func (e Encoding) compressed() bool { return e == Gzip || e == Zlib || e == Bzip2 }
 
 func (e Encoding) String() string {
-	return [...]string{"raw", "gzip", "zlib", "bzip2", "text"}[e]
+	return [...]string{"raw", "gzip", "zlib", "bzip2", "text", "hex"}[e]
 }
 
 // Part is a stretch of a file that holds values.
@@ -54,20 +57,19 @@ const (
 
 // check holds the share of values against the size of the file.
 func (p Part) check(values int64, d *Data) error {
-	fail := func(format string, a ...any) error {
-		return fmt.Errorf("%s: %s", p.File.Name, fmt.Sprintf(format, a...))
-	}
 	left := p.File.Size - p.Offset
 	if p.Offset < 0 || left < 0 {
-		return fail("voxel data start at byte %d of %d: the file is truncated, fetch it again", p.Offset, p.File.Size)
+		return fmt.Errorf("voxel data start at byte %d of %d: the file is truncated, fetch it again", p.Offset, p.File.Size)
 	}
 	if p.Lines < 0 || p.Lines > maxLines || p.Skip < 0 || p.Skip > maxSkip {
-		return fail("%d lines and %d bytes are to be passed over, wanted at most %d and %d", p.Lines, p.Skip, maxLines, int64(maxSkip))
+		return fmt.Errorf("%d lines and %d bytes are to be passed over, wanted at most %d and %d", p.Lines, p.Skip, maxLines, int64(maxSkip))
 	}
 	need, have := p.Skip+values*int64(d.Type.Bytes()), left
 	switch p.Encoding {
 	case Text:
 		need = p.Skip + 2*values - 1 // a digit and a space each
+	case Hex:
+		need *= 2
 	case Gzip, Zlib:
 		have *= deflateRatio
 	case Bzip2:
@@ -75,8 +77,8 @@ func (p Part) check(values int64, d *Data) error {
 	}
 	if need > have {
 		shape := d.Grid.Shape
-		return fmt.Errorf("%s: %d × %d × %d voxels of %d × %s need %d bytes from byte %d on, the file holds at most %d (%s): it is truncated, fetch it again: %w",
-			p.File.Name, shape[2], shape[1], shape[0], d.Channels(), d.Type, need, p.Offset, have, p.Encoding, io.ErrUnexpectedEOF)
+		return fmt.Errorf("%d × %d × %d voxels of %d × %s need %d bytes from byte %d on, the file holds at most %d (%s): it is truncated, fetch it again: %w",
+			shape[2], shape[1], shape[0], d.Channels(), d.Type, need, p.Offset, have, p.Encoding, io.ErrUnexpectedEOF)
 	}
 	return nil
 }
@@ -114,11 +116,31 @@ func (p Part) start(f io.Reader) (io.Reader, error) {
 		r, err = zlib.NewReader(b)
 	case Bzip2:
 		r = bzip2.NewReader(b)
+	case Hex:
+		r = hex.NewDecoder(withoutSpace{b})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s header at byte %d: %w", p.Encoding, p.Offset, err)
 	}
 	return r, skip(r, p.Skip, "bytes to pass over")
+}
+
+// withoutSpace leaves white space out of what it reads.
+type withoutSpace struct{ r io.Reader }
+
+func (w withoutSpace) Read(b []byte) (int, error) {
+	for {
+		n, err := w.r.Read(b)
+		kept := b[:0]
+		for _, c := range b[:n] {
+			if !strings.ContainsRune(" \t\r\n\v\f", rune(c)) {
+				kept = append(kept, c)
+			}
+		}
+		if len(kept) > 0 || err != nil || len(b) == 0 {
+			return len(kept), err
+		}
+	}
 }
 
 // skip passes over n bytes, by seeking where that is possible.
@@ -153,7 +175,7 @@ const chunk = 1 << 14
 // Values reads all values and hands them to visit, scaled, in the file's order: v
 // holds the values first, first+1, …
 func (d *Data) Values(visit func(first int, v []float64) error) error {
-	if err := d.check(); err != nil {
+	if err := d.Check(); err != nil {
 		return d.fail(err)
 	}
 	share := d.values() / len(d.Parts)
@@ -162,10 +184,7 @@ func (d *Data) Values(visit func(first int, v []float64) error) error {
 	for i, p := range d.Parts {
 		err := d.part(p, i*share, share, v, raw, visit)
 		if err != nil {
-			if len(d.Parts) > 1 {
-				err = fmt.Errorf("%s: %w", p.File.Name, err)
-			}
-			return d.fail(err)
+			return d.fail(d.ofPart(p, err))
 		}
 	}
 	return nil

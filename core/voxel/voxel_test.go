@@ -179,7 +179,7 @@ func TestTextIsReadWhateverIsBetween(t *testing.T) {
 }
 
 func TestValuesThatDoNotFitAreNamed(t *testing.T) {
-	d := Data{Of: "pkg: f", Grid: grid(1, 2, 2), Lead: 1, Trail: 1, Type: Float64, Parts: []Part{{File: InMemory("x", []byte("1 2 3 1e300")), Encoding: Text}}}
+	d := Data{Of: "pkg: f", Grid: grid(1, 2, 2), Lead: 1, Trail: 1, Type: Float64, Parts: []Part{{File: InMemory("f", []byte("1 2 3 1e300")), Encoding: Text}}}
 	_, err := d.Image()
 	assert.EqualError(t, err, "pkg: f: value 1e+300 at voxel (x 1, y 1, z 0) is too large for float32: rescale the image")
 	for text, ok := range map[string]bool{"0 1 2 254": true, "0 1 2 255": false, "0 1 2 -1": false, "0 1 2 0.5": false, "0 1 2 nan": false} {

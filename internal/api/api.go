@@ -23,6 +23,7 @@ type Request struct {
 	Open    *Open    `json:"open,omitempty"`
 	Segment *Segment `json:"segment,omitempty"`
 	Cancel  *Cancel  `json:"cancel,omitempty"`
+	PageRequest
 }
 
 // File is a blob of the message, or what is at an address.
@@ -57,6 +58,7 @@ type Segment struct {
 	// SaveSeconds asks for a Saved as often as that; 0: only if a Cancel asks for it.
 	SaveSeconds float64 `json:"save_seconds,omitempty"`
 	Resume      *File   `json:"resume,omitempty"` // what a Saved had: goes on from there
+	Page        bool    `json:"page,omitempty"`   // labels in the grid of Looked
 }
 
 // Kinds of devices.
@@ -84,6 +86,7 @@ type Answer struct {
 	Saved    *Saved    `json:"saved,omitempty"`
 	Done     *Done     `json:"done,omitempty"`
 	Failed   *Failed   `json:"failed,omitempty"`
+	PageAnswer
 }
 
 // Ready says what there is to compute with.

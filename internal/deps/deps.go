@@ -147,7 +147,7 @@ func (r Row) objection(target string, test bool) string {
 // tests are the packages that test files of the row may import in addition: a
 // network is judged by running it, a training by training.
 func (r Row) tests() []string {
-	if r.Package == "cmd" || r.Package == "wasm" || strings.HasPrefix(r.Package, "backend_") || strings.HasPrefix(r.Package, "core") {
+	if r.Package == "cmd" || r.Package == "wasm" || r.Package == "server" || strings.HasPrefix(r.Package, "backend_") || strings.HasPrefix(r.Package, "core") {
 		return []string{"core", "backend_cpu", "internal"}
 	}
 	return nil

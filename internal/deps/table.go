@@ -57,7 +57,7 @@ var Table = []Row{
 	// use
 	{Package: "core/train", May: []string{"core", "internal"}, Modules: []string{"google.golang.org/protobuf"}}, // TensorBoard
 	{Package: "core/predict", May: []string{"core", "internal"}},
-	{Package: "server", May: []string{"core", "internal/api"}, Modules: anyModule},
+	{Package: "server", May: []string{"core", "internal/api", "internal/atomicfile", "internal/filelock"}, Modules: anyModule},
 	{Package: "web", May: []string{"internal/api"}, Modules: anyModule},
 	{Package: "wasm", May: []string{"core", "backend_webgpu", "backend_cpu", "internal/api"}},
 	{Package: "cmd", May: []string{"core", "backend_*", "server", "internal"}, Modules: anyModule},

@@ -8,7 +8,8 @@
 // Tensors are read from the file when they are asked for. Memory stays in
 // proportion to the file's size, whatever the file says.
 //
-// It is not a general unpickler: no pickles of other programs, no writing.
+// It is not a general unpickler: no pickles of other programs. Write makes a zip of
+// plain values and tensors that torch.load reads.
 package pickle
 
 import (
@@ -104,4 +105,16 @@ func (s storages) add(key string, element DType, numel int64) (*storage, bool, e
 		return nil, false, fmt.Errorf("storage %.20q is %s[%d] here and %s[%d] elsewhere", key, element, numel, old.element, old.numel)
 	}
 	return old, false, nil
+}
+
+// Plain reads a pickle by itself, which pickle.dump wrote: values without tensors.
+func Plain(r io.Reader, size int64, name string) (any, error) {
+	if size > maxPickleBytes {
+		return nil, fmt.Errorf("%s has %d bytes, at most %d are read", name, size, maxPickleBytes)
+	}
+	v, err := load(newSource(r, size), nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return v, nil
 }

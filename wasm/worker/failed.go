@@ -46,6 +46,9 @@ func (w *Worker) failed(j *job, err error) *api.Failed {
 	if e := (*predict.MemoryError)(nil); errors.As(err, &e) {
 		f.Code, f.Need, f.Have = api.FailedMemory, e.Need, e.Have
 	}
+	if e := (*tooLarge)(nil); errors.As(err, &e) {
+		f.Code, f.Need, f.Have = api.FailedMemory, e.need, e.have
+	}
 	if context.Cause(j.ctx) != nil || errors.Is(err, predict.ErrPaused) {
 		f.Code, f.Reason = api.FailedCancelled, errCancelled.Error()
 	}

@@ -21,6 +21,7 @@ func (w *Worker) segment(j *job) (*api.Done, []byte, error) {
 	}
 	begun := time.Now()
 	done := &api.Done{Grid: gridOf(w.scan.Grid)}
+	w.seen = nil // the memory is wanted
 	dev, why, err := w.choose(j.Segment.Device)
 	if err != nil {
 		return nil, nil, err
@@ -52,6 +53,11 @@ func (w *Worker) segment(j *job) (*api.Done, []byte, error) {
 	done.Memory = api.Memory{
 		DeviceBytes: r.Memory.Total(), HostBytes: r.Memory.Host, Tiles: r.Memory.Tiles, Runs: r.Memory.Runs,
 		Planes: r.Memory.Planes, Depth: r.Memory.Depth,
+	}
+	if j.Segment.Page {
+		t := turnOf(w.scan.Grid)
+		done.Grid = gridOf(t.grid())
+		return done, toPage(t, r.Labels.Data, 1, 0), nil
 	}
 	return done, r.Labels.Data, nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/dicom"
 	"github.com/gounet/gounet/core/predict"
 	"github.com/gounet/gounet/core/scan"
 	"github.com/gounet/gounet/internal/api"
@@ -64,6 +65,8 @@ type Worker struct {
 	model   *model
 	scan    *scan.Scan
 	ready   *ready
+	seen    *seen             // of the scan; nil: nobody has looked
+	listed  *dicom.Collection // of the last List
 }
 
 // job is a request on its way.
@@ -186,6 +189,8 @@ func (w *Worker) do(j *job) {
 			var labels []byte
 			answer.Done, labels, err = w.segment(j)
 			buffers = [][]byte{labels}
+		case j.PageRequest != api.PageRequest{}:
+			buffers, err = w.serve(j, &answer)
 		default:
 			err = fail(api.FailedRequest, errors.New("the request asks for nothing: one of load, open, segment and cancel was wanted"))
 		}
@@ -251,6 +256,6 @@ func (w *Worker) forget() {
 func (w *Worker) shut() {
 	if w.scan != nil {
 		_ = w.scan.Close() // it was only read from
-		w.scan = nil
+		w.scan, w.seen = nil, nil
 	}
 }

@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gounet/gounet/core/backend"
+	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/dataset"
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/predict"
+)
+
+// nextStageFolder is where a first stage keeps what the second one trains on.
+const nextStageFolder = "predicted_next_stage"
+
+// stage is the first stage of a cascade, all folds of it.
+type stage struct {
+	w       *workspace
+	name    string // of its configuration
+	next    string // the configuration that it is for
+	runs    []string
+	heldOut map[string]int // case → index of the run that has not seen it
+	done    int            // cases that predict has made
+}
+
+// stageBefore finds the runs of the first stage of c. That they are trained is not
+// sure.
+func (w *workspace) stageBefore(splits string, c *plan.Configuration) (*stage, error) {
+	folds, err := w.folds(splits)
+	if err != nil {
+		return nil, err
+	}
+	s := &stage{w: w, name: c.Previous, next: c.Name, heldOut: map[string]int{}}
+	for n, fold := range folds {
+		s.runs = append(s.runs, w.run(c.Previous, strconv.Itoa(n)))
+		for _, id := range fold.Val {
+			s.heldOut[id] = n
+		}
+	}
+	return s, nil
+}
+
+// errFirstStage is in the chain of the error of a cascade whose first stage is not
+// trained.
+var errFirstStage = errors.New("the first stage is not trained and validated")
+
+// trained returns an error that names the folds which samples need and which are not
+// trained and validated.
+func (s *stage) trained(ids []string) error {
+	var missing, nowhere []string
+	for _, id := range ids {
+		n, ok := s.heldOut[id]
+		if !ok {
+			nowhere = append(nowhere, id)
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(s.runs[n], validationFolder, summaryFile)); err != nil {
+			missing = append(missing, strconv.Itoa(n))
+		}
+	}
+	slices.Sort(missing)
+	switch missing = slices.Compact(missing); {
+	case len(nowhere) > 0:
+		return fmt.Errorf("%s needs labels of %s by a network that has not seen the case, but no fold holds out %s: use splits in which each case is held out once", s.next, s.name, join(nowhere, ", "))
+	case len(missing) > 0:
+		return fmt.Errorf("%s needs the labels of %s: %w, folds %s: run gounet train with %s and each of these folds", s.next, s.name, errFirstStage, join(missing, ", "), s.name)
+	}
+	return nil
+}
+
+// labels is the file with the labels of a held-out case.
+func (s *stage) labels(made *plan.Plan) func(dataset.Case) string {
+	ending := predict.LabelFormat(made).Endings[0]
+	return func(c dataset.Case) string {
+		return filepath.Join(s.runs[s.heldOut[c.ID]], validationFolder, c.ID+ending)
+	}
+}
+
+// give makes what is missing of the labels that the first stage finds in cases that
+// it has not seen, on the grid of the second stage, and gives them to the samples.
+func (s *stage) give(ctx context.Context, a *app, p *progress, f *deviceFlags, samples []*dataset.Sample) error {
+	dir := filepath.Join(s.w.dir, s.name, nextStageFolder, s.next)
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	todo := make([][]*dataset.Sample, len(s.runs))
+	count := 0
+	for _, sample := range samples {
+		n := s.heldOut[sample.ID]
+		key, err := weightsKey(s.runs[n])
+		if err != nil {
+			return err
+		}
+		there, err := sample.OpenPrevious(dir, key)
+		if err != nil {
+			return err
+		}
+		if !there {
+			todo[n] = append(todo[n], sample)
+			count++
+		}
+	}
+	if count == 0 {
+		return nil
+	}
+	t := p.start("labels of "+s.name, "cases", count)
+	defer t.end()
+	for n, list := range todo {
+		if len(list) > 0 {
+			if err := s.predict(ctx, a, t, f, s.runs[n], dir, list); err != nil {
+				return fmt.Errorf("%s: %w", s.runs[n], err)
+			}
+		}
+	}
+	return nil
+}
+
+// weightsKey changes with the weights of a run.
+func weightsKey(run string) (string, error) {
+	st, err := os.Stat(filepath.Join(run, checkpoint.WeightsFile))
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d %d", st.Size(), st.ModTime().UnixNano()), nil
+}
+
+// predict makes the labels of one fold.
+func (s *stage) predict(ctx context.Context, a *app, t *task, f *deviceFlags, run, dir string, samples []*dataset.Sample) (err error) {
+	key, err := weightsKey(run)
+	if err != nil {
+		return err
+	}
+	pr, release, err := f.predictor(a, run, checkpoint.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	for _, sample := range samples {
+		i := slices.IndexFunc(s.w.raw.Cases, func(c dataset.Case) bool { return c.ID == sample.ID })
+		im, _, _, err := s.w.raw.Cases[i].Read()
+		if err != nil {
+			return err
+		}
+		pre, err := pr.Preprocess(im)
+		if err != nil {
+			return fmt.Errorf("%s: %w", sample.ID, err)
+		}
+		labels, err := pr.Onto(ctx, pre, sample.Shape)
+		if err != nil {
+			return fmt.Errorf("%s: %w", sample.ID, err)
+		}
+		if err := dataset.WritePrevious(dir, sample, labels, key); err != nil {
+			return err
+		}
+		if there, err := sample.OpenPrevious(dir, key); err != nil || !there {
+			return errors.Join(err, fmt.Errorf("%s: what was written to %s is not there", sample.ID, dir))
+		}
+		s.done++
+		t.set(s.done, sample.ID)
+	}
+	return nil
+}
+
+// predictor is a model on a device; release frees both.
+func (f *deviceFlags) predictor(a *app, model string, which checkpoint.Options) (p *predict.Predictor, release func() error, err error) {
+	m, err := checkpoint.OpenWith(model, which)
+	if err != nil {
+		return nil, nil, err
+	}
+	dev, err := f.open(a.settings)
+	if err != nil {
+		return nil, nil, err
+	}
+	o := predict.Options{Device: dev}
+	if o.Storage, err = f.storage(dev); err == nil {
+		p, err = predict.New(m, o)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, dev.Close())
+	}
+	return p, func() error { p.Close(); return dev.Close() }, nil
+}
+
+// modelBefore is the model of the first stage beside that of the second one: the
+// folder WORK/3d_lowres beside WORK/3d_cascade_fullres or a run in it, or the results
+// folder of nnU-Net whose name differs in the configuration alone.
+func modelBefore(model string, c *plan.Configuration) (string, error) {
+	at, err := filepath.Abs(model)
+	if err != nil {
+		return "", err
+	}
+	for ; at != filepath.Dir(at); at = filepath.Dir(at) {
+		stem, ok := strings.CutSuffix(filepath.Base(at), c.Name)
+		if !ok || stem != "" && !strings.HasSuffix(stem, "__") {
+			continue
+		}
+		before := filepath.Join(filepath.Dir(at), stem+c.Previous)
+		if _, err := os.Stat(before); err == nil {
+			return before, nil
+		}
+	}
+	return "", usagef("configuration %s needs the labels of %s, and no model of that is beside %s: give it, or a folder with its labels, as --previous", c.Name, c.Previous, model)
+}
+
+// firstStage makes sure that the labels of the first stage of a cascade are there,
+// and returns their folder; "" for models that need none.
+func (f *predictFlags) firstStage(ctx context.Context, a *app, m *checkpoint.Model, cases []dataset.Case, dev backend.Device) (folder string, err error) {
+	c, err := m.Config()
+	if err != nil {
+		return "", err
+	}
+	if c.Previous == "" {
+		if f.previous != "" {
+			return "", usagef("--previous: configuration %s is no second stage of a cascade", c.Name)
+		}
+		return "", nil
+	}
+	model := f.previous
+	if model == "" {
+		if model, err = modelBefore(f.model, c); err != nil {
+			return "", err
+		}
+	} else if st, err := os.Stat(model); err == nil && !isModel(model, st.IsDir()) {
+		return model, nil // labels
+	}
+	before, err := checkpoint.Open(model)
+	if err != nil {
+		return "", err
+	}
+	if before.Configuration != c.Previous {
+		return "", usagef("--previous %s: is a model of %s, wanted one of %s", model, before.Configuration, c.Previous)
+	}
+	o := predict.Options{Device: dev, Step: f.step, NoMirror: f.noMirror, MemoryBytes: int64(f.memoryGB * (1 << 30))}
+	if o.Storage, err = f.storage(dev); err != nil {
+		return "", err
+	}
+	pr, err := predict.New(before, o)
+	if err != nil {
+		return "", err
+	}
+	defer pr.Close()
+	p := a.progressOf()
+	defer p.wait()
+	folder = filepath.Join(f.output, c.Previous)
+	return folder, label(ctx, p, c.Previous, pr, cases, folder, predict.FolderOptions{Continue: f.resume})
+}
+
+// previousLabels are the files of the first stage's labels.
+func (f *predictFlags) previousLabels(made *plan.Plan) func(dataset.Case) string {
+	ending := predict.LabelFormat(made).Endings[0]
+	return func(c dataset.Case) string { return filepath.Join(f.previous, c.ID+ending) }
+}

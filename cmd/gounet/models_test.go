@@ -1,0 +1,85 @@
+package main
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/plan"
+)
+
+const monai = "../../core/checkpoint/testdata/dynunet"
+
+// TestModelsComeInAndGoOut takes a checkpoint of NVIDIA's through all forms but
+// nnU-Net's, which has no network of its kernels, and one of nnU-Net's through all.
+func TestModelsComeInAndGoOut(t *testing.T) {
+	dir := t.TempDir()
+	model := filepath.Join(dir, "nvidia.gounet")
+	got := gounet(t, "import", filepath.Join(monai, "nvidia.ckpt"), "--config-pkl", filepath.Join(monai, "config.pkl"),
+		"--dataset-json", filepath.Join(hippocampus, "dataset.json"), "--output", model)
+	require.Equal(t, exitOK, got.code, got.err)
+	m, err := checkpoint.Open(model)
+	require.NoError(t, err)
+	assert.Equal(t, "Anterior", m.Plan.Labels[1].Name)
+	got = gounet(t, "export", model, "--to", "nnunetv2", "--output", filepath.Join(dir, "results"))
+	assert.Equal(t, exitError, got.code)
+	assert.Contains(t, got.err, "nnU-Net's networks have the same in both")
+	got = gounet(t, "import", filepath.Join(monai, "nvidia.ckpt"), "--output", model)
+	assert.Equal(t, exitError, got.code)
+	assert.Contains(t, got.err, "the patch is not known")
+
+	nnunet := "../../core/checkpoint/testdata/results/Dataset001_Tiny/nnUNetTrainer__nnUNetPlans__2d"
+	own := filepath.Join(dir, "own")
+	require.Equal(t, exitOK, gounet(t, "import", nnunet, "--output", own).code)
+	for to, output := range map[string]string{"zip": "model.gounet", "nnunetv2": "results", "onnx": "onnx"} {
+		got := gounet(t, "export", own, "--to", to, "--output", filepath.Join(dir, output))
+		require.Equal(t, exitOK, got.code, got.err)
+	}
+	assert.FileExists(t, filepath.Join(dir, "onnx", "fold_1.onnx"))
+	want, err := checkpoint.Open(nnunet)
+	require.NoError(t, err)
+	for _, path := range []string{"own", "model.gounet", "results/nnUNetTrainer__" + want.Plan.Name + "__2d"} {
+		m, err := checkpoint.Open(filepath.Join(dir, path))
+		require.NoError(t, err)
+		assert.Equal(t, want.Folds, m.Folds)
+	}
+	for want, args := range map[string][]string{
+		"--to and --output":   {"export", own, "--to", "zip"},
+		"ends in .gounet":     {"export", own, "--to", "zip", "--output", filepath.Join(dir, "x")},
+		"--f16 is of":         {"export", own, "--to", "onnx", "--f16", "--output", filepath.Join(dir, "x")},
+		"--to pt: wanted":     {"export", own, "--to", "pt", "--output", filepath.Join(dir, "x")},
+		"--output is missing": {"import", own},
+		"three numbers Z,Y,X": {"import", own, "--output", filepath.Join(dir, "x"), "--patch", "3"},
+	} {
+		got := gounet(t, args...)
+		assert.Equal(t, exitUsage, got.code, got.err)
+		assert.Contains(t, got.err, want)
+	}
+}
+
+// TestTheRecipeIsData plans by NVIDIA's recipe and trains a step with it.
+func TestTheRecipeIsData(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for seconds")
+	}
+	work := filepath.Join(t.TempDir(), "work")
+	got := gounet(t, "plan", hippocampus, "--work", work, "--recipe", "nvidia")
+	require.Equal(t, exitOK, got.code, got.err)
+	p, err := plan.Load(filepath.Join(work, plan.FileName))
+	require.NoError(t, err)
+	assert.Equal(t, plan.RecipeNVIDIA, p.Recipe.Name)
+	full := p.Configuration(plan.ConfigFullRes)
+	full.Patch = [3]int{16, 24, 16}
+	require.NoError(t, p.Save(filepath.Join(work, plan.FileName)))
+	args := append([]string{"train", hippocampus, "3d_fullres", "--work", work, "--loss", "focal", "--warmup", "1", "--schedule", "cosine"}, short...)
+	got = gounet(t, append(args, "--epochs", "2", "--no-validation")...)
+	require.Equal(t, exitOK, got.code, got.err)
+	m, err := checkpoint.Open(filepath.Join(work, "3d_fullres", "fold_0"))
+	require.NoError(t, err)
+	assert.Equal(t, plan.Focal, m.Plan.Recipe.Loss.Voxel)
+	assert.Equal(t, 1, m.Plan.Recipe.Schedule.Warmup)
+	assert.NotContains(t, m.Folds[0].Weights, "encoder.stages.0.0.convs.0.conv.bias", "DynUNet has none")
+}

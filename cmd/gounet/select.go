@@ -1,0 +1,325 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/dataset"
+	"github.com/gounet/gounet/core/metric"
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/predict"
+	"github.com/gounet/gounet/internal/atomicfile"
+)
+
+// Files and folders of `gounet run` in the work folder.
+const (
+	crossvalFolder     = "crossval"            // in the folder of a configuration: summary.json over all folds
+	ensemblesFolder    = "ensembles"           // in it a folder for each pair: labels of the held-out cases, summary.json
+	bestFile           = "best.json"           // a selection
+	postprocessingFile = "postprocessing.json" // of the best
+	predictionsFolder  = "predictions"         // labels of the test cases; in it a folder a configuration, as the networks made them
+)
+
+// selection is what cross-validation came to.
+type selection struct {
+	Best           []string    `json:"best"` // configurations; several are averaged
+	Folds          []string    `json:"folds"`
+	Candidates     []candidate `json:"candidates"` // the best first
+	Postprocessing string      `json:"postprocessing"`
+	Dice           number      `json:"mean_foreground_dice_after_postprocessing"`
+}
+
+// candidate is a configuration, or a pair whose probabilities are averaged.
+type candidate struct {
+	Configurations []string `json:"configurations"`
+	Dice           number   `json:"mean_foreground_dice"`
+	Cases          int      `json:"cases"`
+
+	summary *metric.Summary
+}
+
+func (c candidate) name() string { return strings.Join(c.Configurations, "+") }
+
+// selector chooses among what is trained.
+type selector struct {
+	f    *runFlags
+	a    *app
+	w    *workspace
+	made *plan.Plan
+	runs map[string]string // case → fold that holds it out
+	ids  []string          // of these cases
+}
+
+func (f *runFlags) newSelector(a *app, w *workspace, made *plan.Plan) (*selector, error) {
+	s := &selector{f: f, a: a, w: w, made: made, runs: map[string]string{}}
+	for _, name := range f.folds {
+		fold, err := w.split(f.splits, name)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range fold.Val {
+			s.runs[id] = name
+			s.ids = append(s.ids, id)
+		}
+	}
+	if slices.Sort(s.ids); len(s.ids) == 0 {
+		return nil, fmt.Errorf("the folds %v hold no case out, so that nothing can be compared", f.folds)
+	}
+	return s, nil
+}
+
+// choose scores each configuration and each pair on the cases that were held out,
+// takes the best, and decides on its post-processing.
+func (s *selector) choose(ctx context.Context) (*selection, error) {
+	var all []candidate
+	for _, name := range s.f.configs {
+		sum, err := s.crossValidation(name)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		all = append(all, candidate{[]string{name}, number(sum.ForegroundMean.Dice), len(sum.Cases), sum})
+	}
+	for i, a := range s.f.configs {
+		for _, b := range s.f.configs[i+1:] {
+			if s.f.noEnsembles {
+				continue
+			}
+			sum, err := s.ensemble(ctx, []string{a, b})
+			if err != nil {
+				return nil, fmt.Errorf("ensemble of %s and %s: %w", a, b, err)
+			}
+			all = append(all, candidate{[]string{a, b}, number(sum.ForegroundMean.Dice), len(sum.Cases), sum})
+		}
+	}
+	// The best first, of equal ones the simpler; an undefined Dice is below all others.
+	slices.SortStableFunc(all, func(x, y candidate) int { return cmp.Compare(y.Dice, x.Dice) })
+	best := &selection{Best: all[0].Configurations, Folds: s.f.folds, Candidates: all, Postprocessing: postprocessingFile}
+	if err := best.print(s.a.out); err != nil {
+		return nil, err
+	}
+	d, err := s.decide(ctx, all[0].summary)
+	if err != nil {
+		return nil, fmt.Errorf("post-processing: %w", err)
+	}
+	best.Dice = number(d.After.ForegroundMean.Dice)
+	if err := d.Postprocessing.Write(filepath.Join(s.w.dir, postprocessingFile)); err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(s.a.out, "post      %s: Dice %.4f, before %.4f\n", steps(d.Postprocessing), d.After.ForegroundMean.Dice, d.Before.ForegroundMean.Dice)
+	return best, atomicfile.Write(filepath.Join(s.w.dir, bestFile), func(out io.Writer) error { return printJSON(out, best) })
+}
+
+func (b *selection) print(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "configuration\tmean foreground Dice\tcases")
+	for _, c := range b.Candidates {
+		fmt.Fprintf(t, "%s\t%.4f\t%d\n", c.name(), float64(c.Dice), c.Cases)
+	}
+	return t.Flush()
+}
+
+// steps is a post-processing in words.
+func steps(p metric.Postprocessing) string {
+	if len(p) == 0 {
+		return "none"
+	}
+	var keys []string
+	for _, t := range p {
+		keys = append(keys, t.Key())
+	}
+	return "the largest component of " + strings.Join(keys, ", then of ")
+}
+
+// validation is the folder with the labels of a held-out case.
+func (s *selector) validation(name string) predict.Source {
+	return func(id string) string { return filepath.Join(s.w.run(name, s.runs[id]), validationFolder) }
+}
+
+// crossValidation puts the scores of the folds of a configuration together.
+func (s *selector) crossValidation(name string) (*metric.Summary, error) {
+	var all *metric.Summary
+	for _, fold := range s.f.folds {
+		sum, err := metric.ReadSummary(filepath.Join(s.w.run(name, fold), validationFolder, summaryFile))
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // fold all holds nothing out
+		case err != nil:
+			return nil, err
+		case all == nil:
+			all = sum
+		default:
+			all.Cases = append(all.Cases, sum.Cases...)
+		}
+	}
+	if all == nil {
+		return nil, fmt.Errorf("no fold of %v is validated", s.f.folds)
+	}
+	all = metric.Summarize(all.Targets, all.Cases, all.Surface)
+	folder := filepath.Join(s.w.dir, name, crossvalFolder)
+	if err := os.MkdirAll(folder, 0o777); err != nil {
+		return nil, err
+	}
+	return all, all.Write(filepath.Join(folder, summaryFile))
+}
+
+// ensemble averages what a pair says of the held-out cases, and scores it. What is
+// there already, and newer than what it is made of, is kept.
+func (s *selector) ensemble(ctx context.Context, pair []string) (*metric.Summary, error) {
+	folder := filepath.Join(s.w.dir, ensemblesFolder, strings.Join(pair, "+"))
+	o := predict.EnsembleOptionsOf(s.made)
+	o.Segments = segmentsOf(s.made)
+	var from []predict.Source
+	for _, name := range pair {
+		from = append(from, s.validation(name))
+	}
+	var todo []string
+	for _, id := range s.ids {
+		made := filepath.Join(folder, id+o.Format.Endings[0])
+		for _, source := range from {
+			if newer(filepath.Join(source(id), id+".npz"), made) {
+				todo = append(todo, id)
+				break
+			}
+		}
+	}
+	p := s.a.progressOf()
+	defer p.wait()
+	t := p.start("ensemble "+strings.Join(pair, "+"), "cases", len(todo))
+	o.Progress = func(n, _ int) { t.set(n, "") }
+	err := predict.Combine(ctx, from, todo, folder, o)
+	t.end()
+	if err != nil {
+		return nil, err
+	}
+	sum, err := scoreFolder(ctx, p, s.made, s.cases(), folder)
+	if err != nil {
+		return nil, err
+	}
+	return sum, sum.Write(filepath.Join(folder, summaryFile))
+}
+
+// cases are the held-out ones.
+func (s *selector) cases() (cases []dataset.Case) {
+	for _, c := range s.w.raw.Cases {
+		if s.runs[c.ID] != "" {
+			cases = append(cases, c)
+		}
+	}
+	return cases
+}
+
+// newer says whether a is newer than b, or b is not there.
+func newer(a, b string) bool {
+	x, err := os.Stat(a)
+	y, err2 := os.Stat(b)
+	return err2 != nil || err == nil && x.ModTime().After(y.ModTime())
+}
+
+// decide tries post-processing on scored predictions.
+func (s *selector) decide(ctx context.Context, sum *metric.Summary) (*metric.Decision, error) {
+	var pairs []metric.Pair
+	for _, c := range sum.Cases {
+		pairs = append(pairs, metric.Pair{Name: filepath.Base(c.PredictionFile), Reference: c.ReferenceFile, Prediction: c.PredictionFile})
+	}
+	what := structuresOf(s.made.Labels, s.made.Ignore)
+	p := s.a.progressOf()
+	defer p.wait()
+	t := p.start("post-processing", "cases", len(pairs)*(2+len(what.labels)+len(what.regions)))
+	defer t.end()
+	done := 0
+	return metric.Decide(ctx, pairs, what.labels, s.made.ForegroundValues(), metric.FolderOptions{
+		Options: metric.Options{Ignore: what.ignore}, Regions: what.regions,
+		Progress: func(int, int, metric.Case) { done++; t.set(done, "") },
+	})
+}
+
+// deliver labels the test cases with what was chosen.
+func (s *selector) deliver(ctx context.Context, best *selection) error {
+	tests := s.w.raw.Test
+	if len(tests) == 0 {
+		fmt.Fprintf(s.a.out, "best      %s; the data set has no imagesTs to label\n", strings.Join(best.Best, "+"))
+		return nil
+	}
+	post, err := metric.ReadPostprocessing(filepath.Join(s.w.dir, postprocessingFile))
+	if err != nil {
+		return err
+	}
+	folder := filepath.Join(s.w.dir, predictionsFolder)
+	var from []predict.Source
+	for _, name := range best.Best {
+		if err := s.label(ctx, name, len(best.Best) > 1); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		from = append(from, predict.In(filepath.Join(folder, name)))
+	}
+	o := predict.EnsembleOptionsOf(s.made)
+	o.Segments, o.Postprocessing = segmentsOf(s.made), post
+	var ids []string
+	for _, c := range tests {
+		ids = append(ids, c.ID)
+	}
+	if err := predict.Combine(ctx, from, ids, folder, o); err != nil {
+		return err
+	}
+	if err := s.made.Save(filepath.Join(folder, plan.FileName)); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.a.out, "predicted %d test cases with %s: %s\n", len(tests), strings.Join(best.Best, "+"), folder)
+	return nil
+}
+
+// label makes what is missing of the test cases' labels by one configuration, and
+// those of its first stage before that.
+func (s *selector) label(ctx context.Context, name string, probabilities bool) (err error) {
+	c, err := configuration(s.made, name)
+	if err != nil {
+		return err
+	}
+	o := predict.FolderOptions{Probabilities: probabilities, Continue: true}
+	if c.Previous != "" {
+		if err := s.label(ctx, c.Previous, false); err != nil {
+			return err
+		}
+		ending := predict.LabelFormat(s.made).Endings[0]
+		before := filepath.Join(s.w.dir, predictionsFolder, c.Previous)
+		o.Previous = func(c dataset.Case) string { return filepath.Join(before, c.ID+ending) }
+	}
+	folder := filepath.Join(s.w.dir, predictionsFolder, name)
+	if s.outdated(name, folder) {
+		if err := os.RemoveAll(folder); err != nil {
+			return err
+		}
+	}
+	pr, release, err := s.f.predictor(s.a, filepath.Join(s.w.dir, name), checkpoint.Options{Folds: s.f.folds})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	p := s.a.progressOf()
+	defer p.wait()
+	return label(ctx, p, "predict "+name, pr, s.w.raw.Test, folder, o)
+}
+
+// outdated says whether a network is newer than a label map of a test case.
+func (s *selector) outdated(name, folder string) bool {
+	files, err := filepath.Glob(filepath.Join(folder, "*"+predict.LabelFormat(s.made).Endings[0]))
+	if err != nil {
+		return false
+	}
+	for _, fold := range s.f.folds {
+		weights := filepath.Join(s.w.run(name, fold), checkpoint.WeightsFile)
+		if slices.ContainsFunc(files, func(f string) bool { return newer(weights, f) }) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/internal/api"
+)
+
+// What `make demo` leaves, and a scan of its data set.
+const (
+	demoRuns = "demo/*/*/fold_*/" + checkpoint.WeightsFile
+	demoScan = "testdata/hippocampus/imagesTr/*.nii.gz"
+	demoName = "hippocampus"
+)
+
+// demoModels makes a folder of models with the one that make demo has trained.
+func demoModels(data string) (string, error) {
+	runs, _ := filepath.Glob(demoRuns) // the pattern is right
+	if len(runs) == 0 {
+		return "", fmt.Errorf("--demo: there is no %s: run make demo first, in the folder of the project", demoRuns)
+	}
+	m, err := checkpoint.Open(filepath.Dir(runs[0]))
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(data, "demo")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	return dir, checkpoint.Save(filepath.Join(dir, demoName+checkpoint.Extension), m)
+}
+
+// submitDemo uploads a scan and submits it, as anybody could.
+func submitDemo(ctx context.Context, address string) error {
+	scans, _ := filepath.Glob(demoScan) // the pattern is right
+	if len(scans) == 0 {
+		return fmt.Errorf("there is no scan %s: start it in the folder of the project", demoScan)
+	}
+	b, err := os.ReadFile(scans[0])
+	if err != nil {
+		return err
+	}
+	f := jobsFlags{server: address}
+	answer, err := f.request(ctx, http.MethodPost, "/uploads?name="+filepath.Base(scans[0]), nil, bytes.NewReader(b))
+	if err != nil {
+		return err
+	}
+	var u api.Upload
+	if err := errors.Join(json.NewDecoder(answer.Body).Decode(&u), answer.Body.Close()); err != nil {
+		return err
+	}
+	var j api.Job
+	submit := api.Submit{Model: demoName, Inputs: []api.Input{{Upload: u.ID}}, Formats: []string{"nifti", "seg.nrrd"}, Statistics: true, Preview: true}
+	return f.call(ctx, http.MethodPost, "/jobs", submit, &j)
+}

@@ -1,0 +1,196 @@
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/internal/pickle"
+)
+
+// DynUNetName is the name that a parameter of a plain network has in MONAI's DynUNet,
+// and so in NVIDIA's nnU-Net: name is ours, stages the number of resolutions.
+func DynUNetName(name string, stages int) string {
+	parts := strings.Split(name, ".")
+	at := func(i int) int {
+		n, _ := strconv.Atoi(parts[i]) // our own names have numbers there
+		return n
+	}
+	last := parts[len(parts)-1]
+	layer := func(i int) string { // convs.1.norm.weight → norm2.weight, of the conv conv2.conv.weight
+		if parts[i+1] == "norm" {
+			return fmt.Sprintf("norm%d.%s", at(i)+1, last)
+		}
+		return fmt.Sprintf("conv%d.conv.%s", at(i)+1, last)
+	}
+	switch {
+	case parts[0] == "encoder" && at(2) == 0:
+		return "input_block." + layer(5)
+	case parts[0] == "encoder" && at(2) == stages-1:
+		return "bottleneck." + layer(5)
+	case parts[0] == "encoder":
+		return fmt.Sprintf("downsamples.%d.%s", at(2)-1, layer(5))
+	case parts[1] == "stages":
+		return fmt.Sprintf("upsamples.%d.conv_block.%s", at(2), layer(4))
+	case parts[1] == "transpconvs":
+		return fmt.Sprintf("upsamples.%d.transp_conv.conv.%s", at(2), last)
+	case at(2) == stages-2:
+		return "output_block.conv.conv." + last
+	}
+	return fmt.Sprintf("deep_supervision_heads.%d.conv.conv.%s", stages-3-at(2), last)
+}
+
+// dynUNet is a network that was found in a state dict.
+type dynUNet struct {
+	network     plan.Network
+	dim         int
+	in, classes int
+	tensors     map[string]*pickle.Tensor // by DynUNet's names
+}
+
+// readDynUNet finds out which network a state dict of MONAI's DynUNet is of: the
+// sizes of its tensors say it all.
+func readDynUNet(state *pickle.Dict) (*dynUNet, error) {
+	d := &dynUNet{tensors: map[string]*pickle.Tensor{}}
+	for key, v := range state.All() {
+		name, isText := key.(string)
+		t, isTensor := v.(*pickle.Tensor)
+		if !isText || !isTensor {
+			return nil, fmt.Errorf("state dict: %v holds a %T, a tensor was wanted", key, v)
+		}
+		name = strings.TrimPrefix(withoutWrappers(strings.TrimPrefix(name, "model.")), "model.")
+		if strings.HasPrefix(name, "skip_layers.") { // the same layers once more
+			continue
+		}
+		d.tensors[name] = t
+	}
+	for name := range d.tensors {
+		switch {
+		case strings.HasSuffix(name, "running_mean"):
+			return nil, errors.New("state dict: it has batch norms: instance norms are read")
+		case strings.Contains(name, ".conv3."):
+			return nil, errors.New("state dict: it has residual blocks of MONAI's: plain ones are read")
+		}
+	}
+	return d, d.shape()
+}
+
+// shape reads the network off the tensors. What is wrong with others than those that
+// it looks at is found later.
+func (d *dynUNet) shape() error {
+	n := &d.network
+	*n = plan.Network{Kind: plan.Plain, NormEps: 1e-5, Slope: 0.01, UpBias: true} // MONAI's defaults and NVIDIA's
+	first := d.tensors["input_block.conv1.conv.weight"]
+	if first == nil || len(first.Shape) != 4 && len(first.Shape) != 5 {
+		return errors.New("state dict: no input_block.conv1.conv.weight of a convolution: not a DynUNet of MONAI or NVIDIA")
+	}
+	d.dim, d.in = len(first.Shape)-2, first.Shape[1]
+	levels := []string{"input_block"}
+	for d.tensors[fmt.Sprintf("downsamples.%d.conv1.conv.weight", len(levels)-1)] != nil {
+		levels = append(levels, fmt.Sprintf("downsamples.%d", len(levels)-1))
+	}
+	levels = append(levels, "bottleneck")
+	for _, l := range levels {
+		k, err := d.kernel(l + ".conv1.conv.weight")
+		if err != nil {
+			return err
+		}
+		n.Kernels, n.Convs = append(n.Kernels, k), append(n.Convs, 2)
+		n.Features = append(n.Features, d.tensors[l+".conv1.conv.weight"].Shape[0])
+	}
+	n.Strides = [][3]int{{1, 1, 1}}
+	for l := range len(levels) - 1 {
+		up := fmt.Sprintf("upsamples.%d", len(levels)-2-l)
+		stride, err := d.kernel(up + ".transp_conv.conv.weight")
+		if err != nil {
+			return err
+		}
+		k, err := d.kernel(up + ".conv_block.conv1.conv.weight")
+		if err != nil {
+			return err
+		}
+		n.Strides, n.DecoderKernels, n.DecoderConvs = append(n.Strides, stride), append(n.DecoderKernels, k), append(n.DecoderConvs, 2)
+		n.UpBias = d.tensors[up+".transp_conv.conv.bias"] != nil
+	}
+	if slices.Equal(n.DecoderKernels, n.Kernels[:len(levels)-1]) {
+		n.DecoderKernels = nil
+	}
+	for n.Heads = 1; d.tensors[fmt.Sprintf("deep_supervision_heads.%d.conv.conv.weight", n.Heads-1)] != nil; n.Heads++ {
+	}
+	if n.Heads == n.Stages()-1 {
+		n.Heads = 0
+	}
+	out := d.tensors["output_block.conv.conv.weight"]
+	if out == nil || len(out.Shape) != d.dim+2 {
+		return errors.New("state dict: no output_block.conv.conv.weight of a convolution: not a DynUNet of MONAI or NVIDIA")
+	}
+	d.classes = out.Shape[0]
+	return nil
+}
+
+// kernel is D H W of a weight, 1 in D for 2-D.
+func (d *dynUNet) kernel(name string) (k [3]int, err error) {
+	t := d.tensors[name]
+	if t == nil || len(t.Shape) != d.dim+2 {
+		return k, fmt.Errorf("state dict: %s is missing or no weight of a %d-D convolution", name, d.dim)
+	}
+	k = [3]int{1, 1, 1}
+	copy(k[3-d.dim:], t.Shape[2:])
+	return k, nil
+}
+
+// weights are the tensors under our names. Its error lists every parameter that is
+// missing, too many or misshapen, by the names of the file.
+func (d *dynUNet) weights(path string, p *plan.Plan, c *plan.Configuration) (Weights, error) {
+	stages := c.Network.Stages()
+	ours := map[string]string{}
+	shapes := map[string][]int{}
+	for name, t := range d.tensors {
+		shapes[name] = t.Shape
+	}
+	var wanted []Parameter
+	affine := slices.ContainsFunc(slices.Collect(maps.Keys(shapes)), func(name string) bool { return strings.Contains(name, ".norm1.") })
+	for _, want := range Parameters(p, c) {
+		if !affine && strings.Contains(want.Name, ".norm.") {
+			continue // norms without parameters: 1 and 0
+		}
+		name := DynUNetName(want.Name, stages)
+		ours[name] = want.Name
+		wanted = append(wanted, Parameter{name, want.Shape})
+	}
+	if err := invalid("state dict", compareShapes(shapes, wanted)); err != nil {
+		return nil, err
+	}
+	if err := fitsInto(path, d.tensors); err != nil {
+		return nil, err
+	}
+	w := Weights{}
+	for name, t := range d.tensors {
+		data, err := t.Float32s()
+		if err != nil {
+			return nil, fmt.Errorf("state dict: %s: %w", name, err)
+		}
+		w[ours[name]] = Tensor{Shape: t.Shape, Data: data}
+	}
+	for _, want := range Parameters(p, c) {
+		if _, ok := w[want.Name]; !ok {
+			w[want.Name] = Tensor{Shape: want.Shape, Data: fill(want.Shape[0], strings.HasSuffix(want.Name, "weight"))}
+		}
+	}
+	return w, nil
+}
+
+// fill is n ones or zeros.
+func fill(n int, ones bool) []float32 {
+	v := make([]float32, n)
+	for i := range v {
+		if ones {
+			v[i] = 1
+		}
+	}
+	return v
+}

@@ -1,0 +1,190 @@
+package checkpoint
+
+import (
+	"archive/zip"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cpu "github.com/gounet/gounet/backend_cpu"
+	"github.com/gounet/gounet/core/backend"
+	"github.com/gounet/gounet/core/compile"
+	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/unet"
+	"github.com/gounet/gounet/internal/pickle"
+)
+
+const dynunet = "testdata/dynunet"
+
+// TestNetworksOfMONAIAreImportedWhole runs the network of each form on the input of
+// make.py and compares with MONAI's output.
+func TestNetworksOfMONAIAreImportedWhole(t *testing.T) {
+	var f plan.Foreign
+	require.NoError(t, ReadNVIDIAConfig(filepath.Join(dynunet, "config.pkl"), &f))
+	assert.Equal(t, [3]int{4, 8, 12}, f.Patch)
+	assert.Equal(t, [3]float64{3, 0.7, 0.8}, f.Spacing)
+	f.Dataset, f.Labels = "Dataset004_X", []string{"a", "b"}
+	zipped := filepath.Join(t.TempDir(), "bundle.zip")
+	zipFolder(t, filepath.Join(dynunet, "bundle"), "mine", zipped)
+	for name, foreign := range map[string]plan.Foreign{
+		filepath.Join(dynunet, "nvidia.ckpt"): f, filepath.Join(dynunet, "legacy.pt"): f,
+		filepath.Join(dynunet, "bundle"): {}, zipped: {Labels: []string{"a", "b"}},
+	} {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			m, err := Import(name, ImportOptions{Foreign: foreign})
+			require.NoError(t, err)
+			c, err := m.Config()
+			require.NoError(t, err)
+			assert.Equal(t, [3]int{4, 8, 12}, c.Patch)
+			assert.Equal(t, [3]float64{3, 0.7, 0.8}, c.Spacing)
+			assert.Equal(t, 2, c.Network.Outputs())
+			assert.Equal(t, [][3]int{{3, 3, 3}, {3, 3, 3}}, c.Network.DecoderKernels, "the encoder has 1×3×3 there")
+			sameAsMONAI(t, m)
+			path := filepath.Join(t.TempDir(), "model.gounet")
+			require.NoError(t, Save(path, m))
+			again, err := Open(path)
+			require.NoError(t, err)
+			assert.Equal(t, m, again)
+		})
+	}
+	m, err := Import(filepath.Join(dynunet, "nvidia.ckpt"), ImportOptions{Foreign: f})
+	require.NoError(t, err)
+	assert.Equal(t, 7, m.Folds[0].Epoch)
+	assert.Equal(t, []plan.Label{{Name: "background", Values: []int{0}}, {Name: "a", Values: []int{1}}, {Name: "b", Values: []int{2}}}, m.Plan.Labels)
+	_, err = Import(filepath.Join(dynunet, "nvidia.ckpt"), ImportOptions{})
+	assert.ErrorContains(t, err, "the patch is not known")
+	assert.ErrorContains(t, err, "strides [[1 1 1] [1 2 2] [2 2 2]]", "what plan it would fit")
+}
+
+func sameAsMONAI(t *testing.T, m *Model) {
+	t.Helper()
+	var io struct{ Input, Output []float32 }
+	b, err := os.ReadFile(filepath.Join(dynunet, "io.json"))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(b, &io))
+	c, err := m.Config()
+	require.NoError(t, err)
+	var x graph.Value
+	var logits, params []graph.Value
+	g, err := graph.Build(func(b *graph.Builder) []graph.Value {
+		x = b.Declare("input", graph.IO, graph.T, 1, 4, 8, 12, 1)
+		logits, params = unet.Forward(b, c.Network, x, 3, 1)
+		b.Place(logits[0], graph.IO)
+		return logits
+	})
+	require.NoError(t, err)
+	prog, err := compile.Compile(g, compile.Options{})
+	require.NoError(t, err)
+	dev := cpu.Open(cpu.Options{})
+	defer dev.Close()
+	s, err := backend.NewSession(dev, prog, nil)
+	require.NoError(t, err)
+	defer s.Close()
+	for _, v := range params {
+		name := g.Info(v).Name
+		data, _, err := ToGraph(name, m.Folds[0].Weights[name])
+		require.NoError(t, err)
+		require.NoError(t, s.WriteWeight(t.Context(), v, data))
+	}
+	require.NoError(t, s.WriteF32(t.Context(), x, io.Input))
+	require.NoError(t, s.Run(t.Context()))
+	got := make([]float32, len(io.Output))
+	require.NoError(t, s.ReadF32(t.Context(), logits[0], got))
+	voxels := 4 * 8 * 12
+	for i, want := range io.Output { // [K D H W] there, [D H W K] here
+		assert.InDelta(t, want, got[i%voxels*3+i/voxels], 1e-5)
+	}
+}
+
+func zipFolder(t *testing.T, dir, as, to string) {
+	t.Helper()
+	f, err := os.Create(to)
+	require.NoError(t, err)
+	z := zip.NewWriter(f)
+	require.NoError(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		name, _ := filepath.Rel(dir, path)
+		w, err := z.Create(as + "/" + filepath.ToSlash(name))
+		require.NoError(t, err)
+		b, err := os.ReadFile(path)
+		require.NoError(t, err)
+		_, err = w.Write(b)
+		return err
+	}))
+	require.NoError(t, z.Close())
+	require.NoError(t, f.Close())
+}
+
+func TestZipsOfNNUNetAreImported(t *testing.T) {
+	name := "nnUNetTrainer__nnUNetPlans__2d"
+	want, err := Open(filepath.Join(results, name))
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "export.zip")
+	zipFolder(t, results, "Dataset001_Tiny", file)
+	_, err = Import(file, ImportOptions{})
+	assert.ErrorContains(t, err, "2 models match", "which of them is not said")
+	got, err := Import(file, ImportOptions{Model: "__2d"})
+	require.NoError(t, err)
+	assert.Equal(t, want, got)
+
+	bad := filepath.Join(t.TempDir(), "bad.zip")
+	f, err := os.Create(bad)
+	require.NoError(t, err)
+	z := zip.NewWriter(f)
+	for _, entry := range []string{"../x/plans.json", "plans.json"} {
+		_, err := z.Create(entry)
+		require.NoError(t, err)
+	}
+	require.NoError(t, z.Close())
+	require.NoError(t, f.Close())
+	_, err = Import(bad, ImportOptions{})
+	assert.ErrorContains(t, err, "not a plain relative path")
+}
+
+// TestOneFileOfNNUNetIsEnough takes the real checkpoint out of its folder.
+func TestOneFileOfNNUNetIsEnough(t *testing.T) {
+	data := os.Getenv("GOUNET_DATA")
+	if data == "" {
+		t.Skip("GOUNET_DATA is not set: a real checkpoint of nnU-Net lies there")
+	}
+	folder := filepath.Join(data, "golden/nnunetv2_results/Dataset004_Hippocampus/nnUNetTrainer__nnUNetPlansF8__3d_fullres")
+	alone := filepath.Join(t.TempDir(), "alone.pth")
+	copyFile(t, filepath.Join(folder, "fold_0", nnunetFinal), alone)
+	got, err := Import(alone, ImportOptions{})
+	require.NoError(t, err)
+	want, err := Open(folder)
+	require.NoError(t, err)
+	assert.Equal(t, want.Folds, got.Folds)
+	assert.Equal(t, want.Plan.Configuration(want.Configuration), got.Plan.Configuration(got.Configuration))
+	assert.Equal(t, want.Mirror, got.Mirror)
+}
+
+func TestAllThatIsWrongWithAStateDictIsListed(t *testing.T) {
+	f, err := pickle.Open(filepath.Join(dynunet, "legacy.pt"))
+	require.NoError(t, err)
+	defer f.Close()
+	d, err := readDynUNet(f.Value.(*pickle.Dict))
+	require.NoError(t, err)
+	delete(d.tensors, "downsamples.0.norm2.bias")
+	d.tensors["bottleneck.conv2.conv.weight"] = d.tensors["bottleneck.conv1.conv.weight"]
+	d.tensors["attention.weight"] = d.tensors["input_block.norm1.bias"]
+	p, err := plan.Foreign{Patch: [3]int{4, 8, 12}, Spacing: [3]float64{1, 1, 1}}.Plan(d.network, d.dim, d.in, d.classes)
+	require.NoError(t, err)
+	_, err = d.weights(filepath.Join(dynunet, "legacy.pt"), p, &p.Configurations[0])
+	require.Error(t, err)
+	for _, want := range []string{"3 problems", "downsamples.0.norm2.bias: missing", "bottleneck.conv2.conv.weight: shape is", "attention.weight: shape"} {
+		assert.ErrorContains(t, err, want)
+	}
+	_, err = Import(filepath.Join(dynunet, "config.pkl"), ImportOptions{})
+	assert.Error(t, err)
+	assert.True(t, strings.HasPrefix(DynUNetName("decoder.seg_layers.1.bias", 3), "output_block"))
+}

@@ -1,0 +1,245 @@
+// Package engine works off the jobs of a queue on devices: it reads a scan, sends
+// it through a model, and keeps the labels as blobs.
+//
+// The one idea: a device has one goroutine. Beside it one job is made ready and one
+// is written, so that the device never waits for files; all three share the host
+// memory that was granted.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/gounet/gounet/core/backend"
+	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/scan"
+	"github.com/gounet/gounet/internal/api"
+	"github.com/gounet/gounet/server/blob"
+	"github.com/gounet/gounet/server/queue"
+)
+
+// Device is one that jobs run on. It is opened by the goroutine that owns it, and
+// again after it was lost.
+type Device struct {
+	Name        string
+	Open        func() (backend.Device, error)
+	Storage     func(backend.Device) (graph.DType, error) // of activations
+	MemoryBytes int64                                     // that may be taken; 0: what the device has
+}
+
+// Options of an Engine.
+type Options struct {
+	Queue   *queue.Queue
+	Blobs   blob.Store
+	Models  *Models
+	Devices []Device
+	Work    string // folder for files that are being made
+
+	// Formats are those in which labels can be written of a job; DICOM objects made
+	// with one seed belong together.
+	Formats func(s *api.Submit, p *plan.Plan, seed []byte) []scan.Format
+	// Fetch gets a series of an archive as a zip or as files; nil: there are none.
+	Fetch func(ctx context.Context, in *api.DICOMwebInput, folder string, told func(done, of int64)) error
+	// Store sends a result back to the archive of an input.
+	Store func(ctx context.Context, in *api.DICOMwebInput, object io.Reader) error
+
+	HostBytes   int64 // for all scans in memory; 0: no bound
+	VolumeBytes int64 // of one scan when it is decompressed; 0: no bound
+	Log         *slog.Logger
+	Observe     Observer
+}
+
+// Observer is told what the engine does, for metrics.
+type Observer interface {
+	Stage(stage string, took time.Duration)
+	Tiles(n int)
+	Ended(state, code string, waited, ran time.Duration)
+}
+
+// Engine is the goroutines of all devices.
+type Engine struct {
+	o    Options
+	host *semaphore.Weighted // nil: no bound
+	wg   sync.WaitGroup
+	stop context.CancelFunc // no new jobs
+	kill context.CancelFunc // no jobs
+
+	mu      sync.Mutex
+	devices []api.ServerDevice
+}
+
+// Start begins to work off jobs.
+func Start(o Options) (*Engine, error) {
+	if len(o.Devices) == 0 {
+		return nil, errors.New("engine: no devices")
+	}
+	if err := os.RemoveAll(o.Work); err != nil { // of a process that was killed
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	if err := os.MkdirAll(o.Work, 0o700); err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	e := &Engine{o: o, devices: make([]api.ServerDevice, len(o.Devices))}
+	if o.HostBytes > 0 {
+		e.host = semaphore.NewWeighted(o.HostBytes)
+	}
+	var taking, working context.Context
+	working, e.kill = context.WithCancel(context.Background())
+	taking, e.stop = context.WithCancel(working)
+	for i, d := range o.Devices {
+		own := &owner{Engine: e, index: i, device: d, log: o.Log.With("device", d.Name)}
+		e.devices[i] = api.ServerDevice{Name: d.Name, Worker: o.Queue.Worker(), State: "idle"}
+		e.wg.Go(func() { own.run(taking, working) })
+	}
+	return e, nil
+}
+
+// Drain takes no new jobs and waits for those that run, until ctx ends: then they
+// go back to the queue.
+func (e *Engine) Drain(ctx context.Context) {
+	e.stop()
+	done := make(chan struct{})
+	go func() { e.wg.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+	e.kill()
+	<-done
+}
+
+// Devices says what each device does.
+func (e *Engine) Devices() []api.ServerDevice {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return append([]api.ServerDevice(nil), e.devices...)
+}
+
+// Check says why no job can be worked on at the moment.
+func (e *Engine) Check() error {
+	for _, d := range e.Devices() {
+		if d.State != "lost" {
+			return nil
+		}
+	}
+	return errors.New("engine: no device can be opened; it is tried again all the time")
+}
+
+// owner is a device with its goroutines.
+type owner struct {
+	*Engine
+	index  int
+	device Device
+	log    *slog.Logger
+
+	open backend.Device // nil: it is not
+	warm []*warm        // the least recently used first
+}
+
+// set says what the device does.
+func (o *owner) set(change func(*api.ServerDevice)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	change(&o.devices[o.index])
+}
+
+// run works off jobs until taking ends, and the ones in hand until working does.
+func (o *owner) run(taking, working context.Context) {
+	ready, finished := make(chan *job), make(chan *job)
+	var wg sync.WaitGroup
+	wg.Go(func() { o.prepareAll(taking, working, ready) })
+	wg.Go(func() {
+		for j := range finished {
+			o.safely(j, o.write)
+			o.end(j)
+		}
+	})
+	o.keepOpen(taking)
+	for j := range ready {
+		o.keepOpen(working)
+		o.set(func(d *api.ServerDevice) { d.State = "busy" })
+		o.safely(j, o.segment)
+		if errors.Is(j.err, backend.ErrLost) || j.panicked {
+			o.lose()
+		} else {
+			o.set(func(d *api.ServerDevice) { d.State = "idle" })
+		}
+		finished <- j
+	}
+	close(finished)
+	wg.Wait()
+	o.shut()
+}
+
+// prepareAll takes jobs and makes them ready, one ahead of the device.
+func (o *owner) prepareAll(taking, working context.Context, ready chan<- *job) {
+	defer close(ready)
+	for {
+		d, err := o.o.Queue.Next(taking)
+		if taking.Err() != nil {
+			if d != nil {
+				_ = d.Release(context.WithoutCancel(taking), false, 0) // else its message is given to another later
+			}
+			return
+		}
+		if err != nil {
+			o.log.Warn("the queue does not answer", "error", err)
+			select {
+			case <-taking.Done():
+			case <-time.After(time.Second):
+			}
+			continue
+		}
+		j := &job{Delivery: d, log: o.log.With("job", d.ID, "attempt", d.Attempts), begun: time.Now()}
+		j.follow(working)
+		j.log.Info("job begins", "model", d.Submit.Model)
+		o.safely(j, o.prepare)
+		if j.err != nil {
+			o.end(j)
+			continue
+		}
+		ready <- j
+	}
+}
+
+// keepOpen opens the device, as often as it takes.
+func (o *owner) keepOpen(ctx context.Context) {
+	for wait := time.Second; o.open == nil && ctx.Err() == nil; wait = min(2*wait, time.Minute) {
+		dev, err := o.device.Open()
+		if err == nil {
+			o.open = dev
+			o.set(func(d *api.ServerDevice) { d.State, d.Name, d.TotalBytes = "idle", dev.Name(), dev.Limits().TotalBytes })
+			return
+		}
+		o.log.Error("the device cannot be opened", "error", err, "again_in", wait)
+		o.set(func(d *api.ServerDevice) { d.State = "lost" })
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// lose forgets a device that is gone, and what was on it.
+func (o *owner) lose() {
+	o.log.Error("the device is lost; it is opened anew")
+	o.set(func(d *api.ServerDevice) { d.State = "lost" })
+	o.shut()
+}
+
+func (o *owner) shut() {
+	o.evict(len(o.warm))
+	if o.open != nil {
+		_ = o.open.Close() // nothing is left to lose
+		o.open = nil
+	}
+}

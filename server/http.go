@@ -1,0 +1,204 @@
+package server
+
+import (
+	"context"
+	_ "embed"
+	"io/fs"
+	"mime"
+	"net/http"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+
+	"github.com/gounet/gounet/internal/api"
+)
+
+//go:embed openapi.yaml
+var openAPI []byte
+
+// policy is what a page of ours may do: load from here, compile WebAssembly, and
+// have workers and pictures that it made itself.
+const policy = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; " +
+	"worker-src 'self' blob:; connect-src 'self' blob: data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+// headers are those of every answer. COOP and COEP isolate the page, so that it may
+// use threads.
+func headers(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Embedder-Policy", "require-corp")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		if c.IsTLS() {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		return next(c)
+	}
+}
+
+// routes makes the handler.
+func (s *Server) routes() {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = s.answerError
+	e.IPExtractor = echo.ExtractIPDirect()
+	e.Use(middleware.RequestID(), s.observe, headers, s.recovered)
+	s.echo = e
+
+	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "alive\n") })
+	e.GET("/readyz", func(c echo.Context) error {
+		if err := s.ready(c.Request().Context()); err != nil {
+			return later(http.StatusServiceUnavailable, 10, "not ready: %v", err)
+		}
+		return c.String(http.StatusOK, "ready\n")
+	})
+	e.GET("/metrics", echo.WrapHandler(s.meter.handler()), s.auth.handle)
+	e.GET("/api", s.apiPage)
+	e.GET("/api/", s.apiPage)
+	e.GET("/api/openapi.yaml", func(c echo.Context) error {
+		return c.Blob(http.StatusOK, "application/yaml", openAPI)
+	})
+	v1 := e.Group("", s.auth.handle)
+	RegisterHandlersWithBaseURL(v1, rest{s}, "/api/v1")
+	s.tusRoutes(e.Group(tusPath, s.auth.handle, tusHeaders))
+	s.facades(e)
+	if s.o.Page != nil {
+		e.GET("/*", s.static)
+	} else {
+		e.GET("/", s.statusPage)
+	}
+}
+
+// recovered makes an answer of a panic in a handler.
+func (s *Server) recovered(next echo.HandlerFunc) echo.HandlerFunc {
+	return middleware.RecoverWithConfig(middleware.RecoverConfig{
+		DisableErrorHandler: true,
+		LogErrorFunc: func(c echo.Context, err error, stack []byte) error {
+			s.o.Log.Error("a handler has crashed", "route", c.Path(), "error", err, "stack", string(stack))
+			return err
+		},
+	})(next)
+}
+
+// observe counts requests and writes them to the log: never their addresses, which
+// may have names of files and patients.
+func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		begun := time.Now()
+		if err := next(c); err != nil {
+			c.Error(err)
+		}
+		took := time.Since(begun)
+		status := c.Response().Status
+		s.meter.request(c.Request().Method, c.Path(), status, took)
+		s.o.Log.Debug("request", "method", c.Request().Method, "route", c.Path(), "status", status, "ms", took.Milliseconds(),
+			"user", who(c).user, "request_id", c.Response().Header().Get(echo.HeaderXRequestID))
+		return nil
+	}
+}
+
+// audit writes who did what to which object. Objects are named by ids, which say
+// nothing of a patient.
+func (s *Server) audit(c echo.Context, action, kind, id string) {
+	s.o.Log.LogAttrs(context.Background(), levelAudit, "audit", auditAttrs(c, action, kind, id)...)
+}
+
+// static sends files of the page, compressed where the page has them so.
+func (s *Server) static(c echo.Context) error {
+	name := path.Clean(strings.TrimPrefix(c.Request().URL.Path, "/"))
+	if name == "." || name == "/" {
+		name = "index.html"
+	}
+	if !fs.ValidPath(name) {
+		return echo.ErrNotFound
+	}
+	h := c.Response().Header()
+	h.Set(echo.HeaderCacheControl, "no-cache") // asked for each time, answered by 304
+	h.Add(echo.HeaderVary, echo.HeaderAcceptEncoding)
+	for _, e := range []struct{ coding, ending string }{{"br", ".br"}, {"gzip", ".gz"}, {"", ""}} {
+		if e.coding != "" && !accepts(c.Request().Header.Get(echo.HeaderAcceptEncoding), e.coding) {
+			continue
+		}
+		f, err := s.o.Page.Open(name + e.ending)
+		if err != nil {
+			continue
+		}
+		defer func() { _ = f.Close() }() // only read from
+		stat, err := f.Stat()
+		r, ok := f.(readSeeker)
+		if err != nil || stat.IsDir() || !ok {
+			continue
+		}
+		if e.coding != "" {
+			h.Set(echo.HeaderContentEncoding, e.coding)
+		}
+		h.Set(echo.HeaderContentType, typeOf(name))
+		if stat.ModTime().IsZero() { // embedded: it changes with the program
+			h.Set("ETag", `"`+s.o.Version+e.coding+`"`)
+		}
+		http.ServeContent(c.Response(), c.Request(), name, stat.ModTime(), r)
+		return nil
+	}
+	return echo.ErrNotFound
+}
+
+type readSeeker interface {
+	Read([]byte) (int, error)
+	Seek(int64, int) (int64, error)
+}
+
+func accepts(header, coding string) bool {
+	for _, part := range strings.Split(header, ",") {
+		name, q, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if name == coding && strings.TrimSpace(q) != "q=0" {
+			return true
+		}
+	}
+	return false
+}
+
+// typeOf is the type of a file of the page, whatever the system knows.
+func typeOf(name string) string {
+	switch path.Ext(name) {
+	case ".wasm":
+		return "application/wasm"
+	case ".js", ".mjs":
+		return "text/javascript; charset=utf-8"
+	case ".webmanifest":
+		return "application/manifest+json"
+	}
+	if t := mime.TypeByExtension(path.Ext(name)); t != "" {
+		return t
+	}
+	return "application/octet-stream"
+}
+
+// GetModelFile hands out a model.
+func (s rest) GetModelFile(c echo.Context, id api.ModelID) error {
+	m, err := s.model(id)
+	if err != nil {
+		return err
+	}
+	if m.Problem != "" {
+		return wrong(http.StatusUnprocessableEntity, "model %s cannot be used: %s", id, m.Problem)
+	}
+	f, err := os.Open(m.File)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // only read from
+	h := c.Response().Header()
+	h.Set(echo.HeaderContentType, "application/octet-stream")
+	h.Set("ETag", `"`+m.SHA256+`"`)
+	h.Set(echo.HeaderCacheControl, "private, no-cache")
+	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, f)
+	return nil
+}

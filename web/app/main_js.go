@@ -1,0 +1,39 @@
+// Command app is the page: the components of package ui in a browser.
+package main
+
+import (
+	"github.com/vugu/vugu"
+	"github.com/vugu/vugu/domrender"
+
+	"github.com/gounet/gounet/web/browser"
+	"github.com/gounet/gounet/web/page"
+	"github.com/gounet/gounet/web/ui"
+)
+
+// version is set by the linker.
+var version = "unknown"
+
+func main() {
+	renderer, err := domrender.New("#app")
+	if err != nil {
+		panic(err) // the page lacks its own parts
+	}
+	env, err := vugu.NewBuildEnv(renderer.EventEnv())
+	if err != nil {
+		panic(err)
+	}
+	b := browser.New(version, renderer.EventEnv())
+	b.Page = page.New(b)
+	b.Page.Dark = b.Dark()
+	root := &ui.Root{P: b.Page}
+	begun := false
+	for ok := true; ok; ok = renderer.EventWait() {
+		if err := renderer.Render(env.RunBuild(root)); err != nil {
+			panic(err)
+		}
+		if !begun {
+			begun = true
+			go b.Run()
+		}
+	}
+}

@@ -1,0 +1,249 @@
+// Command bundle makes web/dist, which the server embeds: the scripts with NiiVue in
+// them, the programs for WebAssembly, and a gzipped copy of all.
+//
+//	go -C web/bundle run . -version v1 -modules ../../.tools/npm/node_modules
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/evanw/esbuild/pkg/api"
+)
+
+func main() {
+	b := builder{}
+	flag.StringVar(&b.version, "version", "unknown", "of the page")
+	flag.StringVar(&b.modules, "modules", "../../.tools/npm/node_modules", "where npm has put NiiVue")
+	flag.StringVar(&b.worker, "worker", "../../bin/worker.wasm", "the worker's program")
+	flag.StringVar(&b.dist, "dist", "../dist", "where the page is put")
+	flag.Parse()
+	if err := b.build(); err != nil {
+		fmt.Fprintln(os.Stderr, "bundle:", err)
+		os.Exit(1)
+	}
+}
+
+type builder struct{ version, modules, worker, dist string }
+
+const web = ".." // beside this folder
+
+func (b *builder) build() error {
+	if err := b.clear(); err != nil {
+		return err
+	}
+	for _, s := range []string{"viewer.mjs", "all.mjs"} {
+		if err := b.script(s); err != nil {
+			return err
+		}
+	}
+	if err := b.copies(); err != nil {
+		return err
+	}
+	if err := b.app(); err != nil {
+		return err
+	}
+	if err := b.service(); err != nil {
+		return err
+	}
+	return b.compress()
+}
+
+// clear removes what an earlier build has left.
+func (b *builder) clear() error {
+	old, err := b.files()
+	if err != nil {
+		return err
+	}
+	for _, f := range old {
+		if err := os.RemoveAll(f); err != nil {
+			return err
+		}
+	}
+	return os.MkdirAll(b.dist, 0o777)
+}
+
+// files are those of dist, sorted, without those that git has.
+func (b *builder) files() ([]string, error) { return filepath.Glob(filepath.Join(b.dist, "[^.]*")) }
+
+// names of scripts in dist.
+var names = map[string]string{"viewer.mjs": "viewer.js", "all.mjs": "browser.js"}
+
+func (b *builder) script(name string) error {
+	modules, err := filepath.Abs(b.modules)
+	if err != nil {
+		return err
+	}
+	out := filepath.Join(b.dist, names[name])
+	r := api.Build(api.BuildOptions{
+		EntryPoints: []string{filepath.Join(web, "script", name)}, Outfile: out, Bundle: true, Write: true,
+		MinifyWhitespace: true, MinifySyntax: true, MinifyIdentifiers: true, Format: api.FormatIIFE, Target: api.ES2022,
+		NodePaths: []string{modules}, LogLevel: api.LogLevelWarning, LegalComments: api.LegalCommentsNone,
+	})
+	if len(r.Errors) > 0 {
+		return fmt.Errorf("%s: %s", name, r.Errors[0].Text)
+	}
+	return nil
+}
+
+// copies are the files that come as they are.
+func (b *builder) copies() error {
+	root, err := output("go", "env", "GOROOT")
+	if err != nil {
+		return err
+	}
+	from := map[string]string{
+		"wasm_exec.js": filepath.Join(root, "lib", "wasm", "wasm_exec.js"),
+		"worker.js":    filepath.Join(web, "..", "wasm", "worker.js"),
+		"worker.wasm":  b.worker,
+	}
+	static, err := filepath.Glob(filepath.Join(web, "static", "*"))
+	if err != nil {
+		return err
+	}
+	for _, f := range static {
+		from[filepath.Base(f)] = f
+	}
+	for name, path := range from {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if filepath.Ext(name) == ".css" {
+			data = []byte(api.Transform(string(data), api.TransformOptions{Loader: api.LoaderCSS, MinifyWhitespace: true}).Code)
+		}
+		if err := os.WriteFile(filepath.Join(b.dist, name), data, 0o666); err != nil {
+			return err
+		}
+	}
+	return b.helper()
+}
+
+// helper takes vugu's script out of its package: vugu would evaluate it as text,
+// which the page forbids.
+func (b *builder) helper() error {
+	dir, err := output("go", "-C", filepath.Join(web, ".."), "list", "-m", "-f", "{{.Dir}}", "github.com/vugu/vugu")
+	if err != nil {
+		return err
+	}
+	source, err := os.ReadFile(filepath.Join(dir, "domrender", "renderer-js-script.go"))
+	if err != nil {
+		return err
+	}
+	_, quoted, ok := strings.Cut(string(source), "const jsHelperScript = ")
+	if !ok {
+		return fmt.Errorf("vugu's script is not where it was: wanted jsHelperScript in %s", dir)
+	}
+	script, err := strconv.Unquote(strings.TrimSpace(quoted))
+	if err != nil {
+		return fmt.Errorf("vugu's script: %w", err)
+	}
+	return os.WriteFile(filepath.Join(b.dist, "vugu.js"), []byte(script), 0o666)
+}
+
+// app builds the program of the page.
+func (b *builder) app() error {
+	dist, err := filepath.Abs(b.dist)
+	if err != nil {
+		return err
+	}
+	c := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.version="+b.version, "-o", filepath.Join(dist, "app.wasm"), "./web/app")
+	c.Dir, c.Stdout, c.Stderr = filepath.Join(web, ".."), os.Stderr, os.Stderr
+	c.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
+	return c.Run()
+}
+
+// service tells the service worker its version and parts.
+func (b *builder) service() error {
+	files, err := b.files()
+	if err != nil {
+		return err
+	}
+	all := sha256.New()
+	parts := []string{"./"}
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			return err
+		}
+		name := filepath.Base(f)
+		if name == "service.js" {
+			continue
+		}
+		fmt.Fprintf(all, "%s %x\n", name, sha256.Sum256(data))
+		if name != "index.html" { // "./"
+			parts = append(parts, name)
+		}
+	}
+	list, err := json.Marshal(parts)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(b.dist, "service.js")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	data = bytes.Replace(data, []byte("VERSION"), []byte(hex.EncodeToString(all.Sum(nil))[:16]), 1)
+	data = bytes.Replace(data, []byte("PARTS"), list, 1)
+	return os.WriteFile(path, data, 0o666)
+}
+
+// most are the compressed bytes of the page and its viewer, before the worker.
+const most = 2_500_000
+
+// compress puts a gzipped copy beside each file.
+func (b *builder) compress() error {
+	files, err := b.files()
+	if err != nil {
+		return err
+	}
+	first := 0
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			return err
+		}
+		var z bytes.Buffer
+		w, err := gzip.NewWriterLevel(&z, gzip.BestCompression)
+		if err != nil {
+			return err
+		}
+		if _, err := w.Write(data); err != nil {
+			return err
+		}
+		if err := w.Close(); err != nil {
+			return err
+		}
+		if err := os.WriteFile(f+".gz", z.Bytes(), 0o666); err != nil {
+			return err
+		}
+		fmt.Printf("%-24s %9d bytes, %9d compressed\n", filepath.Base(f), len(data), z.Len())
+		if filepath.Base(f) != "worker.wasm" {
+			first += z.Len()
+		}
+	}
+	fmt.Printf("%-24s %26d compressed, at most %d\n", "page and viewer", first, most)
+	if first > most {
+		return fmt.Errorf("page and viewer have %d bytes compressed, at most %d are allowed", first, most)
+	}
+	return nil
+}
+
+func output(name string, args ...string) (string, error) {
+	out, err := exec.Command(name, args...).Output()
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}

@@ -1,0 +1,273 @@
+package page
+
+import (
+	"encoding/json"
+	"fmt"
+	"path"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/gounet/gounet/internal/api"
+)
+
+// Model is one that can be chosen.
+type Model struct {
+	api.Loaded
+	Files []File // empty: on the server only
+	Added time.Time
+	From  string // "from a file", "from the server"
+	ID    string // of the server
+}
+
+// Models are those to choose from.
+type Models struct {
+	List   []Model
+	Chosen string // SHA-256
+	Search string
+	All    bool // also those that do not fit
+	Busy   string
+	loaded string // that the worker has
+}
+
+// StoredModels is what the browser keeps.
+type StoredModels struct {
+	Used, Allowed int64
+}
+
+// storedModel is the JSON of a stored model.
+type storedModel struct {
+	Loaded api.Loaded
+	Used   time.Time
+	From   string
+}
+
+const modelStore = "models"
+
+func (p *Page) loadStored() {
+	p.Host.All(modelStore, func(list []Stored, err error) {
+		if err != nil {
+			return
+		}
+		for _, s := range list {
+			var m storedModel
+			if json.Unmarshal(s.Meta, &m) != nil {
+				continue
+			}
+			p.Models.put(Model{Loaded: m.Loaded, Files: s.Files, Added: m.Used, From: m.From})
+		}
+		if p.Models.Chosen == "" && len(p.Models.List) > 0 {
+			p.Models.Chosen = p.Models.List[0].SHA256
+		}
+	})
+	p.Host.Room(func(used, allowed int64) { p.Stored = StoredModels{used, allowed} })
+}
+
+// put adds a model or replaces it.
+func (m *Models) put(n Model) {
+	for i := range m.List {
+		if m.List[i].SHA256 == n.SHA256 {
+			if n.ID == "" {
+				n.ID = m.List[i].ID
+			}
+			m.List[i] = n
+			return
+		}
+	}
+	m.List = append(m.List, n)
+	sort.SliceStable(m.List, func(i, j int) bool { return m.List[i].Added.After(m.List[j].Added) })
+}
+
+// ChooseModel asks for a .gounet file.
+func (p *Page) ChooseModel() { p.Host.Choose(".gounet,.zip", false, true, p.AddModel) }
+
+// ChooseModelFolder asks for a model's folder.
+func (p *Page) ChooseModelFolder() { p.Host.Choose("", true, true, p.AddModel) }
+
+// AddModel loads a model and keeps it.
+func (p *Page) AddModel(files []File) {
+	if len(files) == 0 {
+		return
+	}
+	files = withoutHidden(files)
+	p.Models.Busy, p.Alert = "Checking "+path.Base(files[0].Path), nil
+	list, blobs := sent(files)
+	p.ask(api.Request{Load: &api.Load{Files: list}}, blobs, func(a api.Answer, _ []Bytes) {
+		if a.Loaded == nil {
+			return
+		}
+		p.Models.Busy = ""
+		p.Models.loaded = a.Loaded.SHA256
+		m := Model{Loaded: *a.Loaded, Files: files, Added: p.Host.Now(), From: "from a file"}
+		p.Models.put(m)
+		p.Models.Chosen = m.SHA256
+		p.keep(m)
+		p.Notice = ""
+		if p.Screen == ScreenWork && (p.Panel == PanelScan || p.Panel == PanelLabels) {
+			p.Go(PanelModels)
+		}
+		if p.Screen != ScreenWork {
+			p.Notice = "Model " + Title(m.Dataset) + " is stored. Drop a scan to go on."
+		}
+	}, func(f *api.Failed) {
+		p.Models.Busy, p.Models.loaded = "", ""
+		p.Alert = &Alert{
+			Title: path.Base(files[0].Path) + " is no model that can be used", Text: sentence(f.Reason), More: sentence(f.Do),
+			Do: "Choose another file", OnDo: p.ChooseModel,
+		}
+		p.Host.Focus("[role=alert] button")
+	})
+}
+
+func (p *Page) keep(m Model) {
+	meta, err := json.Marshal(storedModel{m.Loaded, p.Host.Now(), m.From})
+	if err != nil {
+		return
+	}
+	p.Host.Put(modelStore, Stored{Key: m.SHA256, Meta: meta, Files: m.Files}, func(err error) {
+		if err != nil {
+			p.Notice = "The model cannot be stored in this browser: " + err.Error() + ". It works until the page is closed."
+			return
+		}
+		p.Host.Room(func(used, allowed int64) { p.Stored = StoredModels{used, allowed} })
+	})
+}
+
+// RemoveModel forgets a stored model.
+func (p *Page) RemoveModel(sha string) {
+	p.Host.Remove(modelStore, sha)
+	list := p.Models.List[:0]
+	for _, m := range p.Models.List {
+		if m.SHA256 != sha || m.ID != "" {
+			if m.SHA256 == sha {
+				m.Files = nil
+			}
+			list = append(list, m)
+		}
+	}
+	p.Models.List = list
+	if p.Models.Chosen == sha {
+		p.Models.Chosen = ""
+		if len(list) > 0 {
+			p.Models.Chosen = list[0].SHA256
+		}
+	}
+	p.Host.Room(func(used, allowed int64) { p.Stored = StoredModels{used, allowed} })
+}
+
+// RemoveAllModels forgets all.
+func (p *Page) RemoveAllModels() {
+	for _, m := range append([]Model{}, p.Models.List...) {
+		p.RemoveModel(m.SHA256)
+	}
+}
+
+// Model is the chosen one, or nil.
+func (p *Page) Model() *Model {
+	for i := range p.Models.List {
+		if p.Models.List[i].SHA256 == p.Models.Chosen {
+			return &p.Models.List[i]
+		}
+	}
+	return nil
+}
+
+// Fit is why a model may not suit the scan.
+type Fit struct {
+	Why    string
+	Unable bool // it cannot run at all
+}
+
+// FitOf compares a model with the scan.
+func (p *Page) FitOf(m *Model) Fit {
+	s := p.Scan
+	if s == nil {
+		return Fit{}
+	}
+	if s.Channels != len(m.Channels) {
+		return Fit{fmt.Sprintf("Needs %s (%s); this scan has %s.", Plural(len(m.Channels), "channel", "channels"),
+			strings.Join(m.Channels, ", "), Plural(s.Channels, "channel", "channels")), true}
+	}
+	if of, have := m.Modality(), s.Modality(); of != "" && have != "" && of != have {
+		return Fit{fmt.Sprintf("Trained on %s; this scan is %s.", of, have), false}
+	}
+	if m.Modality() == "CT" && s.Modality() == "" && s.Look.Min >= 0 {
+		return Fit{"Trained on CT; no value of this scan is below 0, as air is in CT.", false}
+	}
+	if s.Look.Grid.Shape[0] == 1 && m.Patch[0] > 1 {
+		return Fit{"Trained on volumes; this scan is one image.", true}
+	}
+	return Fit{}
+}
+
+// Modality is what the channels' names say: CT, MR or not known.
+func (m *Model) Modality() string {
+	for _, c := range m.Channels {
+		switch c := strings.ToUpper(c); {
+		case c == "CT":
+			return "CT"
+		case strings.HasPrefix(c, "MR"), strings.HasPrefix(c, "T1"), strings.HasPrefix(c, "T2"), strings.HasPrefix(c, "FLAIR"):
+			return "MR"
+		}
+	}
+	return ""
+}
+
+// Purpose names the labels.
+func (m *Model) Purpose() string {
+	var names []string
+	for i, l := range m.Labels {
+		if i == 6 {
+			names = append(names, fmt.Sprintf("%d more", len(m.Labels)-i))
+			break
+		}
+		names = append(names, strings.ReplaceAll(l.Name, "_", " "))
+	}
+	return sentence(strings.Join(names, ", "))
+}
+
+// Listed are the models that the panel shows.
+func (p *Page) ListedModels() (list []*Model, fit, all int) {
+	for i := range p.Models.List {
+		m := &p.Models.List[i]
+		all++
+		fits := p.FitOf(m).Why == ""
+		if fits {
+			fit++
+		}
+		if !p.Models.All && !fits {
+			continue
+		}
+		text := strings.ToLower(Title(m.Dataset) + " " + m.Purpose())
+		if strings.Contains(text, strings.ToLower(strings.TrimSpace(p.Models.Search))) {
+			list = append(list, m)
+		}
+	}
+	return list, fit, all
+}
+
+// withModel makes sure that the worker has the chosen model.
+func (p *Page) withModel(then func(), failed func(*api.Failed)) {
+	m := p.Model()
+	if m == nil {
+		return
+	}
+	if p.Models.loaded == m.SHA256 {
+		then()
+		return
+	}
+	list, blobs := sent(m.Files)
+	p.Models.loaded = ""
+	p.ask(api.Request{Load: &api.Load{Files: list}}, blobs, func(a api.Answer, _ []Bytes) {
+		if a.Loaded == nil {
+			return
+		}
+		if a.Loaded.SHA256 != m.SHA256 {
+			failed(&api.Failed{Code: api.FailedModel, Reason: "the stored model has another SHA-256 than when it was stored", Do: "remove it and add it again"})
+			return
+		}
+		p.Models.loaded = m.SHA256
+		p.keep(*m)
+		then()
+	}, failed)
+}

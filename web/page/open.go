@@ -1,0 +1,256 @@
+package page
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/gounet/gounet/internal/api"
+)
+
+// Opening is files on their way to a scan.
+type Opening struct {
+	Files   []File
+	Over    bool // files are dragged over the page
+	Dragged int  // so many
+	Busy    string
+	List    *api.Listed
+	Chosen  int
+	Thumbs  map[string]string // addresses of pictures, by UID
+	Skipped bool              // the skipped ones are shown
+	Folder  string
+
+	interrupted, resuming *Interrupted
+}
+
+// Scan is one that is open.
+type Scan struct {
+	api.Opened
+	Look   api.Looked
+	Files  []File
+	Series string // UID of DICOM
+	Bytes  int64  // of the files
+}
+
+// accepted are the endings that a chooser of files shows.
+const accepted = ""
+
+// ChooseFiles asks for files of a scan.
+func (p *Page) ChooseFiles() { p.Host.Choose(accepted, false, true, p.TakeFiles) }
+
+// ChooseFolder asks for a folder of DICOM.
+func (p *Page) ChooseFolder() { p.Host.Choose("", true, true, p.TakeFiles) }
+
+// Drag tells of files over the page, n of them; 0: none any more.
+func (p *Page) Drag(n int) { p.Open.Over, p.Open.Dragged = n > 0, n }
+
+// Drop takes files that were let go: models, or those of a scan.
+func (p *Page) Drop(files []File) {
+	p.Open.Over = false
+	if isModel(files) {
+		p.AddModel(files)
+		return
+	}
+	p.TakeFiles(files)
+}
+
+// isModel tells a model by the names of its files.
+func isModel(files []File) bool {
+	for _, f := range files {
+		base := path.Base(f.Path)
+		if strings.HasSuffix(strings.ToLower(base), ".gounet") || base == "plan.json" || base == "plans.json" || strings.HasSuffix(base, ".pth") {
+			return true
+		}
+	}
+	return false
+}
+
+// TakeFiles finds out what scans are in files.
+func (p *Page) TakeFiles(files []File) {
+	if len(files) == 0 {
+		return
+	}
+	files = withoutHidden(files)
+	if len(files) == 0 {
+		p.fileAlert("There is no file in this folder", "Files whose names begin with a dot are left out.")
+		return
+	}
+	p.Alert, p.Screen = nil, ScreenOpen
+	p.Open = Opening{interrupted: p.Open.interrupted, Files: files, Busy: "Reading " + Plural(len(files), "file", "files"), Thumbs: map[string]string{}, Folder: folderOf(files)}
+	list, blobs := sent(files)
+	p.ask(api.Request{PageRequest: api.PageRequest{List: &api.List{Files: list}}}, blobs, func(a api.Answer, _ []Bytes) {
+		if a.Listed != nil {
+			p.listed(a.Listed)
+		}
+	}, p.notAScan)
+}
+
+func withoutHidden(files []File) (out []File) {
+	for _, f := range files {
+		if !strings.HasPrefix(path.Base(f.Path), ".") && path.Base(f.Path) != "DICOMDIR" {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func folderOf(files []File) string {
+	if dir, _, ok := strings.Cut(files[0].Path, "/"); ok {
+		return dir
+	}
+	return files[0].Path
+}
+
+// sent are files as a request names them.
+func sent(files []File) (list []api.File, blobs []Blob) {
+	seen := map[string]bool{}
+	for _, f := range files {
+		name := path.Clean(f.Path)
+		for n := 2; seen[name]; n++ {
+			name = fmt.Sprintf("%d/%s", n, path.Clean(f.Path))
+		}
+		seen[name] = true
+		list = append(list, api.File{Name: name, Blob: len(blobs)})
+		blobs = append(blobs, f.Blob)
+	}
+	return list, blobs
+}
+
+func (p *Page) notAScan(f *api.Failed) {
+	p.Open.Busy = ""
+	if f.Code == api.FailedCancelled {
+		return
+	}
+	title := "This file cannot be read as a scan"
+	if len(p.Open.Files) > 1 {
+		title = "These files cannot be read as a scan"
+	} else if len(p.Open.Files) == 1 {
+		title = path.Base(p.Open.Files[0].Path) + " cannot be read as a scan"
+	}
+	if f.Code == api.FailedMemory {
+		title = "This scan is too large for a browser"
+	}
+	p.fileAlert(title, sentence(f.Reason))
+}
+
+func (p *Page) fileAlert(title, text string) {
+	p.Screen = ScreenOpen
+	p.Alert = &Alert{
+		Title: title, Text: text, More: "Read are DICOM folders and zips, NIfTI, NRRD, MetaImage, MGH and Analyze.",
+		Do: "Choose again", OnDo: p.ChooseFiles,
+	}
+	p.Host.Focus("[role=alert] button")
+}
+
+func (p *Page) listed(l *api.Listed) {
+	p.Open.Busy = ""
+	p.Open.List = l
+	if len(l.Series) == 1 && l.Series[0].Why == "" {
+		p.Open.Chosen = 0
+		p.OpenSeries()
+		return
+	}
+	for i, s := range l.Series {
+		if s.Best {
+			p.Open.Chosen = i
+		}
+	}
+	p.Screen = ScreenSeries
+	p.Host.Focus(".ser.on")
+	p.thumb(0)
+}
+
+// thumb gets the pictures one after the other.
+func (p *Page) thumb(i int) {
+	list := p.Open.List
+	const side = 192
+	const largest = 400 << 20 // bytes: reading takes as long as opening
+	for ; list != nil && i < len(list.Series); i++ {
+		s := list.Series[i]
+		if s.UID == "" || s.Why != "" || s.Bytes > largest {
+			continue
+		}
+		next := func() {
+			if p.Open.List == list && p.Screen == ScreenSeries {
+				p.thumb(i + 1)
+			}
+		}
+		p.ask(api.Request{PageRequest: api.PageRequest{Thumb: &api.Thumb{UID: s.UID, Side: side}}}, nil, func(a api.Answer, b []Bytes) {
+			if a.Thumbed != nil {
+				p.Open.Thumbs[s.UID] = p.Host.Grey(a.Thumbed.W, a.Thumbed.H, b[0])
+			}
+			next()
+		}, func(*api.Failed) { next() })
+		return
+	}
+}
+
+// Choose marks a series.
+func (p *Page) Choose(i int) {
+	if l := p.Open.List; l != nil && i >= 0 && i < len(l.Series) && l.Series[i].Why == "" {
+		p.Open.Chosen = i
+	}
+}
+
+// OpenSeries opens the marked series.
+func (p *Page) OpenSeries() {
+	s := p.Open.List.Series[p.Open.Chosen]
+	var series []string
+	if s.UID != "" {
+		series = []string{s.UID}
+	}
+	p.openFiles(p.Open.Files, series, s.Name)
+}
+
+func (p *Page) openFiles(files []File, series []string, name string) {
+	p.Open.Busy = "Opening " + name
+	list, blobs := sent(files)
+	p.ask(api.Request{Open: &api.Open{Files: list, Series: series}}, blobs, func(a api.Answer, _ []Bytes) {
+		if a.Opened != nil {
+			s := &Scan{Opened: *a.Opened, Files: files}
+			if name != "" {
+				s.Name = name
+			}
+			if len(series) > 0 {
+				s.Series = series[0]
+			}
+			for _, f := range files {
+				s.Bytes += f.Size
+			}
+			p.look(s, 0)
+		}
+	}, p.notAScan)
+}
+
+// look gets the voxels and shows them.
+func (p *Page) look(s *Scan, channel int) {
+	p.ask(api.Request{PageRequest: api.PageRequest{Look: &api.Look{Channel: channel}}}, nil, func(a api.Answer, b []Bytes) {
+		if a.Looked == nil {
+			return
+		}
+		s.Look = *a.Looked
+		p.Scan, p.Result, p.Other, p.Alert = s, nil, nil, nil
+		p.Screen, p.Panel, p.Open.Busy, p.Open.List = ScreenWork, PanelScan, "", nil
+		p.View.begin(p)
+		p.Host.Viewer().Show(b[0], func(err error) {
+			if err != nil {
+				p.fileAlert("The scan cannot be shown", sentence(err.Error()))
+				return
+			}
+			p.SetWindow(s.Look.Window[0], s.Look.Window[1], p.View.Preset)
+			p.resumeShown()
+		})
+		p.Host.Focus(".panel [data-first]")
+	}, p.notAScan)
+}
+
+// OpenAnother goes back to the first screen.
+func (p *Page) OpenAnother() {
+	p.Screen, p.Alert, p.Open.List = ScreenOpen, nil, nil
+}
+
+// Modality of the scan: CT, MR or not known.
+func (s *Scan) Modality() string { return s.Look.Modality }
+
+// Unit of the values.
+func (s *Scan) Unit() string { return s.Look.Unit }

@@ -1,0 +1,486 @@
+package page
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/gounet/gounet/internal/api"
+	"github.com/gounet/gounet/web/labels"
+)
+
+// Result is a label map over the scan.
+type Result struct {
+	From   string // the model, or a file
+	Labels []Label
+	Map    []byte // in the grid of Looked
+	Picked int    // index of the label that is open; −1: none
+	More   bool   // its details are shown on a phone
+	Rename string // being typed; "\x00": nothing is renamed
+	Edited bool
+	Busy   string
+}
+
+// Label is one of a result.
+type Label struct {
+	api.Label
+	RGB      [3]uint8
+	Visible  bool
+	Locked   bool
+	Opacity  int // percent; −1: that of all
+	Mean     float64
+	Std      float64
+	Measured bool
+	Centre   [3]int // x y z
+}
+
+// notRenaming is Result.Rename while nothing is typed.
+const notRenaming = "\x00"
+
+// Palette are the colours that labels get and may be given.
+var Palette = [8][3]uint8{
+	{0xff, 0xd8, 0x90},
+	{0x5f, 0xa1, 0xf3},
+	{0xdf, 0x24, 0x14},
+	{0x5f, 0xe6, 0xfc},
+	{0x2a, 0x8f, 0x5e},
+	{0xd2, 0x11, 0x9a},
+	{0x8b, 0xbf, 0x26},
+	{0x74, 0x53, 0xfe},
+}
+
+// ColourNames are those of Palette.
+var ColourNames = [8]string{"Sand", "Blue", "Red", "Cyan", "Green", "Magenta", "Lime", "Violet"}
+
+// Hex is a colour as CSS writes it.
+func Hex(c [3]uint8) string { return fmt.Sprintf("#%02x%02x%02x", c[0], c[1], c[2]) }
+
+func resultOf(from string, list []api.Label, m []byte) *Result {
+	r := &Result{From: from, Map: m, Picked: -1, Rename: notRenaming}
+	known := map[int]bool{}
+	add := func(l api.Label) {
+		l.Name = strings.ReplaceAll(l.Name, "_", " ")
+		r.Labels = append(r.Labels, Label{Label: l, RGB: Palette[len(r.Labels)%len(Palette)], Visible: true, Opacity: -1})
+		known[l.Value] = true
+	}
+	for _, l := range list {
+		add(l)
+	}
+	var seen [256]bool
+	for _, v := range m {
+		seen[v] = true
+	}
+	for v := 1; v < 255; v++ {
+		if seen[v] && !known[v] {
+			add(api.Label{Value: v, Name: fmt.Sprintf("Label %d", v)})
+		}
+	}
+	return r
+}
+
+// setResult shows labels over the scan.
+func (p *Page) setResult(list []api.Label, m Bytes, from string) {
+	p.Result = resultOf(from, list, m.Copy())
+	p.Edit = Edit{}
+	p.Panel, p.Alert = PanelLabels, nil
+	p.Host.Viewer().Labels(p.Result.Map)
+	p.paint()
+	p.measure(true)
+	p.Host.Focus(".panel [data-first]")
+}
+
+// measure asks for the numbers and surfaces of the labels.
+func (p *Page) measure(jump bool) {
+	r := p.Result
+	blob := p.Host.BlobOf(r.Map)
+	r.Busy = "Measuring"
+	p.ask(api.Request{PageRequest: api.PageRequest{Measure: &api.Measure{Labels: api.File{Name: "labels"}}}}, []Blob{blob}, func(a api.Answer, _ []Bytes) {
+		if a.Measured != nil && p.Result == r {
+			r.Busy = ""
+			r.measured(a.Measured)
+			if jump {
+				p.jumpToLargest()
+			}
+		}
+	}, func(f *api.Failed) { r.Busy = ""; p.Notice = "The labels could not be measured: " + f.Reason + "." })
+	p.ask(api.Request{PageRequest: api.PageRequest{Surface: &api.Surface{Labels: api.File{Name: "labels"}}}}, []Blob{blob}, func(a api.Answer, b []Bytes) {
+		if a.Surfaced == nil || p.Result != r {
+			return
+		}
+		var list []Surface
+		for i, v := range a.Surfaced.Values {
+			if l := r.of(v); l != nil && i < len(b) {
+				list = append(list, Surface{v, l.RGB, b[i]})
+			}
+		}
+		p.Host.Viewer().Surfaces(list)
+		p.paint()
+	}, nil)
+}
+
+func (r *Result) of(value int) *Label {
+	for i := range r.Labels {
+		if r.Labels[i].Value == value {
+			return &r.Labels[i]
+		}
+	}
+	return nil
+}
+
+func (r *Result) measured(m *api.Measured) {
+	for i := range r.Labels {
+		r.Labels[i].Voxels, r.Labels[i].ML, r.Labels[i].Measured = 0, 0, true
+	}
+	for _, s := range m.Labels {
+		if l := r.of(s.Value); l != nil {
+			l.Voxels, l.ML, l.Mean, l.Std = s.Voxels, s.ML, s.Mean, s.Std
+			l.Centre = [3]int{s.Centre[2], s.Centre[1], s.Centre[0]}
+		}
+	}
+}
+
+func (p *Page) jumpToLargest() {
+	best := -1
+	for i, l := range p.Result.Labels {
+		if l.Voxels > 0 && (best < 0 || l.Voxels > p.Result.Labels[best].Voxels) {
+			best = i
+		}
+	}
+	if best >= 0 {
+		p.Result.Picked = best
+		p.GoTo(best)
+	}
+}
+
+// paint tells the viewer the colours.
+func (p *Page) paint() {
+	r := p.Result
+	if r == nil {
+		return
+	}
+	lut := make([]byte, 4*256)
+	for _, l := range r.Labels {
+		if !l.Visible || l.Value < 0 || l.Value > 255 {
+			continue
+		}
+		alpha := 255.
+		if l.Opacity >= 0 && p.View.Fill {
+			alpha = 255 * math.Min(float64(l.Opacity)/math.Max(float64(p.View.Opacity), 1), 1)
+		}
+		copy(lut[4*l.Value:], []byte{l.RGB[0], l.RGB[1], l.RGB[2], byte(math.Max(alpha, 1))})
+	}
+	v := p.Host.Viewer()
+	if p.View.Fill {
+		v.Paint(lut, float64(p.View.Opacity)/100, math.Min(1, float64(p.View.Opacity)/100+.4))
+	} else {
+		v.Paint(lut, .002, 1)
+	}
+	for _, l := range r.Labels {
+		v.Surface(l.Value, l.RGB, l.Visible && p.View.Show3D)
+	}
+}
+
+// SetFill draws labels filled, or as outlines.
+func (p *Page) SetFill(yes bool) {
+	p.View.Fill = yes
+	p.paint()
+}
+
+// SetOpacity is that of all labels, in percent.
+func (p *Page) SetOpacity(n int) {
+	p.View.Opacity = min(max(n, 5), 100)
+	p.paint()
+}
+
+// Toggle3D shows the surfaces or not.
+func (p *Page) Toggle3D() {
+	p.View.Show3D = !p.View.Show3D
+	p.paint()
+}
+
+// ToggleAll shows all labels, or none.
+func (p *Page) ToggleAll() {
+	if p.Result == nil {
+		return
+	}
+	any := false
+	for _, l := range p.Result.Labels {
+		any = any || l.Visible
+	}
+	for i := range p.Result.Labels {
+		p.Result.Labels[i].Visible = !any
+	}
+	p.paint()
+}
+
+// Toggle shows a label or not.
+func (p *Page) Toggle(i int) {
+	p.Result.Labels[i].Visible = !p.Result.Labels[i].Visible
+	p.paint()
+}
+
+// Lock keeps a label from being changed by strokes, or not.
+func (p *Page) Lock(i int) { p.Result.Labels[i].Locked = !p.Result.Labels[i].Locked }
+
+// Pick opens a label, and goes to it.
+func (p *Page) Pick(i int) {
+	r := p.Result
+	r.Rename = notRenaming
+	if r.Picked == i {
+		r.More = !r.More
+		return
+	}
+	r.Picked, r.More = i, false
+}
+
+// PickNext opens the next label, or the one before.
+func (p *Page) PickNext(step int) {
+	r := p.Result
+	if r == nil || len(r.Labels) == 0 {
+		return
+	}
+	r.Picked = (r.Picked + step + len(r.Labels)) % len(r.Labels)
+	p.GoTo(r.Picked)
+	p.Host.Focus(".lab.sel .nm")
+}
+
+// GoTo moves the crosshair to the middle of a label.
+func (p *Page) GoTo(i int) {
+	if i < 0 || i >= len(p.Result.Labels) {
+		return
+	}
+	if l := p.Result.Labels[i]; l.Voxels > 0 && l.Measured {
+		p.Host.Viewer().Go(l.Centre[0], l.Centre[1], l.Centre[2])
+	}
+}
+
+// Only shows one label, or all again.
+func (p *Page) Only(i int) {
+	alone := true
+	for k, l := range p.Result.Labels {
+		alone = alone && l.Visible == (k == i)
+	}
+	for k := range p.Result.Labels {
+		p.Result.Labels[k].Visible = alone || k == i
+	}
+	p.paint()
+}
+
+// SetColour gives a label a colour of the palette.
+func (p *Page) SetColour(i, c int) {
+	p.Result.Labels[i].RGB = Palette[c]
+	p.paint()
+}
+
+// SetLabelOpacity is that of one label, in percent.
+func (p *Page) SetLabelOpacity(i, n int) {
+	p.Result.Labels[i].Opacity = n
+	if n > p.View.Opacity {
+		p.View.Opacity = n
+	}
+	p.paint()
+}
+
+// OpacityOf is a label's own opacity, or that of all.
+func (p *Page) OpacityOf(l *Label) int {
+	if l.Opacity < 0 {
+		return p.View.Opacity
+	}
+	return min(l.Opacity, p.View.Opacity)
+}
+
+// Renaming tells whether the open label's name is being typed.
+func (r *Result) Renaming() bool { return r.Rename != notRenaming }
+
+// BeginRename lets the open label's name be typed.
+func (p *Page) BeginRename() {
+	if r := p.Result; r != nil && r.Picked >= 0 {
+		r.Rename = r.Labels[r.Picked].Name
+		p.Host.Focus("#rename")
+	}
+}
+
+// EndRename takes the name, unless it is empty.
+func (p *Page) EndRename(name string) {
+	r := p.Result
+	const most = 60 // DICOM allows 64
+	if name = strings.TrimSpace(name); name != "" && r.Picked >= 0 {
+		r.Labels[r.Picked].Name = name[:min(len(name), most)]
+	}
+	r.Rename = notRenaming
+	p.Host.Focus(".lab.sel .nm")
+}
+
+// MeanText is mean and standard deviation.
+func (l *Label) MeanText() string {
+	if !l.Measured || l.Voxels == 0 {
+		return "–"
+	}
+	digits := 0
+	if math.Abs(l.Mean) < 10 {
+		digits = 2
+	}
+	return strings.ReplaceAll(fmt.Sprintf("%.*f ± %.*f", digits, l.Mean, digits, l.Std), "-", "−")
+}
+
+// MLText is the volume.
+func (l *Label) MLText() string {
+	if l.Voxels == 0 && l.Measured {
+		return "0"
+	}
+	return ML(l.ML)
+}
+
+// LabelAt is the label at a voxel x y z, or nil.
+func (p *Page) LabelAt(v [3]int) *Label {
+	r := p.Result
+	if r == nil || p.Scan == nil {
+		return nil
+	}
+	s := p.Scan.Look.Grid.Shape
+	i := (v[2]*s[1]+v[1])*s[2] + v[0]
+	if i < 0 || i >= len(r.Map) || r.Map[i] == 0 {
+		return nil
+	}
+	return r.of(int(r.Map[i]))
+}
+
+// Compare is two results side by side.
+type Compare struct {
+	Rows   []CompareRow
+	Picked int
+	diff   []byte
+	slices []int
+	Where  string
+	Busy   string
+}
+
+// CompareRow is a label of both.
+type CompareRow struct {
+	Label
+	Dice     float64
+	AML, BML float64
+}
+
+// StartCompare asks for a second label map.
+func (p *Page) StartCompare() {
+	if p.Other != nil {
+		p.compare()
+		return
+	}
+	p.Host.Choose("", false, false, p.CompareWith)
+}
+
+// CompareWith reads the second label map from files.
+func (p *Page) CompareWith(files []File) {
+	if len(files) == 0 {
+		return
+	}
+	list, blobs := sent(files)
+	p.Diff.Busy = "Reading " + files[0].Path
+	p.ask(api.Request{PageRequest: api.PageRequest{Read: &api.Read{Files: list}}}, blobs, func(a api.Answer, b []Bytes) {
+		p.Diff.Busy = ""
+		if a.ReadLabels != nil {
+			p.Other = resultOf(files[0].Path, a.ReadLabels.Labels, b[0].Copy())
+			p.compare()
+		}
+	}, func(f *api.Failed) {
+		p.Diff.Busy = ""
+		p.Alert = &Alert{Title: files[0].Path + " cannot be compared", Text: sentence(f.Reason), Do: "Choose another file", OnDo: func() {
+			p.Host.Choose("", false, false, p.CompareWith)
+		}}
+	})
+}
+
+func (p *Page) compare() {
+	a, b := p.Result, p.Other
+	o := labels.Compare(a.Map, b.Map)
+	g := p.Scan.Look.Grid
+	ml := g.Spacing[0] * g.Spacing[1] * g.Spacing[2] / 1000
+	p.Diff = Compare{Picked: -1}
+	for _, l := range a.Labels {
+		if v := l.Value; o[v].A+o[v].B > 0 {
+			p.Diff.Rows = append(p.Diff.Rows, CompareRow{Label: l, Dice: o[v].Dice, AML: float64(o[v].A) * ml, BML: float64(o[v].B) * ml})
+		}
+	}
+	p.Go(PanelCompare)
+	if len(p.Diff.Rows) > 0 {
+		p.PickDifference(0)
+	}
+}
+
+// PickDifference shows the differences of a label.
+func (p *Page) PickDifference(i int) {
+	d := &p.Diff
+	if i < 0 || i >= len(d.Rows) {
+		return
+	}
+	d.Picked = i
+	s := p.Scan.Look.Grid.Shape
+	d.diff = labels.Differences(p.Result.Map, p.Other.Map, byte(d.Rows[i].Value))
+	d.slices = labels.Slices(d.diff, [3]int{s[2], s[1], s[0]})
+	best := 0
+	for z, n := range d.slices {
+		if n > d.slices[best] {
+			best = z
+		}
+	}
+	lut := make([]byte, 4*256)
+	copy(lut[4*labels.OnlyA:], []byte{Palette[0][0], Palette[0][1], Palette[0][2], 255})
+	copy(lut[4*labels.OnlyB:], []byte{Palette[1][0], Palette[1][1], Palette[1][2], 255})
+	copy(lut[4*labels.InAB:], []byte{255, 255, 255, 40})
+	v := p.Host.Viewer()
+	v.Labels(d.diff)
+	v.Paint(lut, .7, 1)
+	if d.slices[best] == 0 {
+		d.Where = d.Rows[i].Name + ": no difference."
+		return
+	}
+	d.Where = fmt.Sprintf("%s: the largest difference lies at slice %d.", d.Rows[i].Name, best+1)
+	v.Go(p.View.Voxel[0], p.View.Voxel[1], best)
+}
+
+// NextDifference goes to the next slice with one, or the one before.
+func (p *Page) NextDifference(step int) {
+	d := &p.Diff
+	n := len(d.slices)
+	for k := 1; k <= n; k++ {
+		z := ((p.View.Voxel[2]+k*step)%n + n) % n
+		if d.slices[z] > 0 {
+			p.Host.Viewer().Go(p.View.Voxel[0], p.View.Voxel[1], z)
+			return
+		}
+	}
+}
+
+// SwapCompared changes A and B.
+func (p *Page) SwapCompared() {
+	p.Result, p.Other = p.Other, p.Result
+	p.compare()
+}
+
+// EndCompare shows the labels again.
+func (p *Page) EndCompare() {
+	p.Host.Viewer().Labels(p.Result.Map)
+	p.Go(PanelLabels)
+	p.paint()
+}
+
+// CompareCSV are the rows as a table.
+func (p *Page) CompareCSV() string {
+	var b strings.Builder
+	b.WriteString("label,name,dice,a_ml,b_ml,difference_ml\n")
+	for _, r := range p.Diff.Rows {
+		name := strings.ReplaceAll(r.Name, `"`, `""`)
+		if strings.ContainsAny(name[:min(len(name), 1)], "=+-@") {
+			name = "'" + name
+		}
+		fmt.Fprintf(&b, "%d,\"%s\",%.4f,%.4f,%.4f,%.4f\n", r.Value, name, r.Dice, r.AML, r.BML, r.BML-r.AML)
+	}
+	return b.String()
+}
+
+// SaveCompared writes the table.
+func (p *Page) SaveCompared() {
+	p.Host.Save(p.Scan.Name+"_compared.csv", p.Host.BlobOf([]byte(p.CompareCSV())))
+}

@@ -1,0 +1,144 @@
+package page
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gounet/gounet/internal/api"
+)
+
+const thin = "\u2009" // between thousands
+
+// Count is n with thin spaces at the thousands.
+func Count(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	sign := ""
+	if strings.HasPrefix(s, "-") {
+		sign, s = "−", s[1:]
+	}
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + thin + s[i:]
+	}
+	return sign + s
+}
+
+// Size is bytes in the unit that fits.
+func Size(n int64) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 1e6:
+		return fmt.Sprintf("%.0f kB", float64(n)/1e3)
+	case n < 1e7:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	case n < 1e9:
+		return fmt.Sprintf("%.0f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
+}
+
+// Span is a time as people say it.
+func Span(d time.Duration) string {
+	s := int(math.Round(d.Seconds()))
+	switch {
+	case d < 10*time.Second && d >= time.Second:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < time.Second:
+		return fmt.Sprintf("%.2f s", d.Seconds())
+	case s < 60:
+		return fmt.Sprintf("%d s", s)
+	case s < 3600:
+		return fmt.Sprintf("%d min %02d s", s/60, s%60)
+	}
+	return fmt.Sprintf("%d h %02d min", s/3600, s%3600/60)
+}
+
+// About is a rough time.
+func About(d time.Duration) string {
+	s := int(math.Ceil(d.Seconds()))
+	switch {
+	case s < 1:
+		return "about 1 s"
+	case s < 20:
+		return fmt.Sprintf("about %d s", s)
+	case s < 60:
+		return fmt.Sprintf("about %d s", (s+4)/5*5)
+	case s < 600:
+		return fmt.Sprintf("about %d min %02d s", (s+9)/10*10/60, (s+9)/10*10%60)
+	case s < 7200:
+		return fmt.Sprintf("about %d min", (s+59)/60)
+	}
+	return fmt.Sprintf("about %d h", (s+1800)/3600)
+}
+
+func ms(x float64) time.Duration { return time.Duration(x * float64(time.Millisecond)) }
+
+// Matrix is the shape of a grid, as W × H × D.
+func Matrix(g api.Grid) string {
+	return fmt.Sprintf("%d × %d × %d", g.Shape[2], g.Shape[1], g.Shape[0])
+}
+
+// Voxel is the spacing of a grid.
+func Voxel(g api.Grid) string {
+	return fmt.Sprintf("%.3g × %.3g × %.3g mm", g.Spacing[2], g.Spacing[1], g.Spacing[0])
+}
+
+// ML is a volume.
+func ML(v float64) string {
+	switch {
+	case v >= 100:
+		return Count(int64(math.Round(v)))
+	case v >= 10:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+// Value is an intensity.
+func Value(v float64) string {
+	if v == math.Trunc(v) && math.Abs(v) < 1e7 {
+		return strings.Replace(fmt.Sprintf("%.0f", v), "-", "−", 1)
+	}
+	return strings.Replace(fmt.Sprintf("%.4g", v), "-", "−", 1)
+}
+
+// Plural is n with its noun.
+func Plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return Count(int64(n)) + " " + many
+}
+
+// sentence begins with a capital and ends with a stop.
+func sentence(s string) string {
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return ""
+	}
+	s = strings.ToUpper(s[:1]) + s[1:]
+	if !strings.ContainsAny(s[len(s)-1:], ".!?") {
+		s += "."
+	}
+	return s
+}
+
+// Title is a data set's name without nnU-Net's number and underscores.
+func Title(dataset string) string {
+	if _, rest, ok := strings.Cut(dataset, "_"); ok && strings.HasPrefix(dataset, "Dataset") {
+		dataset = rest
+	}
+	dataset = strings.TrimSpace(strings.ReplaceAll(dataset, "_", " "))
+	if dataset == "" {
+		return "Model without a name"
+	}
+	return strings.ToUpper(dataset[:1]) + dataset[1:]
+}
+
+// Plain is a number as it is typed.
+func Plain(v float64) string {
+	return strconv.FormatFloat(math.Round(v*1000)/1000, 'f', -1, 64)
+}

@@ -1,0 +1,3 @@
+import "./store.mjs";
+import "./files.mjs";
+import "./tasks.mjs";

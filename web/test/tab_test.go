@@ -1,0 +1,264 @@
+// Package test opens the page in a headless Chromium and uses it as people do. It
+// needs `make web` first; screenshots of every state are put into GOUNET_SCREENS.
+package test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gounet/gounet/internal/browsertest"
+	"github.com/gounet/gounet/web"
+)
+
+// site serves the page, and knows what was asked for.
+type site struct {
+	*httptest.Server
+	mu    sync.Mutex
+	asked []string
+}
+
+func newSite(t testing.TB, wrap func(http.Handler) http.Handler) *site {
+	t.Helper()
+	files, err := web.Files()
+	if errors.Is(err, web.ErrNotBuilt) {
+		t.Skip(err)
+	}
+	require.NoError(t, err)
+	return serve(t, files, wrap)
+}
+
+func serve(t testing.TB, files fs.FS, wrap func(http.Handler) http.Handler) *site {
+	s := &site{}
+	h := web.Handler(files)
+	if wrap != nil {
+		h = wrap(h)
+	}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.asked = append(s.asked, r.Method+" "+r.URL.Path)
+		s.mu.Unlock()
+		h.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// requests that came since the last call.
+func (s *site) requests() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.asked
+	s.asked = nil
+	return list
+}
+
+// tab is a page in a browser.
+type tab struct {
+	t       testing.TB
+	ctx     context.Context
+	site    *site
+	folder  string // of downloads
+	mu      sync.Mutex
+	console []string
+}
+
+// chromium starts a browser of its own for each test.
+func chromium(t testing.TB, flags ...string) context.Context {
+	t.Helper()
+	path, err := browsertest.Find()
+	if err != nil {
+		t.Skip(err)
+	}
+	o := []chromedp.ExecAllocatorOption{
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Headless, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
+		chromedp.Flag("enable-unsafe-swiftshader", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("disable-gpu-watchdog", true),
+		chromedp.Flag("disable-renderer-backgrounding", true), chromedp.Flag("disable-background-timer-throttling", true),
+		chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("hide-scrollbars", false),
+	}
+	gpu := true
+	for _, f := range flags {
+		if f == "no-webgpu" {
+			gpu = false
+			o = append(o, chromedp.Flag("disable-features", "WebGPU,WebGPUService"), chromedp.Flag("disable-blink-features", "WebGPU"))
+		}
+	}
+	if gpu {
+		o = append(o, chromedp.Flag("enable-unsafe-webgpu", true))
+	}
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), o...)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// open opens the page in a window of a size.
+func open(t testing.TB, browserCtx context.Context, s *site, w, h int64) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(browserCtx)
+	t.Cleanup(cancel)
+	ctx, stop := context.WithTimeout(ctx, 4*time.Minute)
+	t.Cleanup(stop)
+	p := &tab{t: t, ctx: ctx, site: s, folder: t.TempDir()}
+	p.do(chromedp.EmulateViewport(w, h))
+	go func() {
+		for m, err := range chromedp.Console(ctx) {
+			if err != nil {
+				return
+			}
+			p.mu.Lock()
+			p.console = append(p.console, fmt.Sprintf("%v: %s", m.Type, m.Text))
+			p.mu.Unlock()
+		}
+	}()
+	_, err := chromedp.Call(ctx, page.SetInterceptFileChooserDialog, page.SetInterceptFileChooserDialogParams{Enabled: true})
+	require.NoError(t, err)
+	_, err = chromedp.CallBrowser(ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
+		Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: p.folder,
+	})
+	require.NoError(t, err)
+	p.do(chromedp.Navigate(s.URL))
+	p.until("the page begins", `document.querySelector(".drop") !== null`)
+	return p
+}
+
+func (p *tab) do(a ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	if err := chromedp.Do(p.ctx, a...); err != nil {
+		p.fail(err.Error())
+	}
+}
+
+func (p *tab) fail(why string) {
+	p.t.Helper()
+	p.mu.Lock()
+	said := strings.Join(p.console, "\n")
+	p.mu.Unlock()
+	shot := filepath.Join(os.TempDir(), "gounet_page_failed.png")
+	ctx, stop := context.WithTimeout(context.WithoutCancel(p.ctx), 20*time.Second)
+	defer stop()
+	if png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot()); err == nil {
+		_ = os.WriteFile(shot, png, 0o600) // for whoever looks into it
+	}
+	p.t.Fatalf("%s\nconsole:\n%s\nscreenshot: %s", why, said, shot)
+}
+
+// eval is the value of an expression.
+func eval[T any](p *tab, expression string) T {
+	p.t.Helper()
+	v, err := chromedp.Run(p.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		p.fail(expression + ": " + err.Error())
+	}
+	return v
+}
+
+const patience = 90 * time.Second
+
+// until waits until an expression is true.
+func (p *tab) until(what, expression string) {
+	p.t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		v, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
+		if err == nil && v {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	p.fail("waited in vain: " + what)
+}
+
+func quote(s string) string {
+	b, _ := json.Marshal(s) // a string always can be
+	return string(b)
+}
+
+// click clicks what a selector finds first.
+func (p *tab) click(selector string) {
+	p.t.Helper()
+	p.until(selector+" is there", `(() => { const e = document.querySelector(`+quote(selector)+`); return e && e.checkVisibility() && !e.disabled; })()`)
+	p.do(chromedp.Click(chromedp.CSS(selector)))
+}
+
+// press clicks the button that says text.
+func (p *tab) press(text string) {
+	p.t.Helper()
+	find := `[...document.querySelectorAll("button")].find(b => b.checkVisibility() && !b.disabled && b.textContent.trim().startsWith(` + quote(text) + `))`
+	p.until("a button "+text, find)
+	p.do(chromedp.Evaluate[chromedp.Void](find + ".click()"))
+}
+
+// text is what an element says.
+func (p *tab) text(selector string) string {
+	p.t.Helper()
+	return eval[string](p, `document.querySelector(`+quote(selector)+`)?.innerText ?? ""`)
+}
+
+// give hands files to the chooser that a button opens.
+func (p *tab) give(button string, files ...string) {
+	p.t.Helper()
+	eval[bool](p, `document.getElementById("chooser")?.remove() ?? true`)
+	p.press(button)
+	p.until("a chooser of files", `document.getElementById("chooser") !== null`)
+	p.do(chromedp.SetUploadFiles(chromedp.CSS("#chooser"), files))
+}
+
+// key presses keys.
+func (p *tab) key(k string) {
+	p.t.Helper()
+	p.do(chromedp.KeyEvent(k))
+}
+
+// shot keeps a screenshot for people to look at.
+func (p *tab) shot(name string) {
+	p.t.Helper()
+	dir := os.Getenv("GOUNET_SCREENS")
+	if dir == "" {
+		return
+	}
+	time.Sleep(300 * time.Millisecond) // pictures are drawn in the next frames
+	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	require.NoError(p.t, err)
+	require.NoError(p.t, os.MkdirAll(dir, 0o777))
+	require.NoError(p.t, os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600))
+}
+
+// downloaded waits for a file that was saved.
+func (p *tab) downloaded(name string) string {
+	p.t.Helper()
+	path := filepath.Join(p.folder, name)
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if st, err := os.Stat(path); err == nil && st.Size() > 0 {
+			return path
+		}
+	}
+	p.fail("no file " + name + " was saved")
+	return ""
+}
+
+// noErrors says that nothing was complained about.
+func (p *tab) noErrors() {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, line := range p.console {
+		if strings.HasPrefix(line, "error") {
+			p.t.Errorf("console: %s", line)
+		}
+	}
+}
