@@ -87,6 +87,8 @@ func loadDriver(paths []string) (*driver, error) {
 // openFirst opens the first library of a list that is there; the error is of the
 // first.
 func openFirst(paths []string) (handle uintptr, path string, err error) {
+	runtime.LockOSThread() // which has the text of the error
+	defer runtime.UnlockOSThread()
 	for _, p := range paths {
 		h, e := purego.Dlopen(p, purego.RTLD_NOW|purego.RTLD_GLOBAL)
 		if e == nil {

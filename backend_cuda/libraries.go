@@ -16,7 +16,7 @@ func Libraries() []Library {
 	if d, err := openDriver(); err != nil {
 		driver.Missing = plain(err)
 	} else {
-		driver.Path = found(d.path)
+		driver.Path = d.path
 		var version int32
 		if d.version(&version) == 0 {
 			driver.Version = fmt.Sprintf("CUDA %d.%d", version/1000, version%1000/10)
@@ -26,7 +26,7 @@ func Libraries() []Library {
 	if n, err := openNVRTC(); err != nil {
 		compiler.Missing = plain(err)
 	} else {
-		compiler.Path, compiler.Version = found(n.path), fmt.Sprintf("%d.%d", n.major, n.minor)
+		compiler.Path, compiler.Version = n.path, fmt.Sprintf("%d.%d", n.major, n.minor)
 	}
 	return []Library{driver, compiler, nccl()}
 }
@@ -47,22 +47,13 @@ func nccl() Library {
 		l.Missing = fmt.Sprintf("%v: install Debian's or NVIDIA's libnccl2, or the wheel nvidia-nccl-cu13, and name its folder in LD_LIBRARY_PATH", err)
 		return l
 	}
-	l.Path = found(path)
+	l.Path = path
 	var get func(*int32) int32
 	var version int32
 	if register(handle, map[string]any{"ncclGetVersion": &get}) == nil && get(&version) == 0 {
 		l.Version = fmt.Sprintf("%d.%d.%d", version/10000, version%10000/100, version%100)
 	}
 	return l
-}
-
-// found is where the library of that name is: names without a folder are the
-// loader's to find.
-func found(name string) string {
-	if !strings.Contains(name, "/") {
-		return name + ", by the loader"
-	}
-	return name
 }
 
 // GPUs lists those that the driver sees.

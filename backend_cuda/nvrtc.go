@@ -159,30 +159,24 @@ func options(arch int) []string {
 }
 
 func (n *nvrtc) image(kernel, source string, arch int) ([]byte, error) {
-	code, _, err := n.build(kernel, source, options(arch))
-	return code, err
-}
-
-// build also returns what the compiler has to say of what it made.
-func (n *nvrtc) build(kernel, source string, options []string) (code []byte, log string, err error) {
 	var pin runtime.Pinner
 	defer pin.Unpin()
 	var program uintptr
 	rc := n.create(&program, source, kernel+".cu", 1, texts(&pin, n.header), texts(&pin, "device.cuh"))
 	if rc != 0 {
-		return nil, "", errors.New(n.errorText(rc))
+		return nil, errors.New(n.errorText(rc))
 	}
 	defer n.destroy(&program)
-	rc = n.compile(program, int32(len(options)), texts(&pin, options...))
-	message, _ := get(program, n.messageSize, n.messageOf)
-	log = strings.TrimRight(string(message), "\x00\n")
+	list := options(arch)
+	if rc = n.compile(program, int32(len(list)), texts(&pin, list...)); rc != 0 {
+		message, _ := get(program, n.messageSize, n.messageOf)
+		return nil, fmt.Errorf("%s: %s", n.errorText(rc), strings.TrimRight(string(message), "\x00\n"))
+	}
+	code, rc := get(program, n.imageSize, n.imageOf)
 	if rc != 0 {
-		return nil, log, fmt.Errorf("%s: %s", n.errorText(rc), log)
+		return nil, fmt.Errorf("no image: %s", n.errorText(rc))
 	}
-	if code, rc = get(program, n.imageSize, n.imageOf); rc != 0 {
-		return nil, log, fmt.Errorf("no image: %s", n.errorText(rc))
-	}
-	return code, log, nil
+	return code, nil
 }
 
 // get is a text of a program.
