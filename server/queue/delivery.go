@@ -38,10 +38,12 @@ type Delivery struct {
 	msg   jetstream.Msg
 	begun string // which attempt this is
 	stop  context.CancelCauseFunc
+	ended chan struct{}
 }
 
 // claim makes the job of a message ours, if there is anything to do for it.
 func (q *Queue) claim(ctx context.Context, msg jetstream.Msg) (*Delivery, error) {
+	ctx = context.WithoutCancel(ctx) // a job that is begun goes on when no new ones are wanted
 	sent := new(Record)
 	if err := json.Unmarshal(msg.Data(), sent); err != nil || sent.ID == "" {
 		return nil, msg.TermWithReason("no job of this version")
@@ -77,7 +79,7 @@ func (q *Queue) claim(ctx context.Context, msg jetstream.Msg) (*Delivery, error)
 		_ = msg.NakWithDelay(time.Second)
 		return nil, err
 	}
-	d := &Delivery{Record: r, q: q, msg: msg, begun: beginning(r)}
+	d := &Delivery{Record: r, q: q, msg: msg, begun: beginning(r), ended: make(chan struct{})}
 	d.Context, d.stop = context.WithCancelCause(ctx)
 	q.running.mu.Lock()
 	q.running.cancel[r.ID] = d.told
@@ -92,25 +94,20 @@ func (q *Queue) claim(ctx context.Context, msg jetstream.Msg) (*Delivery, error)
 // beginning names an attempt: no other has the same worker and number.
 func beginning(r *Record) string { return fmt.Sprintf("%s/%d", r.Worker, r.Attempts) }
 
-// live tells JetStream that we are alive, until the delivery is over.
+// live tells JetStream that we are alive, until the delivery is over or another's.
 func (d *Delivery) live() {
 	beat := time.NewTicker(d.q.o.AckWait / 4)
 	defer beat.Stop()
 	for {
 		select {
-		case <-d.Context.Done():
-			if !errors.Is(context.Cause(d.Context), ErrCancelled) {
-				return
-			}
-			// its end is still to be written
-			select {
-			case <-beat.C:
-			case <-time.After(d.q.o.AckWait):
-				return
-			}
+		case <-d.ended:
+			return
 		case <-beat.C:
+			if errors.Is(context.Cause(d.Context), ErrNotOurs) {
+				return
+			}
+			_ = d.msg.InProgress() // else it is given to another
 		}
-		_ = d.msg.InProgress() // else it is given to another
 	}
 }
 
@@ -178,6 +175,7 @@ func (d *Delivery) Release(ctx context.Context, counts bool, after time.Duration
 }
 
 func (d *Delivery) over() {
+	close(d.ended)
 	d.stop(ErrNotOurs)
 	d.q.running.mu.Lock()
 	delete(d.q.running.cancel, d.ID)
@@ -210,3 +208,7 @@ func (q *Queue) Cancel(ctx context.Context, id string) (*Record, error) {
 		return nil
 	})
 }
+
+// Abandon leaves the job as a worker that dies does: without a sign of life it is
+// given to another.
+func (d *Delivery) Abandon() { d.over() }
