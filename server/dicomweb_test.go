@@ -109,7 +109,7 @@ func TestASeriesOfAnArchiveIsLabelledAndStoredThere(t *testing.T) {
 	r := start(t, o)
 	in := api.DICOMwebInput{Archive: "pacs", Study: a.study, Series: a.series, Store: true}
 	submit := func(in api.DICOMwebInput) api.Job {
-		return r.wait(r.submit(api.Submit{Model: modelID, Inputs: []api.Input{{Dicomweb: &in}}, Formats: []string{"seg", "nifti"}}).ID)
+		return r.wait(r.submit(api.Submit{Model: modelID, Mirror: new(bool), Step: 1, Inputs: []api.Input{{Dicomweb: &in}}, Formats: []string{"seg", "nifti"}}).ID)
 	}
 	j := submit(in)
 	require.Equal(t, api.JobDone, j.State, "%+v", j.Failed)

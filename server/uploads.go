@@ -95,25 +95,33 @@ func (s *Server) appendBody(c echo.Context, id string, most int64) (int64, error
 }
 
 // patient is a body that is given up when nothing of it comes for a while. When no
-// more is read, rest has to be called: afterwards silence is no fault.
+// more is read, rest has to be called: afterwards silence is no fault, unless the
+// body was given up, of which the server still wants to read the rest.
 type patient struct {
 	io.Reader
 	control *http.ResponseController
 	idle    time.Duration
+	late    bool
 }
 
-func (s *Server) patient(c echo.Context, r io.Reader) patient {
-	return patient{r, http.NewResponseController(c.Response()), s.o.Bounds.Idle}
+func (s *Server) patient(c echo.Context, r io.Reader) *patient {
+	return &patient{Reader: r, control: http.NewResponseController(c.Response()), idle: s.o.Bounds.Idle}
 }
 
-func (p patient) Read(b []byte) (int, error) {
+func (p *patient) Read(b []byte) (int, error) {
 	if p.idle > 0 {
 		_ = p.control.SetReadDeadline(time.Now().Add(p.idle)) // a test's recorder has none
 	}
-	return p.Reader.Read(b)
+	n, err := p.Reader.Read(b)
+	p.late = errors.Is(err, os.ErrDeadlineExceeded)
+	return n, err
 }
 
-func (p patient) rest() { _ = p.control.SetReadDeadline(time.Time{}) } // as above
+func (p *patient) rest() {
+	if !p.late {
+		_ = p.control.SetReadDeadline(time.Time{}) // as above
+	}
+}
 
 // offset says how many bytes of an upload, whose lock is held, have arrived. One
 // that was killed between its last byte and its record is completed.
