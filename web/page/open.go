@@ -17,7 +17,7 @@ type Opening struct {
 	List    *api.Listed
 	Chosen  int
 	Thumbs  map[string]string // addresses of pictures, by UID
-	Skipped bool // the skipped ones are shown
+	Skipped bool              // the skipped ones are shown
 	Folder  string
 
 	interrupted, resuming *Interrupted
