@@ -3,6 +3,7 @@ package test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -73,20 +74,24 @@ func TestSeveralSeriesAreChosenFrom(t *testing.T) {
 	p.noErrors()
 }
 
+// mosaic is a scan of many tiles.
+func mosaic(t testing.TB) string {
+	list, err := filepath.Glob(data(t, "golden", "predict", "inputs", "mosaic222*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, list)
+	return list[0]
+}
+
 // What was paused goes on after a reload, to the labels of one that was not.
 func TestAPausedSegmentationGoesOnAfterAReload(t *testing.T) {
-	mosaic := data(t, "golden", "predict", "inputs", "mosaic222_0000.nii.gz")
-	if _, err := os.Stat(mosaic); err != nil {
-		list, _ := filepath.Glob(data(t, "golden", "predict", "inputs", "mosaic222*")) // the pattern is sound
-		require.NotEmpty(t, list)
-		mosaic = list[0]
-	}
 	p := open(t, newSite(t, nil), 1366, 768)
-	p.ready(mosaic, gounetFile(t))
+	p.ready(mosaic(t), gounetFile(t))
 	p.click(`[data-device="cpu"]`)
+	p.press("Mirrored")
+	p.until("an estimate", `document.getElementById("estimate")?.innerText.startsWith("about")`)
+	p.shot("04-check")
 	p.click("#run")
-	p.until("some tiles", `document.querySelectorAll(".tiles .d").length > 3`)
-	p.shot("05-running")
+	p.until("some tiles", `document.querySelector(".tiles .d")`)
 	p.click("#pause")
 	p.until("the pause", `document.getElementById("left").innerText === "Paused"`)
 	p.shot("05-paused")
@@ -96,7 +101,8 @@ func TestAPausedSegmentationGoesOnAfterAReload(t *testing.T) {
 	p.until("the offer to go on", `document.getElementById("goon")`)
 	p.shot("01-interrupted")
 	p.click("#goon")
-	p.until("it goes on", `document.getElementById("left")`)
+	p.until("it goes on", `document.querySelector(".tiles .d")`)
+	p.shot("05-running")
 	p.labelled()
 	t.Log("paused at", done)
 	p.click("#export")
@@ -104,17 +110,16 @@ func TestAPausedSegmentationGoesOnAfterAReload(t *testing.T) {
 	name := eval[string](p, `document.querySelector(".dialog .field input").value`)
 	got, err := scan.ReadLabels(p.downloaded(name + ".nii.gz"))
 	require.NoError(t, err)
-	assert.Equal(t, native(t, mosaic, "--no-mirror"), got.Data)
+	assert.Equal(t, native(t, mosaic(t)), got.Data)
 	p.until("nothing is kept any more", `store.all("runs").then(l => l.length === 0)`)
 	p.noErrors()
 }
 
 func TestWhatIsCancelledIsForgotten(t *testing.T) {
-	list, _ := filepath.Glob(data(t, "golden", "predict", "inputs", "mosaic222*")) // the pattern is sound
-	require.NotEmpty(t, list)
 	p := open(t, newSite(t, nil), 1366, 768)
-	p.ready(list[0], gounetFile(t))
+	p.ready(mosaic(t), gounetFile(t))
 	p.click(`[data-device="cpu"]`)
+	p.press("Mirrored")
 	p.click("#run")
 	p.until("some tiles", `document.querySelectorAll(".tiles .d").length > 1`)
 	p.click("#cancel")
@@ -147,6 +152,10 @@ func TestABrokenFileIsToldOf(t *testing.T) {
 // withoutWebGPU takes navigator.gpu away, as in a browser that has none.
 func withoutWebGPU(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/api/") {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
 		if name := r.URL.Path; name == "/worker.js" || name == "/begin.js" {
 			r.Header.Del("Accept-Encoding")
 			w.Header().Set("Content-Type", "text/javascript")
@@ -235,9 +244,10 @@ func TestEveryStateIsAccessible(t *testing.T) {
 	p.click("#run")
 	p.labelled()
 	both("labels")
-	for key, state := range map[string]string{"d": "diagnostics", "?": "keys"} {
+	for _, k := range [][2]string{{"d", "diagnostics"}, {"?", "keys"}} {
 		eval[bool](p, `(document.querySelector(".vp").focus(), true)`)
-		p.key(key)
+		state := k[1]
+		p.key(k[0])
 		p.until(state, `document.querySelector(".dialog")`)
 		both(state)
 		p.key("\x1b")
@@ -263,10 +273,83 @@ func TestEveryStateIsAccessible(t *testing.T) {
 		w, h int64
 	}{{"phone", 390, 844}, {"4k", 3840, 2160}, {"narrow", 1100, 700}} {
 		p.do(chromedp.EmulateViewport(size.w, size.h))
-		p.until("it is laid out", `innerWidth === `+quote("")+` || true`)
+		p.until("it is laid out", fmt.Sprintf("innerWidth === %d", size.w))
 		p.accessible(size.name)
 		p.shot(size.name + "-labels")
 	}
+	p.noErrors()
+}
+
+// drag drags the pointer over the axial view, in shares of it.
+func (p *tab) drag(x1, y1, x2, y2 float64) {
+	p.t.Helper()
+	b := eval[[4]float64](p, `(b => [b.left, b.top, b.width, b.height])(document.querySelector(".vp-main").getBoundingClientRect())`)
+	p.do(chromedp.DragAndDropXY(b[0]+x1*b[2], b[1]+y1*b[3], b[0]+x2*b[2], b[1]+y2*b[3], 8))
+}
+
+// Strokes change the labels that are exported; what is undone does not.
+func TestLabelsAreCorrectedAndCompared(t *testing.T) {
+	reference := strings.Replace(hippocampus(t), "imagesTr", "labelsTr", 1)
+	p := open(t, newSite(t, nil), 1366, 768)
+	p.ready(hippocampus(t), gounetFile(t))
+	p.click(`[data-device="cpu"]`)
+	p.click("#run")
+	p.labelled()
+	before := native(t, hippocampus(t), "--no-mirror")
+	save := func() []byte {
+		eval[bool](p, `(document.getElementById("exported")?.remove(), true)`)
+		name := eval[string](p, `document.querySelector(".case h1").innerText`) + "_labels.nii.gz"
+		require.NoError(t, os.RemoveAll(filepath.Join(p.folder, name)))
+		p.click("#export")
+		p.click("#save")
+		l, err := scan.ReadLabels(p.downloaded(name))
+		require.NoError(t, err)
+		p.click(".dialog [aria-label^=Close]")
+		return l.Data
+	}
+	p.click("#correct")
+	p.drag(.4, .7, .6, .7)
+	p.until("a change", `document.querySelectorAll(".todo li").length === 1`)
+	p.shot("08-edit")
+	p.press("Keep changes")
+	p.labelled()
+	painted := save()
+	added := 0
+	for i, v := range painted {
+		if v != before[i] {
+			assert.Equal(t, uint8(1), v, "only the label that is drawn has grown")
+			added++
+		}
+	}
+	assert.Positive(t, added)
+	p.click("#correct")
+	p.drag(.4, .3, .6, .3)
+	p.until("a change", `document.querySelectorAll(".todo li").length === 1`)
+	p.click("[aria-label^=Undo]")
+	p.until("no change", `document.querySelectorAll(".todo li").length === 0`)
+	p.press("Keep changes")
+	p.labelled()
+	assert.Equal(t, painted, save(), "an undone stroke changes nothing")
+
+	p.give("Compare", reference)
+	p.until("the table", `document.querySelectorAll(".tbl tbody tr").length === 2`)
+	p.shot("09-compare")
+	l, err := scan.ReadLabels(reference)
+	require.NoError(t, err)
+	both, all := 0, 0
+	for i, v := range painted {
+		w := l.Data[i]
+		if v == 1 && w == 1 {
+			both++
+		}
+		if v == 1 {
+			all++
+		}
+		if w == 1 {
+			all++
+		}
+	}
+	assert.Equal(t, fmt.Sprintf("%.3f", 2*float64(both)/float64(all)), p.text(".tbl tbody td:nth-child(2)"))
 	p.noErrors()
 }
 

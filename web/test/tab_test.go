@@ -53,6 +53,10 @@ func serve(t testing.TB, files fs.FS, wrap func(http.Handler) http.Handler) *sit
 		s.mu.Lock()
 		s.asked = append(s.asked, r.Method+" "+r.URL.Path)
 		s.mu.Unlock()
+		if wrap == nil && strings.HasPrefix(r.URL.Path, "/api/") { // there is no server that segments
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
 		h.ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.Close)
@@ -191,19 +195,16 @@ func quote(s string) string {
 	return string(b)
 }
 
-// click clicks what a selector finds first.
+// click clicks what a selector finds, as soon as it can be.
 func (p *tab) click(selector string) {
 	p.t.Helper()
-	p.until(selector+" is there", `(() => { const e = document.querySelector(`+quote(selector)+`); return e && e.checkVisibility() && !e.disabled; })()`)
-	p.do(chromedp.Click(chromedp.CSS(selector)))
+	p.until("a click on "+selector, `(() => { const e = document.querySelector(`+quote(selector)+`); return e && e.checkVisibility() && !e.disabled && (e.click(), true); })()`)
 }
 
 // press clicks the button that says text.
 func (p *tab) press(text string) {
 	p.t.Helper()
-	find := `[...document.querySelectorAll("button")].find(b => b.checkVisibility() && !b.disabled && b.textContent.trim().startsWith(` + quote(text) + `))`
-	p.until("a button "+text, find)
-	p.do(chromedp.Evaluate[chromedp.Void](find + ".click()"))
+	p.until("a button "+text, `(() => { const e = [...document.querySelectorAll("button")].find(b => b.checkVisibility() && !b.disabled && b.textContent.trim().startsWith(`+quote(text)+`)); return e && (e.click(), true); })()`)
 }
 
 // text is what an element says.

@@ -236,6 +236,8 @@ func (c *CheckPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+					vgparent.AppendChild(vgn)
 					if c.P.Check.Failed != nil {
 						{
 							vgcompKey := vugu.MakeCompKey(0x8846A8E17BDD9BC7^vgin.CurrentPositionHash(), vgiterkey)
@@ -513,6 +515,8 @@ func (c *CheckPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+					vgparent.AppendChild(vgn)
 					for vgiterkeyt, d := range devices {
 						var vgiterkey interface{} = vgiterkeyt
 						_ = vgiterkey

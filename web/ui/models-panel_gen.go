@@ -156,6 +156,8 @@ func (c *ModelsPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+					vgparent.AppendChild(vgn)
 					if c.P.Alert != nil {
 						{
 							vgcompKey := vugu.MakeCompKey(0x1A7560AF44F5D0B0^vgin.CurrentPositionHash(), vgiterkey)
@@ -254,6 +256,8 @@ func (c *ModelsPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+					vgparent.AppendChild(vgn)
 					for vgiterkeyt, m := range c.list() {
 						var vgiterkey interface{} = vgiterkeyt
 						_ = vgiterkey
