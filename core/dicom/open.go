@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/klauspost/compress/flate"
 )
 
 // Open finds the series in folders (with all below them), zip files and single files,
@@ -113,6 +115,7 @@ func ZipFiles(r io.ReaderAt, size int64) ([]File, error) {
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
 		return nil, err // which says that it is of a zip
 	}
+	z.RegisterDecompressor(zip.Deflate, flate.NewReader)
 	if len(z.File) > maxFiles {
 		return nil, fmt.Errorf("zip: %d files, at most %d are read", len(z.File), maxFiles)
 	}
