@@ -93,7 +93,7 @@ func TestLabelsComeBackFromDICOMObjects(t *testing.T) {
 	assert.Equal(t, exitError, got.code)
 	assert.Contains(t, got.err, "--reference", "a structure set has no grid of its own")
 	got = gounet(t, "convert", labels, filepath.Join(dir, "x.seg.dcm"))
-	assert.Equal(t, exitError, got.code)
+	assert.Equal(t, exitUsage, got.code)
 	assert.Contains(t, got.err, "DICOM series", "there is nothing to refer to")
 }
 

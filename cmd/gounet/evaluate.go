@@ -219,10 +219,14 @@ func printScores(w io.Writer, s *metric.Summary, names map[string]string) error 
 		head += "\tHD95\tASSD\tsurface Dice"
 	}
 	fmt.Fprintln(t, head)
+	length := "mm"
+	if math.IsNaN(s.ForegroundMean.VolumeRef) { // pictures
+		length = "px"
+	}
 	line := func(name string, m metric.Scores) {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%.2f mL\t%.2f mL", name, score(m.Dice), score(m.IoU), m.VolumePred, m.VolumeRef)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s", name, score(m.Dice), score(m.IoU), extent(m.VolumePred, m.NPred), extent(m.VolumeRef, m.NRef))
 		if s.Surface {
-			fmt.Fprintf(t, "\t%s mm\t%s mm\t%s", score(m.HD95), score(m.ASSD), score(m.SurfaceDice))
+			fmt.Fprintf(t, "\t%s %s\t%s %s\t%s", score(m.HD95), length, score(m.ASSD), length, score(m.SurfaceDice))
 		}
 		fmt.Fprintln(t)
 	}
@@ -236,6 +240,14 @@ func printScores(w io.Writer, s *metric.Summary, names map[string]string) error 
 	line("foreground", s.ForegroundMean)
 	fmt.Fprintln(t, count(len(s.Cases), "case"))
 	return t.Flush()
+}
+
+// extent is a volume in mL, or the pixels of a structure in pictures.
+func extent(ml, voxels float64) string {
+	if math.IsNaN(ml) {
+		return fmt.Sprintf("%.1f px", voxels)
+	}
+	return fmt.Sprintf("%.2f mL", ml)
 }
 
 // score writes a number with four digits, and – where it is not defined.

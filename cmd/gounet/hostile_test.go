@@ -92,3 +92,17 @@ func TestArgumentsBeyondReasonAreRefused(t *testing.T) {
 		assert.Equal(t, exitUsage, got.code, "%v: %s", args, got.err)
 	}
 }
+
+func TestASettingThatAPlanCannotHaveIsNamed(t *testing.T) {
+	work := smallWork(t)
+	splits := filepath.Join(work, "splits.json")
+	require.NoError(t, os.WriteFile(splits, []byte("PK"), 0o600))
+	for want, args := range map[string][]string{
+		"batch 100000000 instead of ":                      {"--batch", "100000000"},
+		"splits.json: no JSON at byte 1: wanted a list of": {"--splits", splits},
+	} {
+		got := gounet(t, append([]string{"train", hippocampus, "3d_fullres", "--work", work, "--output", filepath.Join(work, "run"), "--quiet"}, args...)...)
+		assert.NotEqual(t, exitOK, got.code)
+		assert.Contains(t, got.err, want)
+	}
+}

@@ -220,10 +220,14 @@ func (f *trainFlags) planOf(made *plan.Plan, name, dir string) (*plan.Plan, erro
 	}
 	before := planSettings(c, made.Recipe)
 	f.override(c, &made.Recipe)
+	after := planSettings(c, made.Recipe)
 	if err := made.Validate(); err != nil {
+		if given := differences(after, before); len(given) > 0 {
+			err = usagef("%s: %w", strings.Join(given, ", "), err)
+		}
 		return nil, err
 	}
-	if differ := differences(before, planSettings(c, made.Recipe)); resumed && len(differ) > 0 {
+	if differ := differences(before, after); resumed && len(differ) > 0 {
 		return nil, usagef("%s was begun with %s: resume with the settings that %s lists, or choose another --output",
 			dir, strings.Join(differ, ", "), filepath.Join(dir, train.SettingsFile))
 	}

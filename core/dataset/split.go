@@ -3,6 +3,7 @@ package dataset
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -65,6 +66,9 @@ func LoadSplits(path string, ids []string) ([]Fold, error) {
 	}
 	var folds []Fold
 	if err := json.Unmarshal(bytes.TrimPrefix(b, []byte("\ufeff")), &folds); err != nil {
+		if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
+			err = fmt.Errorf("no JSON at byte %d", syntax.Offset)
+		}
 		return nil, fmt.Errorf("dataset: %s: %w: wanted a list of {\"train\": […], \"val\": […]}", path, err)
 	}
 	for i, f := range folds {

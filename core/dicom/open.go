@@ -13,6 +13,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+
+	"github.com/klauspost/compress/flate"
 )
 
 // Open finds the series in folders (with all below them), zip files and single files,
@@ -113,6 +116,8 @@ func ZipFiles(r io.ReaderAt, size int64) ([]File, error) {
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
 		return nil, err // which says that it is of a zip
 	}
+	var idle sync.Pool
+	z.RegisterDecompressor(zip.Deflate, func(r io.Reader) io.ReadCloser { return newInflater(r, &idle) })
 	if len(z.File) > maxFiles {
 		return nil, fmt.Errorf("zip: %d files, at most %d are read", len(z.File), maxFiles)
 	}
@@ -133,6 +138,31 @@ func ZipFiles(r io.ReaderAt, size int64) ([]File, error) {
 		files = append(files, File{Name: f.Name, Size: int64(f.UncompressedSize64), Open: f.Open})
 	}
 	return files, nil
+}
+
+// inflater is a reader of deflate that is used again when it is closed.
+type inflater struct {
+	io.ReadCloser
+	idle *sync.Pool
+}
+
+func newInflater(r io.Reader, idle *sync.Pool) io.ReadCloser {
+	z, ok := idle.Get().(io.ReadCloser)
+	if !ok {
+		return &inflater{flate.NewReader(r), idle}
+	}
+	_ = z.(flate.Resetter).Reset(r, nil) // it has no error to return
+	return &inflater{z, idle}
+}
+
+func (i *inflater) Close() error {
+	if i.ReadCloser == nil {
+		return nil
+	}
+	err := i.ReadCloser.Close()
+	i.idle.Put(i.ReadCloser)
+	i.ReadCloser = nil
+	return err
 }
 
 // FileOf is an input in r, such as a file that a browser hands out.

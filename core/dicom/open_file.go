@@ -16,6 +16,9 @@ type File struct {
 	Open func() (io.ReadCloser, error)
 }
 
+// shortest is less than any file: an element without a value.
+const shortest = 8
+
 // parsed is the front of a file: what comes before the pixels.
 type parsed struct {
 	dataSet
@@ -30,6 +33,9 @@ func parse(f File) (*parsed, error) { return parseKeeping(f, wanted) }
 
 // parseKeeping reads f up to its pixels and keeps the elements that are in keep.
 func parseKeeping(f File, keep map[tag]string) (*parsed, error) {
+	if f.Size >= 0 && f.Size < shortest {
+		return nil, ErrNotDICOM
+	}
 	rc, err := f.Open()
 	if err != nil {
 		return nil, err

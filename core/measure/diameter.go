@@ -51,7 +51,7 @@ func (s *Structure) diameters(l *volume.Labels, b box) {
 		}
 	}
 	for k, list := range planes.between() {
-		if picture(l.Grid) {
+		if l.Picture() {
 			break // nothing lies above it
 		}
 		for _, c := range hull(list) {

@@ -97,14 +97,10 @@ func Labels(name string, l *volume.Labels, im *volume.Image, names map[uint8]str
 	return t, nil
 }
 
-// picture says that a grid is a 2-D picture, whose slice has no thickness: it has
-// neither volume nor place.
-func picture(g volume.Grid) bool { return g.Shape[0] == 1 && g.Affine == ([4][4]float64{}) }
-
 func (s *Structure) measure(l *volume.Labels, im *volume.Image, b box) {
 	place := mesh.Place(l.Grid)
 	s.VolumeML = number(float64(s.Voxels) * mesh.VoxelVolume(l.Grid) / 1000)
-	if picture(l.Grid) {
+	if l.Picture() {
 		s.VolumeML = number(math.NaN())
 	}
 	for r := range 3 {

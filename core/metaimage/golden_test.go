@@ -2,10 +2,6 @@ package metaimage
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
-	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
@@ -18,58 +14,28 @@ import (
 
 	"github.com/gounet/gounet/core/volume"
 	"github.com/gounet/gounet/core/voxel"
+	"github.com/gounet/gounet/core/voxel/voxeltest"
 )
 
-// expected is what testdata/golden.py found with SimpleITK.
-type expected struct {
-	Shape    []int
-	Channels int
-	Affine   [4][4]float64
-	SHA256   string `json:"sha256_f64le"`
-	Sum      float64
-}
-
-func expectations(t testing.TB) (e map[string]expected) {
+// expectations are what testdata/golden.py found with SimpleITK.
+func expectations(t testing.TB) (e map[string]voxeltest.Golden) {
 	t.Helper()
-	b, err := os.ReadFile("testdata/expected.json")
-	require.NoError(t, err)
-	require.NoError(t, json.Unmarshal(b, &e))
+	voxeltest.Expected(t, &e)
 	require.Len(t, e, 30)
 	return e
 }
 
 func openFile(t testing.TB, path string) *Header {
 	t.Helper()
-	f, err := voxel.OnDisk(path)
-	require.NoError(t, err)
-	h, err := Open(f)
-	require.NoError(t, err)
-	return h
+	return voxeltest.File(t, path, Open)
 }
 
 func TestValuesAndPlacesAreThoseOfSimpleITK(t *testing.T) {
 	for name, want := range expectations(t) {
 		t.Run(name, func(t *testing.T) {
 			h := openFile(t, filepath.Join("testdata", name))
-			g := h.Data.Grid
-			assert.Equal(t, want.Shape, []int{g.Shape[2], g.Shape[1], g.Shape[0]})
-			assert.Equal(t, want.Channels, h.Data.Channels())
-			s, sum := sha256.New(), 0.0
-			require.NoError(t, h.Data.Values(func(_ int, v []float64) error {
-				for _, x := range v {
-					s.Write(binary.LittleEndian.AppendUint64(nil, math.Float64bits(x)))
-					sum += x
-				}
-				return nil
-			}))
-			assert.InDelta(t, want.Sum, sum, 1e-9*math.Abs(sum)) // another order; says how far off it is
-			assert.Equal(t, want.SHA256, hex.EncodeToString(s.Sum(nil)))
-			for i, row := range want.Affine {
-				for j, v := range row {
-					// ITK makes the directions orthonormal to double precision.
-					assert.InDelta(t, v, g.Affine[i][j], 1e-12*(1+math.Abs(v)), "affine %d %d", i, j)
-				}
-			}
+			// ITK makes the directions orthonormal to double precision.
+			voxeltest.Equal(t, want, h.Data, func(v float64) float64 { return 1e-12 * (1 + math.Abs(v)) })
 		})
 	}
 }

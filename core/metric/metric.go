@@ -53,7 +53,7 @@ type Scores struct {
 	TP, FP, FN, TN float64 // voxels
 	NRef, NPred    float64 // voxels of the reference, of the prediction
 
-	VolumeRef, VolumePred float64 // mL
+	VolumeRef, VolumePred float64 // mL; NaN of pictures
 
 	// Distances between the surfaces, in mm, and the share of both surfaces that
 	// is nearer to the other than the tolerance: see Distances. NaN unless asked for.
@@ -89,6 +89,9 @@ func Score(ref, pred *volume.Labels, targets []Target, o Options) ([]Scores, err
 	for i, target := range targets {
 		s := t.scores(target, o.Ignore)
 		ml := ref.Spacing[0] * ref.Spacing[1] * ref.Spacing[2] / 1000 // mm³ a mL
+		if ref.Picture() {
+			ml = math.NaN()
+		}
 		s.VolumeRef, s.VolumePred = s.NRef*ml, s.NPred*ml
 		if o.Surface {
 			s.addSurface(surfaces(ref, pred, target, o.Ignore, boxes), o.Tolerance)

@@ -2,11 +2,6 @@ package mgh
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
-	"encoding/json"
-	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -16,64 +11,34 @@ import (
 
 	"github.com/gounet/gounet/core/volume"
 	"github.com/gounet/gounet/core/voxel"
+	"github.com/gounet/gounet/core/voxel/voxeltest"
 )
 
-// expected is what testdata/golden.py found with nibabel.
-type expected struct {
-	Shape    []int
-	Channels int
-	Affine   [4][4]float64
-	SHA256   string `json:"sha256_f64le"`
-	Sum      float64
-}
-
-func expectations(t testing.TB) (e map[string]expected) {
+// expectations are what testdata/golden.py found with nibabel.
+func expectations(t testing.TB) (e map[string]voxeltest.Golden) {
 	t.Helper()
-	b, err := os.ReadFile("testdata/expected.json")
-	require.NoError(t, err)
-	require.NoError(t, json.Unmarshal(b, &e))
+	voxeltest.Expected(t, &e)
 	require.Len(t, e, 8)
 	return e
 }
 
 func openFile(t testing.TB, path string) *Header {
 	t.Helper()
-	f, err := voxel.OnDisk(path)
-	require.NoError(t, err)
-	h, err := Open(f)
-	require.NoError(t, err)
-	return h
+	return voxeltest.File(t, path, Open)
 }
 
 func TestValuesAndPlacesAreThoseOfNibabel(t *testing.T) {
 	for name, want := range expectations(t) {
 		t.Run(name, func(t *testing.T) {
 			h := openFile(t, filepath.Join("testdata", name))
-			g := h.Data.Grid
-			assert.Equal(t, want.Shape, []int{g.Shape[2], g.Shape[1], g.Shape[0]})
-			assert.Equal(t, want.Channels, h.Data.Channels())
-			s, sum := sha256.New(), 0.0
-			require.NoError(t, h.Data.Values(func(_ int, v []float64) error {
-				for _, x := range v {
-					s.Write(binary.LittleEndian.AppendUint64(nil, math.Float64bits(x)))
-					sum += x
-				}
-				return nil
-			}))
-			assert.InDelta(t, want.Sum, sum, 1e-9*math.Abs(sum)) // another order; says how far off it is
-			assert.Equal(t, want.SHA256, hex.EncodeToString(s.Sum(nil)))
 			if name == "unplaced.mgh" {
 				// FreeSurfer's page of the format has y to the feet and z to the front in a
 				// file without a place; nibabel has both the other way.
-				want.Affine = [4][4]float64{{-1, 0, 0, 2}, {0, 0, 1, -1}, {0, -1, 0, 1.5}, {0, 0, 0, 1}}
+				want.Affine = &[4][4]float64{{-1, 0, 0, 2}, {0, 0, 1, -1}, {0, -1, 0, 1.5}, {0, 0, 0, 1}}
 			}
-			for i, row := range want.Affine {
-				for j, v := range row {
-					// nibabel multiplies directions and spacings as float32: one rounding each,
-					// and four terms of at most 100 mm to the place.
-					assert.InDelta(t, v, g.Affine[i][j], 4*100*0x1p-23, "affine %d %d", i, j)
-				}
-			}
+			// nibabel multiplies directions and spacings as float32: one rounding each, and
+			// four terms of at most 100 mm to the place.
+			voxeltest.Equal(t, want, h.Data, func(float64) float64 { return 4 * 100 * 0x1p-23 })
 		})
 	}
 }

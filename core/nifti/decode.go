@@ -57,7 +57,7 @@ func ReadStatistics(path string) (*Statistics, *Header, error) {
 // one ending in .hdr says that r is that part of a pair.
 func DecodeHeader(r io.Reader, name string) (*Header, error) {
 	start := openHeader
-	if hdr, _, pair := pairNames(name); !pair || hdr != name {
+	if hdr, _, pair := PairNames(name); !pair || hdr != name {
 		start = func(r io.Reader, name string) (*stream, error) { return openSingle(r, name, false) }
 	}
 	s, err := start(r, name)
@@ -92,6 +92,42 @@ func DecodeStatistics(r io.Reader, name string) (*Statistics, *Header, error) {
 		return nil, nil, err
 	}
 	return s.statistics()
+}
+
+// DecodeImagePair is ReadImage for an .hdr and the .img that it describes, whose name
+// is for errors.
+func DecodeImagePair(hdr, img io.Reader, name string) (*volume.Image, *Header, error) {
+	s, err := openPair(hdr, img, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.image()
+}
+
+// DecodeLabelsPair is ReadLabels for an .hdr and its .img.
+func DecodeLabelsPair(hdr, img io.Reader, name string) (*volume.Labels, *Header, error) {
+	s, err := openPair(hdr, img, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.labels()
+}
+
+// DecodeStatisticsPair is ReadStatistics for an .hdr and its .img.
+func DecodeStatisticsPair(hdr, img io.Reader, name string) (*Statistics, *Header, error) {
+	s, err := openPair(hdr, img, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.statistics()
+}
+
+func openPair(hdr, img io.Reader, name string) (*stream, error) {
+	s, err := openHeader(hdr, name)
+	if err == nil {
+		err = s.attach(img, name)
+	}
+	return s, err
 }
 
 func (s *stream) image() (*volume.Image, *Header, error) {

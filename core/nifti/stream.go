@@ -73,9 +73,9 @@ func sizeOf(r io.Reader) int64 {
 	return -1
 }
 
-// pairNames gives the .hdr and .img of a path that ends in one of the two, both
+// PairNames gives the .hdr and .img of a path that ends in one of the two, both
 // gzipped or neither.
-func pairNames(path string) (hdr, img string, ok bool) {
+func PairNames(path string) (hdr, img string, ok bool) {
 	stem, gz := path, ""
 	if n := len(path) - 3; n > 0 && strings.EqualFold(path[n:], ".gz") {
 		stem, gz = path[:n], path[n:]
@@ -103,7 +103,7 @@ func sameCase(of, lower, upper string) string {
 // open reads the header of the file or pair at path and, with voxels, goes on to
 // the first voxel and checks that the file can hold what the header declares.
 func open(path string, voxels bool) (*stream, error) {
-	hdr, img, pair := pairNames(path)
+	hdr, img, pair := PairNames(path)
 	if !pair {
 		hdr = path
 	}

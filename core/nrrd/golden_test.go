@@ -1,10 +1,6 @@
 package nrrd
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
-	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
@@ -15,17 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gounet/gounet/core/voxel"
+	"github.com/gounet/gounet/core/voxel/voxeltest"
 )
 
 // expected is what testdata/golden.py found with SimpleITK, pynrrd and slicerio.
 type expected struct {
-	Files map[string]struct {
-		Shape    []int
-		Channels int
-		Affine   *[4][4]float64
-		SHA256   string  `json:"sha256_f64le"`
-		Sum      float64 `json:"sum"`
-	}
+	Files    map[string]voxeltest.Golden
 	Segments map[string][]struct {
 		ID, Name          string
 		LabelValue, Layer int
@@ -39,55 +30,22 @@ type expected struct {
 
 func expectations(t testing.TB) (e expected) {
 	t.Helper()
-	b, err := os.ReadFile("testdata/expected.json")
-	require.NoError(t, err)
-	require.NoError(t, json.Unmarshal(b, &e))
+	voxeltest.Expected(t, &e)
 	require.Greater(t, len(e.Files), 35)
 	return e
 }
 
 func openFile(t testing.TB, path string) *Header {
 	t.Helper()
-	f, err := voxel.OnDisk(path)
-	require.NoError(t, err)
-	h, err := Open(f)
-	require.NoError(t, err)
-	return h
-}
-
-// hashOf is the SHA-256 of values as little-endian float64.
-func hashOf(t testing.TB, d *voxel.Data) (hash string, sum float64) {
-	t.Helper()
-	s := sha256.New()
-	require.NoError(t, d.Values(func(_ int, v []float64) error {
-		for _, x := range v {
-			s.Write(binary.LittleEndian.AppendUint64(nil, math.Float64bits(x)))
-			sum += x
-		}
-		return nil
-	}))
-	return hex.EncodeToString(s.Sum(nil)), sum
+	return voxeltest.File(t, path, Open)
 }
 
 func TestValuesAndPlacesAreThoseOfSimpleITK(t *testing.T) {
 	for name, want := range expectations(t).Files {
 		t.Run(name, func(t *testing.T) {
 			h := openFile(t, filepath.Join("testdata", name))
-			g := h.Data.Grid
-			assert.Equal(t, want.Shape, []int{g.Shape[2], g.Shape[1], g.Shape[0]})
-			assert.Equal(t, want.Channels, h.Data.Channels())
-			hash, sum := hashOf(t, h.Data)
-			assert.InDelta(t, want.Sum, sum, 1e-9*math.Abs(sum)) // sums of other orders; says how far off it is
-			assert.Equal(t, want.SHA256, hash)
-			if want.Affine == nil {
-				return
-			}
-			for i, row := range want.Affine {
-				for j, v := range row {
-					// ITK keeps unit directions and spacings, which rounds thrice.
-					assert.InDelta(t, v, g.Affine[i][j], 1e-12*(1+math.Abs(v)), "affine %d %d", i, j)
-				}
-			}
+			// ITK keeps unit directions and spacings, which rounds thrice.
+			voxeltest.Equal(t, want, h.Data, func(v float64) float64 { return 1e-12 * (1 + math.Abs(v)) })
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"image/color"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -299,6 +300,59 @@ func TestANIfTIWithoutAPlaceIsRefused(t *testing.T) {
 		assert.ErrorContains(t, err, want)
 		assert.ErrorContains(t, err, "a.nii: ")
 	}
+}
+
+func TestAPairOfABrowserIsTheOneOfADisk(t *testing.T) {
+	dir := filepath.Join(dataDir(t), "nifti")
+	fsys := os.DirFS(dir)
+	n := 0
+	require.NoError(t, fs.WalkDir(fsys, ".", func(name string, _ fs.DirEntry, err error) error {
+		require.NoError(t, err)
+		hdr, img, pair := nifti.PairNames(name)
+		if !pair || hdr != name {
+			return nil
+		}
+		want, err := Open(ctx, Options{}, filepath.Join(dir, name))
+		if err != nil || want.Kind != NIfTI {
+			return nil // half of a pair, or Analyze
+		}
+		image, err := want.Image(ctx)
+		if err != nil {
+			return nil // colours, or damaged on purpose
+		}
+		n++
+		for _, names := range [][]string{{hdr, img}, {img, hdr}} {
+			var files []voxel.File
+			for _, name := range names {
+				f, err := voxel.InFS(fsys, name)
+				require.NoError(t, err)
+				files = append(files, f)
+			}
+			s, err := OpenFiles(ctx, Options{}, files)
+			require.NoError(t, err, name)
+			got, err := s.Image(ctx)
+			require.NoError(t, err, name)
+			assert.Equal(t, image.Grid, got.Grid, name)
+			assert.Equal(t, bits(image.Data), bits(got.Data), name)
+			assert.Equal(t, want.Grid, s.Grid)
+		}
+		return nil
+	}))
+	assert.GreaterOrEqual(t, n, 4, "gzipped ones among them")
+
+	header, err := voxel.InFS(fsys, "nifti-reader-js/air2.hdr.gz")
+	require.NoError(t, err)
+	header.Folder = nil
+	_, err = OpenFiles(ctx, Options{}, []voxel.File{header})
+	assert.ErrorContains(t, err, "give both files")
+}
+
+// bits are values that may be NaN.
+func bits(v []float32) (out []uint32) {
+	for _, x := range v {
+		out = append(out, math.Float32bits(x))
+	}
+	return out
 }
 
 func TestATruncatedFileIsCalledSo(t *testing.T) {

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/gounet/gounet/core/analyze"
 	"github.com/gounet/gounet/core/metaimage"
@@ -100,20 +100,22 @@ func openRaster(f voxel.File) (*source, error) {
 	}, nil
 }
 
-// openNIfTI opens a single file by its content; pairs need their names on a disk.
+// openNIfTI opens a file by its content, or a pair by either of its names.
 func openNIfTI(f voxel.File) (*source, error) {
-	lower := strings.TrimSuffix(strings.ToLower(f.Name), ".gz")
-	pair := strings.HasSuffix(lower, ".hdr") || strings.HasSuffix(lower, ".img")
-	var h *nifti.Header
-	var err error
-	if pair && f.Path == "" {
-		return nil, fmt.Errorf("%s: NIfTI in two files is read from a disk only: give it as one .nii", f.Name)
-	}
+	hdr, img, pair := nifti.PairNames(f.Name)
+	n := niftiFiles{header: f, voxels: f, pair: pair}
 	if pair {
-		h, err = nifti.ReadHeader(f.Path)
-	} else {
-		h, err = decode(f, nifti.DecodeHeader)
+		var err error
+		if hdr == f.Name {
+			n.voxels, err = partner(f, img)
+		} else {
+			n.header, err = partner(f, hdr)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s is one of two files: %w", f.Name, err)
+		}
 	}
+	h, err := decode(n.header, nifti.DecodeHeader)
 	if err != nil {
 		return nil, err
 	}
@@ -131,53 +133,59 @@ func openNIfTI(f voxel.File) (*source, error) {
 	if len(h.Extensions) > 0 {
 		s.details = append(s.details, Detail{"extensions", strconv.Itoa(len(h.Extensions))})
 	}
-	read := func(bytes int) error { return proveNIfTI(f, pair, int64(bytes)) }
-	s.image = func(context.Context) (im *volume.Image, err error) {
-		if err := read(4 * h.Grid().Voxels() * h.Channels()); err != nil {
+	s.image = func(context.Context) (*volume.Image, error) {
+		if err := n.prove(4 * int64(h.Grid().Voxels()) * int64(h.Channels())); err != nil {
 			return nil, err
 		}
-		if pair {
-			im, _, err = nifti.ReadImage(f.Path)
-			return im, err
-		}
-		return decode(f, func(r io.Reader, name string) (*volume.Image, error) {
-			im, _, err := nifti.DecodeImage(r, name)
-			return im, err
-		})
+		return read(n, nifti.DecodeImage, nifti.DecodeImagePair)
 	}
-	s.labels = func() (l *volume.Labels, _ []Segment, err error) {
-		if err := read(h.Grid().Voxels()); err != nil {
+	s.labels = func() (*volume.Labels, []Segment, error) {
+		if err := n.prove(int64(h.Grid().Voxels())); err != nil {
 			return nil, nil, err
 		}
-		if pair {
-			l, _, err = nifti.ReadLabels(f.Path)
-			return l, nil, err
-		}
-		l, err = decode(f, func(r io.Reader, name string) (*volume.Labels, error) {
-			l, _, err := nifti.DecodeLabels(r, name)
-			return l, err
-		})
+		l, err := read(n, nifti.DecodeLabels, nifti.DecodeLabelsPair)
 		return l, nil, err
 	}
 	return s, nil
 }
 
-// proveNIfTI makes sure that the voxels of a gzipped file are there before more
-// memory is taken than its size warrants, as voxel.Data does.
-func proveNIfTI(f voxel.File, pair bool, bytes int64) (err error) {
+// partner is the other file of a pair; on a disk it may be a link.
+func partner(f voxel.File, name string) (voxel.File, error) {
+	if f.Path != "" {
+		return voxel.OnDisk(name)
+	}
+	return f.Beside(filepath.Base(name))
+}
+
+// niftiFiles are the two files of a pair, or one file twice.
+type niftiFiles struct {
+	header, voxels voxel.File
+	pair           bool
+}
+
+// prove makes sure that the voxels of a gzipped file are there before more memory is
+// taken than its size warrants, as voxel.Data does.
+func (n niftiFiles) prove(bytes int64) error {
 	const free = 64 << 20
-	if bytes <= free+4*f.Size {
+	if bytes <= free+4*n.voxels.Size {
 		return nil
 	}
-	if pair {
-		_, _, err = nifti.ReadStatistics(f.Path)
-		return err
-	}
-	_, err = decode(f, func(r io.Reader, name string) (*nifti.Statistics, error) {
-		s, _, err := nifti.DecodeStatistics(r, name)
-		return s, err
-	})
+	_, err := read(n, nifti.DecodeStatistics, nifti.DecodeStatisticsPair)
 	return err
+}
+
+// read reads a single file or a pair.
+func read[T any](n niftiFiles, single func(io.Reader, string) (T, *nifti.Header, error), pair func(hdr, img io.Reader, name string) (T, *nifti.Header, error)) (T, error) {
+	return decode(n.voxels, func(img io.Reader, name string) (T, error) {
+		if !n.pair {
+			v, _, err := single(img, name)
+			return v, err
+		}
+		return decode(n.header, func(hdr io.Reader, _ string) (T, error) {
+			v, _, err := pair(hdr, img, name)
+			return v, err
+		})
+	})
 }
 
 // sized is a reader that knows how many bytes it has.

@@ -79,6 +79,10 @@ func (g Grid) Determinant() float64 {
 		m[0][2]*(m[1][0]*m[2][1]-m[1][1]*m[2][0])
 }
 
+// Picture says whether g is of a 2-D picture, whose pixels have neither a volume nor a
+// place.
+func (g Grid) Picture() bool { return g.Shape[0] == 1 && g.Affine == [4][4]float64{} }
+
 // reorder is v in the order of the axes x.
 func reorder[T any](v [3]T, x Axes) [3]T { return [3]T{v[x[0]], v[x[1]], v[x[2]]} }
 
