@@ -22,7 +22,7 @@ func TestCheckDatasetsAndConvertDatasets(t *testing.T) {
 	fixed := filepath.Join(t.TempDir(), "fixed")
 	got = gounet(t, "plan", dir, "--check", "--fix", fixed)
 	assert.Contains(t, got.out, "[0 1 2 9] become 0 to 3")
-	assert.Contains(t, got.err, "label 3", "no case has it, which nothing mends")
+	assert.Contains(t, got.err, "label c ([3]) is in no case", "no case has it, which nothing mends")
 	assert.Equal(t, exitUsage, gounet(t, "plan", dir, "--fix", fixed).code)
 
 	msd := filepath.Join(t.TempDir(), "Task77_Tiny")

@@ -144,7 +144,7 @@ func (f *planFlags) runCheck(ctx context.Context, a *app, args []string) error {
 		if err := checkOutput("--fix", f.fix); err != nil {
 			return err
 		}
-		t := p.start("mend", "cases", 0)
+		t := p.start("mend", "cases", 0) // how many is known when dataset.json is mended
 		lines, err := dataset.Mend(ctx, dir, f.fix, func(n, _ int, what string) { t.set(n, what) })
 		t.end()
 		if err != nil {

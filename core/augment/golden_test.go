@@ -202,17 +202,6 @@ func TestWhatComesOutIsDistributedAsInNNUNet(t *testing.T) {
 	b, err := os.ReadFile(filepath.Join(dir, "golden", "augmentation", "augmentation_statistics.json"))
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(b, &stats))
-	f, err := safetensors.Open(filepath.Join(dir, "golden", "augmentation", "augmentation_fixed.safetensors"))
-	require.NoError(t, err)
-	defer f.Close()
-	image, _, err := f.Float32s("input")
-	require.NoError(t, err)
-	ints, _, err := f.Ints("input_seg")
-	require.NoError(t, err)
-	labels := make([]byte, len(ints))
-	for i, v := range ints {
-		labels[i] = byte(v)
-	}
 	p := &plan.Plan{Ignore: -1, Recipe: plan.NNUNet(3), Channels: make([]plan.Channel, 1)}
 	c := &plan.Configuration{Name: plan.ConfigFullRes, Dim: 3, Patch: [3]int{40, 56, 40}}
 	draw := augment.Batch{Recipe: p.Recipe.For(c), Patch: c.Patch, Samples: 1, Channels: 1}
@@ -228,6 +217,7 @@ func TestWhatComesOutIsDistributedAsInNNUNet(t *testing.T) {
 	require.NoError(t, err)
 	defer s.Close()
 	ctx := t.Context()
+	image, labels := padded(t, filepath.Join(dir, "golden", "preprocessing", "Dataset004_Hippocampus", "default_spacing", "hippocampus_001"), draw.Source)
 	require.NoError(t, s.WriteF32(ctx, g.Source, image))
 	require.NoError(t, s.Write(ctx, g.Labels, labels))
 
@@ -264,4 +254,31 @@ func TestWhatComesOutIsDistributedAsInNNUNet(t *testing.T) {
 		t.Logf("%s: %.4f, nnU-Net's %.4f, may be off by %.4f", name, sum/n, v.Mean, bound)
 		assert.InDelta(t, v.Mean, sum/n, bound, name)
 	}
+}
+
+// padded is the preprocessed case of a folder in the middle of a source crop, with 0
+// around the image and 255 around the labels.
+func padded(t *testing.T, folder string, size [3]int) (image []float32, labels []byte) {
+	t.Helper()
+	f, err := safetensors.Open(filepath.Join(folder, "preprocessed_3d_fullres.safetensors"))
+	require.NoError(t, err)
+	defer f.Close()
+	data, shape, err := f.Float32s("data")
+	require.NoError(t, err)
+	seg, _, err := f.Ints("seg")
+	require.NoError(t, err)
+	n := [3]int(shape[1:])
+	image, labels = make([]float32, size[0]*size[1]*size[2]), make([]byte, size[0]*size[1]*size[2])
+	for i := range labels {
+		labels[i] = 255
+	}
+	for i, v := range data {
+		at := [3]int{i / (n[1] * n[2]), i / n[2] % n[1], i % n[2]}
+		to := 0
+		for a := range 3 {
+			to = to*size[a] + at[a] + (size[a]-n[a])/2
+		}
+		image[to], labels[to] = v, byte(seg[i])
+	}
+	return image, labels
 }

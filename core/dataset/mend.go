@@ -212,20 +212,25 @@ func mendLabel(ctx context.Context, path string, first *scan.Scan, values map[ui
 	if changed {
 		done = append(done, "values made consecutive")
 	}
+	own, err := scan.Open(ctx, scan.Options{Alone: true}, path)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, own.Close()) }()
+	like := own
 	if noisy(first.Grid, l.Grid) {
 		done = append(done, "header made equal to that of the image")
-		l.Grid = first.Grid
+		l.Grid, like = first.Grid, first
+		if voxel.Ending(first.Files[0]) != voxel.Ending(path) {
+			like = first.WithoutHeader()
+		}
 	}
-	if len(done) == 0 || first.Grid.Shape != l.Shape {
+	if len(done) == 0 {
 		return "", nil
 	}
 	format, err := scan.FormatOf(scan.Formats(), path)
 	if err != nil {
 		return "", err
-	}
-	like := first
-	if voxel.Ending(first.Files[0]) != voxel.Ending(path) {
-		like = first.WithoutHeader()
 	}
 	return strings.Join(done, ", "), format.Write(path, like, l, nil)
 }
