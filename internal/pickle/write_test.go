@@ -12,8 +12,15 @@ import (
 func TestWhatIsWrittenIsRead(t *testing.T) {
 	a := &Array{Shape: []int{2, 1, 3}, Data: []float32{1, -2, 3.5, 4, 5, 6}}
 	m := Mapping{
-		{"none", nil}, {"yes", true}, {"no", false}, {"int", -70000}, {"float", 0.1}, {"text", "Größe"},
-		{"axes", []any{0, 1}}, {"empty", []any{}}, {"inner", Mapping{{"w", a}, {"alias", a}, {"scalar", &Array{Data: []float32{7}}}}},
+		{"none", nil},
+		{"yes", true},
+		{"no", false},
+		{"int", -70000},
+		{"float", 0.1},
+		{"text", "Größe"},
+		{"axes", []any{0, 1}},
+		{"empty", []any{}},
+		{"inner", Mapping{{"w", a}, {"alias", a}, {"scalar", &Array{Data: []float32{7}}}}},
 	}
 	var b bytes.Buffer
 	require.NoError(t, Write(&b, "checkpoint", m))
