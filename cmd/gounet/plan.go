@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gounet/gounet/core/dataset"
 	"github.com/gounet/gounet/core/plan"
 )
 
@@ -29,6 +30,8 @@ type planFlags struct {
 	noTranspose              bool
 	nnunetPlans              string
 	asJSON                   bool
+	check                    bool
+	fix                      string
 }
 
 func newPlan(a *app) *cobra.Command {
@@ -47,6 +50,7 @@ nnU-Net's own dataset_fingerprint.json and dataset.json.`,
 		Example: `  gounet plan Task04_Hippocampus
   gounet plan DATASET --planner resenc-l --nnunet-plans nnUNetResEncUNetLPlans.json
   gounet plan Task04_Hippocampus --recipe nvidia
+  gounet plan DATASET --check --fix MENDED
   gounet plan DATASET --fit-memory --memory-gb 16 --precision bf16
   gounet plan --fingerprint dataset_fingerprint.json --dataset-json dataset.json --json`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -56,6 +60,9 @@ nnU-Net's own dataset_fingerprint.json and dataset.json.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.check || f.fix != "" {
+				return f.runCheck(cmd.Context(), a, args)
+			}
 			return f.run(cmd.Context(), a, args)
 		},
 	}
@@ -73,6 +80,8 @@ nnU-Net's own dataset_fingerprint.json and dataset.json.`,
 	flags.StringVar(&f.spacing, "spacing", "", "resample to `Z,Y,X` mm instead of nnU-Net's choice")
 	flags.BoolVar(&f.noTranspose, "no-transpose", false, "keep the axes of the files")
 	flags.StringVar(&f.nnunetPlans, "nnunet-plans", "", "also write the plan in the form of nnU-Net's plans.json to this `file`")
+	flags.BoolVar(&f.check, "check", false, "only read all of DATASET and list what is wrong with it")
+	flags.StringVar(&f.fix, "fix", "", "of --check: write a copy to this `folder` in which is mended what can only be meant one way")
 	flags.BoolVar(&f.asJSON, "json", false, "print the plan as JSON")
 	return cmd
 }
@@ -163,6 +172,43 @@ func keep(file string, content []byte) (kept string, err error) {
 		_, err = f.Write(content)
 		return kept, errors.Join(err, f.Close())
 	}
+}
+
+// runCheck reads a data set whole, or a mended copy of it, and lists what is wrong.
+func (f *planFlags) runCheck(ctx context.Context, a *app, args []string) error {
+	if len(args) != 1 || !f.check {
+		return usagef("--check wants a DATASET, and --fix wants --check")
+	}
+	dir := args[0]
+	p := a.progressOf()
+	defer p.wait()
+	if f.fix != "" {
+		if err := checkOutput("--fix", f.fix); err != nil {
+			return err
+		}
+		t := p.start("mend", "cases", 0) // how many is known when dataset.json is mended
+		lines, err := dataset.Mend(ctx, dir, f.fix, func(n, _ int, what string) { t.set(n, what) })
+		t.end()
+		if err != nil {
+			return err
+		}
+		for _, line := range lines {
+			fmt.Fprintf(a.out, "mended    %s\n", line)
+		}
+		dir = f.fix
+	}
+	raw, err := dataset.Open(dir)
+	if err != nil {
+		return err
+	}
+	t := p.start("check", "cases", len(raw.Cases))
+	_, err = raw.Measure(ctx, func(n, _ int, what string) { t.set(n, what) })
+	t.end()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.out, "%s, nothing wrong: %s\n", count(len(raw.Cases), "case"), dir)
+	return err
 }
 
 // guardSides is workspace.guardSides for a plan that is asked for.

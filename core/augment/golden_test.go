@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,9 +15,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cpu "github.com/gounet/gounet/backend_cpu"
+	"github.com/gounet/gounet/core/augment"
 	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/compile"
 	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/unet"
 	"github.com/gounet/gounet/internal/safetensors"
 )
 
@@ -177,4 +181,104 @@ func near(t *testing.T, want, got []float32, bound float64) {
 		}
 	}
 	assert.LessOrEqual(t, worst, bound, "the worst at %d: %v, wanted %v", at, got[at], want[at])
+}
+
+// TestWhatComesOutIsDistributedAsInNNUNet augments the case of golden again and again
+// and compares the means of what comes out with those of nnU-Net's 2000 passes. They
+// may differ by four standard deviations of a mean of as many.
+func TestWhatComesOutIsDistributedAsInNNUNet(t *testing.T) {
+	dir := os.Getenv("GOUNET_DATA")
+	if dir == "" {
+		t.Skip("GOUNET_DATA is not set: the statistics of nnU-Net's transforms lie there")
+	}
+	type spread struct {
+		N         int
+		Mean, Std float64
+	}
+	var stats struct {
+		Transforms map[string]struct{ After map[string]spread }
+		Foreground map[string]spread `json:"foreground_fraction_after_all"`
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "golden", "augmentation", "augmentation_statistics.json"))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(b, &stats))
+	p := &plan.Plan{Ignore: -1, Recipe: plan.NNUNet(3), Channels: make([]plan.Channel, 1)}
+	c := &plan.Configuration{Name: plan.ConfigFullRes, Dim: 3, Patch: [3]int{40, 56, 40}}
+	draw := augment.Batch{Recipe: p.Recipe.For(c), Patch: c.Patch, Samples: 1, Channels: 1}
+	draw.Source = augment.SourceShape(draw.Recipe, c.Patch)
+	g, err := unet.NewAugmentation(p, c, unet.TrainOptions{Batch: 1, Source: draw.Source})
+	require.NoError(t, err)
+	draw.Slots = g.Slots
+	code, err := compile.Compile(g.Graph, compile.Options{})
+	require.NoError(t, err)
+	dev := cpu.Open(cpu.Options{})
+	defer dev.Close()
+	s, err := backend.NewSession(dev, code, nil)
+	require.NoError(t, err)
+	defer s.Close()
+	ctx := t.Context()
+	image, labels := padded(t, filepath.Join(dir, "golden", "preprocessing", "Dataset004_Hippocampus", "default_spacing", "hippocampus_001"), draw.Source)
+	require.NoError(t, s.WriteF32(ctx, g.Source, image))
+	require.NoError(t, s.Write(ctx, g.Labels, labels))
+
+	const n = 200
+	sums := map[string]float64{}
+	voxels := c.Patch[0] * c.Patch[1] * c.Patch[2]
+	x, y, ctl := make([]float32, voxels), make([]byte, voxels), make([]float32, g.CtlLen)
+	for step := range n {
+		draw.Draw(ctl, 11, step)
+		require.NoError(t, s.WriteF32(ctx, g.Ctl, ctl))
+		require.NoError(t, s.Run(ctx))
+		require.NoError(t, s.ReadF32(ctx, g.X, x))
+		require.NoError(t, s.Read(ctx, g.Y, y))
+		mean, square := 0.0, 0.0
+		for i, v := range x {
+			mean += float64(v) / float64(voxels)
+			square += float64(v) * float64(v) / float64(voxels)
+			if y[i] == 1 || y[i] == 2 {
+				sums[map[byte]string{1: "label1", 2: "label2"}[y[i]]] += 1 / float64(voxels)
+			}
+		}
+		sums["std"] += math.Sqrt(square - mean*mean)
+		sums["min"] += float64(slices.Min(x))
+		sums["max"] += float64(slices.Max(x))
+	}
+	want := stats.Transforms["08_MirrorTransform"].After // the last that changes voxels
+	for name, sum := range sums {
+		v, ok := want[name]
+		if !ok {
+			v = stats.Foreground[name]
+		}
+		require.Positive(t, v.N, name)
+		bound := 4 * v.Std * math.Sqrt(1./n+1/float64(v.N))
+		t.Logf("%s: %.4f, nnU-Net's %.4f, may be off by %.4f", name, sum/n, v.Mean, bound)
+		assert.InDelta(t, v.Mean, sum/n, bound, name)
+	}
+}
+
+// padded is the preprocessed case of a folder in the middle of a source crop, with 0
+// around the image and 255 around the labels.
+func padded(t *testing.T, folder string, size [3]int) (image []float32, labels []byte) {
+	t.Helper()
+	f, err := safetensors.Open(filepath.Join(folder, "preprocessed_3d_fullres.safetensors"))
+	require.NoError(t, err)
+	defer f.Close()
+	data, shape, err := f.Float32s("data")
+	require.NoError(t, err)
+	seg, _, err := f.Ints("seg")
+	require.NoError(t, err)
+	n := [3]int(shape[1:])
+	image, labels = make([]float32, size[0]*size[1]*size[2]), make([]byte, size[0]*size[1]*size[2])
+	for i := range labels {
+		labels[i] = 255
+	}
+	for i, v := range data {
+		at := [3]int{i / (n[1] * n[2]), i / n[2] % n[1], i % n[2]}
+		to := 0
+		for a := range 3 {
+			to = to*size[a] + at[a] + (size[a]-n[a])/2
+		}
+		image[to], labels[to] = v, byte(seg[i])
+	}
+	return image, labels
 }

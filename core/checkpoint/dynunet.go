@@ -79,6 +79,10 @@ func readDynUNet(state *pickle.Dict) (*dynUNet, error) {
 	return d, d.shape()
 }
 
+// mostChannels is far above what a DynUNet has, and keeps a file that lies from
+// making long lists.
+const mostChannels = 1 << 10
+
 // shape reads the network off the tensors. What is wrong with others than those that
 // it looks at is found later.
 func (d *dynUNet) shape() error {
@@ -129,6 +133,9 @@ func (d *dynUNet) shape() error {
 		return errors.New("state dict: no output_block.conv.conv.weight of a convolution: not a DynUNet of MONAI or NVIDIA")
 	}
 	d.classes = out.Shape[0]
+	if d.in > mostChannels || d.classes > mostChannels {
+		return fmt.Errorf("state dict: a network of %d inputs and %d outputs, at most %d of each are read", d.in, d.classes, mostChannels)
+	}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"archive/zip"
+	"bytes"
 	"encoding/json"
 	"io/fs"
 	"os"
@@ -187,4 +188,36 @@ func TestAllThatIsWrongWithAStateDictIsListed(t *testing.T) {
 	_, err = Import(filepath.Join(dynunet, "config.pkl"), ImportOptions{})
 	assert.Error(t, err)
 	assert.True(t, strings.HasPrefix(DynUNetName("decoder.seg_layers.1.bias", 3), "output_block"))
+}
+
+// FuzzStateDictsAreReadOrAreAnError changes a small state dict.
+func FuzzStateDictsAreReadOrAreAnError(f *testing.F) {
+	var b bytes.Buffer
+	a := &pickle.Array{Shape: []int{1, 1, 1, 1}, Data: []float32{1}}
+	names := []string{"input_block.conv1.conv.weight", "bottleneck.conv1.conv.weight", "upsamples.0.transp_conv.conv.weight", "upsamples.0.conv_block.conv1.conv.weight", "output_block.conv.conv.weight"}
+	var m pickle.Mapping
+	for _, n := range names {
+		m = append(m, pickle.Member{Key: n, Value: a})
+	}
+	require.NoError(f, pickle.Write(&b, "x", m))
+	f.Add(b.Bytes())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		file, err := pickle.New(bytes.NewReader(b), int64(len(b)), "x")
+		if err != nil {
+			return
+		}
+		top, ok := file.Value.(*pickle.Dict)
+		if !ok {
+			return
+		}
+		d, err := readDynUNet(top)
+		if err != nil {
+			return
+		}
+		p, err := plan.Foreign{Patch: [3]int{1, 8, 8}, Spacing: [3]float64{1, 1, 1}}.Plan(d.network, d.dim, d.in, d.classes)
+		if err == nil {
+			_, err = d.weights(os.DevNull, p, &p.Configurations[0])
+			require.Error(t, err, "some tensor is always missing")
+		}
+	})
 }

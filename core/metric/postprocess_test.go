@@ -115,3 +115,17 @@ func TestEqualComponentsAllStay(t *testing.T) {
 	Postprocessing{{1, 2}}.Apply(l)
 	assert.Equal(t, []uint8{0, 0, 2, 2, 0, 0, 0}, l.Data)
 }
+
+func FuzzPostprocessingIsReadOrIsAnError(f *testing.F) {
+	f.Add([]byte(`{"postprocessing_fns":["` + keepLargest + `"],"postprocessing_kwargs":[{"labels_or_regions":[1,[2,3]]}]}`))
+	f.Add([]byte(`{"postprocessing_fns":[],"postprocessing_kwargs":[],"x":NaN}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := parsePostprocessing(b)
+		if err != nil {
+			return
+		}
+		l := volume.NewLabels(volume.Grid{Shape: [3]int{1, 2, 2}})
+		copy(l.Data, []uint8{1, 2, 3, 255})
+		p.Apply(l)
+	})
+}

@@ -3,6 +3,7 @@ package train_test
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -281,6 +282,19 @@ func TestRatesAreThoseOfTheOriginal(t *testing.T) {
 		require.NoError(t, err)
 		assert.InEpsilon(t, rate, train.Rate(plan.NNUNet(3), e), 1e-12, "epoch %s", epoch)
 	}
+}
+
+// TestTheRateRisesFirst compares with the formulas of nnU-Net's Lin_incr_LRScheduler
+// and PolyLRScheduler_offset.
+func TestTheRateRisesFirst(t *testing.T) {
+	r := plan.NNUNet(3)
+	r.Schedule.Warmup = 50
+	assert.InEpsilon(t, 0.01/50, train.Rate(r, 0), 1e-12)
+	assert.InEpsilon(t, 0.01, train.Rate(r, 49), 1e-12)
+	assert.InEpsilon(t, 0.01, train.Rate(r, 50), 1e-12)
+	assert.InEpsilon(t, 0.01*math.Pow(1-475./950, 0.9), train.Rate(r, 525), 1e-12)
+	r.Schedule.Kind, r.Schedule.MinRate = plan.Cosine, 0.001
+	assert.InEpsilon(t, 0.0055, train.Rate(r, 525), 1e-9, "the middle of the cosine over what is left")
 }
 
 func TestOverflowIsSkippedAndLogged(t *testing.T) {

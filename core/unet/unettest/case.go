@@ -35,7 +35,11 @@ type golden struct {
 }
 
 type lossCase struct {
-	Loss       float64  `json:"loss"`
+	Loss  float64 `json:"loss"`
+	Parts []struct {
+		Voxel float64 `json:"ce_or_bce"`
+		Dice  float64 `json:"neg_dice"`
+	} `json:"per_scale_parts"`
 	NoGradient []string `json:"no_gradient"`
 	Noise      struct {
 		NearZero []string `json:"near_zero_gradients"`

@@ -30,7 +30,10 @@ func Golden(t *testing.T, open func(t testing.TB) backend.Device, dir string) {
 			defer func() { assert.NoError(t, dev.Close()) }()
 			c := load(t, filepath.Join(dir, name))
 			for loss := range c.Losses {
-				t.Run(loss, func(t *testing.T) { c.gradients(t, dev, loss) })
+				t.Run(loss, func(t *testing.T) {
+					c.gradients(t, dev, loss)
+					c.parts(t, dev, loss)
+				})
 			}
 			for _, loss := range c.Steps {
 				for opt := range c.optimizers(loss) {
@@ -124,6 +127,39 @@ func (g *golden) gradients(t *testing.T, dev backend.Device, lossName string) {
 			continue
 		}
 		assert.LessOrEqual(t, maxDiff(got, ref), 3e-4*maxAbs(ref), name)
+	}
+}
+
+// parts compares the parts of the loss, each by itself, at the full resolution.
+func (g *golden) parts(t *testing.T, dev backend.Device, lossName string) {
+	ctx := t.Context()
+	want := g.Losses[lossName].Parts[0]
+	for part, value := range map[string]float64{"voxel": want.Voxel, "dice": want.Dice} {
+		p, c := g.plan(lossName)
+		p.Recipe.Loss.VoxelWeight, p.Recipe.Loss.DiceWeight = 1, 0
+		if part == "dice" {
+			p.Recipe.Loss.VoxelWeight, p.Recipe.Loss.DiceWeight = 0, 1
+		}
+		var x, ctl, labels, loss graph.Value
+		var logits, params []graph.Value
+		gr, err := graph.Build(func(b *graph.Builder) []graph.Value {
+			n, s := c.Batch, c.Patch
+			ctl = b.Declare("ctl", graph.IO, graph.F32, graph.CtlRows)
+			labels = b.Declare("labels", graph.IO, graph.U8, n, s[0], s[1], s[2])
+			x = b.Declare("input", graph.IO, graph.T, n, s[0], s[1], s[2], g.InChannels)
+			logits, params = unet.Forward(b, c.Network, x, g.OutChannels, 1)
+			loss = unet.Loss(b, p, c, logits, labels, ctl, []float64{1})
+			b.Place(loss, graph.IO)
+			return []graph.Value{loss}
+		})
+		require.NoError(t, err)
+		s := g.session(t, dev, gr, compile.Options{}, params[:len(params)-2*(c.Network.Stages()-2)])
+		require.NoError(t, s.WriteF32(ctx, x, channelsLast(g.io["input"])))
+		require.NoError(t, s.Write(ctx, labels, g.labels(lossName, p)))
+		require.NoError(t, s.WriteF32(ctx, ctl, []float32{graph.CtlLossScale: 1}))
+		require.NoError(t, s.Run(ctx))
+		assert.InDelta(t, value, g.read(t, s, loss)[0], 5e-6, part)
+		s.Close()
 	}
 }
 

@@ -1,0 +1,260 @@
+package dataset
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/scan"
+	"github.com/gounet/gounet/core/volume"
+	"github.com/gounet/gounet/core/voxel"
+)
+
+// Mend writes a copy of the data set in dir to the new folder out, in which is mended
+// what can only be meant one way, and says what that was, a line each:
+//
+//   - label values with gaps become consecutive, in dataset.json and in the label maps
+//   - headers of channels and labels that differ from the first channel's by less than
+//     a tenth of a voxel become equal to it
+//   - CASE.nii.gz of nnU-Net v2's form with one channel becomes CASE_0000.nii.gz
+//
+// What else is wrong stays wrong. The copy appears whole or not at all.
+func Mend(ctx context.Context, dir, out string, progress Progress) (mended []string, err error) {
+	if _, err := os.Stat(out); err == nil {
+		return nil, fmt.Errorf("dataset: %s is there already: choose another folder", out)
+	}
+	if err := os.MkdirAll(filepath.Dir(out), 0o777); err != nil {
+		return nil, fmt.Errorf("dataset: %w", err)
+	}
+	temp, err := os.MkdirTemp(filepath.Dir(out), "."+filepath.Base(out))
+	if err != nil {
+		return nil, fmt.Errorf("dataset: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	if err := copyTree(ctx, dir, temp); err != nil {
+		return nil, fmt.Errorf("dataset: %w", err)
+	}
+	values, line, err := mendValues(filepath.Join(temp, "dataset.json"))
+	if err != nil {
+		return nil, fmt.Errorf("dataset: %s: dataset.json: %w", dir, err)
+	}
+	if line != "" {
+		mended = append(mended, line)
+	}
+	r, err := Open(temp)
+	if err != nil {
+		return nil, err
+	}
+	lines := make([][]string, len(r.Cases))
+	err = each(ctx, len(r.Cases), progress, func(i int) (string, error) {
+		var err error
+		if lines[i], err = r.mendCase(ctx, r.Cases[i], values); err != nil {
+			return "", fmt.Errorf("dataset: %s: %w", r.Cases[i].ID, err)
+		}
+		return r.Cases[i].ID, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return append(mended, slices.Concat(lines...)...), os.Rename(temp, out)
+}
+
+// copyTree copies the files of a data set.
+func copyTree(ctx context.Context, from, to string) error {
+	return filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		if e.IsDir() {
+			return os.MkdirAll(filepath.Join(to, name), 0o777)
+		}
+		return copyFile(path, filepath.Join(to, name))
+	})
+}
+
+// mendValues makes the label values of a dataset.json consecutive. values says what
+// becomes of each; nil: nothing changes.
+func mendValues(file string) (values map[uint8]uint8, line string, err error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, "", err
+	}
+	var top, labels map[string]json.RawMessage
+	if err := json.Unmarshal(b, &top); err != nil {
+		return nil, "", err
+	}
+	if json.Unmarshal(top["labels"], &labels) != nil {
+		return nil, "", nil // Open will say what is wrong
+	}
+	number := map[string]int{} // key → value
+	msd := true
+	for key := range labels {
+		n, err := strconv.Atoi(key)
+		msd = msd && err == nil
+		number[key] = n
+	}
+	if !msd {
+		for key, raw := range labels {
+			var n int
+			if json.Unmarshal(raw, &n) != nil {
+				return nil, "", nil // regions
+			}
+			number[key] = n
+		}
+	}
+	var sorted []int
+	for _, n := range number {
+		sorted = append(sorted, n)
+	}
+	slices.Sort(sorted)
+	if len(slices.Compact(sorted)) != len(number) || sorted[0] != 0 || sorted[len(sorted)-1] == len(sorted)-1 || sorted[len(sorted)-1] > volume.MaxLabel {
+		return nil, "", nil
+	}
+	values, mended := map[uint8]uint8{}, map[string]json.RawMessage{}
+	for key, n := range number {
+		at := slices.Index(sorted, n)
+		values[uint8(n)] = uint8(at)
+		if msd {
+			mended[strconv.Itoa(at)] = labels[key]
+		} else {
+			mended[key] = json.RawMessage(strconv.Itoa(at))
+		}
+	}
+	if top["labels"], err = json.Marshal(mended); err != nil {
+		return nil, "", err
+	}
+	if b, err = json.MarshalIndent(top, "", "    "); err != nil {
+		return nil, "", err
+	}
+	return values, fmt.Sprintf("dataset.json: the label values %v become 0 to %d", sorted, len(sorted)-1), os.WriteFile(file, append(b, '\n'), 0o666)
+}
+
+// mendCase mends the files of a case in place.
+func (r *Raw) mendCase(ctx context.Context, c Case, values map[uint8]uint8) (lines []string, err error) {
+	first, err := scan.Open(ctx, scan.Options{Alone: true}, c.Images[0])
+	if err != nil {
+		return nil, nil //nolint:nilerr // it is not mended, and a check names it
+	}
+	defer func() { err = errors.Join(err, first.Close()) }()
+	for _, path := range c.Images[1:] {
+		ok, err := mendChannel(ctx, path, first)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			lines = append(lines, fmt.Sprintf("%s: header made equal to that of the first channel", r.relative(path)))
+		}
+	}
+	what, err := mendLabel(ctx, c.Label, first, values)
+	if err != nil {
+		return nil, err
+	}
+	if what != "" {
+		lines = append(lines, fmt.Sprintf("%s: %s", r.relative(c.Label), what))
+	}
+	ending := voxel.Ending(c.Images[0])
+	if base := filepath.Base(c.Images[0]); r.JSON.Form == plan.FormNNUNet && len(r.JSON.Channels) == 1 && base == c.ID+ending && len(r.JSON.Training) == 0 {
+		to := filepath.Join(filepath.Dir(c.Images[0]), c.ID+"_0000"+ending)
+		lines = append(lines, fmt.Sprintf("%s: named %s", r.relative(c.Images[0]), filepath.Base(to)))
+		return lines, os.Rename(c.Images[0], to)
+	}
+	return lines, nil
+}
+
+// mendChannel gives a channel the header of the first one if it hardly differs.
+func mendChannel(ctx context.Context, path string, first *scan.Scan) (bool, error) {
+	s, err := scan.Open(ctx, scan.Options{Alone: true}, path)
+	if err != nil {
+		return false, nil //nolint:nilerr // it is not mended, and a check names it
+	}
+	noise := noisy(first.Grid, s.Grid)
+	if !noise || !slices.Contains(scan.ImageEndings(), voxel.Ending(path)) {
+		return false, s.Close()
+	}
+	im, err := s.Image(ctx)
+	if err := errors.Join(err, s.Close()); err != nil {
+		return false, err
+	}
+	im.Grid = first.Grid
+	return true, scan.WriteImage(path, im, first.Header())
+}
+
+// mendLabel gives a label map the values of a mended dataset.json, and the header of
+// the image if it hardly differs.
+func mendLabel(ctx context.Context, path string, first *scan.Scan, values map[uint8]uint8) (what string, err error) {
+	l, err := scan.ReadLabels(path)
+	if err != nil {
+		return "", nil //nolint:nilerr // it is not mended, and a check names it
+	}
+	var done []string
+	changed := false
+	for i, v := range l.Data {
+		if to, ok := values[v]; ok && to != v {
+			l.Data[i], changed = to, true
+		}
+	}
+	if changed {
+		done = append(done, "values made consecutive")
+	}
+	own, err := scan.Open(ctx, scan.Options{Alone: true}, path)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, own.Close()) }()
+	like := own
+	if noisy(first.Grid, l.Grid) {
+		done = append(done, "header made equal to that of the image")
+		l.Grid, like = first.Grid, first
+		if voxel.Ending(first.Files[0]) != voxel.Ending(path) {
+			like = first.WithoutHeader()
+		}
+	}
+	if len(done) == 0 {
+		return "", nil
+	}
+	format, err := scan.FormatOf(scan.Formats(), path)
+	if err != nil {
+		return "", err
+	}
+	return strings.Join(done, ", "), format.Write(path, like, l, nil)
+}
+
+// noisy says whether two grids differ, but by less than a tenth of a voxel anywhere.
+func noisy(a, b volume.Grid) bool {
+	if a.Shape != b.Shape || scan.Differ(a, b) == "" {
+		return false
+	}
+	least := min(a.Spacing[0], a.Spacing[1], a.Spacing[2])
+	for corner := range 8 {
+		far := 0.0
+		for i := range 3 {
+			d := a.Affine[i][3] - b.Affine[i][3]
+			for x := range 3 { // x y z, the reverse of D H W
+				if corner>>x&1 == 1 {
+					d += (a.Affine[i][x] - b.Affine[i][x]) * float64(a.Shape[2-x]-1)
+				}
+			}
+			far += d * d
+		}
+		if !(math.Sqrt(far) < least/10) {
+			return false
+		}
+	}
+	return true
+}
