@@ -109,6 +109,37 @@ func TestTheStandardNetworkPredictsWithinThePromisedLimits(t *testing.T) {
 	}
 }
 
+// The rows that a dispatch is cut into are so small that a device keeps the budget
+// which makes 10⁹ floating-point operations a second: software makes some times that
+// on two cores.
+func TestRowsOfTheStandardNetworkKeepTheBudget(t *testing.T) {
+	for _, software := range []bool{false, true} {
+		known := promised
+		known.software = software
+		d := &device{gpu: &paper{}, facts: known, staged: !software, pipelines: map[string]pipeline{}}
+		l := d.Limits()
+		p, err := compile.Compile(brain(t, 6, [3]int{128, 128, 128}).Graph, compile.Options{Storage: graph.F16, BufferBytes: l.BufferBytes, ValueBytes: l.ValueBytes})
+		require.NoError(t, err)
+		bind := map[graph.Region][]backend.Buffer{}
+		for r, sizes := range p.Size {
+			for _, n := range sizes {
+				b, err := d.NewBuffer(n)
+				require.NoError(t, err)
+				bind[r] = append(bind[r], b)
+			}
+		}
+		e, err := d.Compile(p, bind)
+		require.NoError(t, err)
+		work := 0.0
+		for _, c := range e.(*executable).list {
+			assert.LessOrEqual(t, c.work/float64(c.rows), 1e9*budget.Seconds(), p.Nodes[c.node].Name)
+			work += c.work
+		}
+		assert.Greater(t, work, 1e12)
+		e.Free()
+	}
+}
+
 // What is uploaded goes in pieces of 16 MiB, of which the queue holds four at most.
 func TestUploadsGoInPieces(t *testing.T) {
 	g := &paper{}

@@ -38,7 +38,7 @@ func opened(t *testing.T) *device {
 // a part of one of a large op.
 func cut(t testing.TB) backend.Device {
 	d := open(t)
-	d.(*device).pace = pace{work: 1e4, least: 1e4}
+	d.(*device).pace = pace{work: 3e5, least: 3e5}
 	return d
 }
 
