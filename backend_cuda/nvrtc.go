@@ -1,4 +1,4 @@
-//go:build cuda && linux
+//go:build linux
 
 package cuda
 
