@@ -46,7 +46,7 @@ type Compiler struct {
 // Runtime builds the library that images need: it must be loaded before them, for
 // all to see.
 func (c *Compiler) Runtime() (string, error) {
-	return c.build("emulate", runtimeSource, "-O2")
+	return c.build("emulate", runtimeSource, "-O3")
 }
 
 // Kernel builds the image of a source, as shaders.CUDA makes it. Constants of
