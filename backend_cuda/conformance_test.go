@@ -17,20 +17,26 @@ func TestConformance(t *testing.T) {
 	backendtest.Run(t, func(t testing.TB) backend.Device { return openEmulated(t, hopper) })
 }
 
-// The simple kernels, which the others are compared with where they differ on a GPU.
+// The simple kernels, which are those of old GPUs, and the second reference of the others.
 func TestSimpleKernels(t *testing.T) {
-	if os.Getenv("GOUNET_LONG") == "" {
-		t.Skip("takes minutes: GOUNET_LONG=1")
-	}
 	simple := hopper
 	simple.Simple = true
-	backendtest.Run(t, func(t testing.TB) backend.Device { return openEmulated(t, simple) })
+	backendtest.Run(t, func(t testing.TB) backend.Device {
+		d := openEmulated(t, simple)
+		d.floats = os.Getenv("GOUNET_LONG") == ""
+		return d
+	})
 }
 
-// With as many multiprocessors as a GPU has, tiles are smaller and parts more.
-func TestConformanceOfAWholeGPU(t *testing.T) {
+// Turing has tensor cores of halves only. With as many multiprocessors as a GPU has,
+// tiles are smaller and parts more.
+func TestConformanceOfOtherGPUs(t *testing.T) {
 	if os.Getenv("GOUNET_LONG") == "" {
 		t.Skip("takes minutes: GOUNET_LONG=1")
 	}
-	backendtest.Run(t, func(t testing.TB) backend.Device { return openEmulated(t, target{Arch: 90, SMs: 132}) })
+	for name, to := range map[string]target{"Turing": {Arch: 75, SMs: 40}, "Ampere": {Arch: 80, SMs: 108}, "Hopper": {Arch: 90, SMs: 132}} {
+		t.Run(name, func(t *testing.T) {
+			backendtest.Run(t, func(t testing.TB) backend.Device { return openEmulated(t, to) })
+		})
+	}
 }

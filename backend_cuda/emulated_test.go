@@ -95,7 +95,8 @@ func (m *machine) loaded(l launch) (uintptr, []uint32, error) {
 type emulated struct {
 	target
 	*machine
-	seed atomic.Uint32
+	seed   atomic.Uint32
+	floats bool // it stores nothing else
 }
 
 func openEmulated(t testing.TB, to target) *emulated {
@@ -107,9 +108,12 @@ func openEmulated(t testing.TB, to target) *emulated {
 	return &emulated{target: to, machine: m}
 }
 
-func (d *emulated) Name() string           { return "cuda emulated" }
-func (d *emulated) Limits() backend.Limits { return backend.Limits{F16: true, BF16: true, World: 1} }
-func (d *emulated) Close() error           { return nil }
+func (d *emulated) Name() string { return "cuda emulated" }
+func (d *emulated) Close() error { return nil }
+
+func (d *emulated) Limits() backend.Limits {
+	return backend.Limits{F16: !d.floats, BF16: !d.floats && d.Arch >= 80, World: 1}
+}
 
 func (d *emulated) NewBuffer(n int64) (backend.Buffer, error) {
 	return &hostBuffer{make([]byte, n)}, nil

@@ -2,7 +2,6 @@ package cuda
 
 import (
 	"math"
-	"slices"
 
 	"github.com/gounet/gounet/core/graph"
 )
@@ -21,10 +20,10 @@ func (s *scope) multiplies(v, w graph.Value) bool {
 	return !s.Simple && t == s.Type(w).DType && s.hasMatrices(t)
 }
 
-// hasMatrices says that tensor cores multiply elements of t with nothing lost. Those
-// of f32 would be rounded to 11 bits.
+// hasMatrices says that tensor cores multiply elements of t: those of f32 in two parts
+// of 11 bits, so that nothing is lost.
 func (s *scope) hasMatrices(t graph.DType) bool {
-	return t == graph.F16 && s.Arch >= 75 || t == graph.BF16 && s.Arch >= 80
+	return t == graph.F16 && s.Arch >= 75 || t != graph.U8 && s.Arch >= 80
 }
 
 // sharedBytes is the dynamic shared memory that kernels use at most: what every GPU
@@ -41,8 +40,8 @@ func (s *scope) sharedOfMultiprocessor() int {
 	switch {
 	case s.Arch < 80:
 		return 64 << 10
-	case s.Arch < 90:
-		return 100 << 10 // of compute capability 8.6
+	case s.Arch < 90 || s.Arch >= 110:
+		return 100 << 10 // of compute capabilities 8.6 and 12.0
 	}
 	return 228 << 10
 }
@@ -114,23 +113,34 @@ func (s *scope) timeOf(t *mmaTile, g gemm, voxels [3]int, channels []int) float6
 	}
 	if chunks > 1 {
 		fewest := most
-		if g.scatter {
-			fewest = 1
+		for a := 0; g.scatter && a < 3; a++ { // of a class that has any
+			fewest = fewest / ceil(g.kernel[a], g.stride[a]) * max(1, g.kernel[a]/g.stride[a])
 		}
 		t.buffers = min(chunks, 1+ceil(t.stages-1, fewest))
 	}
-	t.shared = t.buffers*halo*t.channels*2 + t.stages*t.channels*t.wide*2
+	size := s.Type(g.y).DType.Size()
+	t.shared = size * t.channels * (t.buffers*halo + t.stages*t.wide)
 
 	// Clocks of a multiprocessor for a tap of 16 channels and a warp: of tensor cores
 	// (1300 multiply-adds a clock by mma.sync), of shared memory (128 bytes), of issue.
 	m, n := float64(t.rows), float64(t.wide)/8
 	clocks := max(m*n*2048/1300, 4*(m+n/2), (m*n+m+n/2+60/float64(t.channels/16))/4)
-	block := float64(chunks) * (float64(t.channels/16*most*t.warps())*clocks + float64(halo*t.channels*2)/40) // bytes of the cache a clock
+	block := float64(chunks) * (float64(t.channels/16*most*t.warps())*clocks + float64(halo*t.channels*size)/40) // bytes of the cache a clock
 	resident := min(t.resident(), s.sharedOfMultiprocessor()/t.shared)
 	if warps := resident * t.warps(); warps < 12 { // too few to hide latency
 		block *= math.Sqrt(12 / float64(max(warps, 1)))
 	}
 	return float64(ceil(blocks, max(s.SMs, 1))) * block
+}
+
+// turn exchanges rows and columns of the weights of g: fragments of floats come from
+// rows along c.
+func (s *scope) turn(g *gemm) (place, error) {
+	n := s.Type(g.w).Shape.Elems()
+	turned := s.floats(n)
+	err := s.each("turn", n, consts{"ROWS": g.wRows, "COLS": g.wCols}, turned, s.value(g.w))
+	g.byInput, g.wRows, g.wCols = false, g.wCols, g.wRows
+	return turned, err
 }
 
 // matrices adds the kernel of g; ok is false if it does not fit.
@@ -153,9 +163,16 @@ func (s *scope) matrices(g gemm) (ok bool, err error) {
 		}
 	}
 	c1, c2 := s.channels(g.x), s.channels(g.x2)
+	per := 16 / s.Type(g.y).DType.Size() // elements that are copied at once
 	t, ok := s.cut(g, voxels, []int{c1, c2}, wide)
 	if !ok {
 		return false, nil
+	}
+	w := s.value(g.w)
+	if g.byInput && s.Type(g.w).DType == graph.F32 {
+		if w, err = s.turn(&g); err != nil {
+			return true, err
+		}
 	}
 	var grid [3]int
 	for a := range 3 {
@@ -170,7 +187,7 @@ func (s *scope) matrices(g gemm) (ok bool, err error) {
 	c := merged(axes("", x), axes("O", y), triple("K", g.kernel[:]), triple("S", g.stride[:]), triple("P", g.pad[:]),
 		triple("G", grid[:]), triple("H", t.halo[:]), consts{
 			"T": s.Type(g.y).DType, "HAS_B": g.b != 0, "MOMENTS": moments, "SCATTER": g.scatter, "W_BY_INPUT": g.byInput,
-			"X_WHOLE": c1%8 == 0 && c2%8 == 0, "W_WHOLE": g.wCols%8 == 0,
+			"X_WHOLE": c1%per == 0 && c2%per == 0, "W_WHOLE": g.wCols%per == 0 && (g.byInput || c2 == 0 || c1%per == 0),
 			"C1": c1, "C2": c2, "CO": y[4], "WROWS": g.wRows, "WCOLS": g.wCols, "W0": g.wFirst,
 			"TD": fixed(t.size[0]), "TH": fixed(t.size[1]), "TW": fixed(t.size[2]), "BN": fixed(wide), "BK": fixed(t.channels),
 			"STAGES": fixed(t.stages), "ABUFS": fixed(t.buffers), "MT": fixed(t.rows), "BLOCKS": fixed(t.resident()),
@@ -179,5 +196,5 @@ func (s *scope) matrices(g gemm) (ok bool, err error) {
 		Kernel: "conv3d_mma", Shared: uint32(t.shared), Block: [3]uint32{uint32(32 * t.warps()), 1, 1},
 		Grid: [3]uint32{uint32(y[0] * grid[0] * grid[1] * grid[2]), uint32(ceil(y[4], wide)), uint32(classes)},
 	}
-	return true, s.add(l, c, slices.Insert(s.values(g.y, g.x, g.w, g.b, g.x2), 1, parts)...)
+	return true, s.add(l, c, s.value(g.y), parts, s.value(g.x), w, s.value(g.b), s.value(g.x2))
 }

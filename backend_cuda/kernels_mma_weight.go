@@ -17,25 +17,27 @@ const ahead = 2
 // in shared memory.
 func (s *scope) outerFits(o outer) bool {
 	return !s.Simple && s.hasMatrices(s.Type(o.dense).DType) && o.kernel[2] <= 3 && o.kernel[0]*o.kernel[1] <= 16 &&
-		s.outerShared(o) <= s.sharedBytes()
+		s.outerShared(o, 16) <= s.sharedBytes()
 }
 
-// segment is the voxels of a step: the longest whose ends beside the rows are few.
+// segment is the voxels of a step: the longer, unless its end beside the rows is long
+// or shared memory too small.
 func (s *scope) segment(o outer) int {
-	if w := s.Type(o.dense).Shape[3]; w > 16 && ceil(w, 32)*32*4 <= ceil(w, 16)*16*5 {
+	w := s.Type(o.dense).Shape[3]
+	if w > 16 && ceil(w, 32)*32*4 <= ceil(w, 16)*16*5 && s.outerShared(o, 32) <= s.sharedBytes() {
 		return 32
 	}
 	return 16
 }
 
 // outerRing is the rows of the ring, and the voxels of one.
-func (s *scope) outerRing(o outer) (ring, wide int) {
-	return ahead*o.stride[1] + max(o.kernel[1], o.stride[1]), (s.segment(o)-1)*o.stride[2] + o.kernel[2]
+func outerRing(o outer, segment int) (ring, wide int) {
+	return ahead*o.stride[1] + max(o.kernel[1], o.stride[1]), (segment-1)*o.stride[2] + o.kernel[2]
 }
 
-func (s *scope) outerShared(o outer) int {
-	ring, wide := s.outerRing(o)
-	return 64 * (ring*o.kernel[0]*wide + (ahead+1)*s.segment(o))
+func (s *scope) outerShared(o outer, segment int) int {
+	ring, wide := outerRing(o, segment)
+	return 32 * s.Type(o.dense).DType.Size() * (ring*o.kernel[0]*wide + (ahead+1)*segment)
 }
 
 // outerTiles is the blocks of o but for its splits.
@@ -72,15 +74,16 @@ func (s *scope) outerSplits(o outer) int {
 // outer adds the kernel of o.
 func (s *scope) outer(o outer, parts place, splits int) error {
 	a, b := s.Type(o.reached).Shape, s.Type(o.dense).Shape
-	ring, wide := s.outerRing(o)
+	segment, per := s.segment(o), 16/s.Type(o.dense).DType.Size()
+	ring, wide := outerRing(o, segment)
 	c := merged(axes("", a), axes("O", b), triple("S", o.stride[:]), triple("P", o.pad[:]), consts{
-		"T": s.Type(o.dense).DType, "TURNED": o.turned, "A_WHOLE": a[4]%8 == 0, "B_WHOLE": b[4]%8 == 0,
+		"T": s.Type(o.dense).DType, "TURNED": o.turned, "A_WHOLE": a[4]%per == 0, "B_WHOLE": b[4]%per == 0,
 		"N": a[0], "CA": a[4], "CB": b[4], "CI": o.ci, "CO": o.co, "C0": o.c0, "SPLITS": splits,
-		"KD": fixed(o.kernel[0]), "KH": fixed(o.kernel[1]), "KW": fixed(o.kernel[2]), "MT": fixed(outerRows(o)), "SEGMENT": fixed(s.segment(o)),
+		"KD": fixed(o.kernel[0]), "KH": fixed(o.kernel[1]), "KW": fixed(o.kernel[2]), "MT": fixed(outerRows(o)), "SEGMENT": fixed(segment),
 		"AHEAD": fixed(ahead), "RING": fixed(ring), "WIDE": fixed(wide), "BLOCKS": fixed(outerResident(o)),
 	})
 	l := launch{
-		Kernel: "conv3d_grad_weight_mma", Shared: uint32(s.outerShared(o)), Block: [3]uint32{uint32(32 * outerWarps(o)), 1, 1},
+		Kernel: "conv3d_grad_weight_mma", Shared: uint32(s.outerShared(o, segment)), Block: [3]uint32{uint32(32 * outerWarps(o)), 1, 1},
 		Grid: [3]uint32{uint32(s.outerTiles(o)), uint32(splits), 1},
 	}
 	return s.add(l, c, parts, s.value(o.dense), s.value(o.reached))

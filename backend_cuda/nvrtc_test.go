@@ -3,7 +3,9 @@
 package cuda
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
 	"runtime"
@@ -90,15 +92,12 @@ type compiled struct {
 	arch                 int
 }
 
-// on names the architecture.
-func (c compiled) on() string { return fmt.Sprint("sm_", c.arch) }
-
 // wantedImages are the kernels of all plans, each once.
 func wantedImages(t *testing.T) []compiled {
 	var list []compiled
 	seen := map[string]bool{}
 	for name, c := range realPlans() {
-		for _, arch := range []int{75, 80, 90, 100} {
+		for _, arch := range []int{75, 80, 90, 100} { // Volta, 70, is none of CUDA 13's
 			for _, storage := range []graph.DType{graph.F32, graph.F16, graph.BF16} {
 				if storage == graph.BF16 && arch < 80 || testing.Short() && arch != 90 {
 					continue
@@ -107,15 +106,17 @@ func wantedImages(t *testing.T) []compiled {
 					source, err := shaders.CUDA(l.Kernel, l.Prelude)
 					require.NoError(t, err)
 					w := compiled{l.Kernel, source, name, arch}
-					if !seen[w.on()+source] {
-						seen[w.on()+source] = true
+					if key := fmt.Sprint(arch, source); !seen[key] {
+						seen[key] = true
 						list = append(list, w)
 					}
 				}
 			}
 		}
 	}
-	slices.SortFunc(list, func(a, b compiled) int { return strings.Compare(a.on()+a.kernel+a.source, b.on()+b.kernel+b.source) })
+	slices.SortFunc(list, func(a, b compiled) int {
+		return cmp.Or(cmp.Compare(a.arch, b.arch), cmp.Compare(a.kernel, b.kernel), cmp.Compare(a.source, b.source))
+	})
 	return list
 }
 
@@ -134,7 +135,7 @@ func TestKernelsOfRealPlansCompile(t *testing.T) {
 	long := os.Getenv("GOUNET_LONG") != ""
 	seen := map[string]bool{}
 	list = slices.DeleteFunc(list, func(w compiled) bool {
-		key := w.kernel + w.on()
+		key := fmt.Sprint(w.kernel, w.arch)
 		if long {
 			key += types.FindString(w.source)
 		}
@@ -155,12 +156,13 @@ func TestKernelsOfRealPlansCompile(t *testing.T) {
 				_, log, err := n.Compile(s, append(nvrtc.Options(w.arch), "--ptxas-options=-v"))
 				assert.NoError(t, err)
 				for _, m := range spills.FindAllStringSubmatch(log, -1) {
-					assert.Equal(t, []string{"0", "0"}, m[1:], "%s of %s for %s spills registers\n%s", w.kernel, w.plan, w.on(), log)
+					assert.Equal(t, []string{"0", "0"}, m[1:], "%s of %s for %d spills registers\n%s", w.kernel, w.plan, w.arch, log)
 				}
 				if m := registers.FindStringSubmatch(log); assert.NotNil(t, m, log) {
-					n, _ := strconv.Atoi(m[1])
+					used, _ := strconv.Atoi(m[1])
 					mutex.Lock()
-					most[w.kernel+" "+w.on()] = max(most[w.kernel+" "+w.on()], n)
+					key := fmt.Sprintf("%s for %d", w.kernel, w.arch)
+					most[key] = max(most[key], used)
 					mutex.Unlock()
 				}
 			}
@@ -171,7 +173,7 @@ func TestKernelsOfRealPlansCompile(t *testing.T) {
 	}
 	close(work)
 	wait.Wait()
-	for key, n := range most {
-		t.Logf("%s: at most %d registers", key, n)
+	for _, key := range slices.Sorted(maps.Keys(most)) {
+		t.Logf("%s: at most %d registers", key, most[key])
 	}
 }

@@ -22,10 +22,40 @@
 // multiprocessor) (int).
 
 constexpr int THREADS = KD * KH * 64 / MT;
+constexpr int PER = 16 / (int)sizeof(T);    // elements of a chunk
+constexpr int BYTES = 32 * (int)sizeof(T);  // of the channels of a voxel
+constexpr int STEP = 32 / (int)sizeof(T);   // voxels of a product
+
+// Element (r, c) of rows of 32 channels.
+DEVICE unsigned element_of(const unsigned char *rows, unsigned r, unsigned c) {
+    return *(const unsigned *)(rows + swizzled<BYTES>(r, c / 4) + c % 4 * 4);
+}
+
+// A fragment of 16 channels from c on by STEP voxels, in rows first, first + apart …
+DEVICE void load_channels(unsigned (&r)[4], const unsigned char *rows, unsigned first, unsigned apart, unsigned c, unsigned lane) {
+    if (sizeof(T) == 2) {
+        load_transposed(r, rows + swizzled<BYTES>(first + ((lane & 7) + lane / 16 * 8) * apart, c / PER + (lane / 8 & 1)));
+        return;
+    }
+    UNROLL for (int i = 0; i < 4; i++) {
+        r[i] = element_of(rows, first + (lane % 4 + i / 2 * 4) * apart, c + lane / 4 + i % 2 * 8);
+    }
+}
+
+// Fragments of STEP voxels from first on by two times 8 channels from c on.
+DEVICE void load_voxels(unsigned (&r)[4], const unsigned char *rows, unsigned first, unsigned c, unsigned lane) {
+    if (sizeof(T) == 2) {
+        load_transposed(r, rows + swizzled<BYTES>(first + (lane & 15), c / PER + lane / 16));
+        return;
+    }
+    UNROLL for (int i = 0; i < 4; i++) {
+        r[i] = element_of(rows, first + lane % 4 + i % 2 * 4, c + lane / 4 + i / 2 * 8);
+    }
+}
 
 KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_grad_weight_mma(float *parts, const T *dense, const T *reached) {
     SHARED(memory); // [RING][KD][WIDE] voxels of reached, then [AHEAD + 1][SEGMENT] of dense, 32 channels each
-    unsigned char *segments = memory + RING * KD * WIDE * 64;
+    unsigned char *segments = memory + RING * KD * WIDE * BYTES;
     const unsigned lane = threadIdx.x & 31, warp = threadIdx.x / 32;
     const unsigned own = warp % (2 / MT) * MT, pair = warp / (2 / MT); // its first 16 channels; (kd, kh)
     const unsigned kd = pair / KH, kh = pair % KH;
@@ -49,13 +79,13 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_grad_weight_mma(float *parts, c
         // Row r of the column's rows of reached: row r − PH of its planes, or zeros.
         auto load_row = [&](unsigned r) {
             const unsigned h = r - PH; // below 0 is above H
-            unsigned char *to = memory + r % RING * (KD * WIDE * 64);
-            for (unsigned i = threadIdx.x; i < KD * WIDE * 4; i += THREADS) {
-                const unsigned v = i / 4, c = i % 4 * 8;
+            unsigned char *to = memory + r % RING * (KD * WIDE * BYTES);
+            for (unsigned i = threadIdx.x; i < KD * WIDE * (32 / PER); i += THREADS) {
+                const unsigned v = i / (32 / PER), c = i % (32 / PER) * PER;
                 const unsigned d = (unsigned)(first_d + (int)(v / WIDE)), w = (unsigned)(first_w + (int)(v % WIDE));
                 const bool there = d < D && h < H && w < W && a0 + c < CA;
                 const T *from = there ? reached + (size_t)(((n * D + d) * H + h) * W + w) * CA + a0 + c : reached;
-                load_eight(A_WHOLE, to + swizzled<64>(v, c / 8), from, there ? CA - a0 - c : 0);
+                load_chunk(A_WHOLE, to + swizzled<BYTES>(v, c / PER), from, there ? CA - a0 - c : 0);
             }
         };
         unsigned rows = 0; // loaded
@@ -64,12 +94,12 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_grad_weight_mma(float *parts, c
                 for (; rows < oh * SH + KH; rows++) {
                     load_row(rows);
                 }
-                unsigned char *to = segments + oh % (AHEAD + 1) * (SEGMENT * 64);
-                for (unsigned i = threadIdx.x; i < SEGMENT * 4; i += THREADS) {
-                    const unsigned v = i / 4, c = i % 4 * 8;
+                unsigned char *to = segments + oh % (AHEAD + 1) * (SEGMENT * BYTES);
+                for (unsigned i = threadIdx.x; i < SEGMENT * (32 / PER); i += THREADS) {
+                    const unsigned v = i / (32 / PER), c = i % (32 / PER) * PER;
                     const bool there = w0 + v < OW && b0 + c < CB;
                     const T *from = there ? dense + (size_t)(((n * OD + od) * OH + oh) * OW + w0 + v) * CB + b0 + c : dense;
-                    load_eight(B_WHOLE, to + swizzled<64>(v, c / 8), from, there ? CB - b0 - c : 0);
+                    load_chunk(B_WHOLE, to + swizzled<BYTES>(v, c / PER), from, there ? CB - b0 - c : 0);
                 }
             }
             copies_commit();
@@ -82,18 +112,17 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_grad_weight_mma(float *parts, c
             copies_wait<AHEAD - 1>();
             __syncthreads();
             load(oh + AHEAD);
-            const unsigned char *ring = memory + (oh * SH + kh) % RING * (KD * WIDE * 64);
-            const unsigned char *segment = segments + oh % (AHEAD + 1) * (SEGMENT * 64);
-            for (unsigned v = 0; v < SEGMENT; v += 16) {
+            const unsigned char *ring = memory + (oh * SH + kh) % RING * (KD * WIDE * BYTES);
+            const unsigned char *segment = segments + oh % (AHEAD + 1) * (SEGMENT * BYTES);
+            for (unsigned v = 0; v < SEGMENT; v += STEP) {
                 unsigned b[2][4];
                 UNROLL for (int j = 0; j < 2; j++) {
-                    load_transposed(b[j], segment + swizzled<64>(v + (lane & 15), j * 2 + lane / 16));
+                    load_voxels(b[j], segment, v, j * 16, lane);
                 }
-                const unsigned begin = kd * WIDE + (v + (lane & 7) + lane / 16 * 8) * SW;
                 UNROLL for (int k = 0; k < KW; k++) {
                     UNROLL for (int i = 0; i < MT; i++) {
                         unsigned a[4];
-                        load_transposed(a, ring + swizzled<64>(begin + k, (own + i) * 2 + (lane / 8 & 1)));
+                        load_channels(a, ring, kd * WIDE + v * SW + k, SW, (own + i) * 16, lane);
                         UNROLL for (int j = 0; j < 4; j++) {
                             multiply(T(), sums[k][i][j], a, b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
                         }

@@ -7,7 +7,7 @@
 //   y[n o co] = b[co] + Σ x[n i c] · w[k …]   over i·s + k − p = o   SCATTER: its adjoint
 //
 // W_BY_INPUT: w [KD KH KW WROWS WCOLS], its rows are channels c; else rows are co,
-// from W0 on, and c is in a row.
+// from W0 on, and c is in a row: floats want that, see turn.
 //
 //   Conv3D            a convolution, W_BY_INPUT     UpConv3D            SCATTER, W_BY_INPUT, p = 0
 //   Conv3DGradInput   SCATTER of dy                 UpConv3DGradInput   a convolution of dy, p = 0
@@ -29,6 +29,10 @@
 
 constexpr int THREADS = TD * TH * TW / MT * 2;
 constexpr int NT = BN / 8;
+constexpr int PER = 16 / (int)sizeof(T);      // elements of a chunk
+constexpr int X_BYTES = BK * (int)sizeof(T);  // of a row of the halo, and of weights by output
+constexpr int W_BYTES = BN * (int)sizeof(T);  // of a row of weights by input
+constexpr int STAGE = BK * BN * (int)sizeof(T);
 
 // One axis of a class: the voxels of y, the taps that they meet, the first of these,
 // and where the voxel of x that the lowest of a tile meets lies.
@@ -70,7 +74,7 @@ DEVICE void advance(Step &s, const Axis &d, const Axis &h, const Axis &w) {
 KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T *x, const T *w, const float *b, const T *x2) {
     SHARED(memory);
     const unsigned lane = threadIdx.x & 31, warp = threadIdx.x / 32;
-    const unsigned rows = HD * HH * HW, bytes = rows * BK * 2;
+    const unsigned rows = HD * HH * HW, bytes = rows * X_BYTES;
     unsigned char *weights = memory + ABUFS * bytes;
     unsigned at = blockIdx.x;
     const unsigned qw = at % GW * TW, qh = at / GW % GH * TH, qd = at / GW / GH % GD * TD, n = at / GW / GH / GD;
@@ -86,25 +90,25 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
         const unsigned channels = second ? C2 : C1, c0 = (second ? chunk - chunks1 : chunk) * BK;
         const T *from = second ? x2 : x;
         unsigned char *to = memory + chunk % ABUFS * bytes;
-        for (unsigned i = threadIdx.x; i < rows * (BK / 8); i += THREADS) {
-            const unsigned row = i / (BK / 8), c = i % (BK / 8) * 8;
+        for (unsigned i = threadIdx.x; i < rows * (BK / PER); i += THREADS) {
+            const unsigned row = i / (BK / PER), c = i % (BK / PER) * PER;
             const unsigned d = (unsigned)(ad.origin + (int)(row / (HH * HW))); // below 0 is above D
             const unsigned h = (unsigned)(ah.origin + (int)(row / HW % HH));
             const unsigned v = (unsigned)(aw.origin + (int)(row % HW));
             const bool there = d < D && h < H && v < W && c0 + c < channels;
             const T *source = there ? from + (size_t)(((n * D + d) * H + h) * W + v) * channels + c0 + c : from;
-            load_eight(X_WHOLE, to + swizzled<BK * 2>(row, c / 8), source, there ? channels - c0 - c : 0);
+            load_chunk(X_WHOLE, to + swizzled<X_BYTES>(row, c / PER), source, there ? channels - c0 - c : 0);
         }
     };
     // The weights of a step. A thread has some vectors of them: where they go, where
     // they lie from the first of a tap and chunk on, their channel of x, and how many
     // channels of y there are from theirs on.
-    constexpr int SHARE = (BK * BN / 8 + THREADS - 1) / THREADS;
+    constexpr int CHUNKS = BK * BN / PER, SHARE = (CHUNKS + THREADS - 1) / THREADS;
     unsigned w_to[SHARE], w_from[SHARE], w_c[SHARE], w_left[SHARE];
     UNROLL for (int q = 0; q < SHARE; q++) {
         const unsigned i = threadIdx.x + q * THREADS;
-        const unsigned across = W_BY_INPUT ? BN / 8 : BK / 8, row = i / across, c = i % across * 8;
-        w_to[q] = W_BY_INPUT ? swizzled<BN * 2>(row, c / 8) : swizzled<BK * 2>(row, c / 8);
+        const unsigned across = W_BY_INPUT ? BN / PER : BK / PER, row = i / across, c = i % across * PER;
+        w_to[q] = W_BY_INPUT ? swizzled<W_BYTES>(row, c / PER) : swizzled<X_BYTES>(row, c / PER);
         w_from[q] = row * WCOLS + c;
         w_c[q] = W_BY_INPUT ? row : c;
         const unsigned co = n0 + (W_BY_INPUT ? c : row);
@@ -120,17 +124,17 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
         const unsigned by = SCATTER ? SW : 1, byh = SCATTER ? SH : 1, byd = SCATTER ? SD : 1;
         const unsigned tap = ((ad.first + s.d * byd) * KH + ah.first + s.h * byh) * KW + aw.first + s.w * by;
         const unsigned row = tap * WROWS + (W_BY_INPUT ? (second ? C1 : 0) + c0 : W0 + n0);
-        const T *from = w + (size_t)row * WCOLS + (W_BY_INPUT ? n0 : c0);
-        unsigned char *to = weights + stage * (BK * BN * 2);
+        const T *from = w + (size_t)row * WCOLS + (W_BY_INPUT ? n0 : (second ? C1 : 0) + c0);
+        unsigned char *to = weights + stage * STAGE;
         UNROLL for (int q = 0; q < SHARE; q++) {
-            if (BK * BN / 8 % THREADS != 0 && threadIdx.x + q * THREADS >= BK * BN / 8) {
+            if (CHUNKS % THREADS != 0 && threadIdx.x + q * THREADS >= CHUNKS) {
                 break;
             }
             unsigned left = c0 + w_c[q] < channels ? w_left[q] : 0;
             if (!W_BY_INPUT && left > 0) { // they are of one channel of y
                 left = channels - c0 - w_c[q];
             }
-            load_eight(W_WHOLE, to + w_to[q], left > 0 ? from + w_from[q] : w, left);
+            load_chunk(W_WHOLE, to + w_to[q], left > 0 ? from + w_from[q] : w, left);
         }
     };
 
@@ -143,8 +147,8 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
         hold(begin[i]);
     }
     // And those of its rows of weights. Sixteen rows further, chunks lie as they do here.
-    unsigned by_input = swizzled<BN * 2>(lane & 15, lane / 16);
-    unsigned by_output = swizzled<BK * 2>((lane & 7) + lane / 16 * 8, lane / 8 & 1);
+    unsigned by_input = swizzled<W_BYTES>(lane & 15, lane / 16);
+    unsigned by_output = swizzled<X_BYTES>((lane & 7) + lane / 16 * 8, lane / 8 & 1);
     hold(by_input);
     hold(by_output);
     float sums[MT][NT][4];
@@ -177,24 +181,24 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
         copies_wait<STAGES - 2>();
         __syncthreads();
         load();
-        const unsigned char *halo = memory + now.chunk % ABUFS * bytes, *stage = weights + s % STAGES * (BK * BN * 2);
+        const unsigned char *halo = memory + now.chunk % ABUFS * bytes, *stage = weights + s % STAGES * STAGE;
         const unsigned td = SCATTER ? ad.taps - 1 - now.d : now.d, th = SCATTER ? ah.taps - 1 - now.h : now.h;
         const unsigned shift = (td * HH + th) * HW + (SCATTER ? aw.taps - 1 - now.w : now.w);
         unsigned voxel[MT];
         UNROLL for (int i = 0; i < MT; i++) {
-            voxel[i] = swizzled<BK * 2>(begin[i] + shift, lane / 16);
+            voxel[i] = swizzled<X_BYTES>(begin[i] + shift, lane / 16);
         }
-        UNROLL for (int k = 0; k < BK / 16; k++) {
+        UNROLL for (int k = 0; k < X_BYTES / 32; k++) { // two chunks
             unsigned a[MT][4];
             UNROLL for (int i = 0; i < MT; i++) {
-                load_matrices(a[i], halo + (voxel[i] ^ k * 32)); // two chunks further
+                load_matrices(a[i], halo + (voxel[i] ^ k * 32));
             }
             UNROLL for (int j = 0; j < NT / 2; j++) {
                 unsigned f[4];
-                if (W_BY_INPUT) {
-                    load_transposed(f, stage + k * (16 * BN * 2) + (by_input ^ j * 32));
+                if (sizeof(T) == 2 && W_BY_INPUT) {
+                    load_transposed(f, stage + k * (16 * W_BYTES) + (by_input ^ j * 32));
                 } else {
-                    load_matrices(f, stage + j * (16 * BK * 2) + (by_output ^ k * 32));
+                    load_matrices(f, stage + j * (16 * X_BYTES) + (by_output ^ k * 32));
                 }
                 UNROLL for (int i = 0; i < MT; i++) {
                     multiply(T(), sums[i][2 * j], a[i], f[0], f[1]);

@@ -112,4 +112,20 @@ DEVICE void multiply(bf16, float (&d)[4], const unsigned (&a)[4], unsigned b0, u
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
+
+// The float in r, to nearest of 11 bits, as tensor cores take it.
+DEVICE unsigned eleven_bits(float v) {
+    unsigned r;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(r) : "f"(v));
+    return r;
+}
+
+DEVICE void multiply_eleven(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+#else // Turing has none, and no kernel that asks for it
+DEVICE unsigned eleven_bits(float v) { return bits_of(v); }
+DEVICE void multiply_eleven(float (&)[4], const unsigned (&)[4], unsigned, unsigned) { asm volatile("trap;"); }
 #endif

@@ -70,35 +70,54 @@ template <class T, int PER> DEVICE void store_vector(T *to, const float (&v)[PER
 // Where chunk c of 16 bytes of row r lies, in rows of so many bytes: chunks of eight
 // rows that follow each other lie in different banks.
 template <int BYTES> DEVICE unsigned swizzled(unsigned r, unsigned c) {
-    static_assert(BYTES == 32 || BYTES == 64 || BYTES == 128, "rows are of 2, 4 or 8 chunks");
-    return r * BYTES + ((c ^ (BYTES == 128 ? r & 7u : BYTES == 64 ? r >> 1 & 3u : r >> 2 & 1u)) << 4);
+    static_assert(BYTES == 32 || BYTES == 64 || BYTES % 128 == 0, "rows are of 2, 4 or a multiple of 8 chunks");
+    return r * BYTES + ((c ^ (BYTES == 64 ? r >> 1 & 3u : BYTES == 32 ? r >> 2 & 1u : r & 7u)) << 4);
 }
 
-// Eight elements to shared memory, of which there are so many, then zeros. WHOLE:
-// there are eight or none, at a multiple of 16 bytes.
-template <class T> DEVICE void load_eight(bool whole, void *to, const T *from, unsigned there) {
+// A chunk to shared memory, of whose elements there are so many, then zeros. whole:
+// there are all or none, at a multiple of 16 bytes.
+template <class T> DEVICE void load_chunk(bool whole, void *to, const T *from, unsigned there) {
     if (whole) {
         copy16(to, from, there > 0);
         return;
     }
-    unsigned word[4];
-    UNROLL for (int i = 0; i < 4; i++) {
-        const unsigned low = 2 * i < there ? from[2 * i].bits : 0, high = 2 * i + 1 < there ? from[2 * i + 1].bits : 0;
-        word[i] = low | high << 16;
+    unsigned word[4] = {0, 0, 0, 0};
+    UNROLL for (int i = 0; i < 16 / (int)sizeof(T); i++) {
+        if (i < there) {
+            word[i * sizeof(T) / 4] |= word_of(from[i]) << i * sizeof(T) % 4 * 8;
+        }
     }
     *(uint4 *)to = make_uint4(word[0], word[1], word[2], word[3]);
 }
 
-// Two elements of a row, of which there are so many left; at an even place of an
-// even row, both at once.
+// Two elements of a row, of which there are so many left; halves at an even place of
+// an even row both at once.
 template <class T> DEVICE void store_pair(bool even, T *to, float a, float b, unsigned left) {
-    const T first = stored<T>(a), second = stored<T>(b);
-    if (even) {
-        *(unsigned *)to = (unsigned)first.bits | (unsigned)second.bits << 16;
+    if (sizeof(T) == 2 && even) {
+        *(unsigned *)to = word_of(stored<T>(a)) | word_of(stored<T>(b)) << 16;
         return;
     }
-    to[0] = first;
+    to[0] = stored<T>(a);
     if (left > 1) {
-        to[1] = second;
+        to[1] = stored<T>(b);
     }
+}
+
+// d [16 8] += a [16 8] · b [8 8] of floats: each is the sum of two of 11 bits, whose
+// products are exact; the product of the smaller two, 2^-24 of the whole, is left out.
+DEVICE void split(unsigned v, unsigned &high, unsigned &low) {
+    high = eleven_bits(float_from(v));
+    low = eleven_bits(float_from(v) - float_from(high));
+}
+
+DEVICE void multiply(f32, float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    unsigned high[4], low[4], high0, low0, high1, low1;
+    UNROLL for (int i = 0; i < 4; i++) {
+        split(a[i], high[i], low[i]);
+    }
+    split(b0, high0, low0);
+    split(b1, high1, low1);
+    multiply_eleven(d, low, high0, high1);
+    multiply_eleven(d, high, low0, low1);
+    multiply_eleven(d, high, high0, high1);
 }
