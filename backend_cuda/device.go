@@ -55,7 +55,7 @@ func Open(o Options) (backend.Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cuda: %w", err)
 	}
-	c, err := openNVRTC()
+	c, err := openCompiler()
 	if err != nil {
 		return nil, fmt.Errorf("cuda: %w", err)
 	}

@@ -136,14 +136,11 @@ func TestAGPUThatDoesNotFitIsNamed(t *testing.T) {
 	assert.Equal(t, backend.Limits{TotalBytes: 1 << 30, F16: true, World: 1}, closing(t).Limits(), "no bf16 before Ampere")
 }
 
-func TestAMissingLibraryIsNamedWithItsPackage(t *testing.T) {
+func TestAMissingDriverIsNamedWithItsPackage(t *testing.T) {
 	_, err := loadDriver([]string{"libnothing.so.1", "/nowhere/libcuda.so"})
 	require.ErrorIs(t, err, ErrNoDevice)
 	require.ErrorContains(t, err, "libnothing.so.1")
 	require.ErrorContains(t, err, "nvidia-driver")
-	_, err = loadNVRTC([]string{"libnothing.so.13"})
-	require.ErrorIs(t, err, ErrNoDevice)
-	require.ErrorContains(t, err, "nvidia-cuda-nvrtc")
 	_, err = loadDriver([]string{"libm.so.6"}) // a library that is no driver
 	require.ErrorContains(t, err, "libm.so.6: it has no cu")
 }

@@ -18,9 +18,9 @@ import (
 	"sync"
 	"unsafe"
 
-	"github.com/ebitengine/purego"
 	"gorgonia.org/cu"
 
+	"github.com/gounet/gounet/backend_cuda/library"
 	"github.com/gounet/gounet/core/backend"
 )
 
@@ -69,12 +69,12 @@ var openDriver = sync.OnceValues(func() (*driver, error) { return loadDriver(dri
 
 // loadDriver opens the first library that is there, and sends cu to it.
 func loadDriver(paths []string) (*driver, error) {
-	handle, path, err := openFirst(paths)
+	handle, path, err := library.Open(paths)
 	if err != nil {
 		return nil, fmt.Errorf("%w: no driver (%w): install NVIDIA's, on Debian the package nvidia-driver, in containers the NVIDIA container toolkit", ErrNoDevice, err)
 	}
 	d := &driver{path: path}
-	if err := register(handle, d.names()); err != nil {
+	if err := library.Bind(handle, d.names()); err != nil {
 		return nil, fmt.Errorf("%s: %w: install a driver of CUDA 12 or later", path, err)
 	}
 	if rc := d.init(0); rc != 0 {
@@ -82,35 +82,6 @@ func loadDriver(paths []string) (*driver, error) {
 	}
 	C.bind(C.uintptr_t(handle))
 	return d, nil
-}
-
-// openFirst opens the first library of a list that is there; the error is of the
-// first.
-func openFirst(paths []string) (handle uintptr, path string, err error) {
-	runtime.LockOSThread() // which has the text of the error
-	defer runtime.UnlockOSThread()
-	for _, p := range paths {
-		h, e := purego.Dlopen(p, purego.RTLD_NOW|purego.RTLD_GLOBAL)
-		if e == nil {
-			return h, p, nil
-		}
-		if err == nil {
-			err = e
-		}
-	}
-	return 0, "", err
-}
-
-// register sets functions by the names of their symbols.
-func register(handle uintptr, functions map[string]any) error {
-	for name, f := range functions {
-		symbol, err := purego.Dlsym(handle, name)
-		if err != nil {
-			return fmt.Errorf("it has no %s", name)
-		}
-		purego.RegisterFunc(f, symbol)
-	}
-	return nil
 }
 
 // result is a CUresult.

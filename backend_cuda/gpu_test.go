@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gounet/gounet/backend_cuda/emulate"
+	"github.com/gounet/gounet/backend_cuda/library"
 	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/backend/backendtest"
 )
@@ -47,7 +48,7 @@ var openEmulatedDriver = sync.OnceValues(func() (*emulatedDriver, error) {
 		if err != nil {
 			return nil, err
 		}
-		err = register(handle, map[string]any{"emulated_set": &e.set, "emulated_inject": &e.inject, "emulated_calls": &e.calls})
+		err = library.Bind(handle, map[string]any{"emulated_set": &e.set, "emulated_inject": &e.inject, "emulated_calls": &e.calls})
 		if err == nil {
 			e.driver, err = loadDriver([]string{path})
 			return e, err

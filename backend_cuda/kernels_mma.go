@@ -40,8 +40,8 @@ func (s *scope) sharedOfMultiprocessor() int {
 	switch {
 	case s.Arch < 80:
 		return 64 << 10
-	case s.Arch < 90:
-		return 100 << 10 // of compute capability 8.6
+	case s.Arch < 90 || s.Arch >= 110:
+		return 100 << 10 // of compute capabilities 8.6 and 12.0
 	}
 	return 228 << 10
 }

@@ -3,9 +3,10 @@
 package cuda
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"os"
-	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
@@ -14,96 +15,16 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/ebitengine/purego"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gounet/gounet/backend_cuda/nvrtc"
 	"github.com/gounet/gounet/core/compile"
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/unet"
 	"github.com/gounet/gounet/shaders"
 )
-
-// assembler is NVRTC with what its assembler says of registers. Volta (70) is not
-// among its architectures from CUDA 13 on.
-type assembler struct {
-	create  func(program *uintptr, source, name string, headers int32, texts, names **byte) int32
-	compile func(program uintptr, options int32, list **byte) int32
-	destroy func(program *uintptr) int32
-	logSize func(program uintptr, bytes *uint64) int32
-	log     func(program uintptr, to *byte) int32
-}
-
-// nvrtcPath is the library of GOUNET_NVRTC, of `make test`, or of CUDA_HOME.
-func nvrtcPath() string {
-	if p := os.Getenv("GOUNET_NVRTC"); p != "" {
-		return p
-	}
-	for _, pattern := range []string{"../.tools/nvrtc/nvidia/cu*/lib", os.Getenv("CUDA_HOME") + "/lib*"} {
-		if found, _ := filepath.Glob(pattern + "/libnvrtc.so.1?"); len(found) > 0 {
-			return found[len(found)-1]
-		}
-	}
-	return ""
-}
-
-func openAssembler(t *testing.T) *assembler {
-	path := nvrtcPath()
-	if path == "" {
-		t.Skip("no NVRTC: set GOUNET_NVRTC to a libnvrtc.so.13, as in the wheel nvidia-cuda-nvrtc")
-	}
-	beside, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "libnvrtc-builtins.so.*"))
-	for _, p := range append(beside, path) { // the library opens its builtins by their bare name
-		_, err := purego.Dlopen(p, purego.RTLD_NOW|purego.RTLD_GLOBAL)
-		require.NoError(t, err)
-	}
-	lib, err := purego.Dlopen(path, purego.RTLD_NOW)
-	require.NoError(t, err)
-	a := &assembler{}
-	for name, f := range map[string]any{
-		"nvrtcCreateProgram": &a.create, "nvrtcCompileProgram": &a.compile, "nvrtcDestroyProgram": &a.destroy,
-		"nvrtcGetProgramLogSize": &a.logSize, "nvrtcGetProgramLog": &a.log,
-	} {
-		purego.RegisterLibFunc(f, lib, name)
-	}
-	return a
-}
-
-// assemble compiles a kernel and returns what the compiler has to say.
-func (a *assembler) assemble(kernel, source, arch string) (log string, err error) {
-	header, err := shaders.CUDAHeader()
-	if err != nil {
-		return "", err
-	}
-	var pin runtime.Pinner
-	defer pin.Unpin()
-	texts := func(list ...string) **byte {
-		all := make([]*byte, len(list))
-		for i, s := range list {
-			b := append([]byte(s), 0)
-			pin.Pin(&b[0])
-			all[i] = &b[0]
-		}
-		pin.Pin(&all[0])
-		return &all[0]
-	}
-	var program uintptr
-	if rc := a.create(&program, source, kernel+".cu", 1, texts(header), texts("device.cuh")); rc != 0 {
-		return "", fmt.Errorf("nvrtcCreateProgram: %d", rc)
-	}
-	defer a.destroy(&program)
-	rc := a.compile(program, 4, texts("--gpu-architecture="+arch, "--std=c++17", "-default-device", "--ptxas-options=-v"))
-	var n uint64
-	a.logSize(program, &n)
-	text := make([]byte, n+1)
-	a.log(program, &text[0])
-	log = strings.TrimRight(string(text), "\x00\n")
-	if rc != 0 {
-		return log, fmt.Errorf("%s for %s does not compile:\n%s", kernel, arch, log)
-	}
-	return log, nil
-}
 
 var (
 	spills    = regexp.MustCompile(`(\d+) bytes spill stores, (\d+) bytes spill loads`)
@@ -166,14 +87,17 @@ func realLaunches(t *testing.T, c *plan.Configuration, storage graph.DType, to t
 }
 
 // compiled is a kernel of a plan for an architecture.
-type compiled struct{ kernel, source, arch, plan string }
+type compiled struct {
+	kernel, source, plan string
+	arch                 int
+}
 
 // wantedImages are the kernels of all plans, each once.
 func wantedImages(t *testing.T) []compiled {
 	var list []compiled
 	seen := map[string]bool{}
 	for name, c := range realPlans() {
-		for arch, suffix := range map[int]string{75: "", 80: "", 90: "a", 100: ""} {
+		for _, arch := range []int{75, 80, 90, 100} { // Volta, 70, is none of CUDA 13's
 			for _, storage := range []graph.DType{graph.F32, graph.F16, graph.BF16} {
 				if storage == graph.BF16 && arch < 80 || testing.Short() && arch != 90 {
 					continue
@@ -181,36 +105,43 @@ func wantedImages(t *testing.T) []compiled {
 				for _, l := range realLaunches(t, c, storage, target{Arch: arch, SMs: 132}) {
 					source, err := shaders.CUDA(l.Kernel, l.Prelude)
 					require.NoError(t, err)
-					w := compiled{l.Kernel, source, fmt.Sprintf("sm_%d%s", arch, suffix), name}
-					if !seen[w.arch+source] {
-						seen[w.arch+source] = true
+					w := compiled{l.Kernel, source, name, arch}
+					if key := fmt.Sprint(arch, source); !seen[key] {
+						seen[key] = true
 						list = append(list, w)
 					}
 				}
 			}
 		}
 	}
-	slices.SortFunc(list, func(a, b compiled) int { return strings.Compare(a.arch+a.kernel+a.source, b.arch+b.kernel+b.source) })
+	slices.SortFunc(list, func(a, b compiled) int {
+		return cmp.Or(cmp.Compare(a.arch, b.arch), cmp.Compare(a.kernel, b.kernel), cmp.Compare(a.source, b.source))
+	})
 	return list
 }
 
 // Every kernel of real plans compiles for Turing, Ampere, Hopper and Blackwell, and
 // keeps its variables in registers.
 func TestKernelsOfRealPlansCompile(t *testing.T) {
-	a := openAssembler(t)
+	n, err := nvrtc.Open()
+	if err != nil {
+		t.Skip(err)
+	}
+	header, err := shaders.CUDAHeader()
+	require.NoError(t, err)
 	list := wantedImages(t)
 	// Shapes do not change what registers an elementwise kernel needs: one of a kind.
 	// Those that multiply matrices are tiled by shapes; in a short run, Hopper's.
 	long := os.Getenv("GOUNET_LONG") != ""
 	seen := map[string]bool{}
 	list = slices.DeleteFunc(list, func(w compiled) bool {
-		key := w.kernel + w.arch
+		key := fmt.Sprint(w.kernel, w.arch)
 		if long {
 			key += types.FindString(w.source)
 		}
 		again := seen[key]
 		seen[key] = true
-		tiled := strings.HasSuffix(w.kernel, "_mma") && (long || w.arch == "sm_90a" && w.plan == "128³" && strings.Contains(w.source, "using T = f16;"))
+		tiled := strings.HasSuffix(w.kernel, "_mma") && (long || w.arch == 90 && w.plan == "128³" && strings.Contains(w.source, "using T = f16;"))
 		return again && !tiled
 	})
 	t.Logf("%d kernels", len(list))
@@ -221,15 +152,17 @@ func TestKernelsOfRealPlansCompile(t *testing.T) {
 	for range runtime.GOMAXPROCS(0) {
 		wait.Go(func() {
 			for w := range work {
-				log, err := a.assemble(w.kernel, w.source, w.arch)
+				s := nvrtc.Source{Name: w.kernel + ".cu", Text: w.source, Header: "device.cuh", HeaderText: header}
+				_, log, err := n.Compile(s, append(nvrtc.Options(w.arch), "--ptxas-options=-v"))
 				assert.NoError(t, err)
 				for _, m := range spills.FindAllStringSubmatch(log, -1) {
-					assert.Equal(t, []string{"0", "0"}, m[1:], "%s of %s for %s spills registers\n%s", w.kernel, w.plan, w.arch, log)
+					assert.Equal(t, []string{"0", "0"}, m[1:], "%s of %s for %d spills registers\n%s", w.kernel, w.plan, w.arch, log)
 				}
 				if m := registers.FindStringSubmatch(log); assert.NotNil(t, m, log) {
-					n, _ := strconv.Atoi(m[1])
+					used, _ := strconv.Atoi(m[1])
 					mutex.Lock()
-					most[w.kernel+" "+w.arch] = max(most[w.kernel+" "+w.arch], n)
+					key := fmt.Sprintf("%s for %d", w.kernel, w.arch)
+					most[key] = max(most[key], used)
 					mutex.Unlock()
 				}
 			}
@@ -240,7 +173,7 @@ func TestKernelsOfRealPlansCompile(t *testing.T) {
 	}
 	close(work)
 	wait.Wait()
-	for key, n := range most {
-		t.Logf("%s: at most %d registers", key, n)
+	for _, key := range slices.Sorted(maps.Keys(most)) {
+		t.Logf("%s: at most %d registers", key, most[key])
 	}
 }

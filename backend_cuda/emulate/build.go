@@ -24,6 +24,8 @@ var (
 	header string
 	//go:embed runtime/emulate.cpp
 	runtimeSource string
+	//go:embed runtime/instructions.cpp
+	instructions string
 	//go:embed runtime/device.cuh
 	device string
 )
@@ -46,7 +48,7 @@ type Compiler struct {
 // Runtime builds the library that images need: it must be loaded before them, for
 // all to see.
 func (c *Compiler) Runtime() (string, error) {
-	return c.build("emulate", runtimeSource, "-O2")
+	return c.build("emulate", runtimeSource+instructions, "-O3")
 }
 
 // Kernel builds the image of a source, as shaders.CUDA makes it. Constants of

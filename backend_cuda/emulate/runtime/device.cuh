@@ -67,7 +67,6 @@ DEVICE f16 f16_of(float v) {
     __builtin_memcpy(&r, &h, 2);
     return r;
 }
-DEVICE float float_of(bf16 v); // the prelude's
 DEVICE float cos_turn(float t) { return (float)__builtin_cos(6.283185307179586 * (double)t); }
 DEVICE void hold(unsigned &) {}
 DEVICE unsigned high_word(unsigned a, unsigned b) { return (unsigned)((unsigned long long)a * b >> 32); }
@@ -101,117 +100,23 @@ DEVICE void copy16(void *to, const void *from, bool there) { emulate_copy(to, fr
 DEVICE void copies_commit() { emulate_commit(); }
 template <int PENDING> DEVICE void copies_wait() { emulate_wait(PENDING); }
 
-// ldmatrix: what lane l gets of matrix m is elements 2·(l mod 4) and the next of
-// row l / 4; transposed, of column l / 4.
-struct emulate_matrices {
-    const unsigned short *row;
-    unsigned r[4];
-};
-template <bool TRANSPOSED> void emulate_loaded(void **a) {
-    for (int m = 0; m < 4; m++) {
-        for (int l = 0; l < 32; l++) {
-            unsigned pair = 0;
-            for (int e = 0; e < 2; e++) {
-                const int i = l / 4, j = 2 * (l % 4) + e;
-                const emulate_matrices *from = (emulate_matrices *)a[8 * m + (TRANSPOSED ? j : i)];
-                pair |= (unsigned)from->row[TRANSPOSED ? i : j] << 16 * e;
-            }
-            ((emulate_matrices *)a[l])->r[m] = pair;
-        }
-    }
-}
-template <bool TRANSPOSED> void emulate_load(unsigned (&r)[4], const void *row) {
+DEVICE void emulate_load(unsigned (&r)[4], const void *row, bool transposed) {
     if ((unsigned long)row % 16 != 0) {
         emulate_fail("ldmatrix of a row that does not begin at a multiple of 16 bytes");
     }
     (void)*(volatile const char *)row; // a fault is this thread's
     (void)*((volatile const char *)row + 15);
-    emulate_matrices m = {(const unsigned short *)row, {}};
-    emulate_collective(emulate_loaded<TRANSPOSED>, &m, ~0u, 32);
-    for (int i = 0; i < 4; i++) {
-        r[i] = m.r[i];
-    }
+    emulate_matrices(r, row, transposed);
 }
-DEVICE void load_matrices(unsigned (&r)[4], const void *row) { emulate_load<false>(r, row); }
-DEVICE void load_transposed(unsigned (&r)[4], const void *row) { emulate_load<true>(r, row); }
+DEVICE void load_matrices(unsigned (&r)[4], const void *row) { emulate_load(r, row, false); }
+DEVICE void load_transposed(unsigned (&r)[4], const void *row) { emulate_load(r, row, true); }
 
-// mma.m16n8k16. With g = l / 4 and t = l mod 4, lane l has of a the pairs (g, 2t),
-// (g+8, 2t), (g, 2t+8), (g+8, 2t+8), of b (2t, g), (2t+8, g), each with its neighbour
-// along k, and of d (g, 2t), (g, 2t+1), (g+8, 2t), (g+8, 2t+1). Products are exact,
-// sums are of f32.
-struct emulate_product {
-    float *d;
-    const unsigned *a, *b;
-};
-template <class T> float emulate_half(unsigned pair, int e) {
-    T v;
-    v.bits = (unsigned short)(pair >> 16 * e);
-    return float_of(v);
-}
-template <class T> void emulate_multiplied(void **lanes) {
-    float a[16][16], b[16][8], d[16][8];
-    for (int l = 0; l < 32; l++) {
-        const emulate_product &p = *(emulate_product *)lanes[l];
-        const int g = l / 4, t = l % 4;
-        for (int i = 0; i < 4; i++) {
-            for (int e = 0; e < 2; e++) {
-                a[g + i % 2 * 8][2 * t + i / 2 * 8 + e] = emulate_half<T>(p.a[i], e);
-                if (i < 2) {
-                    b[2 * t + i * 8 + e][g] = emulate_half<T>(p.b[i], e);
-                }
-            }
-            d[g + i / 2 * 8][2 * t + i % 2] = p.d[i];
-        }
-    }
-    for (int i = 0; i < 16; i++) {
-        for (int k = 0; k < 16; k++) {
-            for (int j = 0; j < 8; j++) {
-                d[i][j] += a[i][k] * b[k][j];
-            }
-        }
-    }
-    for (int l = 0; l < 32; l++) {
-        for (int i = 0; i < 4; i++) {
-            ((emulate_product *)lanes[l])->d[i] = d[l / 4 + i / 2 * 8][2 * (l % 4) + i % 2];
-        }
-    }
-}
-template <class T> void multiply(T, float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-    const unsigned b[2] = {b0, b1};
-    emulate_product p = {d, a, b};
-    emulate_collective(emulate_multiplied<T>, &p, ~0u, 32);
-}
+DEVICE void multiply(f16, float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) { emulate_multiply(d, a, b0, b1, emulate_f16); }
+DEVICE void multiply(bf16, float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) { emulate_multiply(d, a, b0, b1, emulate_bf16); }
 
-// mma.m16n8k8 of tf32: lane l has of a (g, t), (g+8, t), (g, t+4), (g+8, t+4), of b
-// (t, g), (t+4, g).
-DEVICE unsigned eleven_bits(float v) {
-    return (bits_of(v) + 0x1000u) & 0xffffe000u; // ties away from zero
-}
-DEVICE void emulate_multiplied_eleven(void **lanes) {
-    float a[16][8], b[8][8];
-    for (int l = 0; l < 32; l++) {
-        const emulate_product &p = *(emulate_product *)lanes[l];
-        for (int i = 0; i < 4; i++) {
-            a[l / 4 + i % 2 * 8][l % 4 + i / 2 * 4] = float_from(p.a[i] & 0xffffe000u);
-        }
-        for (int i = 0; i < 2; i++) {
-            b[l % 4 + i * 4][l / 4] = float_from(p.b[i] & 0xffffe000u);
-        }
-    }
-    for (int l = 0; l < 32; l++) {
-        float *d = ((emulate_product *)lanes[l])->d;
-        for (int i = 0; i < 4; i++) {
-            for (int k = 0; k < 8; k++) {
-                d[i] += a[l / 4 + i / 2 * 8][k] * b[k][2 * (l % 4) + i % 2];
-            }
-        }
-    }
-}
-DEVICE void multiply_eleven(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-    const unsigned b[2] = {b0, b1};
-    emulate_product p = {d, a, b};
-    emulate_collective(emulate_multiplied_eleven, &p, ~0u, 32);
-}
+// Ties go away from zero.
+DEVICE unsigned eleven_bits(float v) { return (bits_of(v) + 0x1000u) & 0xffffe000u; }
+DEVICE void multiply_eleven(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) { emulate_multiply(d, a, b0, b1, emulate_tf32); }
 
 // ---- the image
 template <unsigned...> struct emulate_indices {};

@@ -1,4 +1,5 @@
-// The runtime of emulate.h: fibers, their schedule, and memory that faults.
+// The runtime of emulate.h: fibers, their schedule, and memory that faults. The
+// instructions, instructions.cpp, follow in the same translation unit.
 #include "emulate.h"
 
 #include <csignal>
@@ -389,34 +390,6 @@ void emulate_collective(emulate_operation operate, void *argument, unsigned mask
     f.width = width;
     f.state = AtCollective;
     yield();
-}
-
-void emulate_copy(void *to, const void *from, unsigned size, unsigned n) {
-    if (((uintptr_t)to | (uintptr_t)from) % size) {
-        stop("cp.async of an address that is not a multiple of its size");
-    }
-    if (n > 0) { // a fault comes where the hardware's would
-        (void)*(volatile const unsigned char *)from;
-        (void)*((volatile const unsigned char *)from + n - 1);
-    }
-    memset(to, 0xFF, size);
-    self().copies.push_back({to, from, size, n, self().committed});
-}
-
-void emulate_commit() { self().committed++; }
-
-void emulate_wait(unsigned pending) {
-    Fiber &f = self();
-    size_t kept = 0;
-    for (const Copy &c : f.copies) {
-        if (c.group + pending < f.committed) {
-            memcpy(c.to, c.from, c.n);
-            memset((char *)c.to + c.n, 0, c.size - c.n);
-        } else {
-            f.copies[kept++] = c;
-        }
-    }
-    f.copies.resize(kept);
 }
 
 void *emulate_alloc(unsigned long bytes, bool ends) {

@@ -48,6 +48,14 @@ void emulate_copy(void *to, const void *from, unsigned size, unsigned n);
 void emulate_commit();
 void emulate_wait(unsigned pending);
 
+// ldmatrix x4 of 16-bit elements: the thread names a row of 16 bytes.
+void emulate_matrices(unsigned r[4], const void *row, bool transposed);
+
+// mma.sync: d [16 8] += a · b [k 8], m16n8k16 of halves or m16n8k8 of tf32. Products
+// are exact, sums are of f32.
+enum emulate_type { emulate_f16, emulate_bf16, emulate_tf32 };
+void emulate_multiply(float d[4], const unsigned a[4], unsigned b0, unsigned b1, emulate_type type);
+
 // Memory of the device, between pages that cannot be touched: it ends at one, or
 // begins at one. Filled with NaN.
 void *emulate_alloc(unsigned long bytes, bool ends);
