@@ -86,7 +86,7 @@ func (s *scope) cut(g gemm, voxels [3]int, channels []int, wide int) (best mmaTi
 			for _, rows := range []int{4, 2} {
 				t := mmaTile{size: size, rows: rows, wide: wide, channels: bk, stages: 3, buffers: 1, more: 80}
 				if s.Type(g.y).DType == graph.F32 { // in two parts
-					t.more = 112
+					t.more = 160
 				}
 				if t.warps() < 2 || t.warps() > 4 {
 					continue
