@@ -57,6 +57,7 @@ type mmaTile struct {
 	channels        int    // of x at a time
 	stages, buffers int
 	shared          int // bytes
+	more            int // registers of a thread beside its sums
 }
 
 func (t mmaTile) warps() int { return t.size[0] * t.size[1] * t.size[2] / (16 * t.rows) }
@@ -65,7 +66,7 @@ func (t mmaTile) warps() int { return t.size[0] * t.size[1] * t.size[2] / (16 * 
 // what goes with them need.
 func (t mmaTile) resident() int {
 	sums := t.rows * t.wide / 2
-	return max(1, min(8, (1<<16)/(32*t.warps()*(sums+80))))
+	return max(1, min(8, (1<<16)/(32*t.warps()*(sums+t.more))))
 }
 
 // tiles are the shapes to choose from. Rows of eight lie in different banks of shared
@@ -83,7 +84,10 @@ func (s *scope) cut(g gemm, voxels [3]int, channels []int, wide int) (best mmaTi
 	for _, bk := range []int{32, 16} {
 		for _, size := range tiles {
 			for _, rows := range []int{4, 2} {
-				t := mmaTile{size: size, rows: rows, wide: wide, channels: bk, stages: 3, buffers: 1}
+				t := mmaTile{size: size, rows: rows, wide: wide, channels: bk, stages: 3, buffers: 1, more: 80}
+				if s.Type(g.y).DType == graph.F32 { // in two parts
+					t.more = 160
+				}
 				if t.warps() < 2 || t.warps() > 4 {
 					continue
 				}

@@ -46,21 +46,22 @@ func (s *scope) outerTiles(o outer) int {
 }
 
 // outerRows is the rows of 16 channels of a warp: with many warps one, so that as
-// many as possible of the multiprocessor's are at work, and evenly.
-func outerRows(o outer) int {
-	if n := o.kernel[0] * o.kernel[1]; n > 4 && n <= 16 {
+// many as possible of the multiprocessor's are at work, and evenly. Floats, which are
+// split in two, have no registers left then.
+func (s *scope) outerRows(o outer) int {
+	if o.kernel[0]*o.kernel[1] > 4 && s.Type(o.dense).DType != graph.F32 {
 		return 1
 	}
 	return 2
 }
 
 // outerWarps of a block.
-func outerWarps(o outer) int { return o.kernel[0] * o.kernel[1] * 2 / outerRows(o) }
+func (s *scope) outerWarps(o outer) int { return o.kernel[0] * o.kernel[1] * 2 / s.outerRows(o) }
 
 // outerResident is the blocks that the registers of a multiprocessor have room for.
-func outerResident(o outer) int {
-	sums := o.kernel[2] * outerRows(o) * 16
-	return max(1, min(8, (1<<16)/(32*outerWarps(o)*(sums+60))))
+func (s *scope) outerResident(o outer) int {
+	sums := o.kernel[2] * s.outerRows(o) * 16
+	return max(1, min(8, (1<<16)/(32*s.outerWarps(o)*(sums+72))))
 }
 
 // outerSplits is how many parts keep the device busy, one block after another where
@@ -68,7 +69,7 @@ func outerResident(o outer) int {
 func (s *scope) outerSplits(o outer) int {
 	t := s.Type(o.dense).Shape
 	columns := t[0] * t[1] * ceil(t[3], s.segment(o))
-	return max(1, min(columns, outerResident(o)*max(s.SMs, 1)/s.outerTiles(o)))
+	return max(1, min(columns, s.outerResident(o)*max(s.SMs, 1)/s.outerTiles(o)))
 }
 
 // outer adds the kernel of o.
@@ -79,11 +80,11 @@ func (s *scope) outer(o outer, parts place, splits int) error {
 	c := merged(axes("", a), axes("O", b), triple("S", o.stride[:]), triple("P", o.pad[:]), consts{
 		"T": s.Type(o.dense).DType, "TURNED": o.turned, "A_WHOLE": a[4]%per == 0, "B_WHOLE": b[4]%per == 0,
 		"N": a[0], "CA": a[4], "CB": b[4], "CI": o.ci, "CO": o.co, "C0": o.c0, "SPLITS": splits,
-		"KD": fixed(o.kernel[0]), "KH": fixed(o.kernel[1]), "KW": fixed(o.kernel[2]), "MT": fixed(outerRows(o)), "SEGMENT": fixed(segment),
-		"AHEAD": fixed(ahead), "RING": fixed(ring), "WIDE": fixed(wide), "BLOCKS": fixed(outerResident(o)),
+		"KD": fixed(o.kernel[0]), "KH": fixed(o.kernel[1]), "KW": fixed(o.kernel[2]), "MT": fixed(s.outerRows(o)), "SEGMENT": fixed(segment),
+		"AHEAD": fixed(ahead), "RING": fixed(ring), "WIDE": fixed(wide), "BLOCKS": fixed(s.outerResident(o)),
 	})
 	l := launch{
-		Kernel: "conv3d_grad_weight_mma", Shared: uint32(s.outerShared(o, segment)), Block: [3]uint32{uint32(32 * outerWarps(o)), 1, 1},
+		Kernel: "conv3d_grad_weight_mma", Shared: uint32(s.outerShared(o, segment)), Block: [3]uint32{uint32(32 * s.outerWarps(o)), 1, 1},
 		Grid: [3]uint32{uint32(s.outerTiles(o)), uint32(splits), 1},
 	}
 	return s.add(l, c, parts, s.value(o.dense), s.value(o.reached))

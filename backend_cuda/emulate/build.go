@@ -132,13 +132,12 @@ func (c *Compiler) build(name, source, optimise string) (string, error) {
 }
 
 func (c *Compiler) compile(path, source string, args []string) error {
-	for name, text := range map[string]string{"emulate.h": header, "device.cuh": device} {
-		if err := os.WriteFile(filepath.Join(c.Dir, name), []byte(text), 0o644); err != nil {
-			return err
-		}
+	include, err := c.include()
+	if err != nil {
+		return err
 	}
-	part := path + ".part" // a library that is there is whole
-	cmd := exec.Command("g++", append(args, "-I", c.Dir, "-x", "c++", "-", "-o", part)...)
+	part := fmt.Sprintf("%s.%d", path, os.Getpid()) // a library that is there is whole
+	cmd := exec.Command("g++", append(args, "-I", include, "-x", "c++", "-", "-o", part)...)
 	cmd.Stdin = strings.NewReader(source)
 	var log bytes.Buffer
 	cmd.Stderr = &log
@@ -146,4 +145,28 @@ func (c *Compiler) compile(path, source string, args []string) error {
 		return fmt.Errorf("emulate: %s: g++: %w\n%s", filepath.Base(path), err, log.String())
 	}
 	return os.Rename(part, path)
+}
+
+// include is the folder of the headers: one for each version of them, as others may
+// build at the same time.
+func (c *Compiler) include() (string, error) {
+	sum := sha256.Sum256([]byte(header + device))
+	folder := filepath.Join(c.Dir, "include-"+hex.EncodeToString(sum[:8]))
+	if _, err := os.Stat(folder); err == nil {
+		return folder, nil
+	}
+	part, err := os.MkdirTemp(c.Dir, "include")
+	if err != nil {
+		return "", err
+	}
+	for name, text := range map[string]string{"emulate.h": header, "device.cuh": device} {
+		if err := os.WriteFile(filepath.Join(part, name), []byte(text), 0o644); err != nil {
+			return "", err
+		}
+	}
+	defer os.RemoveAll(part) // of another process, which was faster
+	if err := os.Rename(part, folder); err != nil && !errors.Is(err, os.ErrExist) {
+		return "", err
+	}
+	return folder, nil
 }
