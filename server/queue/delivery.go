@@ -43,7 +43,7 @@ type Delivery struct {
 	q     *Queue
 	mu    sync.Mutex
 	msg   jetstream.Msg // the last that was delivered
-	begun string // which attempt this is
+	begun string        // which attempt this is
 	stop  context.CancelCauseFunc
 	ended chan struct{}
 }
