@@ -195,7 +195,7 @@ func (w *witness) client(ctx context.Context, r *rand.Rand) {
 }
 
 // look asks for every job and compares with what was seen before.
-func (w *witness) look(t *testing.T, ctx context.Context) (unfinished int) {
+func (w *witness) look(ctx context.Context, t *testing.T) (unfinished int) {
 	t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -245,7 +245,7 @@ func TestNothingAcknowledgedIsLostByKills(t *testing.T) {
 	for range kills {
 		c := startChild(t, plain)
 		w.address = c.address
-		w.look(t, ctx)
+		w.look(ctx, t)
 		for id, acknowledged := range w.uploads {
 			status, h, _, _ := w.call(ctx, "HEAD", tusPath+"/"+id, nil, "Tus-Resumable", tusVersion)
 			require.Equal(t, http.StatusOK, status, "upload %s was acknowledged", id)
@@ -271,7 +271,7 @@ func TestNothingAcknowledgedIsLostByKills(t *testing.T) {
 	c := startChild(t, plain)
 	defer c.kill(t)
 	w.address = c.address
-	for w.look(t, ctx) > 0 && ctx.Err() == nil {
+	for w.look(ctx, t) > 0 && ctx.Err() == nil {
 		time.Sleep(100 * time.Millisecond)
 	}
 	require.NoError(t, ctx.Err())

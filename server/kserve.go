@@ -147,7 +147,6 @@ func (s *Server) kserveInfer(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	im = nil                                                                                  //nolint:ineffassign // it is large, and the job takes long
 	defer func() { _ = s.deleteUpload(context.WithoutCancel(c.Request().Context()), u.ID) }() // it expires otherwise
 	r, err := s.label(c, api.Submit{Model: m.ID, Inputs: []api.Input{{Upload: u.ID}}, Formats: []string{"nifti"}})
 	if err != nil {

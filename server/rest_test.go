@@ -169,7 +169,7 @@ func TestProblemsSayWhatToDo(t *testing.T) {
 		"archive":            {submit(api.Submit{Model: modelID, Inputs: []api.Input{{Dicomweb: &api.DICOMwebInput{Archive: "x"}}}}), 422, "archive"},
 		"both":               {submit(api.Submit{Model: modelID, Inputs: []api.Input{{Upload: u, Dicomweb: &api.DICOMwebInput{}}}}), 422, "either"},
 		"no JSON":            {r.do("POST", "/api/v1/jobs", []byte("<xml>")), 422, "Submit"},
-		"unknown field":      {r.do("POST", "/api/v1/jobs", []byte(`{"modle":"x"}`)), 422, "modle"},
+		"unknown field":      {r.do("POST", "/api/v1/jobs", []byte(`{"net":"x"}`)), 422, "net"},
 		"large body":         {r.do("POST", "/api/v1/jobs", []byte(`{"model":"`+strings.Repeat("x", mostSubmit)+`"}`)), 413, "larger"},
 		"large file":         {r.do("POST", "/api/v1/uploads?name=a.nii", make([]byte, 1<<20+1)), 413, "1 MiB"},
 		"empty file":         {r.do("POST", "/api/v1/uploads?name=a.nii", nil), 422, "empty"},

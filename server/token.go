@@ -182,8 +182,14 @@ func (k jwk) public() crypto.PublicKey {
 		if curve == nil {
 			return nil
 		}
-		p := &ecdsa.PublicKey{Curve: curve, X: number(k.X), Y: number(k.Y)}
-		if _, err := p.ECDH(); err != nil { // not on the curve
+		size := (curve.Params().BitSize + 7) / 8
+		x, y := number(k.X), number(k.Y)
+		if max(x.BitLen(), y.BitLen()) > 8*size {
+			return nil
+		}
+		point := append([]byte{4}, x.FillBytes(make([]byte, size))...) // SEC 1: uncompressed
+		p, err := ecdsa.ParseUncompressedPublicKey(curve, append(point, y.FillBytes(make([]byte, size))...))
+		if err != nil { // not on the curve
 			return nil
 		}
 		return p

@@ -28,10 +28,10 @@ def nifti(b):
     return np.asarray(image.dataobj)
 
 
-def rest(path, formats):
+def rest(path, formats, **more):
     with open(path, "rb") as f:
         upload = requests.post(f"{api}/uploads", params={"name": path.rsplit("/", 1)[-1]}, data=f).json()
-    job = requests.post(f"{api}/jobs", json={"model": model, "inputs": [{"upload": upload["id"]}], "formats": formats}).json()
+    job = requests.post(f"{api}/jobs", json={"model": model, "inputs": [{"upload": upload["id"]}], "formats": formats, **more}).json()
     while job["state"] in ("queued", "running"):
         time.sleep(0.1)
         job = requests.get(f"{api}/jobs/{job['id']}").json()
@@ -64,7 +64,7 @@ assert (nifti(answer.content) == want).all(), "MONAI Label has other labels"
 print("MONAI Label     the same labels")
 
 if len(sys.argv) > 4:
-    job = rest(sys.argv[4], ["seg"])
+    job = rest(sys.argv[4], ["seg"], mirror=False, step=1)
     web = DICOMwebClient(url=f"{url}/dicomweb")
     studies = web.search_for_studies()
     study = studies[0]["0020000D"]["Value"][0]

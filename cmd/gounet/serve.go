@@ -74,9 +74,9 @@ type serveFlags struct {
 	keys               string
 	issuer, jwks       string
 	audience, claim    string
-	hosts, archives    []string
+	hosts              []string
 	noAuth, demo       bool
-	uploadGB, rate     float64
+	rate               float64
 	jobs, streams      int
 	keep               time.Duration
 }

@@ -195,7 +195,7 @@ func (f *Folder) Check(context.Context) error {
 	if err := unix.Statfs(f.root, &s); err != nil {
 		return nil //nolint:nilerr // a file system that does not say
 	}
-	if free := int64(s.Bavail) * int64(s.Bsize); free < f.reserve {
+	if free := int64(s.Bavail) * int64(s.Bsize); free < f.reserve { //nolint:unconvert // no int64 on other systems
 		return fmt.Errorf("blob: %w: %d MiB are free on the disk of %s, %d MiB are kept free: delete jobs and uploads, or make room", ErrFull, free>>20, f.root, f.reserve>>20)
 	}
 	return nil
