@@ -98,7 +98,7 @@ func (p *Page) AddModel(files []File) {
 		}
 		p.Models.Busy = ""
 		p.Models.loaded = a.Loaded.SHA256
-		m := Model{Loaded: *a.Loaded, Files: files, Added: p.Host.Now(), From: "from a file"}
+		m := Model{Loaded: shown(*a.Loaded), Files: files, Added: p.Host.Now(), From: "from a file"}
 		p.Models.put(m)
 		p.Models.Chosen = m.SHA256
 		p.keep(m)
