@@ -235,7 +235,8 @@ func TestACheckMeasuresAndLeavesTheWorkerReady(t *testing.T) {
 func TestLabelsOfAnotherSizeAreRefused(t *testing.T) {
 	p := prepared(t, Host{})
 	for _, r := range []api.PageRequest{
-		{Measure: &api.Measure{Labels: labelsFileOf}}, {Surface: &api.Surface{Labels: labelsFileOf}},
+		{Measure: &api.Measure{Labels: labelsFileOf}},
+		{Surface: &api.Surface{Labels: labelsFileOf}},
 		{Export: &api.Export{Labels: labelsFileOf, Name: "x", Formats: []string{api.ExportNIfTI}}},
 	} {
 		m := p.asked(pageOf(r), []byte{1, 2, 3})

@@ -30,9 +30,13 @@ func (p *Page) Diagnostics() []Section {
 	memory := Section{Name: "Memory"}
 	if d := p.Run.Last; d != nil {
 		run.Rows = [][2]string{
-			{"Model", p.Run.LastModel}, {"On", d.Device.Name}, {"Scan read", Span(ms(d.Times.ReadMS))}, {"Scan prepared", Span(ms(d.Times.PreprocessMS))},
+			{"Model", p.Run.LastModel},
+			{"On", d.Device.Name},
+			{"Scan read", Span(ms(d.Times.ReadMS))},
+			{"Scan prepared", Span(ms(d.Times.PreprocessMS))},
 			{"Model to the device", Span(ms(d.Times.ModelMS))},
-			{"Tiles", fmt.Sprintf("%d in %d runs", d.Memory.Tiles, d.Memory.Runs)}, {"Tiles and grid", Span(ms(d.Times.SegmentMS))},
+			{"Tiles", fmt.Sprintf("%d in %d runs", d.Memory.Tiles, d.Memory.Runs)},
+			{"Tiles and grid", Span(ms(d.Times.SegmentMS))},
 			{"Whole run", Span(ms(d.Times.TotalMS))},
 		}
 		memory.Rows = append(memory.Rows, [2]string{"Device, planned", Size(d.Memory.DeviceBytes)}, [2]string{"Worker, at most", Size(d.Memory.HostBytes)})

@@ -226,7 +226,7 @@ func (m *Model) Purpose() string {
 	return sentence(strings.Join(names, ", "))
 }
 
-// Listed are the models that the panel shows.
+// ListedModels are those that the panel shows; fit and all count the stored ones.
 func (p *Page) ListedModels() (list []*Model, fit, all int) {
 	for i := range p.Models.List {
 		m := &p.Models.List[i]
