@@ -2,6 +2,8 @@
 package main
 
 import (
+	"syscall/js"
+
 	"github.com/vugu/vugu"
 	"github.com/vugu/vugu/domrender"
 
@@ -33,6 +35,7 @@ func main() {
 		}
 		if !begun {
 			begun = true
+			js.Global().Get("performance").Call("mark", "drawn")
 			go b.Run()
 		}
 	}

@@ -3,6 +3,7 @@
 package browser
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"runtime"
 	"syscall/js"
@@ -236,22 +237,31 @@ func then(promise js.Value, f func(js.Value, error)) {
 	promise.Call("then", yes, no)
 }
 
-// Grey is the address of a picture of grey pixels.
+// Grey is the address of a picture of grey pixels: a bitmap, which is made at once.
+// Its address is short, as all that vugu draws must be.
 func (b *Browser) Grey(w, h int, x page.Bytes) string {
 	grey := x.Copy()
 	if w*h == 0 || len(grey) < w*h {
 		return ""
 	}
-	rgba := make([]byte, 4*w*h)
-	for i, g := range grey[:w*h] {
-		copy(rgba[4*i:], []byte{g, g, g, 255})
+	const header, palette = 54, 4 * 256
+	stride := (w + 3) / 4 * 4
+	out := make([]byte, header+palette+stride*h)
+	le := binary.LittleEndian
+	copy(out, "BM")
+	le.PutUint32(out[2:], uint32(len(out)))
+	le.PutUint32(out[10:], header+palette)
+	le.PutUint32(out[14:], 40) // of the rest of the header
+	le.PutUint32(out[18:], uint32(w))
+	le.PutUint32(out[22:], uint32(h))
+	le.PutUint16(out[26:], 1) // plane
+	le.PutUint16(out[28:], 8) // bits
+	for i := range 256 {
+		copy(out[header+4*i:], []byte{byte(i), byte(i), byte(i)})
 	}
-	canvas := js.Global().Get("document").Call("createElement", "canvas")
-	canvas.Set("width", w)
-	canvas.Set("height", h)
-	context := canvas.Call("getContext", "2d")
-	image := context.Call("createImageData", w, h)
-	js.CopyBytesToJS(js.Global().Get("Uint8Array").New(image.Get("data").Get("buffer")), rgba)
-	context.Call("putImageData", image, 0, 0)
-	return canvas.Call("toDataURL").String()
+	for y := range h { // from the bottom
+		copy(out[header+palette+(h-1-y)*stride:], grey[y*w:(y+1)*w])
+	}
+	blob := js.Global().Get("Blob").New([]any{arrayOf(out)}, map[string]any{"type": "image/bmp"})
+	return js.Global().Get("URL").Call("createObjectURL", blob).String()
 }

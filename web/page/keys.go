@@ -1,6 +1,6 @@
 package page
 
-// Stroke of a key: what a keyboard event says.
+// KeyStroke is what a keyboard event says.
 type KeyStroke struct {
 	Key              string // as the browser names it
 	Ctrl, Shift, Alt bool

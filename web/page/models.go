@@ -98,7 +98,7 @@ func (p *Page) AddModel(files []File) {
 		}
 		p.Models.Busy = ""
 		p.Models.loaded = a.Loaded.SHA256
-		m := Model{Loaded: *a.Loaded, Files: files, Added: p.Host.Now(), From: "from a file"}
+		m := Model{Loaded: shown(*a.Loaded), Files: files, Added: p.Host.Now(), From: "from a file"}
 		p.Models.put(m)
 		p.Models.Chosen = m.SHA256
 		p.keep(m)
@@ -226,7 +226,7 @@ func (m *Model) Purpose() string {
 	return sentence(strings.Join(names, ", "))
 }
 
-// Listed are the models that the panel shows.
+// ListedModels are those that the panel shows; fit and all count the stored ones.
 func (p *Page) ListedModels() (list []*Model, fit, all int) {
 	for i := range p.Models.List {
 		m := &p.Models.List[i]

@@ -144,6 +144,13 @@ func (p *Page) fileAlert(title, text string) {
 
 func (p *Page) listed(l *api.Listed) {
 	p.Open.Busy = ""
+	for i := range l.Series {
+		s := &l.Series[i]
+		s.Name, s.Modality, s.Why = short(s.Name, longName), short(s.Modality, longName), short(s.Why, longest)
+	}
+	for i := range l.Skipped {
+		l.Skipped[i] = api.Skipped{Name: short(l.Skipped[i].Name, longest), Why: short(l.Skipped[i].Why, longest)}
+	}
 	p.Open.List = l
 	if len(l.Series) == 1 && l.Series[0].Why == "" {
 		p.Open.Chosen = 0
@@ -211,6 +218,7 @@ func (p *Page) openFiles(files []File, series []string, name string) {
 			if name != "" {
 				s.Name = name
 			}
+			s.Name = short(s.Name, longName)
 			if len(series) > 0 {
 				s.Series = series[0]
 			}

@@ -59,7 +59,7 @@ func resultOf(from string, list []api.Label, m []byte) *Result {
 	r := &Result{From: from, Map: m, Picked: -1, Rename: notRenaming}
 	known := map[int]bool{}
 	add := func(l api.Label) {
-		l.Name = strings.ReplaceAll(l.Name, "_", " ")
+		l.Name = short(strings.ReplaceAll(l.Name, "_", " "), longName)
 		r.Labels = append(r.Labels, Label{Label: l, RGB: Palette[len(r.Labels)%len(Palette)], Visible: true, Opacity: -1})
 		known[l.Value] = true
 	}

@@ -143,10 +143,10 @@ func (p *Page) serverModels() {
 			if m.Problem != "" {
 				continue
 			}
-			n := Model{ID: m.ID, From: "from the server", Loaded: api.Loaded{
+			n := Model{ID: m.ID, From: "from the server", Loaded: shown(api.Loaded{
 				Dataset: m.Dataset, Configuration: m.Configuration, Folds: m.Folds, Patch: m.Patch, Channels: m.Channels, Labels: m.Labels,
 				Bytes: m.Bytes, SHA256: m.SHA256,
-			}}
+			})}
 			for _, have := range p.Models.List {
 				if have.SHA256 == n.SHA256 {
 					n.Files, n.Added, n.From = have.Files, have.Added, have.From
@@ -181,7 +181,7 @@ func (p *Page) FetchModel(m *Model) {
 				return
 			}
 			p.Models.loaded = sha
-			n := Model{Loaded: *a.Loaded, Files: files, Added: p.Host.Now(), From: "from the server", ID: id}
+			n := Model{Loaded: shown(*a.Loaded), Files: files, Added: p.Host.Now(), From: "from the server", ID: id}
 			p.Models.put(n)
 			p.keep(n)
 		}, func(f *api.Failed) {

@@ -131,7 +131,7 @@ func sentence(s string) string {
 	if s == "" {
 		return ""
 	}
-	s = strings.ToUpper(s[:1]) + s[1:]
+	s = strings.ToUpper(s[:1]) + short(s[1:], longest)
 	if !strings.ContainsAny(s[len(s)-1:], ".!?") {
 		s += "."
 	}
@@ -153,4 +153,31 @@ func Title(dataset string) string {
 // Plain is a number as it is typed.
 func Plain(v float64) string {
 	return strconv.FormatFloat(math.Round(v*1000)/1000, 'f', -1, 64)
+}
+
+// longest is a text that is shown, in bytes: what comes from files may be of any length.
+const longest = 800
+
+// short is s, cut where it is longer than n bytes.
+func short(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + " …"
+}
+
+const longName = 80 // bytes
+
+// shown is a model whose texts can be.
+func shown(l api.Loaded) api.Loaded {
+	l.Dataset, l.Configuration = short(l.Dataset, longName), short(l.Configuration, longName)
+	l.Channels = append([]string{}, l.Channels[:min(len(l.Channels), 32)]...)
+	for i, c := range l.Channels {
+		l.Channels[i] = short(c, longName)
+	}
+	l.Labels = append([]api.Label{}, l.Labels...)
+	for i := range l.Labels {
+		l.Labels[i].Name = short(l.Labels[i].Name, longName)
+	}
+	return l
 }

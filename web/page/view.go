@@ -23,7 +23,6 @@ type View struct {
 	Opacity int  // of all labels, percent
 	Show3D  bool
 	Ruler   *Ruler
-	tabs    int
 }
 
 // Plane is where things are in a view.

@@ -68,6 +68,11 @@ func TestAScanIsSegmentedHereAsByTheCommandLine(t *testing.T) {
 			p := open(t, s, 1366, 768)
 			p.until("the worker is there", `document.querySelector(".status").innerText.includes("WebGPU")`)
 			p.shot("01-open")
+			drawn := eval[float64](p, `performance.getEntriesByName("drawn")[0].startTime`)
+			t.Logf("the page can be used after %.0f ms", drawn)
+			if os.Getenv("GOUNET_QUIET") != "" {
+				assert.Less(t, drawn, 2000.)
+			}
 			p.until("the service worker has all", `navigator.serviceWorker.ready.then(r => r.active !== null)`)
 			s.requests()
 			p.ready(hippocampus(t), model)

@@ -63,8 +63,9 @@ func TestADICOMFolderBecomesASegmentationAndAStructureSet(t *testing.T) {
 }
 
 func TestSeveralSeriesAreChosenFrom(t *testing.T) {
+	folder := data(t, "dicom", "series_ref", "dcm_qa_nih", "In")
 	p := open(t, newSite(t, nil), 1366, 768)
-	p.give("Choose folder", data(t, "dicom", "series_ref", "dcm_qa_nih", "In"))
+	p.give("Choose folder", folder)
 	p.until("the list", `document.querySelectorAll(".ser").length > 1`)
 	p.until("a picture", `document.querySelector(".ser img:not([hidden])")`)
 	p.shot("02-series")
@@ -84,8 +85,9 @@ func mosaic(t testing.TB) string {
 
 // What was paused goes on after a reload, to the labels of one that was not.
 func TestAPausedSegmentationGoesOnAfterAReload(t *testing.T) {
+	many, model := mosaic(t), gounetFile(t)
 	p := open(t, newSite(t, nil), 1366, 768)
-	p.ready(mosaic(t), gounetFile(t))
+	p.ready(many, model)
 	p.click(`[data-device="cpu"]`)
 	p.press("Mirrored")
 	p.until("an estimate", `document.getElementById("estimate")?.innerText.startsWith("about")`)
@@ -116,8 +118,9 @@ func TestAPausedSegmentationGoesOnAfterAReload(t *testing.T) {
 }
 
 func TestWhatIsCancelledIsForgotten(t *testing.T) {
+	many, model := mosaic(t), gounetFile(t)
 	p := open(t, newSite(t, nil), 1366, 768)
-	p.ready(mosaic(t), gounetFile(t))
+	p.ready(many, model)
 	p.click(`[data-device="cpu"]`)
 	p.press("Mirrored")
 	p.click("#run")
@@ -290,8 +293,9 @@ func (p *tab) drag(x1, y1, x2, y2 float64) {
 // Strokes change the labels that are exported; what is undone does not.
 func TestLabelsAreCorrectedAndCompared(t *testing.T) {
 	reference := strings.Replace(hippocampus(t), "imagesTr", "labelsTr", 1)
+	model := gounetFile(t)
 	p := open(t, newSite(t, nil), 1366, 768)
-	p.ready(hippocampus(t), gounetFile(t))
+	p.ready(hippocampus(t), model)
 	p.click(`[data-device="cpu"]`)
 	p.click("#run")
 	p.labelled()

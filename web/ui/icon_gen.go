@@ -37,7 +37,7 @@ func (c *Icon) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		_ = vgparent
 		vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "svg", Data: "use", Attr: []vugu.VGAttribute(nil)}
 		vgparent.AppendChild(vgn)
-		vgn.AddAttrInterface("href", "#"+c.Name)
+		vgn.AddAttrInterface("href", "#i-"+c.Name)
 	}
 	return vgout
 }

@@ -108,7 +108,7 @@ func (c *Stage) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgparent
 			vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "span", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "nothing"}}}
 			vgparent.AppendChild(vgn)
-			vgn.AddAttrInterface("hidden", c.P.Result != nil && c.P.Panel != page.PanelCompare)
+			vgn.AddAttrInterface("hidden", c.P.Result != nil)
 			{
 				vgparent := vgn
 				_ = vgparent
