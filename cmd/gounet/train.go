@@ -77,7 +77,7 @@ Flags that are not given take the values of the plan's recipe.`,
 func (f *trainFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	f.deviceFlags.add(cmd)
-	flags.StringVar(&f.splits, "splits", "", "`file` with folds in the form of nnU-Net's splits_final.json (default the data set's own, else nnU-Net's five folds)")
+	flags.StringVar(&f.splits, "splits", "", "`file` with folds in the form of nnU-Net's splits_final.json, or with the patient of each case, {\"case\": \"patient\"}, none of whom is then on both sides (default the data set's own, else nnU-Net's five folds)")
 	flags.Uint64Var(&f.seed, "seed", 0, "the same seed on the same device gives the same bits")
 	flags.IntVar(&f.epochs, "epochs", 0, "epochs")
 	flags.IntVar(&f.iterations, "iterations", 0, "training steps an epoch")
