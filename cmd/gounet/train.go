@@ -333,24 +333,6 @@ func trainWithBar(ctx context.Context, a *app, p *progress, o train.Options) err
 	return nil
 }
 
-// printPretrained says how much of a network came from another model.
-func printPretrained(a *app, dir string) error {
-	report, err := train.ReadPretrained(dir)
-	if err != nil {
-		return err
-	}
-	counts := map[string]int{}
-	for _, l := range report {
-		counts[l.State]++
-		if l.State != checkpoint.Taken {
-			fmt.Fprintf(a.err, "note: %s is %s: %s\n", l.Name, l.State, l.Why)
-		}
-	}
-	_, err = fmt.Fprintf(a.out, "pretrained %d parameters taken, %d in part, %d fresh: %s\n", counts[checkpoint.Taken], counts[checkpoint.Part], counts[checkpoint.Fresh],
-		filepath.Join(dir, train.PretrainedFile))
-	return err
-}
-
 func of(s float64) string { return seconds(time.Duration(s * float64(time.Second))) }
 
 // run is the run folder of a fold.
