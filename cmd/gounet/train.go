@@ -75,7 +75,7 @@ Flags that are not given take the values of the plan's recipe.`,
 func (f *trainFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	f.deviceFlags.add(cmd)
-	flags.StringVar(&f.splits, "splits", "", "`file` with folds in the form of nnU-Net's splits_final.json (default the data set's own, else nnU-Net's five folds)")
+	flags.StringVar(&f.splits, "splits", "", "`file` with folds in the form of nnU-Net's splits_final.json, or with the patient of each case, {\"case\": \"patient\"}, none of whom is then on both sides (default the data set's own, else nnU-Net's five folds)")
 	flags.Uint64Var(&f.seed, "seed", 0, "the same seed on the same device gives the same bits")
 	flags.IntVar(&f.epochs, "epochs", 0, "epochs")
 	flags.IntVar(&f.iterations, "iterations", 0, "training steps an epoch")
@@ -348,24 +348,6 @@ func trainWithBar(ctx context.Context, a *app, p *progress, o train.Options) err
 	fmt.Fprintf(a.out, "time      step %s, validation %s, waited for data %s (load %s, augment %s beside it)\n",
 		of(m.Step), of(m.Validate), of(m.Wait), of(m.Load), of(m.Augment))
 	return nil
-}
-
-// printPretrained says how much of a network came from another model.
-func printPretrained(a *app, dir string) error {
-	report, err := train.ReadPretrained(dir)
-	if err != nil {
-		return err
-	}
-	counts := map[string]int{}
-	for _, l := range report {
-		counts[l.State]++
-		if l.State != checkpoint.Taken {
-			fmt.Fprintf(a.err, "note: %s is %s: %s\n", l.Name, l.State, l.Why)
-		}
-	}
-	_, err = fmt.Fprintf(a.out, "pretrained %d parameters taken, %d in part, %d fresh: %s\n", counts[checkpoint.Taken], counts[checkpoint.Part], counts[checkpoint.Fresh],
-		filepath.Join(dir, train.PretrainedFile))
-	return err
 }
 
 func of(s float64) string { return seconds(time.Duration(s * float64(time.Second))) }

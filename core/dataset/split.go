@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 
@@ -57,19 +58,60 @@ func Split(ids []string, k int) ([]Fold, error) {
 	return folds, nil
 }
 
+// SplitGroups divides ids into k folds so that all cases of a group, such as the
+// scans of a patient, are on one side: the groups are split as Split does it with
+// cases. A case without a group is one by itself.
+func SplitGroups(ids []string, groups map[string]string, k int) ([]Fold, error) {
+	members := map[string][]string{}
+	for _, id := range ids {
+		g, ok := groups[id]
+		if !ok {
+			g = "case " + id
+		}
+		members[g] = append(members[g], id)
+	}
+	folds, err := Split(slices.Collect(maps.Keys(members)), k)
+	if err != nil {
+		return nil, fmt.Errorf("%w (counting groups)", err)
+	}
+	for i, f := range folds {
+		folds[i] = Fold{Train: casesOf(f.Train, members), Val: casesOf(f.Val, members)}
+	}
+	return folds, nil
+}
+
+func casesOf(groups []string, members map[string][]string) (ids []string) {
+	for _, g := range groups {
+		ids = append(ids, members[g]...)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
 // LoadSplits reads a splits_final.json and checks that it names cases of ids
-// only, and no case on both sides of a fold.
+// only, and no case on both sides of a fold. A file with an object {"case": "group"}
+// asks for SplitGroups.
 func LoadSplits(path string, ids []string) ([]Fold, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("dataset: %w", err)
 	}
+	b = bytes.TrimPrefix(b, []byte("\ufeff"))
+	var groups map[string]string
+	if json.Unmarshal(b, &groups) == nil {
+		for id := range groups {
+			if !slices.Contains(ids, id) {
+				return nil, fmt.Errorf("dataset: %s: names %q, which the data set does not have", path, id)
+			}
+		}
+		return SplitGroups(ids, groups, Folds)
+	}
 	var folds []Fold
-	if err := json.Unmarshal(bytes.TrimPrefix(b, []byte("\ufeff")), &folds); err != nil {
+	if err := json.Unmarshal(b, &folds); err != nil {
 		if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
 			err = fmt.Errorf("no JSON at byte %d", syntax.Offset)
 		}
-		return nil, fmt.Errorf("dataset: %s: %w: wanted a list of {\"train\": […], \"val\": […]}", path, err)
+		return nil, fmt.Errorf("dataset: %s: %w: wanted a list of {\"train\": […], \"val\": […]}, or an object {\"case\": \"group\"}", path, err)
 	}
 	for i, f := range folds {
 		for _, id := range slices.Concat(f.Train, f.Val) {

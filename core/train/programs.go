@@ -1,0 +1,73 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/gounet/gounet/core/augment"
+	"github.com/gounet/gounet/core/backend"
+	"github.com/gounet/gounet/core/compile"
+	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/core/unet"
+)
+
+// writeStage gives a program what it reads of a previous stage beside the labels.
+func writeStage(ctx context.Context, s *backend.Session, g *unet.Stage) error {
+	zeros := make([]byte, s.Program.Type(g.Zeros).Bytes())
+	picks := unet.Picks(s.Program.Type(g.Pick).Shape.Elems())
+	return errors.Join(s.Write(ctx, g.Zeros, zeros), s.WriteF32(ctx, g.Pick, picks))
+}
+
+// compile builds the programs of training and validation, which share weights.
+func (t *trainer) compile() error {
+	step, val, err := t.programs(t.Device.Limits())
+	if err != nil {
+		return err
+	}
+	b := newBatcher(t)
+	b.slots = t.step.Slots
+	t.batches = b
+	if t.train, err = t.session(step, nil); err != nil {
+		return err
+	}
+	if t.eva, err = t.session(val, t.train); err != nil {
+		t.close()
+		return err
+	}
+	return nil
+}
+
+// programs compiles training and validation for a device of these limits.
+func (t *trainer) programs(limits backend.Limits) (step, val *compile.Program, err error) {
+	o := unet.TrainOptions{Source: augment.SourceShape(t.recipe, t.config.Patch)}
+	if t.Storage == graph.F16 { // the range of BF16 is that of f32
+		o.Growth = growth
+	}
+	if t.step, err = unet.NewTrain(t.Plan, t.config, o); err != nil {
+		return nil, nil, err
+	}
+	if t.val, err = unet.NewValidation(t.Plan, t.config, 0); err != nil {
+		return nil, nil, err
+	}
+	co := compile.Options{
+		Storage: t.Storage, Rematerialise: t.Rematerialise, World: limits.World, Linked: true,
+		BufferBytes: limits.BufferBytes, ValueBytes: limits.ValueBytes,
+	}
+	if step, err = compile.Compile(t.step.Graph, co); err != nil {
+		return nil, nil, err
+	}
+	val, err = compile.Compile(t.val.Graph, co)
+	return step, val, err
+}
+
+// shared are the regions that validation has from training.
+var shared = []graph.Region{graph.Weights, graph.Half}
+
+func (t *trainer) session(p *compile.Program, of *backend.Session) (*backend.Session, error) {
+	if free := t.Device.Limits().TotalBytes; free > 0 && p.TotalBytes() > free {
+		return nil, fmt.Errorf("%s: a step needs %d MiB, the device has %d MiB: use a smaller --batch or --width, or --precision bf16",
+			t.Device.Name(), p.TotalBytes()>>20, free>>20)
+	}
+	return backend.NewSession(t.Device, p, of, shared...)
+}
