@@ -26,29 +26,13 @@ endif
 NVRTC         := $(TOOLS)/nvrtc
 NVRTC_VERSION := 13.0.88
 
-VERSION := v2.15.0
-LINTER       := $(TOOLS)/golangci-lint-$(LINT_VERSION)
-
-# go test -exec for js/wasm, in a headless Chromium.
-BROWSEREXEC := $(TOOLS)/browserexec
-
-# What gorgonia.org/cu needs to build without a CUDA toolkit: our declarations, and a
-# libcuda that opens the driver when it is asked to. Elsewhere than on Linux, and
-# without a C compiler, there is no CUDA in the binary.
-STUB := $(TOOLS)/cuda/libcuda.a
-CC   ?= gcc
-ifeq ($(shell uname -s),Linux)
-ifneq ($(shell command -v $(CC)),)
-CUDA      := $(STUB)
-CUDATAG   := -tags cuda
-WITHCUDA  := CGO_CFLAGS="-O2 -g -I$(CURDIR)/backend_cuda/driver" CGO_LDFLAGS="-O2 -g -L$(dir $(STUB))"
-endif
-endif
-
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
+# NiiVue and axe-core, by npm.
+NPM := $(TOOLS)/npm
+
 # What a browser and an ARM machine must be able to build.
-PORTABLE := ./core/... ./backend_cpu/... ./backend_webgpu/... ./shaders/... ./internal/... ./wasm/...
+PORTABLE := ./core/... ./backend_cpu/... ./backend_webgpu/... ./shaders/... ./internal/... ./wasm/... ./web/...
 
 # Results of `make generate`, by their names.
 GENERATED = find . -path ./.tools -prune -o \( -name '*_gen.go' -o -name '*.s' \) -type f -print0 | sort -z | xargs -0 -r sha256sum
@@ -56,7 +40,7 @@ GENERATED = find . -path ./.tools -prune -o \( -name '*_gen.go' -o -name '*.s' \
 FUZZTIME ?= 1m
 DEMO     ?= demo
 
-.PHONY: help build test test-long gpu test-gpu nvrtc system js worker browser dawn vet lint fmt generate generated-unchanged portable demo bench bench-webgpu fuzz clean
+.PHONY: help build test test-long gpu test-gpu nvrtc system js worker browser dawn web web-test vet lint fmt generate generated-unchanged portable demo bench bench-webgpu fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +68,7 @@ test: system vet lint portable generated-unchanged js nvrtc $(CUDA) ## everythin
 	$(WITHCUDA) CUDA_HOME=$(NVRTC)/nvidia/cu13 $(GO) test $(CUDATAG) ./...
 	$(GO) test -run CUDA ./backend_cuda ./cmd/gounet
 	$(MAKE) browser
+	$(MAKE) web-test
 
 test-long: nvrtc $(CUDA) ## also what takes minutes: the race detector and tests that -short leaves out
 	GOUNET_LONG=1 $(WITHCUDA) CUDA_HOME=$(NVRTC)/nvidia/cu13 $(GO) test $(CUDATAG) -timeout 120m ./...
@@ -97,6 +82,19 @@ worker: ## bin/worker.wasm, the program of the browser's worker: at most 3 MB co
 	GOOS=js GOARCH=wasm $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/worker.wasm ./wasm
 	@n=$$(gzip -9 -c bin/worker.wasm | wc -c); test $$n -le 3000000 || { echo "bin/worker.wasm has $$n bytes compressed, at most 3000000 are allowed"; exit 1; }
 
+web: worker ## web/dist, the page: vugu's program, NiiVue, the worker; at most 2.5 MB compressed before the worker
+	@if command -v npm >/dev/null; then \
+		mkdir -p $(NPM) && cp web/package.json web/package-lock.json $(NPM)/ && \
+		{ [ $(NPM)/node_modules/.package-lock.json -nt web/package-lock.json ] || (cd $(NPM) && npm ci --ignore-scripts --no-audit --no-fund --silent); } && \
+		$(GO) -C web/bundle run . -version $(VERSION); \
+	else \
+		echo "no npm: the page is not built"; \
+	fi
+
+web-test: web ## the page in a headless Chromium; GOUNET_SCREENS names a folder for pictures of every state
+	$(GO) -C web/test vet ./...
+	$(GO) -C web/test test -timeout 10m ./...
+
 browser: worker ## the tests of backend_webgpu and of the worker in a headless Chromium
 	$(GO) build -o $(BROWSEREXEC) ./internal/browsertest/exec
 	@if $(BROWSEREXEC); then \
@@ -106,7 +104,7 @@ browser: worker ## the tests of backend_webgpu and of the worker in a headless C
 	fi
 
 dawn: ## the suite with shader-f16, in node by npm's webgpu: where Vulkan has it, as Mesa 25 in software
-	GOOS=js GOARCH=wasm $(GO) test -exec $(CURDIR)/internal/browsertest/dawn.sh -timeout 60m -parallel 4 -v -run 'TestHalvesOf|TestConformance/f16|TestEveryTile|TestLogits' ./backend_webgpu
+	GALLIVM_PERF=nopt GOOS=js GOARCH=wasm $(GO) test -exec $(CURDIR)/internal/browsertest/dawn.sh -timeout 60m -parallel 4 -v -run 'TestHalvesOf|TestConformance/f16|TestEveryTile|TestLogits' ./backend_webgpu
 
 system: ## install what the tests use of the system: a software Vulkan, Chromium, node, a validator of DICOM
 	@missing=; \
@@ -175,3 +173,4 @@ bench-webgpu: ## kernels beside onnxruntime-web's WebGPU provider in a headless 
 
 clean: ## remove what make built; .tools stays
 	rm -rf bin $(DEMO)
+	find web/dist -type f ! -name .gitignore -delete

@@ -29,9 +29,19 @@ type executable struct {
 type start struct {
 	launch
 	op       string
-	function cu.Function
+	function *function
 	pointers []uintptr
 }
+
+// function is a kernel of the device, and the dynamic shared memory that its launches
+// may ask for.
+type function struct {
+	cu.Function
+	shared uint32
+}
+
+// plainShared is what every launch may ask for.
+const plainShared = 48 << 10
 
 // Compile makes the functions and the graph of p.
 func (d *device) Compile(p *compile.Program, bind map[graph.Region][]backend.Buffer) (backend.Executable, error) {
@@ -141,16 +151,16 @@ const (
 	mostThreads   = 0 // that a block may have, by the registers of the kernel
 	sharedStatic  = 1
 	sharedDynamic = 8 // the most that a launch may ask for
-	plainShared   = 48 << 10
 )
 
 // allow checks what a launch asks for, and lets its function have it.
-func (d *device) allow(f cu.Function, l launch) error {
+func (d *device) allow(f *function, l launch) error {
 	var most, fixed int32
-	if err := d.driver.error(d.driver.attribute(&most, mostThreads, functionOf(f))); err != nil {
+	at := functionOf(f.Function)
+	if err := d.driver.error(d.driver.attribute(&most, mostThreads, at)); err != nil {
 		return d.told("attributes", err)
 	}
-	if err := d.driver.error(d.driver.attribute(&fixed, sharedStatic, functionOf(f))); err != nil {
+	if err := d.driver.error(d.driver.attribute(&fixed, sharedStatic, at)); err != nil {
 		return d.told("attributes", err)
 	}
 	if n := l.Block[0] * l.Block[1] * l.Block[2]; int64(n) > int64(most) {
@@ -159,10 +169,11 @@ func (d *device) allow(f cu.Function, l launch) error {
 	if int64(fixed)+int64(l.Shared) > int64(d.facts.shared) {
 		return fmt.Errorf("a block has %d bytes of shared memory, on %s at most %d", int64(fixed)+int64(l.Shared), d.facts.name, d.facts.shared)
 	}
-	if l.Shared > plainShared {
-		return d.told("shared memory", d.driver.error(d.driver.setAttribute(functionOf(f), sharedDynamic, int32(l.Shared))))
+	if l.Shared <= f.shared {
+		return nil
 	}
-	return nil
+	f.shared = l.Shared
+	return d.told("shared memory", d.driver.error(d.driver.setAttribute(at, sharedDynamic, int32(l.Shared))))
 }
 
 // name is the program's in messages.
@@ -179,7 +190,7 @@ func (e *executable) name() string {
 // start starts one launch.
 func (e *executable) start(s start) error {
 	d := e.dev
-	return d.told(fmt.Sprintf("%s: %s: kernel %s", e.nodes[s.Node], s.op, s.Kernel), d.driver.start(s.function, s.launch, d.stream, s.pointers))
+	return d.told(fmt.Sprintf("%s: %s: kernel %s", e.nodes[s.Node], s.op, s.Kernel), d.driver.start(s.function.Function, s.launch, d.stream, s.pointers))
 }
 
 // thisThread is the mode of a capture that the calls of other threads do not end.
@@ -284,6 +295,6 @@ func (d *device) load(l launch, i image) error {
 	if err != nil {
 		return d.told("its entry", err)
 	}
-	d.functions[key(l)] = f
+	d.functions[key(l)] = &function{f, plainShared}
 	return nil
 }

@@ -30,7 +30,7 @@ type device struct {
 	compiler  compiler
 	cache     *cache
 	modules   []cu.Module
-	functions map[string]cu.Function // by their source
+	functions map[string]*function // by their source
 	stage     *stage
 	flights   []flight // runs that may not be done, the oldest first
 	spare     []cu.Event
@@ -55,7 +55,7 @@ func Open(o Options) (backend.Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cuda: %w", err)
 	}
-	c, err := openNVRTC()
+	c, err := openCompiler()
 	if err != nil {
 		return nil, fmt.Errorf("cuda: %w", err)
 	}
@@ -89,7 +89,7 @@ func open(d *driver, c compiler, kept *cache, o Options) (*device, error) {
 	}
 	dev := &device{
 		driver: d, gpu: gpu, context: context, facts: f, compiler: c, cache: kept,
-		functions: map[string]cu.Function{}, careful: os.Getenv("CUDA_LAUNCH_BLOCKING") == "1",
+		functions: map[string]*function{}, careful: os.Getenv("CUDA_LAUNCH_BLOCKING") == "1",
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -101,7 +101,7 @@ func open(d *driver, c compiler, kept *cache, o Options) (*device, error) {
 		_ = gpu.ReleasePrimaryCtx()
 		return nil, fmt.Errorf("%s: a stream: %w", f.name, d.told(err))
 	}
-	dev.stage = &stage{device: dev}
+	dev.stage = &stage{device: dev, room: ring}
 	return dev, nil
 }
 

@@ -24,7 +24,7 @@ var ErrNoDevice = errors.New("no CUDA device")
 // Library is one of NVIDIA's that this package opens at run time.
 type Library struct {
 	Name    string // "driver", "NVRTC", "NCCL"
-	Path    string // where it was found; empty if it was not
+	Path    string // where it was found, a name alone is the loader's to find; empty if it was not
 	Version string
 	Needed  string // what it is for
 	Missing string // why it was not found, and which package has it

@@ -20,6 +20,7 @@ import (
 
 	"gorgonia.org/cu"
 
+	"github.com/gounet/gounet/backend_cuda/library"
 	"github.com/gounet/gounet/core/backend"
 )
 
@@ -68,12 +69,12 @@ var openDriver = sync.OnceValues(func() (*driver, error) { return loadDriver(dri
 
 // loadDriver opens the first library that is there, and sends cu to it.
 func loadDriver(paths []string) (*driver, error) {
-	handle, path, err := openFirst(paths)
+	handle, path, err := library.Open(paths)
 	if err != nil {
 		return nil, fmt.Errorf("%w: no driver (%w): install NVIDIA's, on Debian the package nvidia-driver, in containers the NVIDIA container toolkit", ErrNoDevice, err)
 	}
 	d := &driver{path: path}
-	if err := register(handle, d.names()); err != nil {
+	if err := library.Bind(handle, d.names()); err != nil {
 		return nil, fmt.Errorf("%s: %w: install a driver of CUDA 12 or later", path, err)
 	}
 	if rc := d.init(0); rc != 0 {

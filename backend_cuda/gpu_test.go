@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gounet/gounet/backend_cuda/emulate"
+	"github.com/gounet/gounet/backend_cuda/library"
 	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/backend/backendtest"
 )
@@ -47,7 +48,7 @@ var openEmulatedDriver = sync.OnceValues(func() (*emulatedDriver, error) {
 		if err != nil {
 			return nil, err
 		}
-		err = register(handle, map[string]any{"emulated_set": &e.set, "emulated_inject": &e.inject, "emulated_calls": &e.calls})
+		err = library.Bind(handle, map[string]any{"emulated_set": &e.set, "emulated_inject": &e.inject, "emulated_calls": &e.calls})
 		if err == nil {
 			e.driver, err = loadDriver([]string{path})
 			return e, err
@@ -128,6 +129,22 @@ func closing(t testing.TB) *device {
 	return d
 }
 
+// plain32 is a device that stores f32 only.
+type plain32 struct{ backend.Device }
+
+func (d plain32) Limits() backend.Limits {
+	l := d.Device.Limits()
+	l.F16, l.BF16 = false, false
+	return l
+}
+
+// On the CPU TestConformance has every kernel in every type already.
 func TestConformanceOfTheBackend(t *testing.T) {
-	backendtest.Run(t, func(t testing.TB) backend.Device { return opened(t) })
+	whole := os.Getenv(onGPU) != "" || os.Getenv("GOUNET_LONG") != ""
+	backendtest.Run(t, func(t testing.TB) backend.Device {
+		if !whole {
+			return plain32{opened(t)}
+		}
+		return opened(t)
+	})
 }

@@ -4,10 +4,12 @@ package cuda
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"gorgonia.org/cu"
+
+	"github.com/gounet/gounet/backend_cuda/library"
+	"github.com/gounet/gounet/backend_cuda/nvrtc"
 )
 
 // Libraries looks for NVIDIA's libraries, and says where they are or what is missing.
@@ -16,19 +18,19 @@ func Libraries() []Library {
 	if d, err := openDriver(); err != nil {
 		driver.Missing = plain(err)
 	} else {
-		driver.Path = found(d.path)
+		driver.Path = d.path
 		var version int32
 		if d.version(&version) == 0 {
 			driver.Version = fmt.Sprintf("CUDA %d.%d", version/1000, version%1000/10)
 		}
 	}
-	compiler := Library{Name: "NVRTC", Needed: "to compile the kernels for the GPU"}
-	if n, err := openNVRTC(); err != nil {
-		compiler.Missing = plain(err)
+	kernels := Library{Name: "NVRTC", Needed: "to compile the kernels for the GPU"}
+	if n, err := nvrtc.Open(); err != nil {
+		kernels.Missing = err.Error()
 	} else {
-		compiler.Path, compiler.Version = found(n.path), fmt.Sprintf("%d.%d", n.major, n.minor)
+		kernels.Path, kernels.Version = n.Path, fmt.Sprintf("%d.%d", n.Major, n.Minor)
 	}
-	return []Library{driver, compiler, nccl()}
+	return []Library{driver, kernels, nccl()}
 }
 
 // plain is the text of an error without what every one begins with.
@@ -37,32 +39,18 @@ func plain(err error) string { return strings.TrimPrefix(err.Error(), ErrNoDevic
 // nccl looks for NCCL.
 func nccl() Library {
 	l := Library{Name: "NCCL", Needed: "to train on several GPUs"}
-	names := []string{"libnccl.so.2"}
-	for _, folder := range libraryFolders() {
-		more, _ := filepath.Glob(filepath.Join(folder, "libnccl.so.2"))
-		names = append(names, more...)
-	}
-	handle, path, err := openFirst(names)
+	handle, path, err := library.Open(append([]string{"libnccl.so.2"}, library.Find("libnccl.so.2")...))
 	if err != nil {
 		l.Missing = fmt.Sprintf("%v: install Debian's or NVIDIA's libnccl2, or the wheel nvidia-nccl-cu13, and name its folder in LD_LIBRARY_PATH", err)
 		return l
 	}
-	l.Path = found(path)
+	l.Path = path
 	var get func(*int32) int32
 	var version int32
-	if register(handle, map[string]any{"ncclGetVersion": &get}) == nil && get(&version) == 0 {
+	if library.Bind(handle, map[string]any{"ncclGetVersion": &get}) == nil && get(&version) == 0 {
 		l.Version = fmt.Sprintf("%d.%d.%d", version/10000, version%10000/100, version%100)
 	}
 	return l
-}
-
-// found is where the library of that name is: names without a folder are the
-// loader's to find.
-func found(name string) string {
-	if !strings.Contains(name, "/") {
-		return name + ", by the loader"
-	}
-	return name
 }
 
 // GPUs lists those that the driver sees.
@@ -88,9 +76,9 @@ func GPUs() ([]GPU, error) {
 		g := GPU{Name: f.name, Arch: fmt.Sprintf("sm_%d", f.arch), Bytes: f.bytes}
 		if err := f.trouble(); err != nil {
 			g.Trouble = err.Error()
-		} else if n, err := openNVRTC(); err != nil {
+		} else if c, err := openCompiler(); err != nil {
 			g.Trouble = plain(err)
-		} else if err := n.fits(f.arch); err != nil {
+		} else if err := c.fits(f.arch); err != nil {
 			g.Trouble = err.Error()
 		}
 		list = append(list, g)

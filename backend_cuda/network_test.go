@@ -26,7 +26,7 @@ func TestLogitsEqualThoseOfPyTorch(t *testing.T) {
 
 func TestGradientsAndStepsEqualThoseOfPyTorch(t *testing.T) {
 	if os.Getenv("GOUNET_LONG") == "" && os.Getenv(onGPU) == "" {
-		t.Skip("GOUNET_LONG is not set: the backward passes need minutes on the CPU")
+		t.Skip("GOUNET_LONG is not set: the backward passes need a minute on the CPU")
 	}
 	unettest.Golden(t, func(t testing.TB) backend.Device { return opened(t) }, networks(t))
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gounet/gounet/backend_cuda/nvrtc"
 	"github.com/gounet/gounet/core/compile"
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/core/plan"
@@ -122,7 +123,12 @@ func wantedImages(t *testing.T) []compiled {
 // Every kernel of real plans compiles for Turing, Ampere, Hopper and Blackwell, and
 // keeps its variables in registers.
 func TestKernelsOfRealPlansCompile(t *testing.T) {
-	n := fetched(t)
+	n, err := nvrtc.Open()
+	if err != nil {
+		t.Skip(err)
+	}
+	header, err := shaders.CUDAHeader()
+	require.NoError(t, err)
 	list := wantedImages(t)
 	// Shapes do not change what registers an elementwise kernel needs: one of a kind.
 	// Those that multiply matrices are tiled by shapes; in a short run, Hopper's.
@@ -146,7 +152,8 @@ func TestKernelsOfRealPlansCompile(t *testing.T) {
 	for range runtime.GOMAXPROCS(0) {
 		wait.Go(func() {
 			for w := range work {
-				_, log, err := n.build(w.kernel, w.source, append(options(w.arch), "--ptxas-options=-v"))
+				s := nvrtc.Source{Name: w.kernel + ".cu", Text: w.source, Header: "device.cuh", HeaderText: header}
+				_, log, err := n.Compile(s, append(nvrtc.Options(w.arch), "--ptxas-options=-v"))
 				assert.NoError(t, err)
 				for _, m := range spills.FindAllStringSubmatch(log, -1) {
 					assert.Equal(t, []string{"0", "0"}, m[1:], "%s of %s for %d spills registers\n%s", w.kernel, w.plan, w.arch, log)

@@ -10,19 +10,16 @@ import (
 	"gorgonia.org/cu"
 )
 
-const (
-	// piece is how much is copied at once.
-	piece = 16 << 20
-	// ring is how much may wait to be copied to the GPU: several steps' ctl, or a
-	// batch beside the one that is computed.
-	ring = 4 * piece
-)
+// ring is how much may wait to be copied to the GPU: several steps' ctl, or a batch
+// beside the one that is computed.
+const ring = 64 << 20
 
 // stage is pinned memory that copies go through: a ring for what is written, of
 // which a part is free again when its copy is done, and a piece for what is read.
 // It is made when it is first used.
 type stage struct {
 	device     *device
+	room       int64 // of the ring; a piece, which is copied at once, is a quarter
 	out, in    []byte
 	head, tail int64 // bytes that were ever taken from out, and given back
 	copies     []copied
@@ -35,7 +32,7 @@ type copied struct {
 }
 
 // pinned is page-locked memory, outside of Go's heap.
-func (d *device) pinned(bytes int) ([]byte, error) {
+func (d *device) pinned(bytes int64) ([]byte, error) {
 	var p unsafe.Pointer
 	if err := d.driver.error(d.driver.hostAllocate(&p, uintptr(bytes), 0)); err != nil {
 		return nil, d.told(fmt.Sprintf("%d MiB of pinned memory", bytes>>20), err)
@@ -47,7 +44,7 @@ func (d *device) pinned(bytes int) ([]byte, error) {
 func (s *stage) write(ctx context.Context, m cu.DevicePtr, src []byte) error {
 	d := s.device
 	if s.out == nil && len(src) > 0 {
-		out, err := d.pinned(ring)
+		out, err := d.pinned(s.room)
 		if err != nil {
 			return err
 		}
@@ -57,7 +54,7 @@ func (s *stage) write(ctx context.Context, m cu.DevicePtr, src []byte) error {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("cuda: write: %w", err)
 		}
-		n := min(len(src), piece)
+		n := min(len(src), int(s.room/4))
 		at, err := s.take(n)
 		if err != nil {
 			return err
@@ -81,10 +78,10 @@ func (s *stage) write(ctx context.Context, m cu.DevicePtr, src []byte) error {
 func (s *stage) take(n int) ([]byte, error) {
 	const align = 256
 	begin := (s.head + align - 1) / align * align
-	if begin%ring+int64(n) > ring {
-		begin = (begin + ring - 1) / ring * ring
+	if begin%s.room+int64(n) > s.room {
+		begin = (begin + s.room - 1) / s.room * s.room
 	}
-	for begin+int64(n)-s.tail > ring {
+	for begin+int64(n)-s.tail > s.room {
 		c := s.copies[0]
 		if err := s.device.wait(c.done, "write"); err != nil {
 			return nil, err
@@ -92,14 +89,14 @@ func (s *stage) take(n int) ([]byte, error) {
 		s.copies, s.tail = s.copies[1:], c.end
 	}
 	s.head = begin + int64(n)
-	return s.out[begin%ring:][:n], nil
+	return s.out[begin%s.room:][:n], nil
 }
 
 // read copies from m to dst piece by piece.
 func (s *stage) read(ctx context.Context, dst []byte, m cu.DevicePtr) error {
 	d := s.device
 	if s.in == nil && len(dst) > 0 {
-		in, err := d.pinned(piece)
+		in, err := d.pinned(s.room / 4)
 		if err != nil {
 			return err
 		}
@@ -109,7 +106,7 @@ func (s *stage) read(ctx context.Context, dst []byte, m cu.DevicePtr) error {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("cuda: read: %w", err)
 		}
-		n := min(len(dst), piece)
+		n := min(len(dst), int(s.room/4))
 		if err := cu.MemcpyDtoHAsync(unsafe.Pointer(&s.in[0]), m, int64(n), d.stream); err != nil {
 			return d.told(fmt.Sprintf("read of %d bytes", n), err)
 		}

@@ -1,8 +1,11 @@
 #!/bin/sh
-# What needs an NVIDIA GPU, from the root of the repository, with what `make gpu` has
-# built: no Go is needed. Says what it found, and fails if anything fails. GOUNET_DATA
-# names the folder of PyTorch's tensors; tests that say SKIP need it.
+# What needs an NVIDIA GPU, with what `make gpu` has built: no Go is needed. Says what
+# it found, and fails if anything fails. GOUNET_DATA names the folder of PyTorch's
+# tensors; tests that say SKIP need it.
+#
+#	backend_cuda/test-gpu.sh [PART]     only the parts with PART in their names
 set -u
+only=${1:-}
 cd "$(dirname "$0")/.."
 root=$PWD
 failed=
@@ -11,6 +14,7 @@ failed=
 part() {
 	name=$1 folder=$2
 	shift 2
+	case $name in *"$only"*) ;; *) return ;; esac
 	printf '\n== %s\n' "$name"
 	if (cd "$folder" && "$@"); then
 		echo "== $name: passed"
@@ -33,8 +37,8 @@ tests() {
 	fi
 	return $status
 }
-backend() { GOUNET_GPU=1 tests "$root/bin/gpu/backend_cuda.test" -test.run "$1"; }
-program() { GOUNET_DEVICE=cuda GOUNET_PRECISION=$1 tests "$root/bin/gpu/gounet.test" -test.timeout 8m -test.run "$2"; }
+backend() { tests env GOUNET_GPU=1 "$root/bin/gpu/backend_cuda.test" -test.run "$1"; }
+program() { tests env GOUNET_DEVICE=cuda GOUNET_PRECISION="$1" "$root/bin/gpu/gounet.test" -test.timeout 8m -test.run "$2"; }
 speed() { bin/gounet bench "$@" --device cuda --seconds 3; }
 
 bin/gounet doctor
@@ -44,7 +48,7 @@ if ! bin/gounet doctor --json | grep -q '"name": "cuda:0"'; then
 fi
 nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm --format=csv 2>/dev/null
 part "conformance in f32, f16 and bf16" backend_cuda backend 'TestConformanceOfTheBackend'
-part "memory, order, errors" backend_cuda backend 'TestWrites|TestWhatIsWritten|TestAProfile|TestALaunch|TestARunWithout|TestADevice'
+part "memory, order, errors" backend_cuda backend 'TestNVRTC|TestWrites|TestWhatIsWritten|TestAProfile|TestALaunch|TestARunWithout|TestADevice'
 part "PyTorch's networks, gradients and steps" backend_cuda backend 'PyTorch'
 for precision in f32 f16 bf16; do
 	part "a short training in $precision" cmd/gounet program $precision 'TestTrainLeavesAModel'

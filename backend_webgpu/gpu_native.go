@@ -38,48 +38,6 @@ type layout struct {
 	pipeline *wgpu.PipelineLayout
 }
 
-// rows are the numbers of rows, of which dispatches bind one.
-type rows struct {
-	buffer *wgpu.Buffer
-	layout *wgpu.BindGroupLayout
-	group  *wgpu.BindGroup
-}
-
-func (r *rows) make(d *wgpu.Device, q *wgpu.Queue) (err error) {
-	numbers := rowNumbers()
-	r.buffer, err = d.CreateBuffer(&wgpu.BufferDescriptor{Size: uint64(len(numbers)), Usage: wgpu.BufferUsageUniform | wgpu.BufferUsageCopyDst})
-	if err != nil {
-		return told(err)
-	}
-	if err := q.WriteBuffer(r.buffer, 0, numbers); err != nil {
-		return told(err)
-	}
-	r.layout, err = d.CreateBindGroupLayout(&wgpu.BindGroupLayoutDescriptor{Entries: []wgpu.BindGroupLayoutEntry{{
-		Visibility: wgpu.ShaderStageCompute,
-		Buffer:     wgpu.BufferBindingLayout{Type: wgpu.BufferBindingTypeUniform, HasDynamicOffset: true, MinBindingSize: 4},
-	}}})
-	if err != nil {
-		return told(err)
-	}
-	r.group, err = d.CreateBindGroup(&wgpu.BindGroupDescriptor{
-		Layout: r.layout, Entries: []wgpu.BindGroupEntry{{Buffer: r.buffer, Size: 4}},
-	})
-	return told(err)
-}
-
-func (r *rows) release() {
-	if r.group != nil {
-		r.group.Release()
-	}
-	if r.layout != nil {
-		r.layout.Release()
-	}
-	if r.buffer != nil {
-		r.buffer.Destroy()
-		r.buffer.Release()
-	}
-}
-
 // openGPU opens a Vulkan, Metal or DX12 adapter. The instance has no descriptor:
 // v0.23.0 passes memory that it does not set.
 func openGPU(o Options) (gpu, error) {
@@ -156,6 +114,9 @@ func (g *native) choose(o Options) error {
 // adapterName is the name that a person knows; some drivers have a number for one.
 func adapterName(i wgpu.AdapterInfo) string {
 	if i.Name == "" || strings.HasPrefix(i.Name, "0x") {
+		if strings.HasPrefix(i.VendorName, "0x") {
+			return i.DriverDescription
+		}
 		return strings.TrimSpace(i.VendorName + " " + i.DriverDescription)
 	}
 	return i.Name

@@ -4,13 +4,15 @@
 // submit or a poll when the GPU is gone. The stack above has frames of Go, which a
 // panic cannot pass, so that it ends the process. It is caught here, before.
 //
-// What it says has been written to standard error. Rust counts the thread as one that
-// panics from then on and frees less on it, which a program notices as little as the
-// memory of the device that is gone.
+// What it says has been written to standard error. From then on Rust counts the thread
+// as one that panics, and frees less on it. What the device held is not freed either.
 #include "guard_native.h"
 
-#include <cxxabi.h>
 #include <string.h>
+
+// Of the C++ ABI: what a thread has caught, whose first member is the exception that
+// is being handled.
+extern "C" void **__cxa_get_globals() noexcept;
 
 // Weak: cgo links this package by itself once, without the library that the wgpu
 // package brings to the program.
@@ -31,9 +33,7 @@ static int guarded(Call call) {
 		call();
 		return 0;
 	} catch (...) {
-		// Rust ends the process when somebody else deletes a panic: it is forgotten. The
-		// first member is caughtExceptions, by the ABI of exceptions.
-		*reinterpret_cast<void **>(abi::__cxa_get_globals()) = nullptr;
+		*__cxa_get_globals() = nullptr; // forgotten: Rust ends the process when others delete a panic
 		return 1;
 	}
 }

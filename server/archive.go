@@ -25,6 +25,13 @@ type Archive struct {
 	Token string // for Authorization: Bearer
 }
 
+// Archives are those that jobs may name, and how many bytes are taken of a series; 0:
+// any.
+type Archives struct {
+	Known     map[string]Archive
+	MostBytes int64
+}
+
 // acceptableSeries says what is wrong with an input of an archive.
 func (s *Server) acceptableSeries(in *api.DICOMwebInput, inputs int) error {
 	if _, ok := s.o.Archives[in.Archive]; !ok {
@@ -54,12 +61,12 @@ func isUID(s string) bool {
 
 // ask sends a request to an archive. The answer is one of status 200 or 202, or an
 // error that says what was answered.
-func (s *Server) ask(ctx context.Context, in *api.DICOMwebInput, method, path, accept, contentType string, body io.Reader) (*http.Response, error) {
-	a, ok := s.o.Archives[in.Archive]
+func (a Archives) ask(ctx context.Context, in *api.DICOMwebInput, method, path, accept, contentType string, body io.Reader) (*http.Response, error) {
+	to, ok := a.Known[in.Archive]
 	if !ok {
 		return nil, fmt.Errorf("there is no archive %.60q", in.Archive)
 	}
-	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(a.URL, "/")+path, body)
+	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(to.URL, "/")+path, body)
 	if err != nil {
 		return nil, err
 	}
@@ -67,8 +74,8 @@ func (s *Server) ask(ctx context.Context, in *api.DICOMwebInput, method, path, a
 	if contentType != "" {
 		r.Header.Set("Content-Type", contentType)
 	}
-	if a.Token != "" {
-		r.Header.Set("Authorization", "Bearer "+a.Token)
+	if to.Token != "" {
+		r.Header.Set("Authorization", "Bearer "+to.Token)
 	}
 	answer, err := http.DefaultClient.Do(r) // bounded by ctx: a series may take minutes
 	if err != nil {
@@ -81,11 +88,11 @@ func (s *Server) ask(ctx context.Context, in *api.DICOMwebInput, method, path, a
 	return answer, nil
 }
 
-// fetchSeries gets the instances of a series into folder: how many there are by
+// Fetch gets the instances of a series into folder: how many there are by
 // QIDO-RS, they themselves by WADO-RS.
-func (s *Server) fetchSeries(ctx context.Context, in *api.DICOMwebInput, folder string, told func(done, of int64)) error {
+func (a Archives) Fetch(ctx context.Context, in *api.DICOMwebInput, folder string, told func(done, of int64)) error {
 	path := "/studies/" + in.Study + "/series/" + in.Series
-	answer, err := s.ask(ctx, in, http.MethodGet, path+"/instances", "application/dicom+json", "", nil)
+	answer, err := a.ask(ctx, in, http.MethodGet, path+"/instances", "application/dicom+json", "", nil)
 	if err != nil {
 		return err
 	}
@@ -95,7 +102,7 @@ func (s *Server) fetchSeries(ctx context.Context, in *api.DICOMwebInput, folder 
 	if err := errors.Join(err, answer.Body.Close()); err != nil {
 		return fmt.Errorf("archive %s: list of instances: %w", in.Archive, err)
 	}
-	if answer, err = s.ask(ctx, in, http.MethodGet, path, `multipart/related; type="application/dicom"; transfer-syntax=*`, "", nil); err != nil {
+	if answer, err = a.ask(ctx, in, http.MethodGet, path, `multipart/related; type="application/dicom"; transfer-syntax=*`, "", nil); err != nil {
 		return err
 	}
 	defer func() { _ = answer.Body.Close() }() // only read from
@@ -103,7 +110,7 @@ func (s *Server) fetchSeries(ctx context.Context, in *api.DICOMwebInput, folder 
 	if err != nil || params["boundary"] == "" {
 		return fmt.Errorf("archive %s answers with %.100q, wanted multipart/related", in.Archive, answer.Header.Get("Content-Type"))
 	}
-	left := s.o.Bounds.UploadBytes
+	left := a.MostBytes
 	parts := multipart.NewReader(answer.Body, params["boundary"])
 	for n := int64(0); ; n++ {
 		part, err := parts.NextRawPart()
@@ -120,7 +127,7 @@ func (s *Server) fetchSeries(ctx context.Context, in *api.DICOMwebInput, folder 
 		if err != nil {
 			return fmt.Errorf("archive %s: instance %d: %w", in.Archive, n, err)
 		}
-		if s.o.Bounds.UploadBytes > 0 {
+		if a.MostBytes > 0 {
 			left -= size
 		}
 		told(n+1, int64(len(instances)))
@@ -143,8 +150,8 @@ func save(path string, r io.Reader, most int64) (int64, error) {
 	return n, errors.Join(err, f.Close())
 }
 
-// storeObject sends a DICOM object to the archive of an input by STOW-RS.
-func (s *Server) storeObject(ctx context.Context, in *api.DICOMwebInput, object io.Reader) error {
+// Store sends a DICOM object to the archive of an input by STOW-RS.
+func (a Archives) Store(ctx context.Context, in *api.DICOMwebInput, object io.Reader) error {
 	var front bytes.Buffer
 	w := multipart.NewWriter(&front)
 	if _, err := w.CreatePart(textproto.MIMEHeader{"Content-Type": {"application/dicom"}}); err != nil {
@@ -153,7 +160,7 @@ func (s *Server) storeObject(ctx context.Context, in *api.DICOMwebInput, object 
 	end := "\r\n--" + w.Boundary() + "--\r\n"
 	body := io.MultiReader(&front, object, strings.NewReader(end))
 	contentType := `multipart/related; type="application/dicom"; boundary=` + w.Boundary()
-	answer, err := s.ask(ctx, in, http.MethodPost, "/studies/"+in.Study, "application/dicom+json", contentType, body)
+	answer, err := a.ask(ctx, in, http.MethodPost, "/studies/"+in.Study, "application/dicom+json", contentType, body)
 	if err != nil {
 		return err
 	}

@@ -25,12 +25,13 @@ import (
 // Auth says who may do what. The zero value lets everybody do everything, under a
 // host name of this machine.
 type Auth struct {
-	KeysFile string // API keys: lines of NAME ROLE SHA256, the last of the key, in hex
-	Issuer   string // of JWTs, by OpenID Connect discovery
-	JWKS     string // address of its keys, where it has no discovery
-	Audience string // that JWTs must be for
-	Claim    string // of JWTs, with the role: a string or a list; "roles" if empty
-	Hosts    []string
+	KeysFile string   // API keys: lines of NAME ROLE SHA256, the last of the key, in hex
+	Issuer   string   // of JWTs, by OpenID Connect discovery
+	JWKS     string   // address of its keys, where it has no discovery
+	Audience string   // that JWTs must be for
+	Claim    string   // of JWTs, with the role: a string or a list; "roles" if empty
+	Hosts    []string // other names of this server
+	AnyHost  bool     // under any name, though everybody may do everything
 }
 
 // Open says whether everybody may do everything.
@@ -178,7 +179,7 @@ func (a *authenticator) origin(r *http.Request) error {
 		host = h
 	}
 	host = strings.Trim(host, "[]")
-	if a.o.Open() && !localName(host) && !slices.Contains(a.o.Hosts, host) {
+	if a.o.Open() && !a.o.AnyHost && !localName(host) && !slices.Contains(a.o.Hosts, host) {
 		return wrong(http.StatusForbidden, "host %.100q is not a name of this server: use localhost, or start it with --host %.100s", host, host)
 	}
 	origin := r.Header.Get(echo.HeaderOrigin)

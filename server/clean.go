@@ -18,8 +18,8 @@ import (
 // cleanEvery is how often what has expired is looked for.
 const cleanEvery = 10 * time.Minute
 
-// levelAudit is that of the audit log: shown at every level of the others.
-const levelAudit = slog.Level(12)
+// LevelAudit is that of the audit log: shown at every level of the others.
+const LevelAudit = slog.Level(12)
 
 func auditAttrs(c echo.Context, action, kind, id string) []slog.Attr {
 	return []slog.Attr{
@@ -46,6 +46,10 @@ func (s *Server) clean(ctx context.Context) {
 // sweepParts removes files of uploads that nobody can go on with: when the server
 // starts no request is under way.
 func (s *Server) sweepParts() {
+	left, _ := filepath.Glob(filepath.Join(s.partFolder(), "hand-*")) // the pattern is right
+	for _, dir := range left {
+		_ = os.RemoveAll(dir) // tried again at the next start
+	}
 	parts, _ := filepath.Glob(s.part("*")) // the pattern is right
 	for _, path := range parts {
 		if _, ok := s.queue.Uploads.Get(strings.TrimSuffix(filepath.Base(path), ".part")); !ok {

@@ -42,7 +42,13 @@ func serveChild() {
 	if err := json.Unmarshal([]byte(os.Getenv(childEnv)), &plain); err != nil {
 		panic(err)
 	}
-	o := complete(Options{Data: plain.Data, Models: plain.Models, Bounds: plain.Bounds, AckWait: plain.AckWait, Attempts: plain.Attempts})
+	if plain.Worker {
+		workChild(plain)
+	}
+	o := complete(Options{NATS: plain.NATS, Data: plain.Data, Models: plain.Models, Bounds: plain.Bounds, AckWait: plain.AckWait, Attempts: plain.Attempts})
+	if plain.NATS != "" {
+		o.Devices = nil // those of the workers
+	}
 	s, err := New(context.Background(), o)
 	if err != nil {
 		panic(err)
@@ -61,9 +67,9 @@ type child struct {
 	address string
 }
 
-func startChild(t *testing.T, o Options) *child {
+func startChild(t *testing.T, o plainOptions) *child {
 	t.Helper()
-	b, err := json.Marshal(plainOptions{o.Data, o.Models, o.Bounds, o.AckWait, o.Attempts})
+	b, err := json.Marshal(o)
 	require.NoError(t, err)
 	c := &child{cmd: exec.Command(os.Args[0])}
 	c.cmd.Env = append(os.Environ(), childEnv+"="+string(b))
@@ -230,13 +236,14 @@ func TestNothingAcknowledgedIsLostByKills(t *testing.T) {
 	}
 	o := testOptions(t)
 	o.Attempts = 1000 // it is us who kill them
+	plain := plainOptions{Data: o.Data, Models: o.Models, Bounds: o.Bounds, AckWait: o.AckWait, Attempts: o.Attempts}
 	shape := [3]int{17, 16, 15}
 	w := &witness{file: nifti(t, shape), uploads: map[string]int64{}, jobs: map[string]string{}, done: map[string]api.Job{}}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	r := rand.New(rand.NewPCG(7, 7))
 	for range kills {
-		c := startChild(t, o)
+		c := startChild(t, plain)
 		w.address = c.address
 		w.look(t, ctx)
 		for id, acknowledged := range w.uploads {
@@ -261,7 +268,7 @@ func TestNothingAcknowledgedIsLostByKills(t *testing.T) {
 		wg.Wait()
 		require.Empty(t, w.strange)
 	}
-	c := startChild(t, o)
+	c := startChild(t, plain)
 	defer c.kill(t)
 	w.address = c.address
 	for w.look(t, ctx) > 0 && ctx.Err() == nil {

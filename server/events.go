@@ -77,7 +77,7 @@ func (s *Server) follow(c echo.Context, to stream, id, last string) error {
 	position := -1
 	for {
 		events, known := s.queue.Hub.Since(id, last)
-		if !known {
+		if r, ok := s.queue.Jobs.Get(id); !known || len(events) == 0 && (!ok || api.JobOver(r.State)) { // over before it was watched
 			last = s.queue.Hub.Now()
 			e, err := s.snapshot(id, last)
 			if err != nil {

@@ -8,7 +8,12 @@ import (
 )
 
 // facades are the routes of protocols of others.
-func (s *Server) facades(*echo.Echo) {}
+func (s *Server) facades(e *echo.Echo) {
+	s.kserveRoutes(e)
+	s.monaiRoutes(e)
+	s.volviewRoutes(e)
+	s.dicomwebRoutes(e)
+}
 
 // facadeErrors is an error in the form of the protocol that a path belongs to.
 func facadeErrors(path string, p *problem) ([]byte, bool) {

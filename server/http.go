@@ -50,7 +50,7 @@ func (s *Server) routes() {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.answerError
 	e.IPExtractor = echo.ExtractIPDirect()
-	e.Use(middleware.RequestID(), s.observe, headers, s.recovered)
+	e.Use(middleware.RequestID(), s.observe, headers, s.recovered, s.guard)
 	s.echo = e
 
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "alive\n") })
@@ -60,20 +60,34 @@ func (s *Server) routes() {
 		}
 		return c.String(http.StatusOK, "ready\n")
 	})
-	e.GET("/metrics", echo.WrapHandler(s.meter.handler()), s.auth.handle)
+	e.GET("/metrics", echo.WrapHandler(s.meter.handler()))
 	e.GET("/api", s.apiPage)
 	e.GET("/api/", s.apiPage)
 	e.GET("/api/openapi.yaml", func(c echo.Context) error {
 		return c.Blob(http.StatusOK, "application/yaml", openAPI)
 	})
-	v1 := e.Group("", s.auth.handle)
-	RegisterHandlersWithBaseURL(v1, rest{s}, "/api/v1")
-	s.tusRoutes(e.Group(tusPath, s.auth.handle, tusHeaders))
+	RegisterHandlersWithBaseURL(e, rest{s}, "/api/v1")
+	s.tusRoutes(e)
 	s.facades(e)
 	if s.o.Page != nil {
 		e.GET("/*", s.static)
 	} else {
 		e.GET("/", s.statusPage)
+	}
+}
+
+// public are the routes that show nothing of anybody's: all others want to know who
+// asks.
+var public = map[string]bool{"/": true, "/*": true, "/healthz": true, "/readyz": true, "/api": true, "/api/": true, "/api/openapi.yaml": true}
+
+// guard lets nobody unknown pass but to public routes.
+func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
+	guarded := s.auth.handle(next)
+	return func(c echo.Context) error {
+		if public[c.Path()] {
+			return next(c)
+		}
+		return guarded(c)
 	}
 }
 
@@ -108,7 +122,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 // audit writes who did what to which object. Objects are named by ids, which say
 // nothing of a patient.
 func (s *Server) audit(c echo.Context, action, kind, id string) {
-	s.o.Log.LogAttrs(context.Background(), levelAudit, "audit", auditAttrs(c, action, kind, id)...)
+	s.o.Log.LogAttrs(context.Background(), LevelAudit, "audit", auditAttrs(c, action, kind, id)...)
 }
 
 // static sends files of the page, compressed where the page has them so.

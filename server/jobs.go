@@ -139,7 +139,9 @@ const mostSubmit = 8 << 20
 // SubmitJob submits a job.
 func (s rest) SubmitJob(c echo.Context, p api.SubmitJobParams) error {
 	var submit api.Submit
-	d := json.NewDecoder(http.MaxBytesReader(c.Response(), c.Request().Body, mostSubmit))
+	body := s.patient(c, http.MaxBytesReader(c.Response(), c.Request().Body, mostSubmit))
+	defer body.rest()
+	d := json.NewDecoder(body)
 	d.DisallowUnknownFields()
 	if err := d.Decode(&submit); err != nil {
 		if asProblem(err).status == http.StatusRequestEntityTooLarge {
@@ -361,8 +363,13 @@ func (s rest) GetResult(c echo.Context, id api.ObjectID, name string) error {
 	return s.sendResult(c, r, r.Results[at])
 }
 
+// resultBlob is the name of the blob of a result.
+func resultBlob(r *queue.Record, f api.JobResult) string {
+	return engine.ResultFolder(r.ID, r.Attempts) + f.Name
+}
+
 func (s *Server) sendResult(c echo.Context, r *queue.Record, f api.JobResult) error {
-	b, err := s.blobs.Open(c.Request().Context(), engine.ResultFolder(r.ID, r.Attempts)+f.Name)
+	b, err := s.blobs.Open(c.Request().Context(), resultBlob(r, f))
 	if err != nil {
 		return err
 	}

@@ -6,8 +6,8 @@
 // translation to the same jobs.
 package server
 
-//go:generate go -C gen tool oapi-codegen -config types.yaml ../openapi.yaml
-//go:generate go -C gen tool oapi-codegen -config server.yaml ../openapi.yaml
+//go:generate go tool -C gen oapi-codegen -config types.yaml ../openapi.yaml
+//go:generate go tool -C gen oapi-codegen -config server.yaml ../openapi.yaml
 
 import (
 	"context"
@@ -93,6 +93,7 @@ type Server struct {
 	meter  *meter
 	locks  keyed
 	stream counted
+	parsed parsed
 
 	unlock   func() error
 	stop     context.CancelFunc
@@ -147,9 +148,10 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	s.meter = newMeter(s)
 	if len(s.o.Devices) > 0 {
+		archives := Archives{s.o.Archives, s.o.Bounds.UploadBytes}
 		s.engine, err = engine.Start(engine.Options{
 			Queue: s.queue, Blobs: s.blobs, Models: s.models, Devices: s.o.Devices, Work: filepath.Join(s.o.Data, "work"),
-			Formats: s.o.Formats, Fetch: s.fetchSeries, Store: s.storeObject,
+			Formats: s.o.Formats, Fetch: archives.Fetch, Store: archives.Store,
 			HostBytes: s.o.Bounds.HostBytes, VolumeBytes: s.o.Bounds.VolumeBytes, Log: s.o.Log, Observe: s.meter,
 		})
 		if err != nil {

@@ -57,6 +57,8 @@ type plainOptions struct {
 	Bounds       Bounds
 	AckWait      time.Duration
 	Attempts     int
+	NATS, Blobs  string
+	Worker       bool
 }
 
 // running is a server with a client.

@@ -22,14 +22,14 @@ const (
 	tusType       = "application/offset+octet-stream"
 )
 
-func (s *Server) tusRoutes(g *echo.Group) {
-	g.OPTIONS("", s.tusOptions)
-	g.OPTIONS("/", s.tusOptions)
-	g.POST("", s.tusCreate)
-	g.POST("/", s.tusCreate)
-	g.HEAD("/:id", s.tusHead)
-	g.PATCH("/:id", s.tusPatch)
-	g.DELETE("/:id", s.tusDelete)
+func (s *Server) tusRoutes(e *echo.Echo) {
+	for _, root := range []string{tusPath, tusPath + "/"} {
+		e.OPTIONS(root, s.tusOptions, tusHeaders)
+		e.POST(root, s.tusCreate, tusHeaders)
+	}
+	e.HEAD(tusPath+"/:id", s.tusHead, tusHeaders)
+	e.PATCH(tusPath+"/:id", s.tusPatch, tusHeaders)
+	e.DELETE(tusPath+"/:id", s.tusDelete, tusHeaders)
 }
 
 // tusHeaders are those of all answers; a client of another version is refused.

@@ -46,7 +46,7 @@ func (s *Server) begin(c echo.Context, name string, bytes int64) (*queue.UploadR
 	case most > 0 && bytes > most:
 		return nil, wrong(http.StatusRequestEntityTooLarge, "the file has %d MiB, this server takes at most %d MiB: compress it, or upload a DICOM study in parts", bytes>>20, most>>20)
 	case bytes == 0:
-		return nil, wrong(http.StatusUnprocessableEntity, "the file is empty")
+		return nil, wrong(http.StatusUnprocessableEntity, "the file is empty: send its bytes as the body")
 	case !fs.ValidPath(name) || name == "." || len(name) > 255 || strings.ContainsAny(name, "\\\x00\r\n"):
 		return nil, wrong(http.StatusUnprocessableEntity, "the file's name has to be a plain relative path of at most 255 bytes, with its ending")
 	}
@@ -83,7 +83,8 @@ func (s *Server) appendBody(c echo.Context, id string, most int64) (int64, error
 	if err != nil {
 		return 0, err
 	}
-	body := patient{c.Request().Body, http.NewResponseController(c.Response()), s.o.Bounds.Idle}
+	body := s.patient(c, c.Request().Body)
+	defer body.rest()
 	_, copied := io.Copy(f, io.LimitReader(body, most))
 	stat, err := f.Stat()
 	err = errors.Join(err, f.Sync(), f.Close())
@@ -93,18 +94,33 @@ func (s *Server) appendBody(c echo.Context, id string, most int64) (int64, error
 	return stat.Size(), copied
 }
 
-// patient is a body that is given up when nothing of it comes for a while.
+// patient is a body that is given up when nothing of it comes for a while. When no
+// more is read, rest has to be called: afterwards silence is no fault, unless the
+// body was given up, of which the server still wants to read the rest.
 type patient struct {
 	io.Reader
 	control *http.ResponseController
 	idle    time.Duration
+	late    bool
 }
 
-func (p patient) Read(b []byte) (int, error) {
+func (s *Server) patient(c echo.Context, r io.Reader) *patient {
+	return &patient{Reader: r, control: http.NewResponseController(c.Response()), idle: s.o.Bounds.Idle}
+}
+
+func (p *patient) Read(b []byte) (int, error) {
 	if p.idle > 0 {
 		_ = p.control.SetReadDeadline(time.Now().Add(p.idle)) // a test's recorder has none
 	}
-	return p.Reader.Read(b)
+	n, err := p.Reader.Read(b)
+	p.late = errors.Is(err, os.ErrDeadlineExceeded)
+	return n, err
+}
+
+func (p *patient) rest() {
+	if !p.late {
+		_ = p.control.SetReadDeadline(time.Time{}) // as above
+	}
 }
 
 // offset says how many bytes of an upload, whose lock is held, have arrived. One
@@ -176,7 +192,7 @@ func (s *Server) put(c echo.Context, name string) (*queue.UploadRecord, error) {
 	most := cmp.Or(s.o.Bounds.UploadBytes, 1<<62)
 	n, err := s.appendBody(c, u.ID, most+1)
 	if err == nil && n == 0 {
-		err = wrong(http.StatusUnprocessableEntity, "the file is empty")
+		err = wrong(http.StatusUnprocessableEntity, "the file is empty: send its bytes as the body")
 	}
 	if err == nil && n > most {
 		err = wrong(http.StatusRequestEntityTooLarge, "the file has more than the %d MiB that this server takes", most>>20)

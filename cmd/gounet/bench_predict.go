@@ -251,8 +251,8 @@ func (r *scanResult) print(w io.Writer) error {
 		if row.What == onlyTiles {
 			title = "its program for tiles, one run"
 		}
-		fmt.Fprintf(w, "%s: patch %s, features %s, %d tiles, %d a run, %d threads, memory %s\n", title, join(row.Patch[:], "×"), join(row.Features, " "),
-			row.Tiles, row.RowsEach, row.Threads, size(row.Bytes))
+		fmt.Fprintf(w, "%s: patch %s, features %s, %d tiles, %d a run, %smemory %s\n", title, join(row.Patch[:], "×"), join(row.Features, " "),
+			row.Tiles, row.RowsEach, row.onThreads(), size(row.Bytes))
 		fmt.Fprintf(w, "%.4f s (median %.4f of %d), %.2f tiles/s, %.1f GFLOP, %.1f GFLOP/s, %s of the peak\n",
 			row.Best, row.Median, row.Runs, row.TilesPerSecond, row.GFLOP, row.GFLOPS, percent(row.PeakShare))
 		if row.Ops == nil {

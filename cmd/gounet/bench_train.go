@@ -83,6 +83,14 @@ type sizes struct {
 	Features []int  `json:"features"`
 }
 
+// onThreads says how many threads of the CPU computed; nothing of a GPU.
+func (s sizes) onThreads() string {
+	if s.Threads == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d threads, ", s.Threads)
+}
+
 func (f *stepFlags) run(ctx context.Context, a *app) error {
 	p, c, err := f.network(f.width)
 	if err != nil {
@@ -241,7 +249,7 @@ func (r *stepResult) print(w io.Writer) error {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "patch %s, batch %d, features %s, %d threads, memory %s\n", join(row.Patch[:], "×"), row.Batch, join(row.Features, " "), row.Threads, size(row.Bytes))
+		fmt.Fprintf(w, "patch %s, batch %d, features %s, %smemory %s\n", join(row.Patch[:], "×"), row.Batch, join(row.Features, " "), row.onThreads(), size(row.Bytes))
 		fmt.Fprintf(w, "%.4f s a step (median %.4f of %d), %.2f images/s, %.1f GFLOP, %.1f GFLOP/s, %s of the peak\n\n",
 			row.Best, row.Median, row.Runs, row.ImagesPerSecond, row.GFLOP, row.GFLOPS, percent(row.PeakShare))
 		if row.Nodes != nil {

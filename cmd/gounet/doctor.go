@@ -222,7 +222,7 @@ func (d *diagnosis) print(w io.Writer) error {
 		fmt.Fprintf(t, "device\t%s: %s, kernels %s\n\t%s\n", device.Name, use, device.Kernels, device.Why)
 	}
 	for _, l := range d.Libraries {
-		fmt.Fprintf(t, "NVIDIA %s\t%s\n\t%s\n", l.Name, strings.TrimSpace(cmp.Or(l.Path, "missing")+" "+l.Version), cmp.Or(l.Missing, l.Needed))
+		fmt.Fprintf(t, "NVIDIA %s\t%s\n\t%s\n", l.Name, strings.TrimSuffix(cmp.Or(l.Path, "missing")+", "+l.Version, ", "), cmp.Or(l.Missing, l.Needed))
 	}
 	for _, line := range d.Advice {
 		fmt.Fprintf(t, "note\t%s\n", line)

@@ -83,3 +83,34 @@ func TestTheRecipeIsData(t *testing.T) {
 	assert.Equal(t, 1, m.Plan.Recipe.Schedule.Warmup)
 	assert.NotContains(t, m.Folds[0].Weights, "encoder.stages.0.0.convs.0.conv.bias", "DynUNet has none")
 }
+
+// TestTrainingBeginsWithOtherWeights trains on labels with sides, beginning with a
+// model of nnU-Net's for another data set.
+func TestTrainingBeginsWithOtherWeights(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for seconds")
+	}
+	dir, work := tinyDataset(t)
+	writeJSON(t, filepath.Join(dir, "dataset.json"), map[string]any{
+		"channel_names": map[string]string{"0": "MRI"}, "labels": map[string]int{"background": 0, "left part": 1, "right part": 2},
+		"numTraining": 6, "file_ending": ".nii.gz",
+	})
+	plain := filepath.Join(t.TempDir(), "plain")
+	got := gounet(t, append([]string{"train", dir, "3d_fullres", "--work", work, "--output", plain, "--no-validation"}, short...)...)
+	require.Equal(t, exitOK, got.code, got.err)
+
+	other := filepath.Join(t.TempDir(), "work")
+	got = gounet(t, "plan", dir, "--work", other)
+	require.Equal(t, exitOK, got.code, got.err)
+	assert.Contains(t, got.err, "two sides of one structure: no mirroring along axis W")
+	p, err := plan.Load(filepath.Join(other, plan.FileName))
+	require.NoError(t, err)
+	assert.Equal(t, [3]bool{true, true, false}, p.Recipe.Inference.Mirror)
+	p.Configuration(plan.ConfigFullRes).Patch = [3]int{16, 24, 16}
+	require.NoError(t, p.Save(filepath.Join(other, plan.FileName)))
+	run := filepath.Join(t.TempDir(), "run")
+	got = gounet(t, append([]string{"train", dir, "3d_fullres", "--work", other, "--output", run, "--no-validation", "--pretrained", plain}, short...)...)
+	require.Equal(t, exitOK, got.code, got.err)
+	assert.Contains(t, got.out, "0 fresh")
+	assert.Contains(t, got.err, "decoder.seg_layers.0.weight is part", "one class of three has the same name")
+}

@@ -95,6 +95,11 @@ func (f *planFlags) run(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
+	if len(args) == 1 {
+		if err := f.guardSides(ctx, a, args[0], p); err != nil {
+			return err
+		}
+	}
 	if file != "" {
 		kept, err := replacePlan(file, p)
 		if err != nil {
@@ -158,6 +163,18 @@ func keep(file string, content []byte) (kept string, err error) {
 		_, err = f.Write(content)
 		return kept, errors.Join(err, f.Close())
 	}
+}
+
+// guardSides is workspace.guardSides for a plan that is asked for.
+func (f *planFlags) guardSides(ctx context.Context, a *app, dir string, made *plan.Plan) error {
+	w, err := openWorkspace(dir, f.work)
+	if err != nil {
+		return err
+	}
+	p := a.progressOf()
+	defer p.wait()
+	w.guardSides(ctx, p, made)
+	return nil
 }
 
 // sources returns fingerprint and dataset.json, from the images of a data set or

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -82,7 +83,7 @@ func inCommand(command *cobra.Command, text string) string {
 // goOn says how an interrupted command goes on.
 func goOn(command *cobra.Command) string {
 	switch {
-	case command.Name() == "run" || command.Name() == "preprocess":
+	case slices.Contains([]string{"run", "preprocess", "download"}, command.Name()):
 		return ": what is done is kept, the same command goes on"
 	case command.Flags().Lookup("resume") != nil:
 		return ": what is done is kept, the same command with --resume goes on"
@@ -123,6 +124,7 @@ Settings come from --config file.yaml, then the environment (GOUNET_EPOCHS for
 		return nil
 	}
 	for _, make := range []func(*app) *cobra.Command{
+		newDownload,
 		newPlan,
 		newPreprocess,
 		newTrain,
@@ -131,12 +133,15 @@ Settings come from --config file.yaml, then the environment (GOUNET_EPOCHS for
 		newExport,
 		newImport,
 		newEvaluate,
+		newVerify,
 		newReport,
+		newPreview,
 		newRun,
 		newServe,
 		newWorker,
 		newJobs,
 		newConvert,
+		newConvertDataset,
 		newInfo,
 		newDoctor,
 		newBench,

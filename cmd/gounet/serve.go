@@ -33,6 +33,8 @@ type workFlags struct {
 	data, models string
 	nats, token  string
 	blobs        string
+	archives     []string
+	uploadGB     float64
 	memoryGB     float64
 	hostGB       float64
 	reserveGB    float64
@@ -49,6 +51,8 @@ func (f *workFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.nats, "nats", "", "`URL` of a NATS cluster with JetStream for the queue")
 	flags.StringVar(&f.token, "nats-token", "", "`token` that NATS wants")
 	flags.StringVar(&f.blobs, "blobs", "", "where uploads and results are kept: a folder that all share, or s3://KEY:SECRET@HOST/BUCKET (`URL`)")
+	flags.StringSliceVar(&f.archives, "archive", nil, "DICOMweb archives that jobs may name, `NAME=URL` comma separated; the token of NAME is in GOUNET_ARCHIVE_NAME_TOKEN")
+	flags.Float64Var(&f.uploadGB, "upload-gb", 16, "largest file, or series of an archive, in `GB`")
 	flags.Float64Var(&f.memoryGB, "memory-gb", 0, "bound of the memory on each device in `GB`; 0 is what the device has")
 	flags.Float64Var(&f.hostGB, "host-gb", 0, "bound of the memory for scans beside the devices in `GB`; 0 is three quarters of the machine's")
 	flags.Float64Var(&f.reserveGB, "reserve-gb", 1, "room on the disk that stays free, in `GB`")
@@ -115,10 +119,8 @@ at /monai, /v2, /dicomweb and /volview.`,
 	flags.StringVar(&f.audience, "oidc-audience", "", "`name` that tokens must be for")
 	flags.StringVar(&f.claim, "oidc-claim", "roles", "`claim` of tokens with the role")
 	flags.StringSliceVar(&f.hosts, "host", nil, "other `names` of this server, comma separated")
-	flags.StringSliceVar(&f.archives, "archive", nil, "DICOMweb archives that jobs may name, `NAME=URL` comma separated; the token of NAME is in GOUNET_ARCHIVE_NAME_TOKEN")
 	flags.BoolVar(&f.noAuth, "no-auth", false, "let everybody who reaches --listen do everything")
 	flags.BoolVar(&f.demo, "demo", false, "with the model that make demo has trained, and a scan of the hippocampus")
-	flags.Float64Var(&f.uploadGB, "upload-gb", float64(d.UploadBytes>>30), "largest file in `GB`")
 	flags.Float64Var(&f.rate, "rate", d.Rate, "requests of a user in a second; 0 is any")
 	flags.IntVar(&f.jobs, "user-jobs", d.Jobs, "jobs of a user that are not over; 0 is any")
 	flags.IntVar(&f.streams, "user-streams", d.Streams, "streams of events of a user; 0 is any")
@@ -187,20 +189,9 @@ func (f *serveFlags) options(a *app) (server.Options, error) {
 		return o, usagef("--nats-listen lets other machines into the queue: give --nats-token, which they show")
 	}
 	o.NATSListen = f.natsListen
-	o.Auth = server.Auth{KeysFile: f.keys, Issuer: f.issuer, JWKS: f.jwks, Audience: f.audience, Claim: f.claim, Hosts: f.hosts}
-	if host, _, err := net.SplitHostPort(f.listen); err == nil && f.noAuth {
-		o.Auth.Hosts = append(o.Auth.Hosts, host)
-	}
-	o.Bounds.UploadBytes, o.Bounds.Rate, o.Bounds.Jobs, o.Bounds.Streams = gigabytes(f.uploadGB), f.rate, f.jobs, f.streams
+	o.Auth = server.Auth{KeysFile: f.keys, Issuer: f.issuer, JWKS: f.jwks, Audience: f.audience, Claim: f.claim, Hosts: f.hosts, AnyHost: f.noAuth}
+	o.Bounds.Rate, o.Bounds.Jobs, o.Bounds.Streams = f.rate, f.jobs, f.streams
 	o.Bounds.Keep = f.keep
-	o.Archives = map[string]server.Archive{}
-	for _, pair := range f.archives {
-		name, url, ok := strings.Cut(pair, "=")
-		if !ok || name == "" || url == "" {
-			return o, usagef("--archive %q: wanted NAME=URL", pair)
-		}
-		o.Archives[name] = server.Archive{URL: url, Token: os.Getenv(envPrefix + "ARCHIVE_" + strings.ToUpper(name) + "_TOKEN")}
-	}
 	if f.demo {
 		o.Models, err = demoModels(f.data)
 	}
@@ -216,13 +207,16 @@ func (f *workFlags) options(a *app) (o server.Options, err error) {
 		return o, err
 	}
 	b := server.DefaultBounds()
-	b.Reserve, b.VolumeBytes, b.HostBytes = gigabytes(f.reserveGB), gigabytes(f.volumeGB), gigabytes(f.hostGB)
+	b.Reserve, b.VolumeBytes, b.HostBytes, b.UploadBytes = gigabytes(f.reserveGB), gigabytes(f.volumeGB), gigabytes(f.hostGB), gigabytes(f.uploadGB)
 	if b.HostBytes == 0 {
 		b.HostBytes = machine.MainMemory().Total / 4 * 3
 	}
 	o = server.Options{
 		Version: version, Data: f.data, Models: f.models, Log: f.logger(a), NATS: f.nats, NATSToken: f.token, Bounds: b,
 		Formats: serverFormats, FormatNames: formatList(labelFormats(dicom.WriteOptions{})),
+	}
+	if o.Archives, err = f.known(); err != nil {
+		return o, err
 	}
 	if err := os.MkdirAll(f.data, 0o700); err != nil {
 		return o, err
@@ -248,6 +242,19 @@ func (f *workFlags) options(a *app) (o server.Options, err error) {
 	return o, nil
 }
 
+// known are the archives of --archive.
+func (f *workFlags) known() (map[string]server.Archive, error) {
+	all := map[string]server.Archive{}
+	for _, pair := range f.archives {
+		name, url, ok := strings.Cut(pair, "=")
+		if !ok || name == "" || url == "" {
+			return nil, usagef("--archive %q: wanted NAME=URL", pair)
+		}
+		all[name] = server.Archive{URL: url, Token: os.Getenv(envPrefix + "ARCHIVE_" + strings.ToUpper(name) + "_TOKEN")}
+	}
+	return all, nil
+}
+
 // store opens what --blobs names; nil is the folder of the server's own.
 func (f *workFlags) store(reserve int64) (blob.Store, error) {
 	switch {
@@ -260,7 +267,12 @@ func (f *workFlags) store(reserve int64) (blob.Store, error) {
 }
 
 func (f *workFlags) logger(a *app) *slog.Logger {
-	o := &slog.HandlerOptions{Level: slog.LevelInfo}
+	o := &slog.HandlerOptions{Level: slog.LevelInfo, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if level, ok := a.Value.Any().(slog.Level); ok && level == server.LevelAudit {
+			a.Value = slog.StringValue("AUDIT")
+		}
+		return a
+	}}
 	if f.verbose {
 		o.Level = slog.LevelDebug
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/dataset"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/predict"
@@ -35,6 +36,7 @@ type trainFlags struct {
 	maxTime                         time.Duration
 	resume, noAugment, noValidation bool
 	rematerialise, probabilities    bool
+	pretrained                      string
 }
 
 func newTrain(a *app) *cobra.Command {
@@ -84,6 +86,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.optimizer, "optimizer", "", "sgd, adam or adamw")
 	flags.StringVar(&f.schedule, "schedule", "", "poly, cosine or constant")
 	flags.IntVar(&f.warmup, "warmup", 0, "epochs in which the learning rate rises, before the schedule begins")
+	flags.StringVar(&f.pretrained, "pretrained", "", "begin with the weights of this `model` where they fit: layers of one shape, channels and classes of one name")
 	flags.StringVar(&f.loss, "loss", "", "dice-ce, ce, dice or focal (with Dice); of regions ce is of each by itself")
 	flags.IntVar(&f.patience, "patience", 0, "end after so many epochs without a better Dice; 0: never")
 	flags.DurationVar(&f.maxTime, "max-time", 0, "end after the epoch in which this time is over, for example 90m")
@@ -155,6 +158,11 @@ func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string)
 	defer o.Device.Close()
 	if o.Storage, err = f.storage(o.Device); err != nil {
 		return err
+	}
+	if f.pretrained != "" {
+		if o.Pretrained, err = checkpoint.Import(f.pretrained, checkpoint.ImportOptions{}); err != nil {
+			return fmt.Errorf("--pretrained: %w", err)
+		}
 	}
 	o.Settings = f.used(a, w, o)
 	if !o.Rematerialise {
@@ -318,6 +326,11 @@ func trainWithBar(ctx context.Context, a *app, p *progress, o train.Options) err
 		return err
 	}
 	t.end()
+	if o.Pretrained != nil {
+		if err := printPretrained(a, o.Dir); err != nil {
+			return err
+		}
+	}
 	last := res.Epochs[len(res.Epochs)-1]
 	dice := "not measured"
 	if d := float64(last.MeanDice); !math.IsNaN(d) {
@@ -331,6 +344,24 @@ func trainWithBar(ctx context.Context, a *app, p *progress, o train.Options) err
 	fmt.Fprintf(a.out, "time      step %s, validation %s, waited for data %s (load %s, augment %s beside it)\n",
 		of(m.Step), of(m.Validate), of(m.Wait), of(m.Load), of(m.Augment))
 	return nil
+}
+
+// printPretrained says how much of a network came from another model.
+func printPretrained(a *app, dir string) error {
+	report, err := train.ReadPretrained(dir)
+	if err != nil {
+		return err
+	}
+	counts := map[string]int{}
+	for _, l := range report {
+		counts[l.State]++
+		if l.State != checkpoint.Taken {
+			fmt.Fprintf(a.err, "note: %s is %s: %s\n", l.Name, l.State, l.Why)
+		}
+	}
+	_, err = fmt.Fprintf(a.out, "pretrained %d parameters taken, %d in part, %d fresh: %s\n", counts[checkpoint.Taken], counts[checkpoint.Part], counts[checkpoint.Fresh],
+		filepath.Join(dir, train.PretrainedFile))
+	return err
 }
 
 func of(s float64) string { return seconds(time.Duration(s * float64(time.Second))) }

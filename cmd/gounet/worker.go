@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gounet/gounet/internal/filelock"
+	"github.com/gounet/gounet/server"
 	"github.com/gounet/gounet/server/engine"
 	"github.com/gounet/gounet/server/queue"
 )
@@ -51,6 +53,11 @@ func (f *workerFlags) run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	release, err := filelock.Take(filepath.Join(o.Data, "lock"))
+	if err != nil {
+		return fmt.Errorf("%s: another worker or server uses the folder, give each its own --data: %w", o.Data, err)
+	}
+	defer func() { _ = release() }() // the end of the process does it too
 	models, err := engine.OpenModels(ctx, o.Models, filepath.Join(o.Data, "models"))
 	if err != nil {
 		return err
@@ -59,9 +66,10 @@ func (f *workerFlags) run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	archives := server.Archives{Known: o.Archives, MostBytes: o.Bounds.UploadBytes}
 	e, err := engine.Start(engine.Options{
-		Queue: q, Blobs: o.Blobs, Models: models, Devices: o.Devices, Work: filepath.Join(o.Data, "work-"+q.Worker()),
-		Formats: o.Formats, HostBytes: o.Bounds.HostBytes, VolumeBytes: o.Bounds.VolumeBytes, Log: o.Log,
+		Queue: q, Blobs: o.Blobs, Models: models, Devices: o.Devices, Work: filepath.Join(o.Data, "work"),
+		Formats: o.Formats, Fetch: archives.Fetch, Store: archives.Store, HostBytes: o.Bounds.HostBytes, VolumeBytes: o.Bounds.VolumeBytes, Log: o.Log,
 	})
 	if err != nil {
 		return errors.Join(err, q.Close())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/gounet/gounet/core/dataset"
 	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/volume"
 	"github.com/gounet/gounet/internal/atomicfile"
 )
 
@@ -125,11 +127,39 @@ func (w *workspace) loadPlan(ctx context.Context, p *progress) (*plan.Plan, erro
 	if err != nil {
 		return nil, err
 	}
+	w.guardSides(ctx, p, made)
 	if err := made.Save(w.planFile()); err != nil {
 		return nil, err
 	}
 	p.print("plan      %s", w.planFile())
 	return made, nil
+}
+
+// guardSides turns mirroring from left to right off where labels have a side, and
+// says so.
+func (w *workspace) guardSides(ctx context.Context, p *progress, made *plan.Plan) {
+	pairs := made.Sides()
+	if len(pairs) == 0 {
+		return
+	}
+	axis := 2 // x of the files, which is W
+	if s, err := w.raw.Cases[0].Open(ctx); err == nil {
+		axis = leftRight(s.Grid)
+		_ = s.Close() // only its header was read
+	}
+	made.WithoutMirror(axis)
+	p.print("warning   %q and %q are the two sides of one structure: no mirroring along axis %s of the files", pairs[0][0], pairs[0][1], string("DHW"[axis]))
+}
+
+// leftRight is the axis D H W of a grid that goes most from left to right.
+func leftRight(g volume.Grid) int {
+	axis, most := 2, 0.0
+	for x := range 3 { // columns of the affine are x y z, its first row is R
+		if v := math.Abs(g.Affine[0][x]) / max(g.Spacing[2-x], 1e-9); v > most {
+			axis, most = 2-x, v
+		}
+	}
+	return axis
 }
 
 // fits returns an error if the labels or channels of the data set are not those that

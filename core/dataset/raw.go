@@ -85,12 +85,19 @@ func (r *Raw) listed() (err error) {
 		for _, f := range c.Images {
 			k.Images = append(k.Images, filepath.Join(r.Dir, filepath.FromSlash(f)))
 		}
+		if files := channelFiles(k.Images[0], len(r.JSON.Channels)); len(k.Images) == 1 && files != nil {
+			k.Images = files
+		}
 		r.Cases = append(r.Cases, k)
 	}
 	for _, f := range r.JSON.Test {
 		base := filepath.Base(f)
 		if !strings.HasPrefix(base, "._") {
-			r.Test = append(r.Test, Case{ID: strip(base, r.JSON.FileEnding), Images: []string{filepath.Join(r.Dir, filepath.FromSlash(f))}})
+			k := Case{ID: strip(base, r.JSON.FileEnding), Images: []string{filepath.Join(r.Dir, filepath.FromSlash(f))}}
+			if files := channelFiles(k.Images[0], len(r.JSON.Channels)); files != nil {
+				k.Images = files
+			}
+			r.Test = append(r.Test, k)
 		}
 	}
 	if len(r.JSON.Test) == 0 { // scans that the file does not list

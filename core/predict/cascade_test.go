@@ -35,6 +35,19 @@ func cascadeLabels(t *testing.T, name string) *volume.Labels {
 	return l
 }
 
+// TestResidualEncodersLabelAsNNUNet uses the network of testdata/resenc/make.py.
+func TestResidualEncodersLabelAsNNUNet(t *testing.T) {
+	m, err := checkpoint.Open("testdata/resenc/T__P__3d_fullres")
+	require.NoError(t, err)
+	require.Equal(t, plan.Residual, m.Plan.Configurations[0].Network.Kind)
+	p := newTest(t, m, Options{})
+	r, err := p.Image(t.Context(), read(t, filepath.Join(cascade, "scan_0000.nii.gz")), ImageOptions{})
+	require.NoError(t, err)
+	want, _, err := nifti.ReadLabels("testdata/resenc/labels/scan.nii.gz")
+	require.NoError(t, err)
+	sameLabels(t, want.Data, r.Labels.Data)
+}
+
 func sameLabels(t *testing.T, want, got []uint8) {
 	t.Helper()
 	require.Len(t, got, len(want))

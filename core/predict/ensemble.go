@@ -120,3 +120,18 @@ func EnsembleOptionsOf(p *plan.Plan) EnsembleOptions {
 	}
 	return o
 }
+
+// Distance is the difference to q that one voxel of a thousand exceeds, in its worst
+// class.
+func (p *Probabilities) Distance(q *Probabilities) (float64, error) {
+	if p.Shape != q.Shape || p.K != q.K {
+		return 0, fmt.Errorf("predict: probabilities of shapes %v and %v (D H W) with %d and %d classes, wanted those of one scan", p.Shape, q.Shape, p.K, q.K)
+	}
+	worst := make([]float32, len(p.Data)/p.K)
+	for i, x := range p.Data {
+		d := x - q.Data[i]
+		worst[i/p.K] = max(worst[i/p.K], d, -d)
+	}
+	slices.Sort(worst)
+	return float64(worst[len(worst)-1-len(worst)/1000]), nil
+}

@@ -64,6 +64,11 @@ func (t *trainer) begin(ctx context.Context) error {
 	}
 	defer runtime.GC()
 	weights := unet.InitialWeights(t.step.Graph, t.step.Params, t.Seed)
+	if t.Pretrained != nil {
+		if err := t.transfer(weights); err != nil {
+			return err
+		}
+	}
 	for i, v := range t.step.Params {
 		if err := t.train.WriteWeight(ctx, v, weights[i]); err != nil {
 			return err

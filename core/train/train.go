@@ -17,6 +17,7 @@ import (
 
 	"github.com/gounet/gounet/core/augment"
 	"github.com/gounet/gounet/core/backend"
+	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/compile"
 	"github.com/gounet/gounet/core/dataset"
 	"github.com/gounet/gounet/core/graph"
@@ -35,11 +36,12 @@ type Options struct {
 	Storage       graph.DType // of activations
 	Seed          uint64
 	Rematerialise bool
-	MaxTime       time.Duration  // ends after the epoch in which it is over; 0: no limit
-	Every         int            // epochs between checkpoints; 0: 50, as nnU-Net
-	Resume        bool           // continue from the state in Dir
-	Settings      map[string]any // every value that was used: SettingsFile in the run folder
-	Progress      func(Progress) // after each step and each epoch; may be nil
+	MaxTime       time.Duration     // ends after the epoch in which it is over; 0: no limit
+	Every         int               // epochs between checkpoints; 0: 50, as nnU-Net
+	Pretrained    *checkpoint.Model // begin with its weights where they fit; nil: with fresh ones
+	Resume        bool              // continue from the state in Dir
+	Settings      map[string]any    // every value that was used: SettingsFile in the run folder
+	Progress      func(Progress)    // after each step and each epoch; may be nil
 }
 
 // Progress is what a step or an epoch came to.

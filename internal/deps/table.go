@@ -58,9 +58,11 @@ var Table = []Row{
 	{Package: "core/train", May: []string{"core", "internal"}, Modules: []string{"google.golang.org/protobuf"}}, // TensorBoard
 	{Package: "core/predict", May: []string{"core", "internal"}},
 	{Package: "server", May: []string{"core", "internal/api", "internal/atomicfile", "internal/filelock"}, Modules: anyModule},
-	{Package: "web", May: []string{"internal/api"}, Modules: anyModule},
+	{Package: "web", May: []string{"internal/api", "web"}, Modules: []string{"github.com/vugu"}},
+	{Package: "web/bundle", Modules: []string{"github.com/evanw/esbuild"}},
+	{Package: "web/test", May: []string{"core", "internal", "web"}, Modules: append([]string{"github.com/chromedp"}, testModules...)},
 	{Package: "wasm", May: []string{"core", "backend_webgpu", "backend_cpu", "internal/api"}},
-	{Package: "cmd", May: []string{"core", "backend_*", "server", "internal"}, Modules: anyModule},
+	{Package: "cmd", May: []string{"core", "backend_*", "server", "web!", "internal"}, Modules: anyModule},
 
 	// devices
 	{

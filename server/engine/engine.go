@@ -165,7 +165,6 @@ func (o *owner) run(taking, working context.Context) {
 	})
 	o.keepOpen(taking)
 	for j := range ready {
-		o.keepOpen(working)
 		o.set(func(d *api.ServerDevice) { d.State = "busy" })
 		o.safely(j, o.segment)
 		if errors.Is(j.err, backend.ErrLost) || j.panicked {
@@ -174,6 +173,7 @@ func (o *owner) run(taking, working context.Context) {
 			o.set(func(d *api.ServerDevice) { d.State = "idle" })
 		}
 		finished <- j
+		o.keepOpen(working) // if it was lost
 	}
 	close(finished)
 	wg.Wait()

@@ -96,10 +96,12 @@ func (o *owner) end(j *job) {
 		state, f = api.JobCancelled, &api.Failed{Code: api.FailedCancelled, Reason: "it was cancelled", Do: "submit it again"}
 	case errors.Is(cause, errDraining):
 		j.log.Info("job goes back to the queue")
+		o.clean(ctx, j, false)
 		o.report(j, j.Release(ctx, false, 0))
 		return
 	case again(j.err) && j.Attempts < o.o.Queue.Attempts():
 		j.log.Warn("job is tried again", "error", j.err)
+		o.clean(ctx, j, false)
 		o.report(j, j.Release(ctx, true, time.Second))
 		return
 	default:

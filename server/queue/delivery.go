@@ -23,8 +23,14 @@ var ErrCancelled = errors.New("cancelled")
 
 // running are the jobs of this process, to tell them of changes.
 type running struct {
-	mu     sync.Mutex
-	cancel map[string]func(*Record) // nil: it was deleted
+	mu  sync.Mutex
+	all map[string]*Delivery
+}
+
+func (r *running) get(id string) *Delivery {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.all[id]
 }
 
 // Delivery is a job in the hands of this worker.
@@ -35,16 +41,25 @@ type Delivery struct {
 	Context context.Context
 
 	q     *Queue
-	msg   jetstream.Msg
-	begun string // which attempt this is
+	mu    sync.Mutex
+	msg   jetstream.Msg // the last that was delivered
+	begun string        // which attempt this is
 	stop  context.CancelCauseFunc
+	ended chan struct{}
 }
 
 // claim makes the job of a message ours, if there is anything to do for it.
 func (q *Queue) claim(ctx context.Context, msg jetstream.Msg) (*Delivery, error) {
+	ctx = context.WithoutCancel(ctx) // a job that is begun goes on when no new ones are wanted
 	sent := new(Record)
 	if err := json.Unmarshal(msg.Data(), sent); err != nil || sent.ID == "" {
 		return nil, msg.TermWithReason("no job of this version")
+	}
+	if d := q.running.get(sent.ID); d != nil { // ours all the time; its signs of life were late
+		d.mu.Lock()
+		d.msg = msg
+		d.mu.Unlock()
+		return nil, nil
 	}
 	if err := q.Jobs.Create(ctx, sent.ID, sent); err != nil && !errors.Is(err, ErrExists) { // its submit was killed between message and record
 		_ = msg.NakWithDelay(time.Second)
@@ -77,10 +92,10 @@ func (q *Queue) claim(ctx context.Context, msg jetstream.Msg) (*Delivery, error)
 		_ = msg.NakWithDelay(time.Second)
 		return nil, err
 	}
-	d := &Delivery{Record: r, q: q, msg: msg, begun: beginning(r)}
+	d := &Delivery{Record: r, q: q, msg: msg, begun: beginning(r), ended: make(chan struct{})}
 	d.Context, d.stop = context.WithCancelCause(ctx)
 	q.running.mu.Lock()
-	q.running.cancel[r.ID] = d.told
+	q.running.all[r.ID] = d
 	q.running.mu.Unlock()
 	if now, ok := q.Jobs.Get(r.ID); ok {
 		d.told(now) // a change since the claim
@@ -92,26 +107,27 @@ func (q *Queue) claim(ctx context.Context, msg jetstream.Msg) (*Delivery, error)
 // beginning names an attempt: no other has the same worker and number.
 func beginning(r *Record) string { return fmt.Sprintf("%s/%d", r.Worker, r.Attempts) }
 
-// live tells JetStream that we are alive, until the delivery is over.
+// live tells JetStream that we are alive, until the delivery is over or another's.
 func (d *Delivery) live() {
 	beat := time.NewTicker(d.q.o.AckWait / 4)
 	defer beat.Stop()
 	for {
 		select {
-		case <-d.Context.Done():
-			if !errors.Is(context.Cause(d.Context), ErrCancelled) {
-				return
-			}
-			// its end is still to be written
-			select {
-			case <-beat.C:
-			case <-time.After(d.q.o.AckWait):
-				return
-			}
+		case <-d.ended:
+			return
 		case <-beat.C:
+			if errors.Is(context.Cause(d.Context), ErrNotOurs) {
+				return
+			}
+			_ = d.message().InProgress() // else it is given to another
 		}
-		_ = d.msg.InProgress() // else it is given to another
 	}
+}
+
+func (d *Delivery) message() jetstream.Msg {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.msg
 }
 
 // told is called when the record has changed.
@@ -158,7 +174,7 @@ func (d *Delivery) Finish(ctx context.Context, change func(*Record)) error {
 	if err != nil {
 		return err
 	}
-	return d.msg.Ack() // if that gets lost, the next worker sees that there is nothing to do
+	return d.message().Ack() // if that gets lost, the next worker sees that there is nothing to do
 }
 
 // Release gives the job back to the queue, to be begun anew: after a failure that
@@ -174,13 +190,14 @@ func (d *Delivery) Release(ctx context.Context, counts bool, after time.Duration
 	if err != nil {
 		return err
 	}
-	return d.msg.NakWithDelay(after)
+	return d.message().NakWithDelay(after)
 }
 
 func (d *Delivery) over() {
+	close(d.ended)
 	d.stop(ErrNotOurs)
 	d.q.running.mu.Lock()
-	delete(d.q.running.cancel, d.ID)
+	delete(d.q.running.all, d.ID)
 	d.q.running.mu.Unlock()
 }
 
@@ -210,3 +227,7 @@ func (q *Queue) Cancel(ctx context.Context, id string) (*Record, error) {
 		return nil
 	})
 }
+
+// Abandon leaves the job as a worker that dies does: without a sign of life it is
+// given to another.
+func (d *Delivery) Abandon() { d.over() }

@@ -154,11 +154,8 @@ func (q *Queue) heard(msg *nats.Msg) {
 
 // jobChanged is called with each new state of a job; nil: it was deleted.
 func (q *Queue) jobChanged(id string, r *Record) {
-	q.running.mu.Lock()
-	told := q.running.cancel[id]
-	q.running.mu.Unlock()
-	if told != nil {
-		told(r)
+	if d := q.running.get(id); d != nil {
+		d.told(r)
 	}
 	if r == nil {
 		q.Hub.add(id, api.EventJob, []byte("null"), true)

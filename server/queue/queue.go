@@ -115,7 +115,7 @@ func (q *Queue) open(ctx context.Context) (err error) {
 	}
 	q.Hub = newHub()
 	q.pick.wake = make(chan struct{}, 1)
-	q.running.cancel = map[string]func(*Record){}
+	q.running.all = map[string]*Delivery{}
 	if q.Jobs, err = openTable(ctx, q.js, jobBucket, replicas, q.jobChanged); err != nil {
 		return err
 	}

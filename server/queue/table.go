@@ -147,7 +147,13 @@ func (t *Table[T]) Put(ctx context.Context, id string, row *T) error {
 	return nil
 }
 
-// read asks the bucket itself.
+// Read asks the bucket itself: what another process has written a moment ago, the
+// watch may not have told of.
+func (t *Table[T]) Read(ctx context.Context, id string) (*T, error) {
+	row, _, err := t.read(ctx, id)
+	return row, err
+}
+
 func (t *Table[T]) read(ctx context.Context, id string) (*T, uint64, error) {
 	entry, err := t.kv.Get(ctx, id)
 	if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrInvalidKey) {

@@ -1,6 +1,12 @@
 package browser
 
-import "syscall/js"
+import (
+	"errors"
+	"fmt"
+	"syscall/js"
+
+	"github.com/gounet/gounet/web/page"
+)
 
 // network is the server that the page came from.
 type network struct{ b *Browser }
@@ -26,4 +32,73 @@ func (n *network) JSON(method, path string, body []byte, got func(status int, bo
 			n.b.post(func() { got(status, text) })
 		})
 	})
+}
+
+// Upload sends a file by tus.
+func (n *network) Upload(name string, b page.Blob, told func(int64, bool), got func(string, error)) func() {
+	progress := js.FuncOf(func(_ js.Value, a []js.Value) any {
+		arrived, waiting := int64(a[0].Float()), a[1].Bool()
+		n.b.post(func() { told(arrived, waiting) })
+		return nil
+	})
+	u := js.Global().Get("tus").Call("upload", "api/v1/tus", name, b.(js.Value), progress)
+	then(u.Get("done"), func(v js.Value, err error) {
+		progress.Release()
+		id := ""
+		if err == nil {
+			id = v.String()
+		}
+		n.b.post(func() { got(id, err) })
+	})
+	return func() { u.Call("stop") }
+}
+
+// Fetch gets a file.
+func (n *network) Fetch(path string, got func(page.Blob, int64, error)) {
+	fail := func(err error) { n.b.post(func() { got(nil, 0, err) }) }
+	then(js.Global().Call("fetch", path), func(r js.Value, err error) {
+		if err != nil {
+			fail(errors.New("the server does not answer"))
+			return
+		}
+		if !r.Get("ok").Bool() {
+			fail(fmt.Errorf("the server says %d", r.Get("status").Int()))
+			return
+		}
+		then(r.Call("blob"), func(v js.Value, err error) {
+			if err != nil {
+				fail(errors.New("the connection was cut"))
+				return
+			}
+			n.b.post(func() { got(v, int64(v.Get("size").Float()), nil) })
+		})
+	})
+}
+
+// Watch hears server-sent events. The browser connects again by itself.
+func (n *network) Watch(path string, kinds []string, event func(string, []byte), lost func()) func() {
+	source := js.Global().Get("EventSource").New(path)
+	var made []js.Func
+	hear := func(f func(e js.Value)) js.Func {
+		fn := js.FuncOf(func(_ js.Value, a []js.Value) any {
+			f(a[0])
+			return nil
+		})
+		made = append(made, fn)
+		return fn
+	}
+	for _, k := range kinds {
+		source.Call("addEventListener", k, hear(func(e js.Value) {
+			data := []byte(e.Get("data").String())
+			n.b.post(func() { event(k, data) })
+		}))
+	}
+	source.Set("onerror", hear(func(js.Value) { n.b.post(lost) }))
+	return func() {
+		source.Call("close")
+		for _, f := range made {
+			f.Release()
+		}
+		made = nil
+	}
 }

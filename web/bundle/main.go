@@ -12,9 +12,11 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -126,7 +128,43 @@ func (b *builder) copies() error {
 			return err
 		}
 	}
+	if err := b.licences(root); err != nil {
+		return err
+	}
 	return b.helper()
+}
+
+// licences adds those of all that is bundled to the ones that lie beside the page.
+func (b *builder) licences(goroot string) error {
+	vugu, err := output("go", "-C", filepath.Join(web, ".."), "list", "-m", "-f", "{{.Dir}}", "github.com/vugu/vugu")
+	if err != nil {
+		return err
+	}
+	texts := map[string]string{"Go": filepath.Join(goroot, "LICENSE"), "vugu": filepath.Join(vugu, "LICENSE")}
+	for _, pattern := range []string{"*", "@*/*"} {
+		list, err := filepath.Glob(filepath.Join(b.modules, pattern, "LICENSE*"))
+		if err != nil {
+			return err
+		}
+		for _, f := range list {
+			if name, err := filepath.Rel(b.modules, filepath.Dir(f)); err == nil && name != "axe-core" { // a tool of the tests
+				texts[name] = f
+			}
+		}
+	}
+	path := filepath.Join(b.dist, "licences.txt")
+	all, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		data, err := os.ReadFile(texts[name])
+		if err != nil {
+			return err
+		}
+		all = append(append(all, "\n"+name+"\n\n"...), data...)
+	}
+	return os.WriteFile(path, all, 0o666)
 }
 
 // helper takes vugu's script out of its package: vugu would evaluate it as text,

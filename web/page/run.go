@@ -322,6 +322,7 @@ type Interrupted struct {
 	interrupted
 	files []File
 	state Blob
+	job   *job // on the server
 }
 
 func (p *Page) keepScan() {
@@ -356,24 +357,21 @@ func (p *Page) findInterrupted() {
 		if err != nil {
 			return
 		}
-		found := &Interrupted{}
+		byKey := map[string]Stored{}
 		for _, s := range list {
-			var i interrupted
-			if json.Unmarshal(s.Meta, &i) != nil {
-				continue
-			}
-			if s.Key == stateKey && len(s.Files) == 1 {
-				found.Done, found.Of, found.state = i.Done, i.Of, s.Files[0].Blob
-			} else if s.Key == runKey {
-				i.Done, i.Of = found.Done, found.Of
-				found.interrupted, found.files = i, s.Files
-			}
+			byKey[s.Key] = s
 		}
-		for _, s := range list { // whichever came first
-			var i interrupted
-			if s.Key == stateKey && json.Unmarshal(s.Meta, &i) == nil && len(s.Files) == 1 {
-				found.Done, found.Of, found.state = i.Done, i.Of, s.Files[0].Blob
-			}
+		if s, ok := byKey[jobKey]; ok {
+			p.ofJob(s)
+			return
+		}
+		found := &Interrupted{}
+		if s := byKey[runKey]; json.Unmarshal(s.Meta, &found.interrupted) == nil {
+			found.files = s.Files
+		}
+		var kept interrupted
+		if s := byKey[stateKey]; json.Unmarshal(s.Meta, &kept) == nil && len(s.Files) == 1 {
+			found.Done, found.Of, found.state = kept.Done, kept.Of, s.Files[0].Blob
 		}
 		if len(found.files) > 0 && p.Screen == ScreenOpen && p.Run.Stage == "" {
 			p.Open.interrupted = found
@@ -386,6 +384,9 @@ func (p *Page) Interrupted() *Interrupted { return p.Open.interrupted }
 
 // Text says how far it was.
 func (i *Interrupted) Text() string {
+	if i.job != nil {
+		return "It goes on on the server. The scan and the labels are there until you close the job."
+	}
 	if i.Of == 0 {
 		return "It was interrupted before its first tile was kept."
 	}
@@ -398,7 +399,9 @@ func (p *Page) ResumeInterrupted() {
 	if i == nil {
 		return
 	}
-	p.Models.Chosen = i.Model
+	if i.job == nil {
+		p.Models.Chosen = i.Model
+	}
 	var series []string
 	if i.Series != "" {
 		series = []string{i.Series}
@@ -411,6 +414,10 @@ func (p *Page) ResumeInterrupted() {
 func (p *Page) resumeShown() {
 	i := p.Open.resuming
 	p.Open.resuming, p.Open.interrupted = nil, nil
+	if i != nil && i.job != nil {
+		p.rejoin(i.job)
+		return
+	}
 	if i == nil || p.Model() == nil {
 		return
 	}
@@ -422,7 +429,13 @@ func (p *Page) resumeShown() {
 }
 
 // DropInterrupted forgets it.
-func (p *Page) DropInterrupted() { p.forgetRun() }
+func (p *Page) DropInterrupted() {
+	if i := p.Open.interrupted; i != nil && i.job != nil {
+		p.Server.Job.ID, p.Server.uploads = i.job.ID, i.job.Uploads
+		p.closeJob()
+	}
+	p.forgetRun()
+}
 
 // Advice is what to do where there is no WebGPU.
 func (p *Page) Advice() string {

@@ -1,37 +1,502 @@
 package page
 
+import (
+	"encoding/json"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gounet/gounet/internal/api"
+)
+
 // Net talks to the server that the page came from.
 type Net interface {
 	// JSON asks for JSON; got gets the status, 0 where nothing answered.
 	JSON(method, path string, body []byte, got func(status int, body []byte))
+	// Upload sends a file so that it goes on after an interruption, and tells how much
+	// has arrived and for how long nothing has. stop gives it up.
+	Upload(name string, b Blob, told func(arrived int64, waiting bool), got func(id string, err error)) (stop func())
+	Fetch(path string, got func(b Blob, size int64, err error))
+	// Watch hears events of a stream until stop; lost tells that it is interrupted.
+	Watch(path string, kinds []string, event func(kind string, data []byte), lost func()) (stop func())
 }
+
+const base = "api/v1/"
+
+// Stages of Server.
+const (
+	ServerUpload  = "upload"
+	ServerQueue   = "queue"
+	ServerRunning = "running"
+	ServerResult  = "result"
+	ServerFailed  = "failed"
+)
 
 // Server is the one that the page came from, if it segments.
 type Server struct {
-	There bool
+	There    bool
+	Info     serverInfo
+	Stage    string // "": no job
+	Job      serverJob
+	Waiting  bool // it does not answer, and is asked again
+	Sent, Of int64
+	Begun    time.Time
+	Took     time.Duration // of the upload
+	Left     time.Duration
+	uploads  []string
+	stop     func()
+	model    string
+	queued   time.Time
+	Waited   time.Duration
 }
 
-// Name of the server.
+// What the page reads of the server's JSON, as server/openapi.yaml has it.
+type (
+	serverInfo struct {
+		Version string         `json:"version"`
+		Devices []serverDevice `json:"devices"`
+		Queued  int            `json:"queued"`
+		Running int            `json:"running"`
+	}
+	serverDevice struct {
+		Name string `json:"name"`
+	}
+	serverModel struct {
+		ID            string      `json:"id"`
+		Dataset       string      `json:"dataset"`
+		Configuration string      `json:"configuration"`
+		Folds         []string    `json:"folds"`
+		Patch         [3]int      `json:"patch"`
+		Channels      []string    `json:"channels"`
+		Labels        []api.Label `json:"labels"`
+		Bytes         int64       `json:"bytes"`
+		SHA256        string      `json:"sha256"`
+		Problem       string      `json:"problem"`
+	}
+	serverInput struct {
+		Upload string `json:"upload"`
+	}
+	serverSubmit struct {
+		Model   string        `json:"model"`
+		Inputs  []serverInput `json:"inputs"`
+		Series  []string      `json:"series,omitempty"`
+		Formats []string      `json:"formats"`
+		Mirror  bool          `json:"mirror"`
+	}
+	serverResult struct {
+		Format string `json:"format"`
+		Name   string `json:"name"`
+		URL    string `json:"url"`
+	}
+	serverJob struct {
+		ID       string         `json:"id"`
+		State    string         `json:"state"`
+		Position int            `json:"position"`
+		Device   string         `json:"device"`
+		Progress *api.Progress  `json:"progress"`
+		Failed   *api.Failed    `json:"failed"`
+		Labels   []api.Label    `json:"labels"`
+		Results  []serverResult `json:"results"`
+	}
+	serverProblem struct {
+		Detail string `json:"detail"`
+	}
+)
+
+// Name of the server, for the diagnostics.
 func (s *Server) Name() string {
 	if s.There {
-		return "there"
+		return s.Info.Version
 	}
 	return "none"
 }
 
-// findServer asks whether the server segments.
-func (p *Page) findServer() {}
+// About says what computes there.
+func (s *Server) About() string {
+	var names []string
+	for _, d := range s.Info.Devices {
+		names = append(names, d.Name)
+	}
+	return strings.Join(names, ", ") + " · " + Plural(s.Info.Queued+s.Info.Running, "job", "jobs") + " ahead of yours"
+}
+
+// findServer asks whether the server segments, and which models it has.
+func (p *Page) findServer() {
+	p.Host.Net().JSON("GET", base+"info", nil, func(status int, body []byte) {
+		if status != 200 || json.Unmarshal(body, &p.Server.Info) != nil {
+			return
+		}
+		p.Server.There = true
+		p.serverModels()
+	})
+}
+
+func (p *Page) serverModels() {
+	p.Host.Net().JSON("GET", base+"models", nil, func(status int, body []byte) {
+		var list []serverModel
+		if status != 200 || json.Unmarshal(body, &list) != nil {
+			return
+		}
+		for _, m := range list {
+			if m.Problem != "" {
+				continue
+			}
+			n := Model{ID: m.ID, From: "from the server", Loaded: api.Loaded{
+				Dataset: m.Dataset, Configuration: m.Configuration, Folds: m.Folds, Patch: m.Patch, Channels: m.Channels, Labels: m.Labels,
+				Bytes: m.Bytes, SHA256: m.SHA256,
+			}}
+			for _, have := range p.Models.List {
+				if have.SHA256 == n.SHA256 {
+					n.Files, n.Added, n.From = have.Files, have.Added, have.From
+				}
+			}
+			p.Models.put(n)
+			if p.Models.Chosen == "" {
+				p.Models.Chosen = n.SHA256
+			}
+		}
+	})
+}
+
+// FetchModel stores a model of the server in this browser.
+func (p *Page) FetchModel(m *Model) {
+	sha, id := m.SHA256, m.ID
+	p.Models.Busy = "Getting " + Title(m.Dataset) + ", " + Size(m.Bytes)
+	p.Host.Net().Fetch(base+"models/"+id+"/file", func(b Blob, size int64, err error) {
+		p.Models.Busy = ""
+		if err != nil {
+			p.Alert = &Alert{Title: "The model did not arrive", Text: sentence(err.Error()), Do: "Try again", OnDo: func() {
+				p.Alert = nil
+				p.FetchModel(m)
+			}}
+			return
+		}
+		files := []File{{Path: id + ".gounet", Size: size, Blob: b}}
+		list, blobs := sent(files)
+		list[0].SHA256 = sha
+		p.ask(api.Request{Load: &api.Load{Files: list}}, blobs, func(a api.Answer, _ []Bytes) {
+			if a.Loaded == nil {
+				return
+			}
+			p.Models.loaded = sha
+			n := Model{Loaded: *a.Loaded, Files: files, Added: p.Host.Now(), From: "from the server", ID: id}
+			p.Models.put(n)
+			p.keep(n)
+		}, func(f *api.Failed) {
+			p.Alert = &Alert{Title: "The model that arrived cannot be used", Text: sentence(f.Reason), More: sentence(f.Do)}
+		})
+	})
+}
+
+// StartOnServer sends the scan and submits a job.
+func (p *Page) StartOnServer() {
+	m := p.Model()
+	if m == nil || m.ID == "" {
+		p.Alert = &Alert{Title: "The server does not have this model", Text: "Choose one of the server’s, or run here.", Do: "Choose another model", OnDo: func() { p.Go(PanelModels) }}
+		return
+	}
+	p.stopCheck()
+	s := &p.Server
+	*s = Server{There: true, Info: s.Info, Stage: ServerUpload, Begun: p.Host.Now(), model: Title(m.Dataset)}
+	for _, f := range p.Scan.Files {
+		s.Of += f.Size
+	}
+	p.Panel, p.Alert = PanelServer, nil
+	p.Host.Focus(".panel [data-first]")
+	p.upload(0, 0)
+}
+
+// upload sends the i-th file and those after it.
+func (p *Page) upload(i int, before int64) {
+	s := &p.Server
+	if i == len(p.Scan.Files) {
+		s.Took = p.Host.Now().Sub(s.Begun)
+		p.submit()
+		return
+	}
+	f := p.Scan.Files[i]
+	s.stop = p.Host.Net().Upload(path.Base(f.Path), f.Blob, func(arrived int64, waiting bool) {
+		s.Sent, s.Waiting = before+arrived, waiting
+	}, func(id string, err error) {
+		if s.Stage != ServerUpload {
+			return
+		}
+		if err != nil {
+			p.serverFailed("The scan could not be sent", err.Error())
+			return
+		}
+		s.uploads = append(s.uploads, id)
+		s.Sent = before + f.Size
+		p.upload(i+1, before+f.Size)
+	})
+}
+
+func (p *Page) submit() {
+	s := &p.Server
+	r := serverSubmit{Model: p.Model().ID, Formats: []string{"nifti"}, Mirror: p.Check.Mirror}
+	for _, id := range s.uploads {
+		r.Inputs = append(r.Inputs, serverInput{id})
+	}
+	if p.Scan.Series != "" {
+		r.Series = []string{p.Scan.Series}
+	}
+	body, err := json.Marshal(r)
+	if err != nil {
+		p.serverFailed("The job could not be submitted", err.Error())
+		return
+	}
+	p.Host.Net().JSON("POST", base+"jobs", body, func(status int, body []byte) {
+		if status/100 != 2 || json.Unmarshal(body, &s.Job) != nil {
+			p.serverFailed("The server refuses the job", problem(status, body))
+			return
+		}
+		s.Stage, s.queued = ServerQueue, p.Host.Now()
+		p.keepJob()
+		p.watch()
+	})
+}
+
+func problem(status int, body []byte) string {
+	var d serverProblem
+	if json.Unmarshal(body, &d) == nil && d.Detail != "" {
+		return d.Detail
+	}
+	if status == 0 {
+		return "the server does not answer"
+	}
+	return "the server says " + strconv.Itoa(status)
+}
+
+// watch follows the job.
+func (p *Page) watch() {
+	s := &p.Server
+	s.stop = p.Host.Net().Watch(base+"jobs/"+s.Job.ID+"/events", []string{"job", "progress"}, func(kind string, data []byte) {
+		s.Waiting = false
+		if kind == "progress" {
+			var g api.Progress
+			if json.Unmarshal(data, &g) == nil {
+				s.Job.Progress, s.Left = &g, ms(g.LeftMS)
+				s.running(p.Host.Now())
+			}
+			return
+		}
+		var j serverJob
+		if json.Unmarshal(data, &j) == nil {
+			p.jobIs(j)
+		}
+	}, func() { s.Waiting = true })
+}
+
+func (s *Server) running(now time.Time) {
+	if s.Stage == ServerQueue {
+		s.Stage, s.Waited = ServerRunning, now.Sub(s.queued)
+	}
+}
+
+func (p *Page) jobIs(j serverJob) {
+	s := &p.Server
+	if j.Progress == nil {
+		j.Progress = s.Job.Progress
+	}
+	s.Job = j
+	switch j.State {
+	case "running":
+		s.running(p.Host.Now())
+	case "done":
+		s.endWatch()
+		p.fetchResult()
+	case "failed":
+		s.endWatch()
+		why := "the server does not say why"
+		if j.Failed != nil {
+			why = j.Failed.Reason
+		}
+		p.serverFailed("The server could not segment the scan", why)
+	case "cancelled":
+		s.endWatch()
+	}
+}
+
+func (s *Server) endWatch() {
+	if s.stop != nil {
+		s.stop()
+		s.stop = nil
+	}
+}
+
+func (p *Page) fetchResult() {
+	s := &p.Server
+	s.Stage = ServerResult
+	for _, r := range s.Job.Results {
+		if r.Format != "nifti" {
+			continue
+		}
+		p.Host.Net().Fetch(base+"jobs/"+s.Job.ID+"/results/"+r.Name, func(b Blob, size int64, err error) {
+			if err != nil {
+				p.serverFailed("The labels did not arrive", err.Error())
+				return
+			}
+			files := []File{{Path: r.Name, Size: size, Blob: b}}
+			list, blobs := sent(files)
+			p.ask(api.Request{PageRequest: api.PageRequest{Read: &api.Read{Files: list}}}, blobs, func(a api.Answer, got []Bytes) {
+				if a.ReadLabels == nil {
+					return
+				}
+				labels, model := s.Job.Labels, s.model
+				p.closeJob()
+				p.setResult(labels, got[0], model+", on the server")
+				p.Host.Announce("The labels are there")
+			}, func(f *api.Failed) { p.serverFailed("The labels that came do not fit the scan", f.Reason) })
+		})
+		return
+	}
+	p.serverFailed("The job has no labels", "the server lists no NIfTI among its results")
+}
+
+func (p *Page) serverFailed(title, why string) {
+	p.Server.Stage = ServerFailed
+	p.Alert = &Alert{Title: title, Text: sentence(why), Do: "Try again", OnDo: func() {
+		p.closeJob()
+		p.StartOnServer()
+	}, Other: "Run here instead", OnOther: func() {
+		p.closeJob()
+		p.Check.OnServer = false
+		p.Go(PanelCheck)
+	}}
+	p.Host.Focus(".panel [role=alert] button")
+}
+
+// CancelJob ends the job and deletes what is on the server.
+func (p *Page) CancelJob() {
+	p.closeJob()
+	p.Go(PanelCheck)
+}
+
+// closeJob deletes job and scan from the server, and forgets them here.
+func (p *Page) closeJob() {
+	s := &p.Server
+	s.endWatch()
+	none := func(int, []byte) {}
+	uploads, id := s.uploads, s.Job.ID
+	removeUploads := func() {
+		for _, u := range uploads {
+			p.Host.Net().JSON("DELETE", base+"uploads/"+u, nil, none)
+		}
+	}
+	if id == "" {
+		removeUploads()
+	} else {
+		p.deleteJob(id, removeUploads)
+	}
+	*s = Server{There: s.There, Info: s.Info}
+	p.Host.Remove(runStore, jobKey)
+	p.Host.Remove(runStore, runKey)
+}
+
+// deleteJob cancels a job, and deletes it when it is over.
+func (p *Page) deleteJob(id string, then func()) {
+	const tries, pause = 60, time.Second
+	var try func(n int)
+	try = func(n int) {
+		p.Host.Net().JSON("DELETE", base+"jobs/"+id, nil, func(status int, _ []byte) {
+			const conflict = 409 // it is not over yet
+			if status == conflict && n < tries {
+				p.Host.After(pause, func() { try(n + 1) })
+				return
+			}
+			then()
+		})
+	}
+	p.Host.Net().JSON("POST", base+"jobs/"+id+"/cancel", nil, func(int, []byte) { try(0) })
+}
+
+const jobKey = "job"
+
+// job is the JSON of a job that a reload may interrupt the watching of.
+type job struct {
+	ID, Name, Series, Model string
+	Uploads                 []string
+}
+
+func (p *Page) keepJob() {
+	meta, err := json.Marshal(job{p.Server.Job.ID, p.Scan.Name, p.Scan.Series, p.Server.model, p.Server.uploads})
+	if err != nil {
+		return
+	}
+	p.Host.Put(runStore, Stored{Key: jobKey, Meta: meta, Files: p.Scan.Files}, func(error) {}) // without it a reload does not find the job
+}
+
+// ofJob takes a job that was found at the start.
+func (p *Page) ofJob(s Stored) {
+	var j job
+	if json.Unmarshal(s.Meta, &j) != nil || len(s.Files) == 0 {
+		return
+	}
+	i := &Interrupted{files: s.Files}
+	i.Name, i.Series, i.job = j.Name, j.Series, &j
+	p.Open.interrupted = i
+}
+
+// rejoin watches a job again.
+func (p *Page) rejoin(j *job) {
+	s := &p.Server
+	*s = Server{There: true, Info: s.Info, Stage: ServerQueue, uploads: j.Uploads, model: j.Model, queued: p.Host.Now()}
+	s.Job.ID = j.ID
+	p.Panel, p.Alert = PanelServer, nil
+	p.watch()
+}
+
+// Figure is the first thing that the panel of the server says.
+func (s *Server) Figure() string {
+	switch {
+	case s.Stage == ServerFailed:
+		return "Stopped"
+	case s.Waiting:
+		return "Waiting"
+	case s.Stage == ServerUpload:
+		return "Sending"
+	case s.Stage == ServerQueue && s.Job.Position > 0:
+		return fmt.Sprintf("%s in the queue", ordinal(s.Job.Position+1))
+	case s.Stage == ServerQueue:
+		return "Next in the queue"
+	case s.Stage == ServerResult:
+		return "Getting the labels"
+	case s.Left > 0:
+		return Span(s.Left.Round(time.Second)) + " left"
+	}
+	return "Running"
+}
+
+func ordinal(n int) string {
+	switch {
+	case n%100 >= 11 && n%100 <= 13:
+	case n%10 == 1:
+		return fmt.Sprintf("%dst", n)
+	case n%10 == 2:
+		return fmt.Sprintf("%dnd", n)
+	case n%10 == 3:
+		return fmt.Sprintf("%drd", n)
+	}
+	return fmt.Sprintf("%dth", n)
+}
+
+// Share is how much of the stage is done; false: it cannot be measured.
+func (s *Server) Share() (float64, bool) {
+	switch g := s.Job.Progress; {
+	case s.Stage == ServerUpload && s.Of > 0:
+		return float64(s.Sent) / float64(s.Of), true
+	case s.Stage == ServerRunning && g != nil && g.Stage == api.StageSegment && g.Of > 0:
+		return float64(g.Done) / float64(g.Of), true
+	}
+	return 0, false
+}
 
 // Online tells that the network has come or gone.
 func (p *Page) Online(yes bool) {
 	p.Notice = ""
 	if !yes {
-		p.Notice = "No network. Viewing, correcting and " + Plural(len(p.Models.List), "stored model works", "stored models work") + " as before."
+		p.Notice = "No network. Viewing, correcting and " + Plural(len(p.Models.List), "stored model", "stored models") + " work as before."
 	}
 }
-
-// About says what computes there.
-func (s *Server) About() string { return "" }
-
-// StartOnServer segments there.
-func (p *Page) StartOnServer() {}

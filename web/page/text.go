@@ -113,9 +113,21 @@ func Plural(n int, one, many string) string {
 	return Count(int64(n)) + " " + many
 }
 
+// packages are the names in front of errors, which say nothing to those who read the
+// page.
+var packages = []string{"scan", "dicom", "nifti", "nrrd", "metaimage", "mgh", "analyze", "raster", "predict", "checkpoint", "webgpu", "cpu", "measure", "mesh"}
+
 // sentence begins with a capital and ends with a stop.
 func sentence(s string) string {
 	s = strings.TrimSpace(s)
+	for cut := true; cut; {
+		cut = false
+		for _, name := range packages {
+			if rest, ok := strings.CutPrefix(s, name+": "); ok {
+				s, cut = rest, true
+			}
+		}
+	}
 	if s == "" {
 		return ""
 	}

@@ -1,3 +1,4 @@
 import "./store.mjs";
 import "./files.mjs";
 import "./tasks.mjs";
+import "./tus.mjs";

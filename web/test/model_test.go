@@ -58,6 +58,7 @@ var program = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	closing()
 	if built != "" {
 		_ = os.RemoveAll(built)
 	}

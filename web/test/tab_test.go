@@ -53,6 +53,10 @@ func serve(t testing.TB, files fs.FS, wrap func(http.Handler) http.Handler) *sit
 		s.mu.Lock()
 		s.asked = append(s.asked, r.Method+" "+r.URL.Path)
 		s.mu.Unlock()
+		if wrap == nil && strings.HasPrefix(r.URL.Path, "/api/") { // there is no server that segments
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
 		h.ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.Close)
@@ -78,39 +82,42 @@ type tab struct {
 	console []string
 }
 
-// chromium starts a browser of its own for each test.
-func chromium(t testing.TB, flags ...string) context.Context {
-	t.Helper()
+// one is the browser of all tests: each has an origin of its own, and so a storage.
+var one = sync.OnceValue(func() context.Context {
 	path, err := browsertest.Find()
 	if err != nil {
+		return nil
+	}
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(),
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Headless, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
+		chromedp.Flag("enable-unsafe-webgpu", true), chromedp.Flag("enable-unsafe-swiftshader", true), chromedp.Flag("disable-gpu-watchdog", true),
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-dev-shm-usage", true),
+		chromedp.Flag("disable-renderer-backgrounding", true), chromedp.Flag("disable-background-timer-throttling", true),
+		chromedp.Flag("disable-backgrounding-occluded-windows", true), chromedp.Flag("force-color-profile", "srgb"),
+	)
+	ctx, end := chromedp.NewContext(ctx)
+	closing = func() { end(); cancel() }
+	return ctx
+})
+
+// closing ends the browser.
+var closing = func() {}
+
+// chromium is the browser, or the end of a test where there is none.
+func chromium(t testing.TB) context.Context {
+	t.Helper()
+	if _, err := browsertest.Find(); err != nil {
 		t.Skip(err)
 	}
-	o := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Headless, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
-		chromedp.Flag("enable-unsafe-swiftshader", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("disable-gpu-watchdog", true),
-		chromedp.Flag("disable-renderer-backgrounding", true), chromedp.Flag("disable-background-timer-throttling", true),
-		chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("hide-scrollbars", false),
-	}
-	gpu := true
-	for _, f := range flags {
-		if f == "no-webgpu" {
-			gpu = false
-			o = append(o, chromedp.Flag("disable-features", "WebGPU,WebGPUService"), chromedp.Flag("disable-blink-features", "WebGPU"))
-		}
-	}
-	if gpu {
-		o = append(o, chromedp.Flag("enable-unsafe-webgpu", true))
-	}
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), o...)
-	t.Cleanup(cancel)
+	ctx := one()
+	require.NoError(t, chromedp.Do(ctx)) // starts it
 	return ctx
 }
 
 // open opens the page in a window of a size.
-func open(t testing.TB, browserCtx context.Context, s *site, w, h int64) *tab {
+func open(t testing.TB, s *site, w, h int64) *tab {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(browserCtx)
+	ctx, cancel := chromedp.NewContext(chromium(t))
 	t.Cleanup(cancel)
 	ctx, stop := context.WithTimeout(ctx, 4*time.Minute)
 	t.Cleanup(stop)
@@ -188,19 +195,16 @@ func quote(s string) string {
 	return string(b)
 }
 
-// click clicks what a selector finds first.
+// click clicks what a selector finds, as soon as it can be.
 func (p *tab) click(selector string) {
 	p.t.Helper()
-	p.until(selector+" is there", `(() => { const e = document.querySelector(`+quote(selector)+`); return e && e.checkVisibility() && !e.disabled; })()`)
-	p.do(chromedp.Click(chromedp.CSS(selector)))
+	p.until("a click on "+selector, `(() => { const e = document.querySelector(`+quote(selector)+`); return e && e.checkVisibility() && !e.disabled && (e.click(), true); })()`)
 }
 
 // press clicks the button that says text.
 func (p *tab) press(text string) {
 	p.t.Helper()
-	find := `[...document.querySelectorAll("button")].find(b => b.checkVisibility() && !b.disabled && b.textContent.trim().startsWith(` + quote(text) + `))`
-	p.until("a button "+text, find)
-	p.do(chromedp.Evaluate[chromedp.Void](find + ".click()"))
+	p.until("a button "+text, `(() => { const e = [...document.querySelectorAll("button")].find(b => b.checkVisibility() && !b.disabled && b.textContent.trim().startsWith(`+quote(text)+`)); return e && (e.click(), true); })()`)
 }
 
 // text is what an element says.

@@ -92,12 +92,17 @@ func (c *CheckPanel) tiles() string {
 	return fmt.Sprintf("%s at %s, one tile measured just now.", page.Plural(r.Rows, "tile", "tiles"), page.Span(time.Duration(r.TileMS*float64(time.Millisecond))))
 }
 
+func (c *CheckPanel) onServer() bool {
+	m := c.P.Model()
+	return c.P.Server.There && m != nil && m.ID != ""
+}
+
 func (c *CheckPanel) sends() string {
 	size := ""
 	if c.P.Scan != nil {
 		size = " (" + page.Size(c.P.Scan.Bytes) + ")"
 	}
-	return "Sends the scan to the server" + size + ". It is deleted there when you close the job."
+	return "Sends the scan to the server" + size + ". It is deleted there when the labels are here."
 }
 
 func (c *CheckPanel) mirrored() string {
@@ -231,6 +236,8 @@ func (c *CheckPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+					vgparent.AppendChild(vgn)
 					if c.P.Check.Failed != nil {
 						{
 							vgcompKey := vugu.MakeCompKey(0x8846A8E17BDD9BC7^vgin.CurrentPositionHash(), vgiterkey)
@@ -383,7 +390,7 @@ func (c *CheckPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgparent.AppendChild(vgn)
 					vgn.AddAttrInterface("aria-checked", yes(c.P.Check.OnServer))
 					vgn.AddAttrInterface("class", class("card", "on", c.P.Check.OnServer))
-					vgn.AddAttrInterface("hidden", !c.P.Server.There)
+					vgn.AddAttrInterface("hidden", !c.onServer())
 					vgn.AddAttrInterface("tabindex", tab(c.P.Check.OnServer))
 					vgn.DOMEventHandlerSpecList = append(vgn.DOMEventHandlerSpecList, vugu.DOMEventHandlerSpec{
 						EventType:	"click",
@@ -508,6 +515,8 @@ func (c *CheckPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+					vgparent.AppendChild(vgn)
 					for vgiterkeyt, d := range devices {
 						var vgiterkey interface{} = vgiterkeyt
 						_ = vgiterkey

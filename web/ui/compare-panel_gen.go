@@ -155,6 +155,8 @@ func (c *ComparePanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+					vgparent.AppendChild(vgn)
 					for i, r := range c.P.Diff.Rows {
 						var vgiterkey interface{} = i
 						_ = vgiterkey

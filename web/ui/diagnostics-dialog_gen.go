@@ -79,6 +79,8 @@ func (c *DiagnosticsDialog) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+					vgparent.AppendChild(vgn)
 					for vgiterkeyt, s := range c.P.Diagnostics() {
 						var vgiterkey interface{} = vgiterkeyt
 						_ = vgiterkey
@@ -97,6 +99,8 @@ func (c *DiagnosticsDialog) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
+								vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+								vgparent.AppendChild(vgn)
 								for vgiterkeyt, r := range s.Rows {
 									var vgiterkey interface{} = vgiterkeyt
 									_ = vgiterkey

@@ -210,6 +210,8 @@ func (c *EditPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+					vgparent.AppendChild(vgn)
 					for i, t := range editTools {
 						var vgiterkey interface{} = i
 						_ = vgiterkey
@@ -446,6 +448,8 @@ func (c *EditPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+					vgparent.AppendChild(vgn)
 					for i := range c.P.Result.Labels {
 						var vgiterkey interface{} = i
 						_ = vgiterkey
@@ -531,6 +535,8 @@ func (c *EditPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+					vgparent.AppendChild(vgn)
 					for i := range c.recent() {
 						var vgiterkey interface{} = i
 						_ = vgiterkey

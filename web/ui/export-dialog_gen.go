@@ -113,6 +113,8 @@ func (c *ExportDialog) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
+				vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+				vgparent.AppendChild(vgn)
 				for i, f := range c.P.Export.Formats {
 					var vgiterkey interface{} = i
 					_ = vgiterkey

@@ -108,6 +108,8 @@ func (c *KeysDialog) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+					vgparent.AppendChild(vgn)
 					for vgiterkeyt, s := range keyList {
 						var vgiterkey interface{} = vgiterkeyt
 						_ = vgiterkey
@@ -126,6 +128,8 @@ func (c *KeysDialog) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							{
 								vgparent := vgn
 								_ = vgparent
+								vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+								vgparent.AppendChild(vgn)
 								for vgiterkeyt, k := range s.Keys {
 									var vgiterkey interface{} = vgiterkeyt
 									_ = vgiterkey
@@ -144,6 +148,8 @@ func (c *KeysDialog) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 										{
 											vgparent := vgn
 											_ = vgparent
+											vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+											vgparent.AppendChild(vgn)
 											for vgiterkeyt, x := range k.Keys {
 												var vgiterkey interface{} = vgiterkeyt
 												_ = vgiterkey

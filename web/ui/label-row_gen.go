@@ -116,6 +116,8 @@ func (c *LabelRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "span", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "sw"}}}
 			vgparent.AppendChild(vgn)
 			vgn.AddAttrInterface("style", colour(c.l().RGB))
+			vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+			vgparent.AppendChild(vgn)
 			if !c.renaming() {
 				vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "button", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "nm cut"}}}
 				vgparent.AppendChild(vgn)
@@ -132,6 +134,8 @@ func (c *LabelRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					// TODO: implement capture, etc. mostly need to decide syntax
 				})
 			}
+			vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+			vgparent.AppendChild(vgn)
 			if c.renaming() {
 				vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "input", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "rename"}, vugu.VGAttribute{Namespace: "", Key: "id", Val: "rename"}, vugu.VGAttribute{Namespace: "", Key: "aria-label", Val: "Name of the label"}}}
 				vgparent.AppendChild(vgn)
@@ -190,6 +194,8 @@ func (c *LabelRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
+			vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+			vgparent.AppendChild(vgn)
 			if c.open() {
 				vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "labmore"}}}
 				vgparent.AppendChild(vgn)
@@ -284,6 +290,8 @@ func (c *LabelRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
+						vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+						vgparent.AppendChild(vgn)
 						for k, p := range page.Palette {
 							var vgiterkey interface{} = k
 							_ = vgiterkey

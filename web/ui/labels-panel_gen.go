@@ -123,6 +123,8 @@ func (c *LabelsPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+					vgparent.AppendChild(vgn)
 					if c.P.Alert != nil {
 						{
 							vgcompKey := vugu.MakeCompKey(0x24F5FB67013D984B^vgin.CurrentPositionHash(), vgiterkey)
@@ -277,6 +279,8 @@ func (c *LabelsPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
+				vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+				vgparent.AppendChild(vgn)
 				for i := range c.P.Result.Labels {
 					var vgiterkey interface{} = i
 					_ = vgiterkey

@@ -116,6 +116,8 @@ func (c *ModelsDialog) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					{
 						vgparent := vgn
 						_ = vgparent
+						vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+						vgparent.AppendChild(vgn)
 						for vgiterkeyt, m := range c.list() {
 							var vgiterkey interface{} = vgiterkeyt
 							_ = vgiterkey

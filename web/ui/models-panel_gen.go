@@ -62,6 +62,19 @@ func (c *ModelsPanel) can() bool {
 	return m != nil && !c.P.FitOf(m).Unable
 }
 
+// fetchable tells a model of the server that this browser does not have.
+func (c *ModelsPanel) fetchable() bool {
+	m := c.P.Model()
+	return m != nil && m.ID != "" && len(m.Files) == 0 && c.P.Models.Busy == ""
+}
+
+func (c *ModelsPanel) fetch() string {
+	if !c.fetchable() {
+		return ""
+	}
+	return "Store on this computer, " + page.Size(c.P.Model().Bytes)
+}
+
 func (c *ModelsPanel) go_() string {
 	if m := c.P.Model(); m != nil {
 		return "Continue with " + page.Title(m.Dataset)
@@ -143,6 +156,8 @@ func (c *ModelsPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+					vgparent.AppendChild(vgn)
 					if c.P.Alert != nil {
 						{
 							vgcompKey := vugu.MakeCompKey(0x1A7560AF44F5D0B0^vgin.CurrentPositionHash(), vgiterkey)
@@ -241,6 +256,8 @@ func (c *ModelsPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+					vgparent.AppendChild(vgn)
 					for vgiterkeyt, m := range c.list() {
 						var vgiterkey interface{} = vgiterkeyt
 						_ = vgiterkey
@@ -278,6 +295,17 @@ func (c *ModelsPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 					}
 				}
+				vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+				vgparent.AppendChild(vgn)
+				vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "button", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "btn"}}}
+				vgparent.AppendChild(vgn)
+				vgn.AddAttrInterface("hidden", !c.fetchable())
+				vgn.SetInnerHTML(c.fetch())
+				vgn.DOMEventHandlerSpecList = append(vgn.DOMEventHandlerSpecList, vugu.DOMEventHandlerSpec{
+					EventType:	"click",
+					Func:		func(event vugu.DOMEvent) { c.P.FetchModel(c.P.Model()) },
+					// TODO: implement capture, etc. mostly need to decide syntax
+				})
 				vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
 				vgparent.AppendChild(vgn)
 				vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "p", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "say"}}}

@@ -67,6 +67,8 @@ func (c *OpenScreen) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
+				vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+				vgparent.AppendChild(vgn)
 				if c.P.Alert != nil {
 					{
 						vgcompKey := vugu.MakeCompKey(0xC765719628E2C946^vgin.CurrentPositionHash(), vgiterkey)
@@ -93,6 +95,8 @@ func (c *OpenScreen) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
+				vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+				vgparent.AppendChild(vgn)
 				if c.P.Interrupted() != nil {
 					vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "alert warn"}}}
 					vgparent.AppendChild(vgn)

@@ -225,6 +225,8 @@ func (c *RunPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+					vgparent.AppendChild(vgn)
 					if c.P.Alert != nil {
 						{
 							vgcompKey := vugu.MakeCompKey(0x6B19DEFCCDCF7E7C^vgin.CurrentPositionHash(), vgiterkey)
@@ -301,6 +303,8 @@ func (c *RunPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+					vgparent.AppendChild(vgn)
 					for vgiterkeyt, t := range c.tiles() {
 						var vgiterkey interface{} = vgiterkeyt
 						_ = vgiterkey

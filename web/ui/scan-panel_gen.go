@@ -90,6 +90,8 @@ func (c *ScanPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+					vgparent.AppendChild(vgn)
 					for i, p := range c.P.Presets() {
 						var vgiterkey interface{} = i
 						_ = vgiterkey
@@ -187,6 +189,8 @@ func (c *ScanPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+					vgparent.AppendChild(vgn)
 					for vgiterkeyt, l := range layouts {
 						var vgiterkey interface{} = vgiterkeyt
 						_ = vgiterkey
@@ -258,6 +262,8 @@ func (c *ScanPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+					vgparent.AppendChild(vgn)
 					for vgiterkeyt, r := range c.facts() {
 						var vgiterkey interface{} = vgiterkeyt
 						_ = vgiterkey
@@ -291,6 +297,8 @@ func (c *ScanPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
+				vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+				vgparent.AppendChild(vgn)
 				if c.P.Alert != nil {
 					{
 						vgcompKey := vugu.MakeCompKey(0x4B1FF87A1B3E1D9C^vgin.CurrentPositionHash(), vgiterkey)

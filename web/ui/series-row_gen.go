@@ -113,6 +113,8 @@ func (c *SeriesRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			{
 				vgparent := vgn
 				_ = vgparent
+				vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+				vgparent.AppendChild(vgn)
 				for vgiterkeyt, m := range c.meta() {
 					var vgiterkey interface{} = vgiterkeyt
 					_ = vgiterkey

@@ -108,6 +108,8 @@ func (c *SeriesScreen) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
+			vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+			vgparent.AppendChild(vgn)
 			for vgiterkeyt, s := range c.list().Skipped {
 				var vgiterkey interface{} = vgiterkeyt
 				_ = vgiterkey

@@ -145,10 +145,7 @@ extern "C" __attribute__((visibility("default"))) long emulated_calls(const char
 
 // ---- devices and their context
 API cuInit(unsigned) { return Success; }
-API cuDriverGetVersion(int *v) {
-    *v = 13000;
-    return Success;
-}
+API cuDriverGetVersion(int *v) { return *v = 13000, Success; }
 API cuGetErrorString(Result rc, const char **text) {
     static const std::map<Result, const char *> texts = {
         {InvalidValue, "invalid argument"}, {OutOfMemory, "out of memory"}, {NoDevice, "no device"},
@@ -160,22 +157,10 @@ API cuGetErrorString(Result rc, const char **text) {
     *text = it == texts.end() ? nullptr : it->second;
     return *text ? Success : InvalidValue;
 }
-API cuDeviceGetCount(int *n) {
-    *n = int(gpu.devices);
-    return Success;
-}
-API cuDeviceGet(int *d, int i) {
-    *d = i;
-    return i < gpu.devices ? Success : InvalidDevice;
-}
-API cuDeviceGetName(char *b, int n, int) {
-    snprintf(b, size_t(n), "emulated");
-    return Success;
-}
-API cuDeviceTotalMem_v2(size_t *n, int) {
-    *n = size_t(gpu.memory);
-    return Success;
-}
+API cuDeviceGetCount(int *n) { return *n = int(gpu.devices), Success; }
+API cuDeviceGet(int *d, int i) { return *d = i, i < gpu.devices ? Success : InvalidDevice; }
+API cuDeviceGetName(char *b, int n, int) { return snprintf(b, size_t(n), "emulated"), Success; }
+API cuDeviceTotalMem_v2(size_t *n, int) { return *n = size_t(gpu.memory), Success; }
 API cuDeviceGetAttribute(int *v, int a, int) {
     static const std::map<int, int> fixed = {{16, 4}, {97, 227 << 10}}; // multiprocessors, shared memory of a block
     auto it = fixed.find(a);
@@ -201,10 +186,7 @@ API cuDevicePrimaryCtxRelease_v2(int) {
     }
     return Success;
 }
-API cuCtxSetCurrent(void *c) {
-    current = c;
-    return Success;
-}
+API cuCtxSetCurrent(void *c) { return current = c, Success; }
 
 // ---- memory
 API cuMemGetInfo_v2(size_t *left, size_t *total) {
@@ -392,11 +374,7 @@ API cuGraphDestroy(Graph *g) {
     delete g;
     return Success;
 }
-API cuGraphExecDestroy(Graph *g) {
-    ENTER("cuGraphExecDestroy");
-    delete g;
-    return Success;
-}
+API cuGraphExecDestroy(Graph *g) { return cuGraphDestroy(g); }
 API cuEventCreate(Event **e, unsigned) {
     ENTER("cuEventCreate");
     *e = new Event;

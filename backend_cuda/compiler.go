@@ -1,0 +1,54 @@
+//go:build cuda && linux
+
+package cuda
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/gounet/gounet/backend_cuda/nvrtc"
+	"github.com/gounet/gounet/shaders"
+)
+
+// compiler makes images of kernels that a driver loads.
+type compiler interface {
+	// fits says no to an architecture that it does not compile for.
+	fits(arch int) error
+	// image is of one kernel, whose entry has its name. It may be called from several
+	// goroutines at once.
+	image(kernel, source string, arch int) ([]byte, error)
+	// version is all that an image depends on beside its source and architecture.
+	version() string
+}
+
+// nvidia is NVIDIA's compiler, with the file that kernels include.
+type nvidia struct {
+	*nvrtc.NVRTC
+	header string
+}
+
+func openCompiler() (compiler, error) {
+	n, err := nvrtc.Open()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoDevice, err)
+	}
+	header, err := shaders.CUDAHeader()
+	return &nvidia{n, header}, err
+}
+
+func (n *nvidia) version() string {
+	return fmt.Sprintf("nvrtc %d.%d %v\n%s", n.Major, n.Minor, nvrtc.Options(0), n.header)
+}
+
+func (n *nvidia) fits(arch int) error {
+	if slices.Contains(n.Archs, int32(arch)) {
+		return nil
+	}
+	return fmt.Errorf("NVRTC %d.%d (%s) compiles for %v, not for compute capability %d.%d: install a newer one", n.Major, n.Minor, n.Path, n.Archs, arch/10, arch%10)
+}
+
+func (n *nvidia) image(kernel, source string, arch int) ([]byte, error) {
+	s := nvrtc.Source{Name: kernel + ".cu", Text: source, Header: "device.cuh", HeaderText: n.header}
+	code, _, err := n.Compile(s, nvrtc.Options(arch))
+	return code, err
+}

@@ -1,0 +1,95 @@
+//go:build cuda && linux
+
+package cuda
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/dataset"
+	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/train"
+	"github.com/gounet/gounet/internal/safetensors"
+)
+
+// tiny is a plan for crops of the hippocampus, of two epochs of two steps.
+func tiny() *plan.Plan {
+	p := &plan.Plan{
+		Version: plan.FormatVersion, Dataset: "Hippocampus", Name: "tiny", Planner: "nnunet", Ignore: -1, FileEnding: ".nii.gz",
+		Channels:      []plan.Channel{{Name: "MRI", Normalization: plan.NormZScore}},
+		Labels:        []plan.Label{{Name: "background", Values: []int{0}}, {Name: "Anterior", Values: []int{1}}, {Name: "Posterior", Values: []int{2}}},
+		Intensities:   []plan.Intensity{{Std: 1}},
+		Transpose:     [3]int{0, 1, 2},
+		TransposeBack: [3]int{0, 1, 2},
+		MedianSpacing: [3]float64{1, 1, 1}, MedianShape: [3]int{36, 50, 35},
+		Recipe: plan.NNUNet(3),
+	}
+	p.Configurations = []plan.Configuration{{
+		Name: plan.ConfigFullRes, Dim: 3, Patch: [3]int{8, 8, 8}, Batch: 2, Spacing: [3]float64{1, 1, 1},
+		MedianShape: [3]float64{36, 50, 35}, Normalization: []string{plan.NormZScore}, MaskNorm: []bool{false},
+		Resampling: plan.DefaultResampling(),
+		Network: plan.Network{
+			Kind: plan.Plain, Features: []int{4, 8}, Kernels: [][3]int{{3, 3, 3}, {3, 3, 3}}, Strides: [][3]int{{1, 1, 1}, {2, 2, 2}},
+			Convs: []int{1, 1}, DecoderConvs: []int{1}, ConvBias: true, NormEps: 1e-5, Slope: 0.01,
+		},
+	}}
+	p.Recipe.Schedule.Epochs, p.Recipe.Schedule.Iterations, p.Recipe.Schedule.ValIterations = 2, 2, 1
+	return p
+}
+
+// Training and its validation, which share weights, run with augmentation in 16 bits;
+// one that was interrupted ends with the bits of one that was not.
+func TestAnInterruptedTrainingEndsWithTheSameBits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for seconds")
+	}
+	p := tiny()
+	raw, err := dataset.Open("../testdata/hippocampus")
+	require.NoError(t, err)
+	raw.Cases = raw.Cases[:4]
+	st, err := raw.Preprocess(t.Context(), p, &p.Configurations[0], t.TempDir(), nil)
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, st.Close()) }()
+	o := train.Options{
+		Plan: p, Configuration: plan.ConfigFullRes, Fold: "0", Train: st.Samples[:3], Val: st.Samples[3:],
+		Dir: filepath.Join(t.TempDir(), "whole"), Device: closing(t), Seed: 7, Storage: graph.F16,
+	}
+	_, err = train.Run(t.Context(), o)
+	require.NoError(t, err)
+
+	cut := o
+	cut.Dir = filepath.Join(t.TempDir(), "cut")
+	ctx, cancel := context.WithCancel(t.Context())
+	cut.Progress = func(p train.Progress) {
+		if p.Done == nil && p.Epoch == 1 {
+			cancel()
+		}
+	}
+	_, err = train.Run(ctx, cut)
+	require.ErrorIs(t, err, context.Canceled)
+	cut.Progress, cut.Resume = nil, true
+	_, err = train.Run(t.Context(), cut)
+	require.NoError(t, err)
+	for _, file := range []string{checkpoint.StateFile, checkpoint.WeightsFile} {
+		assert.Equal(t, tensors(t, o.Dir, file), tensors(t, cut.Dir, file), file)
+	}
+}
+
+func tensors(t *testing.T, dir, file string) map[string][]float32 {
+	f, err := safetensors.Open(filepath.Join(dir, file))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, f.Close()) }()
+	all := map[string][]float32{}
+	for _, n := range f.Names() {
+		x, _, err := f.Float32s(n)
+		require.NoError(t, err)
+		all[n] = x
+	}
+	return all
+}

@@ -1,0 +1,309 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cpu "github.com/gounet/gounet/backend_cpu"
+	"github.com/gounet/gounet/core/backend"
+	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/compile"
+	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/internal/api"
+	"github.com/gounet/gounet/server/blob"
+	"github.com/gounet/gounet/server/queue"
+	"github.com/gounet/gounet/server/servertest"
+)
+
+// fragile is a device whose programs do what fail says before they run.
+type fragile struct {
+	backend.Device
+	fail func() error
+}
+
+type fragileProgram struct {
+	backend.Executable
+	fail func() error
+}
+
+func (f fragile) Compile(p *compile.Program, bind map[graph.Region][]backend.Buffer) (backend.Executable, error) {
+	e, err := f.Device.Compile(p, bind)
+	return fragileProgram{e, f.fail}, err
+}
+
+func (f fragileProgram) Run(ctx context.Context) error {
+	if err := f.fail(); err != nil {
+		return err
+	}
+	return f.Executable.Run(ctx)
+}
+
+// withDevice is a server whose device fails so.
+func withDevice(t *testing.T, fail func() error) (r *running, opened *atomic.Int32) {
+	t.Helper()
+	o := testOptions(t)
+	opened = &atomic.Int32{}
+	o.Devices[0].Open = func() (backend.Device, error) {
+		opened.Add(1)
+		return fragile{cpu.Open(cpu.Options{Workers: 1}), fail}, nil
+	}
+	return start(t, o), opened
+}
+
+func (r *running) tiny() api.Submit {
+	return api.Submit{Model: modelID, Inputs: []api.Input{{Upload: r.upload(nifti(r.t, small)).ID}}}
+}
+
+func TestAJobSurvivesTheLossOfItsDevice(t *testing.T) {
+	var runs atomic.Int32
+	r, opened := withDevice(t, func() error {
+		if runs.Add(1) == 2 {
+			return errors.Join(errors.New("unplugged"), backend.ErrLost)
+		}
+		return nil
+	})
+	j := r.wait(r.submit(r.tiny()).ID)
+	require.Equal(t, api.JobDone, j.State)
+	assert.Equal(t, 2, j.Attempts)
+	assert.EqualValues(t, 2, opened.Load(), "it is opened again")
+	assert.Equal(t, labelsOf(t, small), r.result(j, "nifti"))
+}
+
+func TestAJobThatCrashesEndsAlone(t *testing.T) {
+	var crash atomic.Bool
+	crash.Store(true)
+	r, _ := withDevice(t, func() error {
+		if crash.Load() {
+			panic("out of bounds")
+		}
+		return nil
+	})
+	s := r.tiny()
+	j := r.wait(r.submit(s).ID)
+	assert.Equal(t, api.JobFailed, j.State)
+	assert.Equal(t, api.FailedCrashed, j.Failed.Code)
+	assert.Equal(t, 1, j.Attempts)
+	crash.Store(false)
+	assert.Equal(t, api.JobDone, r.wait(r.submit(s).ID).State, "others go on")
+}
+
+// A device that is lost again and again does not get its job for ever.
+func TestAJobIsTriedAFewTimes(t *testing.T) {
+	r, _ := withDevice(t, func() error { return backend.ErrLost })
+	j := r.wait(r.submit(r.tiny()).ID)
+	assert.Equal(t, api.JobFailed, j.State)
+	assert.Equal(t, api.FailedLost, j.Failed.Code)
+	assert.Equal(t, r.queue.Attempts(), j.Attempts)
+}
+
+// fullStore has no room for results.
+type fullStore struct {
+	blob.Store
+	full atomic.Bool
+}
+
+func (f *fullStore) PutFile(ctx context.Context, name, path string) error {
+	if f.full.Load() && strings.HasPrefix(name, "results/") {
+		return blob.ErrFull
+	}
+	return f.Store.PutFile(ctx, name, path)
+}
+
+func (f *fullStore) Put(ctx context.Context, name string, r io.Reader) (int64, error) {
+	return 0, errors.New("unused")
+}
+
+func TestAFullDiskFailsTheJobAndNotTheServer(t *testing.T) {
+	o := testOptions(t)
+	folder, err := blob.OpenFolder(filepath.Join(t.TempDir(), "blobs"), 0)
+	require.NoError(t, err)
+	store := &fullStore{Store: folder}
+	store.full.Store(true)
+	o.Blobs = store
+	r := start(t, o)
+	s := r.tiny()
+	j := r.wait(r.submit(s).ID)
+	assert.Equal(t, api.JobFailed, j.State)
+	assert.Equal(t, api.FailedDisk, j.Failed.Code)
+	assert.Empty(t, j.Results)
+	store.full.Store(false)
+	j = r.wait(r.submit(s).ID)
+	assert.Equal(t, api.JobDone, j.State)
+
+	o = testOptions(t)
+	o.Bounds.Reserve = 1 << 60 // more than there is
+	r = start(t, o)
+	a := r.do("POST", "/api/v1/uploads?name=a.nii", []byte("x"))
+	refused(t, a, http.StatusServiceUnavailable)
+	assert.NotEmpty(t, a.Header.Get("Retry-After"))
+	assert.Equal(t, http.StatusServiceUnavailable, r.do("GET", "/readyz", nil).StatusCode)
+	assert.Equal(t, http.StatusOK, r.do("GET", "/healthz", nil).StatusCode)
+}
+
+func TestAScanThatDoesNotFitTheDeviceSaysHowMuchIsMissing(t *testing.T) {
+	o := testOptions(t)
+	o.Devices[0].MemoryBytes = 1 << 10
+	r := start(t, o)
+	j := r.wait(r.submit(r.tiny()).ID)
+	assert.Equal(t, api.JobFailed, j.State)
+	assert.Equal(t, api.FailedMemory, j.Failed.Code)
+	assert.Greater(t, j.Failed.Need, j.Failed.Have)
+}
+
+// High before normal before low, and in each class the users in turn.
+func TestUsersTakeTurns(t *testing.T) {
+	o := testOptions(t)
+	o.Devices = nil
+	r := start(t, o)
+	submit := func(owner, priority string, n int) (ids []string) {
+		for range n {
+			j := api.Job{ID: queue.ID(), Owner: owner, State: api.JobQueued, Created: time.Now(), Submit: api.Submit{Model: modelID, Priority: priority}}
+			_, err := r.queue.Submit(t.Context(), &queue.Record{Job: j})
+			require.NoError(t, err)
+			ids = append(ids, j.ID)
+		}
+		return ids
+	}
+	greedy := submit("greedy", "", 20)
+	submit("low", api.PriorityLow, 1)
+	submit("modest", "", 2)
+	boss := submit("boss", api.PriorityHigh, 1)
+	assert.Equal(t, 1+2+19, r.queue.Waiting(greedy[19]))
+	assert.Equal(t, 0, r.queue.Waiting(boss[0]))
+	var order []string
+	for range 24 {
+		d, err := r.queue.Next(t.Context())
+		require.NoError(t, err)
+		order = append(order, d.Owner)
+		require.NoError(t, d.Finish(t.Context(), func(r *queue.Record) { r.State = api.JobDone }))
+	}
+	assert.Equal(t, "boss", order[0])
+	assert.Contains(t, order[1:4], "modest")
+	assert.Contains(t, order[3:6], "modest")
+	assert.Equal(t, "low", order[23])
+}
+
+// A job whose worker dies each time is given up, and can be found.
+func TestAJobThatKillsItsWorkersIsGivenUp(t *testing.T) {
+	o := testOptions(t)
+	o.Devices, o.AckWait = nil, 200*time.Millisecond
+	r := start(t, o)
+	s := r.tiny()
+	j := r.submit(s)
+	for n := range r.queue.Attempts() {
+		d, err := r.queue.Next(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, n+1, d.Attempts)
+		d.Abandon()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	_, err := r.queue.Next(ctx)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	j = r.job(j.ID)
+	assert.Equal(t, api.JobFailed, j.State)
+	assert.True(t, j.Dead)
+	assert.Equal(t, api.FailedCrashed, j.Failed.Code)
+	dead := decode[api.JobList](t, r.do("GET", "/api/v1/jobs?dead=true", nil), 200)
+	require.Len(t, dead.Jobs, 1)
+	assert.Equal(t, j.ID, dead.Jobs[0].ID)
+	assert.Contains(t, string(read(t, r.do("GET", "/metrics", nil), 200)), "gounet_jobs_dead 1")
+}
+
+func TestWarmModelsLeaveWhenMemoryIsNeeded(t *testing.T) {
+	o := testOptions(t)
+	for _, name := range []string{"second", "third"} {
+		require.NoError(t, checkpoint.Save(filepath.Join(o.Models, name+checkpoint.Extension), servertest.Model()))
+	}
+	r := start(t, o)
+	s := r.tiny()
+	j := r.wait(r.submit(s).ID)
+	r.stop()
+	o.Devices[0].MemoryBytes = j.Memory.DeviceBytes*5/4 + 1 // for one with its scan, not for two
+	r = start(t, o)
+	for _, m := range []string{modelID, "second", "third", modelID} {
+		s.Model = m
+		require.Equal(t, api.JobDone, r.wait(r.submit(s).ID).State)
+		d := r.devices()[0]
+		assert.LessOrEqual(t, d.UsedBytes, o.Devices[0].MemoryBytes)
+		assert.Equal(t, []string{m}, d.Models)
+	}
+}
+
+func TestWhatHasExpiredIsDeleted(t *testing.T) {
+	o := testOptions(t)
+	r := start(t, o)
+	s := r.tiny()
+	j := r.wait(r.submit(s).ID)
+	require.NoError(t, r.cleanOnce(t.Context(), time.Now()))
+	require.Equal(t, http.StatusOK, r.do("GET", j.Results[0].URL, nil).StatusCode)
+	require.NoError(t, r.cleanOnce(t.Context(), time.Now().Add(o.Bounds.Keep+time.Minute)))
+	refused(t, r.do("GET", j.Results[0].URL, nil), http.StatusNotFound)
+	refused(t, r.do("GET", "/api/v1/uploads/"+s.Inputs[0].Upload, nil), http.StatusNotFound)
+	n := 0
+	require.NoError(t, r.blobs.List(t.Context(), "", func(blob.Info) error { n++; return nil }))
+	assert.Zero(t, n)
+}
+
+// A drained server gives jobs back that take too long; the next one does them.
+func TestADrainedServerLosesNoJob(t *testing.T) {
+	o := testOptions(t)
+	r := start(t, o)
+	u := r.upload(nifti(t, large)).ID
+	j := r.submit(api.Submit{Model: modelID, Inputs: []api.Input{{Upload: u}}})
+	r.untilTiles(j.ID)
+	at, cancel := context.WithCancel(t.Context())
+	cancel()
+	r.Drain(at)
+	j = r.job(j.ID)
+	assert.Equal(t, api.JobQueued, j.State)
+	assert.Equal(t, 0, j.Attempts, "it was not the job's fault")
+	assert.Equal(t, http.StatusServiceUnavailable, r.do("GET", "/readyz", nil).StatusCode)
+	r.stop()
+	r = start(t, o)
+	j = r.wait(j.ID)
+	assert.Equal(t, api.JobDone, j.State)
+	assert.Equal(t, 1, j.Attempts)
+}
+
+// One process at a time has a folder.
+func TestTwoServersDoNotShareAFolder(t *testing.T) {
+	o := testOptions(t)
+	start(t, o)
+	_, err := New(t.Context(), o)
+	require.ErrorContains(t, err, "another server")
+}
+
+func TestModelsComeAndGo(t *testing.T) {
+	o := testOptions(t)
+	r := start(t, o)
+	require.NoError(t, checkpoint.Save(filepath.Join(o.Models, "folder"), servertest.Model()))
+	require.NoError(t, os.WriteFile(filepath.Join(o.Models, "broken.gounet"), []byte("PK"), 0o666))
+	require.NoError(t, r.models.Refresh(t.Context()))
+	models := decode[[]api.Model](t, r.do("GET", "/api/v1/models", nil), 200)
+	require.Len(t, models, 3)
+	assert.Equal(t, "broken", models[0].ID)
+	assert.NotEmpty(t, models[0].Problem)
+	assert.Equal(t, models[2].SHA256, models[1].SHA256, "a folder and a file of one model are the same .gounet file")
+	b := read(t, r.do("GET", "/api/v1/models/folder/file", nil), 200)
+	assert.EqualValues(t, models[1].Bytes, len(b))
+	refused(t, r.do("GET", "/api/v1/models/broken/file", nil), http.StatusUnprocessableEntity)
+	body, err := json.Marshal(api.Submit{Model: "broken", Inputs: r.tiny().Inputs})
+	require.NoError(t, err)
+	refused(t, r.do("POST", "/api/v1/jobs", body), http.StatusUnprocessableEntity)
+	require.NoError(t, os.Remove(filepath.Join(o.Models, "broken.gounet")))
+	require.NoError(t, r.models.Refresh(t.Context()))
+	assert.Len(t, decode[[]api.Model](t, r.do("GET", "/api/v1/models", nil), 200), 2)
+}

@@ -1,0 +1,106 @@
+package page
+
+import (
+	"time"
+
+	"github.com/gounet/gounet/internal/api"
+)
+
+// fake is a host that keeps what it is told.
+type fake struct {
+	asked   []api.Request
+	hear    []Hear
+	saved   []string
+	stored  map[string]Stored
+	net     []string
+	answers []func(status int, body []byte)
+	now     time.Time
+	fakeViewer
+}
+
+func newFake() *fake {
+	return &fake{stored: map[string]Stored{}, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+}
+
+func (f *fake) Ask(r api.Request, _ []Blob, hear Hear) int {
+	r.ID = len(f.asked) + 1
+	f.asked, f.hear = append(f.asked, r), append(f.hear, hear)
+	return r.ID
+}
+
+// answer answers the last request.
+func (f *fake) answer(a api.Answer, b ...Bytes) { f.hear[len(f.hear)-1](a, b) }
+func (f *fake) last() api.Request               { return f.asked[len(f.asked)-1] }
+
+func (f *fake) Choose(string, bool, bool, func([]File)) {}
+func (f *fake) Save(name string, _ Blob)                { f.saved = append(f.saved, name) }
+func (f *fake) BlobOf(b []byte) Blob                    { return b }
+func (f *fake) Grey(int, int, Bytes) string             { return "picture" }
+func (f *fake) Put(store string, s Stored, done func(error)) {
+	f.stored[store+"/"+s.Key] = s
+	done(nil)
+}
+func (f *fake) All(string, func([]Stored, error))                 {}
+func (f *fake) Remove(store, key string)                          { delete(f.stored, store+"/"+key) }
+func (f *fake) Room(func(used, allowed int64))                    {}
+func (f *fake) After(time.Duration, func())                       {}
+func (f *fake) Now() time.Time                                    { return f.now }
+func (f *fake) Focus(string)                                      {}
+func (f *fake) FocusBack()                                        {}
+func (f *fake) Reload()                                           {}
+func (f *fake) Theme(bool)                                        {}
+func (f *fake) Announce(string)                                   {}
+func (f *fake) CopyText(string)                                   {}
+func (f *fake) Facts() Facts                                      { return Facts{Online: true} }
+func (f *fake) Viewer() Viewer                                    { return &f.fakeViewer }
+func (f *fake) Net() Net                                          { return f }
+func (f *fake) Fetch(string, func(b Blob, size int64, err error)) {}
+
+func (f *fake) JSON(method, path string, _ []byte, got func(int, []byte)) {
+	f.net, f.answers = append(f.net, method+" "+path), append(f.answers, got)
+}
+
+func (f *fake) Upload(name string, _ Blob, _ func(int64, bool), got func(string, error)) func() {
+	f.net = append(f.net, "upload "+name)
+	f.answers = append(f.answers, func(int, []byte) { got("u1", nil) })
+	return func() {}
+}
+
+func (f *fake) Watch(path string, _ []string, event func(string, []byte), _ func()) func() {
+	f.net = append(f.net, "watch "+path)
+	f.answers = append(f.answers, func(_ int, b []byte) { event("job", b) })
+	return func() { f.net = append(f.net, "unwatch") }
+}
+
+// fakeViewer shows nothing.
+type fakeViewer struct {
+	low, high float64
+	at        [3]int
+	labels    []byte
+	lut       []byte
+}
+
+func (v *fakeViewer) Show(_ Bytes, done func(error)) { done(nil) }
+func (v *fakeViewer) Hide()                          {}
+func (v *fakeViewer) Window(low, high float64)       { v.low, v.high = low, high }
+func (v *fakeViewer) Labels(m []byte)                { v.labels = m }
+func (v *fakeViewer) Part(int, []byte)               {}
+func (v *fakeViewer) Paint(lut []byte, _, _ float64) { v.lut = lut }
+func (v *fakeViewer) Surfaces([]Surface)             {}
+func (v *fakeViewer) Surface(int, [3]uint8, bool)    {}
+func (v *fakeViewer) Redraw()                        {}
+func (v *fakeViewer) Go(x, y, z int)                 { v.at = [3]int{x, y, z} }
+func (v *fakeViewer) Step(int, int)                  {}
+func (v *fakeViewer) Zoom(float64)                   {}
+func (v *fakeViewer) Reset()                         {}
+func (v *fakeViewer) Radiological(bool)              {}
+func (v *fakeViewer) Tool(string)                    {}
+func (v *fakeViewer) Voxels() []float32              { return make([]float32, 8) }
+func (v *fakeViewer) Picture(got func(Blob))         { got(nil) }
+
+// held are bytes of a test.
+type held []byte
+
+func (h held) Len() int     { return len(h) }
+func (h held) Copy() []byte { return append([]byte{}, h...) }
+func (h held) Blob() Blob   { return []byte(h) }

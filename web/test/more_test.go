@@ -1,0 +1,367 @@
+package test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gounet/gounet/core/dicom"
+	"github.com/gounet/gounet/core/scan"
+)
+
+func TestADICOMFolderBecomesASegmentationAndAStructureSet(t *testing.T) {
+	model := gounetFile(t)
+	folder := data(t, "dicom", "series_ref", "udacity", "Study1", "13_HCropVolume")
+	p := open(t, newSite(t, nil), 1366, 768)
+	p.give("Choose folder", folder)
+	p.scanIsOpen()
+	assert.Contains(t, p.text(".kv"), "MR")
+	p.press("Choose a model")
+	p.give("Add .gounet file", model)
+	p.press("Continue with Hippocampus")
+	p.click(`[data-device="cpu"]`)
+	p.click("#run")
+	p.labelled()
+	p.click("#export")
+	p.click(`[data-format="rtstruct"]`)
+	p.click("#save")
+	name := eval[string](p, `document.querySelector(".dialog .field input").value`)
+	want := native(t, folder, "--no-mirror")
+
+	c, err := dicom.Open(t.Context(), folder)
+	require.NoError(t, err)
+	defer c.Close()
+	series, err := c.Scan()
+	require.NoError(t, err)
+	v := series.Volumes[0]
+	open := func(ending string) dicom.File {
+		b, err := os.ReadFile(p.downloaded(name + ending))
+		require.NoError(t, err)
+		return dicom.FileOf(ending, bytes.NewReader(b), int64(len(b)))
+	}
+	seg, err := dicom.OpenSEG(open(".seg.dcm"))
+	require.NoError(t, err)
+	l, _, err := seg.Labels(t.Context(), v)
+	require.NoError(t, err)
+	assert.Equal(t, want, l.Data)
+	assert.Equal(t, "Anterior", seg.Segments[0].Name)
+	set, err := dicom.OpenRTSTRUCT(open(".rtstruct.dcm"))
+	require.NoError(t, err)
+	l, _, err = set.Labels(t.Context(), v)
+	require.NoError(t, err)
+	assert.Equal(t, want, l.Data)
+	p.noErrors()
+}
+
+func TestSeveralSeriesAreChosenFrom(t *testing.T) {
+	p := open(t, newSite(t, nil), 1366, 768)
+	p.give("Choose folder", data(t, "dicom", "series_ref", "dcm_qa_nih", "In"))
+	p.until("the list", `document.querySelectorAll(".ser").length > 1`)
+	p.until("a picture", `document.querySelector(".ser img:not([hidden])")`)
+	p.shot("02-series")
+	p.accessible("series")
+	p.press("Open series")
+	p.scanIsOpen()
+	p.noErrors()
+}
+
+// mosaic is a scan of many tiles.
+func mosaic(t testing.TB) string {
+	list, err := filepath.Glob(data(t, "golden", "predict", "inputs", "mosaic222*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, list)
+	return list[0]
+}
+
+// What was paused goes on after a reload, to the labels of one that was not.
+func TestAPausedSegmentationGoesOnAfterAReload(t *testing.T) {
+	p := open(t, newSite(t, nil), 1366, 768)
+	p.ready(mosaic(t), gounetFile(t))
+	p.click(`[data-device="cpu"]`)
+	p.press("Mirrored")
+	p.until("an estimate", `document.getElementById("estimate")?.innerText.startsWith("about")`)
+	p.shot("04-check")
+	p.click("#run")
+	p.until("some tiles", `document.querySelector(".tiles .d")`)
+	p.click("#pause")
+	p.until("the pause", `document.getElementById("left").innerText === "Paused"`)
+	p.shot("05-paused")
+	done := p.text("#left + .sub")
+	p.until("the state is kept", `store.get("runs", "state").then(s => s !== null)`)
+	p.do(chromedp.Reload())
+	p.until("the offer to go on", `document.getElementById("goon")`)
+	p.shot("01-interrupted")
+	p.click("#goon")
+	p.until("it goes on", `document.querySelector(".tiles .d")`)
+	p.shot("05-running")
+	p.labelled()
+	t.Log("paused at", done)
+	p.click("#export")
+	p.click("#save")
+	name := eval[string](p, `document.querySelector(".dialog .field input").value`)
+	got, err := scan.ReadLabels(p.downloaded(name + ".nii.gz"))
+	require.NoError(t, err)
+	assert.Equal(t, native(t, mosaic(t)), got.Data)
+	p.until("nothing is kept any more", `store.all("runs").then(l => l.length === 0)`)
+	p.noErrors()
+}
+
+func TestWhatIsCancelledIsForgotten(t *testing.T) {
+	p := open(t, newSite(t, nil), 1366, 768)
+	p.ready(mosaic(t), gounetFile(t))
+	p.click(`[data-device="cpu"]`)
+	p.press("Mirrored")
+	p.click("#run")
+	p.until("some tiles", `document.querySelectorAll(".tiles .d").length > 1`)
+	p.click("#cancel")
+	p.until("the panel before", `document.querySelector(".panel h2").innerText === "Before it runs"`)
+	p.until("nothing is kept", `store.all("runs").then(l => l.length === 0)`)
+	p.until("the worker is free", `document.getElementById("estimate")?.innerText.startsWith("about")`)
+	p.noErrors()
+}
+
+func TestABrokenFileIsToldOf(t *testing.T) {
+	whole, err := os.ReadFile(hippocampus(t))
+	require.NoError(t, err)
+	dir := t.TempDir()
+	cut, text := filepath.Join(dir, "cut.nii.gz"), filepath.Join(dir, "notes.txt")
+	require.NoError(t, os.WriteFile(cut, whole[:len(whole)/2], 0o600))
+	require.NoError(t, os.WriteFile(text, []byte("no scan at all, but a letter"), 0o600))
+	p := open(t, newSite(t, nil), 1366, 768)
+	for _, path := range []string{text, cut} {
+		p.give("Choose files", path)
+		p.until("an alert of "+path, `document.querySelector("[role=alert] h2")?.innerText.startsWith(`+quote(filepath.Base(path))+`)`)
+		t.Log(p.text("[role=alert]"))
+	}
+	p.shot("01-broken")
+	p.accessible("broken file")
+	p.give("Choose again", hippocampus(t))
+	p.scanIsOpen()
+	p.noErrors()
+}
+
+// withoutWebGPU takes navigator.gpu away, as in a browser that has none.
+func withoutWebGPU(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/api/") {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		if name := r.URL.Path; name == "/worker.js" || name == "/begin.js" {
+			r.Header.Del("Accept-Encoding")
+			w.Header().Set("Content-Type", "text/javascript")
+			b := &buffered{ResponseWriter: w}
+			h.ServeHTTP(b, r)
+			w.Header().Del("Content-Length")
+			w.WriteHeader(http.StatusOK)
+			_, _ = w.Write([]byte(strings.Replace(b.String(), `"use strict";`, `"use strict"; Object.defineProperty(Object.getPrototypeOf(navigator), "gpu", { value: undefined });`, 1)))
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+type buffered struct {
+	http.ResponseWriter
+	bytes.Buffer
+}
+
+func (b *buffered) Write(p []byte) (int, error) { return b.Buffer.Write(p) }
+func (b *buffered) WriteHeader(int)             {}
+
+func TestWithoutWebGPUTheProcessorIsOffered(t *testing.T) {
+	model := gounetFile(t)
+	p := open(t, newSite(t, withoutWebGPU), 1366, 768)
+	p.until("it is said", `document.querySelector(".after").innerText.includes("no WebGPU")`)
+	p.shot("01-no-webgpu")
+	p.ready(hippocampus(t), model)
+	p.click(`[data-device="webgpu"]`)
+	p.until("it is said that there is none", `document.querySelector(".panel [role=alert] h2")?.innerText === "The GPU cannot be used"`)
+	p.shot("04-no-webgpu")
+	p.press("Use the processor")
+	p.until("an estimate", `document.getElementById("estimate")?.innerText.startsWith("about")`)
+	p.click("#run")
+	p.labelled()
+	p.noErrors()
+}
+
+// accessible asks axe-core for problems of those who do not see, hear or point.
+func (p *tab) accessible(state string) {
+	p.t.Helper()
+	axe, err := os.ReadFile("../../.tools/npm/node_modules/axe-core/axe.min.js")
+	if err != nil {
+		p.t.Logf("%s: axe-core is not installed: make web", state)
+		return
+	}
+	eval[bool](p, string(axe)+"; true")
+	text := eval[string](p, `axe.run(document, { resultTypes: ["violations"] }).then(r => JSON.stringify(r.violations.map(v => ({ id: v.id, impact: v.impact, help: v.help, nodes: v.nodes.map(n => n.html.slice(0, 200)).slice(0, 3) }))))`)
+	var found []struct {
+		ID, Impact, Help string
+		Nodes            []string
+	}
+	require.NoError(p.t, json.Unmarshal([]byte(text), &found))
+	for _, f := range found {
+		if f.Impact == "serious" || f.Impact == "critical" {
+			p.t.Errorf("%s: %s (%s): %s\n%s", state, f.ID, f.Impact, f.Help, strings.Join(f.Nodes, "\n"))
+		} else {
+			p.t.Logf("%s: %s (%s): %s", state, f.ID, f.Impact, f.Help)
+		}
+	}
+}
+
+// Every state, in both themes and on a phone, has no serious problem of access.
+func TestEveryStateIsAccessible(t *testing.T) {
+	model := gounetFile(t)
+	p := open(t, newSite(t, nil), 1366, 768)
+	both := func(state string) {
+		for _, theme := range []string{"light", "dark"} {
+			eval[bool](p, `(document.documentElement.dataset.theme = "`+theme+`", true)`)
+			p.accessible(state + ", " + theme)
+		}
+		p.shot("dark-" + state)
+	}
+	both("open")
+	p.give("Choose files", hippocampus(t))
+	p.scanIsOpen()
+	both("scan")
+	p.press("Choose a model")
+	p.give("Add .gounet file", model)
+	p.until("the card", `document.querySelector(".card.on")`)
+	both("models")
+	p.press("Continue with Hippocampus")
+	p.click(`[data-device="cpu"]`)
+	p.until("an estimate", `document.getElementById("estimate")?.innerText.startsWith("about")`)
+	both("check")
+	p.click("#run")
+	p.labelled()
+	both("labels")
+	for _, k := range [][2]string{{"d", "diagnostics"}, {"?", "keys"}} {
+		eval[bool](p, `(document.querySelector(".vp").focus(), true)`)
+		state := k[1]
+		p.key(k[0])
+		p.until(state, `document.querySelector(".dialog")`)
+		both(state)
+		p.key("\x1b")
+		p.until("no dialog", `!document.querySelector(".dialog")`)
+	}
+	p.click("[aria-label='Stored models']")
+	p.until("the stored models", `document.querySelector(".dialog table")`)
+	both("stored")
+	p.key("\x1b")
+	p.click("#export")
+	both("export")
+	p.key("\x1b")
+	p.click("#correct")
+	p.until("the tools", `document.querySelector(".toolgrid")`)
+	both("edit")
+	p.click("#keep")
+	p.give("Compare", strings.Replace(hippocampus(t), "imagesTr", "labelsTr", 1))
+	p.until("the table", `document.querySelectorAll(".tbl tbody tr").length === 2`)
+	both("compare")
+	p.click("[aria-label=Back]")
+	for _, size := range []struct {
+		name string
+		w, h int64
+	}{{"phone", 390, 844}, {"4k", 3840, 2160}, {"narrow", 1100, 700}} {
+		p.do(chromedp.EmulateViewport(size.w, size.h))
+		p.until("it is laid out", fmt.Sprintf("innerWidth === %d", size.w))
+		p.accessible(size.name)
+		p.shot(size.name + "-labels")
+	}
+	p.noErrors()
+}
+
+// drag drags the pointer over the axial view, in shares of it.
+func (p *tab) drag(x1, y1, x2, y2 float64) {
+	p.t.Helper()
+	b := eval[[4]float64](p, `(b => [b.left, b.top, b.width, b.height])(document.querySelector(".vp-main").getBoundingClientRect())`)
+	p.do(chromedp.DragAndDropXY(b[0]+x1*b[2], b[1]+y1*b[3], b[0]+x2*b[2], b[1]+y2*b[3], 8))
+}
+
+// Strokes change the labels that are exported; what is undone does not.
+func TestLabelsAreCorrectedAndCompared(t *testing.T) {
+	reference := strings.Replace(hippocampus(t), "imagesTr", "labelsTr", 1)
+	p := open(t, newSite(t, nil), 1366, 768)
+	p.ready(hippocampus(t), gounetFile(t))
+	p.click(`[data-device="cpu"]`)
+	p.click("#run")
+	p.labelled()
+	before := native(t, hippocampus(t), "--no-mirror")
+	save := func() []byte {
+		eval[bool](p, `(document.getElementById("exported")?.remove(), true)`)
+		name := eval[string](p, `document.querySelector(".case h1").innerText`) + "_labels.nii.gz"
+		require.NoError(t, os.RemoveAll(filepath.Join(p.folder, name)))
+		p.click("#export")
+		p.click("#save")
+		l, err := scan.ReadLabels(p.downloaded(name))
+		require.NoError(t, err)
+		p.click(".dialog [aria-label^=Close]")
+		return l.Data
+	}
+	p.click("#correct")
+	p.drag(.4, .7, .6, .7)
+	p.until("a change", `document.querySelectorAll(".todo li").length === 1`)
+	p.shot("08-edit")
+	p.press("Keep changes")
+	p.labelled()
+	painted := save()
+	added := 0
+	for i, v := range painted {
+		if v != before[i] {
+			assert.Equal(t, uint8(1), v, "only the label that is drawn has grown")
+			added++
+		}
+	}
+	assert.Positive(t, added)
+	p.click("#correct")
+	p.drag(.4, .3, .6, .3)
+	p.until("a change", `document.querySelectorAll(".todo li").length === 1`)
+	p.click("[aria-label^=Undo]")
+	p.until("no change", `document.querySelectorAll(".todo li").length === 0`)
+	p.press("Keep changes")
+	p.labelled()
+	assert.Equal(t, painted, save(), "an undone stroke changes nothing")
+
+	p.give("Compare", reference)
+	p.until("the table", `document.querySelectorAll(".tbl tbody tr").length === 2`)
+	p.shot("09-compare")
+	l, err := scan.ReadLabels(reference)
+	require.NoError(t, err)
+	both, all := 0, 0
+	for i, v := range painted {
+		w := l.Data[i]
+		if v == 1 && w == 1 {
+			both++
+		}
+		if v == 1 {
+			all++
+		}
+		if w == 1 {
+			all++
+		}
+	}
+	assert.Equal(t, fmt.Sprintf("%.3f", 2*float64(both)/float64(all)), p.text(".tbl tbody td:nth-child(2)"))
+	p.noErrors()
+}
+
+// With all in the browser's cache the page works without its server.
+func TestThePageWorksWithoutANetwork(t *testing.T) {
+	s := newSite(t, nil)
+	p := open(t, s, 1366, 768)
+	p.until("the service worker has all", `navigator.serviceWorker.ready.then(r => r.active !== null)`)
+	p.until("it has taken over", `navigator.serviceWorker.controller !== null`)
+	s.Close()
+	p.do(chromedp.Reload())
+	p.until("the page begins", `document.querySelector(".drop") !== null`)
+	p.give("Choose files", hippocampus(t))
+	p.scanIsOpen()
+}
