@@ -19,13 +19,12 @@ func TestConformance(t *testing.T) {
 
 // The simple kernels, which are those of old GPUs, and the second reference of the others.
 func TestSimpleKernels(t *testing.T) {
+	if os.Getenv("GOUNET_LONG") == "" {
+		t.Skip("takes minutes: GOUNET_LONG=1")
+	}
 	simple := hopper
 	simple.Simple = true
-	backendtest.Run(t, func(t testing.TB) backend.Device {
-		d := openEmulated(t, simple)
-		d.floats = os.Getenv("GOUNET_LONG") == ""
-		return d
-	})
+	backendtest.Run(t, func(t testing.TB) backend.Device { return openEmulated(t, simple) })
 }
 
 // Turing has tensor cores of halves only. With as many multiprocessors as a GPU has,

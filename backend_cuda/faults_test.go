@@ -108,7 +108,7 @@ func TestFaultsOfKernelsAreNoticed(t *testing.T) {
 				cases = "TestConformance/" + cases
 			}
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+cases)
-			cmd.Env = append(os.Environ(), "GOUNET_FAULT="+strconv.Itoa(i))
+			cmd.Env = append(os.Environ(), "GOUNET_LONG=1", "GOUNET_FAULT="+strconv.Itoa(i))
 			out, err := cmd.CombinedOutput()
 			assert.Error(t, err, "nobody noticed")
 			assert.Contains(t, string(out), "--- FAIL: Test", "not by a case")
