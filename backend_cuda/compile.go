@@ -49,7 +49,7 @@ func (d *device) Compile(p *compile.Program, bind map[graph.Region][]backend.Buf
 		return nil, err
 	}
 	defer runtime.UnlockOSThread()
-	made, err := launchesOf(p, target{Arch: d.facts.arch, SMs: d.facts.sms})
+	made, err := launchesOf(p, target{Arch: d.facts.arch, SMs: d.facts.sms, Simple: d.simple})
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,7 @@ type device struct {
 	stage     *stage
 	flights   []flight // runs that may not be done, the oldest first
 	spare     []cu.Event
+	simple    bool  // only the simple kernels, which an emulated GPU runs fast
 	careful   bool  // every launch is waited for, so that errors have the name of the op
 	lost      error // what every call answers from then on
 }
