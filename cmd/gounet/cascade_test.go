@@ -140,3 +140,36 @@ func TestACascadeIsTrainedChosenAndUsed(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, x.Data, y.Data, "the command and run put the same together")
 }
+
+// TestACascadeOfNNUNetIsUsedAsItIs labels a scan with two results folders of nnU-Net,
+// of which the second is named, and compares both stages with nnUNetv2_predict.
+func TestACascadeOfNNUNetIsUsedAsItIs(t *testing.T) {
+	made := "../../core/predict/testdata/cascade"
+	differ := func(want, got string) (n int) {
+		x, _, err := nifti.ReadLabels(filepath.Join(made, want, "scan.nii.gz"))
+		require.NoError(t, err)
+		y, _, err := nifti.ReadLabels(filepath.Join(got, "scan.nii.gz"))
+		require.NoError(t, err)
+		for i, v := range x.Data {
+			if y.Data[i] != v {
+				n++
+			}
+		}
+		return n
+	}
+	const few = 60 // of 53,760: nnU-Net adds up in half precision, see core/predict
+	out, given := filepath.Join(t.TempDir(), "labels"), filepath.Join(t.TempDir(), "given")
+	args := []string{"predict", "--model", filepath.Join(made, "T__P__"+plan.ConfigCascade), "--input", filepath.Join(made, "scan_0000.nii.gz"), "--output"}
+	got := gounet(t, append(args, out)...)
+	require.Equal(t, exitOK, got.code, got.err)
+	assert.Less(t, differ("lowres", filepath.Join(out, plan.ConfigLowRes)), few, "the first stage was found and used")
+	got = gounet(t, append(args, given, "--previous", filepath.Join(made, "lowres"))...)
+	require.Equal(t, exitOK, got.code, got.err)
+	assert.Less(t, differ("cascade", given), few, "of the very labels of the first stage")
+
+	lost := filepath.Join(t.TempDir(), "alone")
+	require.NoError(t, os.CopyFS(lost, os.DirFS(filepath.Join(made, "T__P__"+plan.ConfigCascade))))
+	got = gounet(t, "predict", "--model", lost, "--input", filepath.Join(made, "scan_0000.nii.gz"), "--output", out)
+	assert.Equal(t, exitUsage, got.code)
+	assert.Contains(t, got.err, "as --previous")
+}

@@ -75,6 +75,11 @@ func (p *Predictor) Plan(g volume.Grid) (Memory, error) {
 	}
 	place.Shape = volume.ResampledShape(place.Cropped, place.CropSpacing, place.Spacing)
 	for a := range 3 {
+		if p.preprocess.Truncate {
+			place.Shape[a] = max(1, int(place.CropSpacing[a]/place.Spacing[a]*float64(place.Cropped[a])))
+		}
+	}
+	for a := range 3 {
 		place.Shape[a] = max(place.Shape[a], 1)
 	}
 	pr, err := p.choose(shapeOf(place), func(*programs) error { return nil })
