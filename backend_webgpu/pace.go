@@ -33,8 +33,9 @@ func (p *pace) took(work float64, d time.Duration) {
 }
 
 // cut takes from list, from a row of its first dispatch on, what fits one submit:
-// dispatches, or, where the first does not fit, as many of its rows as do, but one at
-// least. What is left begins with a row of its first, too.
+// dispatches, or, where the first does not fit, the first of the fewest slabs of equal
+// size that do, but a row at least. A small slab at the end would leave the device
+// idle. What is left begins with a row of its first, too.
 func (p *pace) cut(list []dispatch, row int) (now, left []dispatch, next int, work float64) {
 	for len(list) > 0 && len(now) < mostDispatches {
 		d := list[0].slab(row, list[0].rows-row)
@@ -43,6 +44,7 @@ func (p *pace) cut(list []dispatch, row int) (now, left []dispatch, next int, wo
 				break
 			}
 			if n := max(1, int(p.work/d.work*float64(d.rows))); n < d.rows {
+				n = ceil(d.rows, ceil(d.rows, n))
 				d = d.slab(0, n)
 				return []dispatch{d}, list, row + n, d.work
 			}

@@ -143,6 +143,15 @@ func TestSubmitsMakeEveryRowOnce(t *testing.T) {
 	}
 }
 
+func TestSlabsHaveEqualSize(t *testing.T) {
+	p := pace{work: 7}
+	now, rest, next, _ := p.cut([]dispatch{{work: 8, rows: 8}}, 0)
+	assert.Equal(t, 4, now[0].rows)
+	now, rest, _, _ = p.cut(rest, next)
+	assert.Equal(t, 4, now[0].rows)
+	assert.Empty(t, rest)
+}
+
 func TestARunIsCancelledBetweenSubmits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
