@@ -171,9 +171,18 @@ const modelsEvery = 5 * time.Second
 
 func (s *Server) partFolder() string { return filepath.Join(s.o.Data, "uploads") }
 
+// lockTime is how long a process that was killed may take to let go of its files.
+const lockTime = 3 * time.Second
+
 // lockFolder makes sure that no other server uses the folder.
-func lockFolder(dir string) (func() error, error) {
-	release, err := filelock.Take(filepath.Join(dir, "lock"))
+func lockFolder(dir string) (release func() error, err error) {
+	held := (*filelock.HeldError)(nil)
+	for until := time.Now().Add(lockTime); ; time.Sleep(lockTime / 50) {
+		release, err = filelock.Take(filepath.Join(dir, "lock"))
+		if !errors.As(err, &held) || time.Now().After(until) {
+			break
+		}
+	}
 	if err != nil {
 		return func() error { return nil }, fmt.Errorf("%s: another server uses the folder, give each its own --data: %w", dir, err)
 	}

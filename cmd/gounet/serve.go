@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -198,6 +200,9 @@ func (f *serveFlags) options(a *app) (server.Options, error) {
 	return o, err
 }
 
+// requestProcs are processors of Go's that no kernel takes.
+const requestProcs = 4
+
 // options are those that a worker has, too.
 func (f *workFlags) options(a *app) (o server.Options, err error) {
 	if err := a.settings.positive("memory-gb", "host-gb", "volume-gb"); err != nil {
@@ -224,12 +229,16 @@ func (f *workFlags) options(a *app) (o server.Options, err error) {
 	if o.Blobs, err = f.store(b.Reserve); err != nil {
 		return o, err
 	}
+	// Kernels hold a processor of Go's for long: requests get others of their own, and
+	// the system shares the machine's between the two.
+	cores := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(cores + requestProcs)
 	for name := range strings.SplitSeq(f.device, ",") {
 		if name == "none" {
 			continue
 		}
 		one := f.deviceFlags
-		one.device = name
+		one.device, one.threads = name, cmp.Or(f.threads, cores)
 		o.Devices = append(o.Devices, engine.Device{
 			Name: name, MemoryBytes: gigabytes(f.memoryGB),
 			Open: func() (backend.Device, error) {
