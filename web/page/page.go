@@ -231,19 +231,6 @@ func DeviceName(d api.Device) string {
 	return "Processor"
 }
 
-// HasGPU tells whether there is a real one.
-func (p *Page) HasGPU() bool {
-	if p.Ready == nil {
-		return false
-	}
-	for _, d := range p.Ready.Devices {
-		if d.Kind == api.DeviceWebGPU {
-			return true
-		}
-	}
-	return false
-}
-
 // NoGPU is why there is no WebGPU, "" if there is, or nothing is known yet.
 func (p *Page) NoGPU() string {
 	if p.Ready == nil {

@@ -2,10 +2,7 @@ package page
 
 import (
 	"encoding/json"
-	"fmt"
 	"path"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gounet/gounet/internal/api"
@@ -104,23 +101,6 @@ type (
 		Detail string `json:"detail"`
 	}
 )
-
-// Name of the server, for the diagnostics.
-func (s *Server) Name() string {
-	if s.There {
-		return s.Info.Version
-	}
-	return "none"
-}
-
-// About says what computes there.
-func (s *Server) About() string {
-	var names []string
-	for _, d := range s.Info.Devices {
-		names = append(names, d.Name)
-	}
-	return strings.Join(names, ", ") + " · " + Plural(s.Info.Queued+s.Info.Running, "job", "jobs") + " ahead of yours"
-}
 
 // findServer asks whether the server segments, and which models it has.
 func (p *Page) findServer() {
@@ -258,17 +238,6 @@ func (p *Page) submit() {
 	})
 }
 
-func problem(status int, body []byte) string {
-	var d serverProblem
-	if json.Unmarshal(body, &d) == nil && d.Detail != "" {
-		return d.Detail
-	}
-	if status == 0 {
-		return "the server does not answer"
-	}
-	return "the server says " + strconv.Itoa(status)
-}
-
 // watch follows the job.
 func (p *Page) watch() {
 	s := &p.Server
@@ -355,148 +324,4 @@ func (p *Page) fetchResult() {
 	p.serverFailed("The job has no labels", "the server lists no NIfTI among its results")
 }
 
-func (p *Page) serverFailed(title, why string) {
-	p.Server.Stage = ServerFailed
-	p.Alert = &Alert{Title: title, Text: sentence(why), Do: "Try again", OnDo: func() {
-		p.closeJob()
-		p.StartOnServer()
-	}, Other: "Run here instead", OnOther: func() {
-		p.closeJob()
-		p.Check.OnServer = false
-		p.Go(PanelCheck)
-	}}
-	p.Host.Focus(".panel [role=alert] button")
-}
-
-// CancelJob ends the job and deletes what is on the server.
-func (p *Page) CancelJob() {
-	p.closeJob()
-	p.Go(PanelCheck)
-}
-
-// closeJob deletes job and scan from the server, and forgets them here.
-func (p *Page) closeJob() {
-	s := &p.Server
-	s.endWatch()
-	none := func(int, []byte) {}
-	uploads, id := s.uploads, s.Job.ID
-	removeUploads := func() {
-		for _, u := range uploads {
-			p.Host.Net().JSON("DELETE", base+"uploads/"+u, nil, none)
-		}
-	}
-	if id == "" {
-		removeUploads()
-	} else {
-		p.deleteJob(id, removeUploads)
-	}
-	*s = Server{There: s.There, Info: s.Info}
-	p.Host.Remove(runStore, jobKey)
-	p.Host.Remove(runStore, runKey)
-}
-
-// deleteJob cancels a job, and deletes it when it is over.
-func (p *Page) deleteJob(id string, then func()) {
-	const tries, pause = 60, time.Second
-	var try func(n int)
-	try = func(n int) {
-		p.Host.Net().JSON("DELETE", base+"jobs/"+id, nil, func(status int, _ []byte) {
-			const conflict = 409 // it is not over yet
-			if status == conflict && n < tries {
-				p.Host.After(pause, func() { try(n + 1) })
-				return
-			}
-			then()
-		})
-	}
-	p.Host.Net().JSON("POST", base+"jobs/"+id+"/cancel", nil, func(int, []byte) { try(0) })
-}
-
 const jobKey = "job"
-
-// job is the JSON of a job that a reload may interrupt the watching of.
-type job struct {
-	ID, Name, Series, Model string
-	Uploads                 []string
-}
-
-func (p *Page) keepJob() {
-	meta, err := json.Marshal(job{p.Server.Job.ID, p.Scan.Name, p.Scan.Series, p.Server.model, p.Server.uploads})
-	if err != nil {
-		return
-	}
-	p.Host.Put(runStore, Stored{Key: jobKey, Meta: meta, Files: p.Scan.Files}, func(error) {}) // without it a reload does not find the job
-}
-
-// ofJob takes a job that was found at the start.
-func (p *Page) ofJob(s Stored) {
-	var j job
-	if json.Unmarshal(s.Meta, &j) != nil || len(s.Files) == 0 {
-		return
-	}
-	i := &Interrupted{files: s.Files}
-	i.Name, i.Series, i.job = j.Name, j.Series, &j
-	p.Open.interrupted = i
-}
-
-// rejoin watches a job again.
-func (p *Page) rejoin(j *job) {
-	s := &p.Server
-	*s = Server{There: true, Info: s.Info, Stage: ServerQueue, uploads: j.Uploads, model: j.Model, queued: p.Host.Now()}
-	s.Job.ID = j.ID
-	p.Panel, p.Alert = PanelServer, nil
-	p.watch()
-}
-
-// Figure is the first thing that the panel of the server says.
-func (s *Server) Figure() string {
-	switch {
-	case s.Stage == ServerFailed:
-		return "Stopped"
-	case s.Waiting:
-		return "Waiting"
-	case s.Stage == ServerUpload:
-		return "Sending"
-	case s.Stage == ServerQueue && s.Job.Position > 0:
-		return fmt.Sprintf("%s in the queue", ordinal(s.Job.Position+1))
-	case s.Stage == ServerQueue:
-		return "Next in the queue"
-	case s.Stage == ServerResult:
-		return "Getting the labels"
-	case s.Left > 0:
-		return Span(s.Left.Round(time.Second)) + " left"
-	}
-	return "Running"
-}
-
-func ordinal(n int) string {
-	switch {
-	case n%100 >= 11 && n%100 <= 13:
-	case n%10 == 1:
-		return fmt.Sprintf("%dst", n)
-	case n%10 == 2:
-		return fmt.Sprintf("%dnd", n)
-	case n%10 == 3:
-		return fmt.Sprintf("%drd", n)
-	}
-	return fmt.Sprintf("%dth", n)
-}
-
-// Share is how much of the stage is done; false: it cannot be measured.
-func (s *Server) Share() (float64, bool) {
-	switch g := s.Job.Progress; {
-	case s.Stage == ServerUpload && s.Of > 0:
-		return float64(s.Sent) / float64(s.Of), true
-	case s.Stage == ServerRunning && g != nil && g.Stage == api.StageSegment && g.Of > 0:
-		return float64(g.Done) / float64(g.Of), true
-	}
-	return 0, false
-}
-
-// Online tells that the network has come or gone.
-func (p *Page) Online(yes bool) {
-	p.Notice = ""
-	if !yes {
-		p.Notice = "No network. Viewing, correcting and " + Plural(len(p.Models.List), "stored model", "stored models") + " work as before."
-	}
-}

@@ -1,0 +1,117 @@
+package page
+
+import (
+	"strings"
+	"time"
+
+	"github.com/gounet/gounet/internal/api"
+)
+
+// Check is what is known before a segmentation.
+type Check struct {
+	Busy     string // what is done now
+	Result   *api.Checked
+	Failed   *api.Failed
+	Mirror   bool
+	Device   string // api.DeviceWebGPU, api.DeviceCPU, or "": the worker's choice
+	OnServer bool   // the place that is chosen
+	id       int
+}
+
+// StartCheck asks what a segmentation takes.
+func (p *Page) StartCheck() {
+	p.stopCheck()
+	p.Check.Result, p.Check.Failed = nil, nil
+	if p.Model() == nil {
+		return
+	}
+	if len(p.Model().Files) == 0 { // on the server only
+		p.Check.OnServer = true
+		return
+	}
+	p.Check.Busy = "Loading the model"
+	p.withModel(func() {
+		p.Check.Busy = "Measuring one tile"
+		p.Check.id = p.Host.Ask(api.Request{PageRequest: api.PageRequest{Check: &api.Check{Segment: p.segment()}}}, nil, func(a api.Answer, _ []Bytes) {
+			switch {
+			case a.Checked != nil:
+				p.Check.Busy, p.Check.Result = "", a.Checked
+			case a.Failed != nil && a.Failed.Code != api.FailedCancelled:
+				p.Check.Busy, p.Check.Failed = "", a.Failed
+				p.Host.Focus(".panel [role=alert] button")
+			}
+		})
+	}, func(f *api.Failed) { p.Check.Busy, p.Check.Failed = "", f })
+}
+
+func (p *Page) stopCheck() {
+	if p.Check.Busy != "" && p.Check.id != 0 {
+		p.Host.Ask(api.Request{Cancel: &api.Cancel{Request: p.Check.id}}, nil, nil)
+	}
+	p.Check.Busy, p.Check.id = "", 0
+}
+
+// segment is the request of the options that are set.
+func (p *Page) segment() api.Segment {
+	return api.Segment{Device: p.Check.Device, NoMirror: !p.Check.Mirror, Page: true}
+}
+
+// SetMirror chooses between one look and one from each side.
+func (p *Page) SetMirror(yes bool) {
+	p.Check.Mirror = yes
+	p.StartCheck()
+}
+
+// SetDevice chooses GPU or processor.
+func (p *Page) SetDevice(kind string) {
+	p.Check.Device, p.Check.OnServer = kind, false
+	p.StartCheck()
+}
+
+// Times is how much longer mirrored tiles take.
+func (m *Model) Times() int {
+	if m.Patch[0] > 1 {
+		return 8
+	}
+	return 4
+}
+
+// Estimate is how long a segmentation will take; false: it was not measured.
+func (c *Check) Estimate() (time.Duration, bool) {
+	if c.Result == nil || c.Result.TileMS == 0 {
+		return 0, false
+	}
+	return ms(c.Result.TileMS * float64(c.Result.Rows)), true
+}
+
+// Advice is what to do where there is no WebGPU.
+func (p *Page) Advice() string {
+	why := p.NoGPU()
+	if why == "" {
+		return ""
+	}
+	if strings.Contains(why, "software") {
+		return "This browser offers WebGPU by software only. The processor is faster, and is taken."
+	}
+	return "This browser has no WebGPU, so the processor computes. Chrome and Edge from 113 on have it; in Firefox and Safari it depends on the system. Viewing and correcting work without it."
+}
+
+// CheckAlert says why a segmentation cannot begin, and what else there is.
+func (p *Page) CheckAlert() *Alert {
+	f := p.Check.Failed
+	if f == nil {
+		return nil
+	}
+	a := &Alert{Title: "This cannot run here", Text: sentence(f.Reason), More: sentence(f.Do), Do: "Choose another model", OnDo: func() { p.Go(PanelModels) }}
+	switch f.Code {
+	case api.FailedMemory:
+		a.Title, a.Text = "Not enough memory", memoryText(f)
+		if p.Check.Device != api.DeviceCPU {
+			a.Other, a.OnOther = "Try the processor", func() { p.SetDevice(api.DeviceCPU) }
+		}
+	case api.FailedDevice, api.FailedLost:
+		a.Title = "The GPU cannot be used"
+		a.Do, a.OnDo = "Use the processor", func() { p.SetDevice(api.DeviceCPU) }
+	}
+	return a
+}

@@ -1,0 +1,149 @@
+package page
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gounet/gounet/internal/api"
+	"github.com/gounet/gounet/web/labels"
+)
+
+// Compare is two results side by side.
+type Compare struct {
+	Rows   []CompareRow
+	Picked int
+	diff   []byte
+	slices []int
+	Where  string
+	Busy   string
+}
+
+// CompareRow is a label of both.
+type CompareRow struct {
+	Label
+	Dice     float64
+	AML, BML float64
+}
+
+// StartCompare asks for a second label map.
+func (p *Page) StartCompare() {
+	if p.Other != nil {
+		p.compare()
+		return
+	}
+	p.Host.Choose("", false, false, p.CompareWith)
+}
+
+// CompareWith reads the second label map from files.
+func (p *Page) CompareWith(files []File) {
+	if len(files) == 0 {
+		return
+	}
+	list, blobs := sent(files)
+	p.Diff.Busy = "Reading " + files[0].Path
+	p.ask(api.Request{PageRequest: api.PageRequest{Read: &api.Read{Files: list}}}, blobs, func(a api.Answer, b []Bytes) {
+		p.Diff.Busy = ""
+		if a.ReadLabels != nil {
+			p.Other = resultOf(files[0].Path, a.ReadLabels.Labels, b[0].Copy())
+			p.compare()
+		}
+	}, func(f *api.Failed) {
+		p.Diff.Busy = ""
+		p.Alert = &Alert{Title: files[0].Path + " cannot be compared", Text: sentence(f.Reason), Do: "Choose another file", OnDo: func() {
+			p.Host.Choose("", false, false, p.CompareWith)
+		}}
+	})
+}
+
+func (p *Page) compare() {
+	a, b := p.Result, p.Other
+	o := labels.Compare(a.Map, b.Map)
+	g := p.Scan.Look.Grid
+	ml := g.Spacing[0] * g.Spacing[1] * g.Spacing[2] / 1000
+	p.Diff = Compare{Picked: -1}
+	for _, l := range a.Labels {
+		if v := l.Value; o[v].A+o[v].B > 0 {
+			p.Diff.Rows = append(p.Diff.Rows, CompareRow{Label: l, Dice: o[v].Dice, AML: float64(o[v].A) * ml, BML: float64(o[v].B) * ml})
+		}
+	}
+	p.Go(PanelCompare)
+	if len(p.Diff.Rows) > 0 {
+		p.PickDifference(0)
+	}
+}
+
+// PickDifference shows the differences of a label.
+func (p *Page) PickDifference(i int) {
+	d := &p.Diff
+	if i < 0 || i >= len(d.Rows) {
+		return
+	}
+	d.Picked = i
+	s := p.Scan.Look.Grid.Shape
+	d.diff = labels.Differences(p.Result.Map, p.Other.Map, byte(d.Rows[i].Value))
+	d.slices = labels.Slices(d.diff, [3]int{s[2], s[1], s[0]})
+	best := 0
+	for z, n := range d.slices {
+		if n > d.slices[best] {
+			best = z
+		}
+	}
+	lut := make([]byte, 4*256)
+	copy(lut[4*labels.OnlyA:], []byte{Palette[0][0], Palette[0][1], Palette[0][2], 255})
+	copy(lut[4*labels.OnlyB:], []byte{Palette[1][0], Palette[1][1], Palette[1][2], 255})
+	copy(lut[4*labels.InAB:], []byte{255, 255, 255, 40})
+	v := p.Host.Viewer()
+	v.Labels(d.diff)
+	v.Paint(lut, .7, 1)
+	if d.slices[best] == 0 {
+		d.Where = d.Rows[i].Name + ": no difference."
+		return
+	}
+	d.Where = fmt.Sprintf("%s: the largest difference lies at slice %d.", d.Rows[i].Name, best+1)
+	v.Go(p.View.Voxel[0], p.View.Voxel[1], best)
+}
+
+// NextDifference goes to the next slice with one, or the one before.
+func (p *Page) NextDifference(step int) {
+	d := &p.Diff
+	n := len(d.slices)
+	for k := 1; k <= n; k++ {
+		z := ((p.View.Voxel[2]+k*step)%n + n) % n
+		if d.slices[z] > 0 {
+			p.Host.Viewer().Go(p.View.Voxel[0], p.View.Voxel[1], z)
+			return
+		}
+	}
+}
+
+// SwapCompared changes A and B.
+func (p *Page) SwapCompared() {
+	p.Result, p.Other = p.Other, p.Result
+	p.compare()
+}
+
+// EndCompare shows the labels again.
+func (p *Page) EndCompare() {
+	p.Host.Viewer().Labels(p.Result.Map)
+	p.Go(PanelLabels)
+	p.paint()
+}
+
+// CompareCSV are the rows as a table.
+func (p *Page) CompareCSV() string {
+	var b strings.Builder
+	b.WriteString("label,name,dice,a_ml,b_ml,difference_ml\n")
+	for _, r := range p.Diff.Rows {
+		name := strings.ReplaceAll(r.Name, `"`, `""`)
+		if strings.ContainsAny(name[:min(len(name), 1)], "=+-@") {
+			name = "'" + name
+		}
+		fmt.Fprintf(&b, "%d,\"%s\",%.4f,%.4f,%.4f,%.4f\n", r.Value, name, r.Dice, r.AML, r.BML, r.BML-r.AML)
+	}
+	return b.String()
+}
+
+// SaveCompared writes the table.
+func (p *Page) SaveCompared() {
+	p.Host.Save(p.Scan.Name+"_compared.csv", p.Host.BlobOf([]byte(p.CompareCSV())))
+}

@@ -1,0 +1,92 @@
+package page
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gounet/gounet/internal/api"
+)
+
+// Name of the server, for the diagnostics.
+func (s *Server) Name() string {
+	if s.There {
+		return s.Info.Version
+	}
+	return "none"
+}
+
+// About says what computes there.
+func (s *Server) About() string {
+	var names []string
+	for _, d := range s.Info.Devices {
+		names = append(names, d.Name)
+	}
+	return strings.Join(names, ", ") + " · " + Plural(s.Info.Queued+s.Info.Running, "job", "jobs") + " ahead of yours"
+}
+
+func problem(status int, body []byte) string {
+	var d serverProblem
+	if json.Unmarshal(body, &d) == nil && d.Detail != "" {
+		return d.Detail
+	}
+	if status == 0 {
+		return "the server does not answer"
+	}
+	return "the server says " + strconv.Itoa(status)
+}
+
+// Figure is the first thing that the panel of the server says.
+func (s *Server) Figure() string {
+	switch {
+	case s.Stage == ServerFailed:
+		return "Stopped"
+	case s.Waiting:
+		return "Waiting"
+	case s.Stage == ServerUpload:
+		return "Sending"
+	case s.Stage == ServerQueue && s.Job.Position > 0:
+		return fmt.Sprintf("%s in the queue", ordinal(s.Job.Position+1))
+	case s.Stage == ServerQueue:
+		return "Next in the queue"
+	case s.Stage == ServerResult:
+		return "Getting the labels"
+	case s.Left > 0:
+		return Span(s.Left.Round(time.Second)) + " left"
+	}
+	return "Running"
+}
+
+func ordinal(n int) string {
+	switch {
+	case n%100 >= 11 && n%100 <= 13:
+	case n%10 == 1:
+		return fmt.Sprintf("%dst", n)
+	case n%10 == 2:
+		return fmt.Sprintf("%dnd", n)
+	case n%10 == 3:
+		return fmt.Sprintf("%drd", n)
+	}
+	return fmt.Sprintf("%dth", n)
+}
+
+// Share is how much of the stage is done; false: it cannot be measured.
+func (s *Server) Share() (float64, bool) {
+	switch g := s.Job.Progress; {
+	case s.Stage == ServerUpload && s.Of > 0:
+		return float64(s.Sent) / float64(s.Of), true
+	case s.Stage == ServerRunning && g != nil && g.Stage == api.StageSegment && g.Of > 0:
+		return float64(g.Done) / float64(g.Of), true
+	}
+	return 0, false
+}
+
+// Online tells that the network has come or gone.
+func (p *Page) Online(yes bool) {
+	p.Notice = ""
+	if !yes {
+		p.Notice = "No network. Viewing, correcting and " + Plural(len(p.Models.List), "stored model", "stored models") + " work as before."
+	}
+}
