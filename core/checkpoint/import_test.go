@@ -194,8 +194,8 @@ func TestAllThatIsWrongWithAStateDictIsListed(t *testing.T) {
 func FuzzStateDictsAreReadOrAreAnError(f *testing.F) {
 	var b bytes.Buffer
 	a := &pickle.Array{Shape: []int{1, 1, 1, 1}, Data: []float32{1}}
-	names := []string{"input_block.conv1.conv.weight", "bottleneck.conv1.conv.weight", "upsamples.0.transp_conv.conv.weight", "upsamples.0.conv_block.conv1.conv.weight", "output_block.conv.conv.weight"}
-	var m pickle.Mapping
+	names := []string{"input_block.conv1.conv.weight", "bottleneck.conv1.conv.weight", "upsamples.0.transp_conv.conv.weight", "upsamples.0.conv_block.conv1.conv.weight"}
+	m := pickle.Mapping{{Key: "output_block.conv.conv.weight", Value: &pickle.Array{Shape: []int{2, 1, 1, 1}, Data: []float32{1, 2}}}}
 	for _, n := range names {
 		m = append(m, pickle.Member{Key: n, Value: a})
 	}
