@@ -13,6 +13,7 @@ import asyncio
 import collections
 import json
 import os
+import random
 import time
 import urllib.parse
 
@@ -63,6 +64,7 @@ def memory(pid):
 
 async def client(a, scan, until, statuses, times, done):
     c = Client(a.url)
+    await asyncio.sleep(random.random())
     while time.monotonic() < until:
         status, _, body = await c.call("POST", "/api/v1/uploads?name=" + urllib.parse.quote(os.path.basename(a.scan)), scan)
         statuses["upload", status] += 1
@@ -77,7 +79,7 @@ async def client(a, scan, until, statuses, times, done):
             continue
         job = json.loads(body)["id"]
         while time.monotonic() < until:
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(random.uniform(0.25, 0.75))  # people do not ask in step
             begun = time.monotonic()
             status, _, body = await c.call("GET", "/api/v1/jobs/" + job)
             times.append((time.monotonic() - begun) * 1000)

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // temporary begins the names of files that are being written. What a killed process
@@ -47,8 +45,6 @@ func OpenFolder(root string, reserve int64) (*Folder, error) {
 	}
 	return f, nil
 }
-
-func alive(pid int) bool { return syscall.Kill(pid, 0) != syscall.ESRCH }
 
 func (f *Folder) path(name string) (string, error) {
 	return filepath.Join(f.root, filepath.FromSlash(name)), checkName(name)
@@ -191,11 +187,7 @@ func (f *Folder) Check(context.Context) error {
 	if f.reserve <= 0 {
 		return nil
 	}
-	var s unix.Statfs_t
-	if err := unix.Statfs(f.root, &s); err != nil {
-		return nil //nolint:nilerr // a file system that does not say
-	}
-	if free := int64(s.Bavail) * int64(s.Bsize); free < f.reserve { //nolint:unconvert // no int64 on other systems
+	if free, ok := freeBytes(f.root); ok && free < f.reserve {
 		return fmt.Errorf("blob: %w: %d MiB are free on the disk of %s, %d MiB are kept free: delete jobs and uploads, or make room", ErrFull, free>>20, f.root, f.reserve>>20)
 	}
 	return nil
