@@ -27,6 +27,7 @@ import (
 	"github.com/gounet/gounet/server"
 	"github.com/gounet/gounet/server/blob"
 	"github.com/gounet/gounet/server/engine"
+	"github.com/gounet/gounet/web"
 )
 
 // workFlags are what `gounet serve` and `gounet worker` have in common.
@@ -219,6 +220,9 @@ func (f *workFlags) options(a *app) (o server.Options, err error) {
 	o = server.Options{
 		Version: version, Data: f.data, Models: f.models, Log: f.logger(a), NATS: f.nats, NATSToken: f.token, Bounds: b,
 		Formats: serverFormats, FormatNames: formatList(labelFormats(dicom.WriteOptions{})),
+	}
+	if o.Page, err = web.Files(); err != nil && !errors.Is(err, web.ErrNotBuilt) { // then there is a page of status
+		return o, err
 	}
 	if o.Archives, err = f.known(); err != nil {
 		return o, err
