@@ -16,7 +16,7 @@ import (
 
 // What `make demo` leaves, and a scan of its data set.
 const (
-	demoRuns = "demo/*/*/fold_*/" + checkpoint.WeightsFile
+	demoRuns = "demo/*/fold_*/" + checkpoint.WeightsFile
 	demoScan = "testdata/hippocampus/imagesTr/*.nii.gz"
 	demoName = "hippocampus"
 )
