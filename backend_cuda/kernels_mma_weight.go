@@ -47,9 +47,9 @@ func (s *scope) outerTiles(o outer) int {
 
 // outerRows is the rows of 16 channels of a warp: with many warps one, so that as
 // many as possible of the multiprocessor's are at work, and evenly. Floats, which are
-// split in two, have no registers left then.
+// split in two, and Turing, whose products are smaller, have no registers left then.
 func (s *scope) outerRows(o outer) int {
-	if o.kernel[0]*o.kernel[1] > 4 && s.Type(o.dense).DType != graph.F32 {
+	if o.kernel[0]*o.kernel[1] > 4 && s.Type(o.dense).DType != graph.F32 && s.Arch >= 80 {
 		return 1
 	}
 	return 2

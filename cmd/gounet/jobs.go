@@ -31,6 +31,8 @@ func newJobs(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "jobs",
 		Short: "list, watch and cancel jobs of a server",
+		Long: `jobs asks a running gounet serve for its jobs, follows one, or cancels it.
+A server that wants to know who asks is given --key.`,
 		Example: `  gounet jobs list
   gounet jobs watch 4f7c…
   gounet jobs cancel 4f7c… --server https://gounet.example --key KEY`,
@@ -40,7 +42,9 @@ func newJobs(a *app) *cobra.Command {
 	flags.StringVar(&f.key, "key", "", "API key or token; better in GOUNET_KEY")
 	list := &cobra.Command{
 		Use: "list", Short: "jobs, the newest first", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return named("jobs", f.list(cmd.Context(), a)) },
+		Long:    "list prints a line a job: its name, when it came, its model and how far it is.",
+		Example: "  gounet jobs list --state running",
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.list(cmd.Context(), a) },
 	}
 	list.Flags().BoolVar(&f.all, "all", false, "of everybody, for admins")
 	list.Flags().BoolVar(&f.dead, "dead", false, "only those that were given up after they had crashed their worker")
@@ -48,29 +52,26 @@ func newJobs(a *app) *cobra.Command {
 	cmd.AddCommand(list,
 		&cobra.Command{
 			Use: "watch JOB", Short: "follow a job until it is over", Args: wantArgs("JOB"),
+			Long:    "watch prints how far the job is until it is over. It fails if the job has failed.",
+			Example: "  gounet jobs watch 4f7c…",
 			RunE: func(cmd *cobra.Command, args []string) error {
-				return named("jobs", f.watch(cmd.Context(), a, args[0]))
+				return f.watch(cmd.Context(), a, args[0])
 			},
 		},
 		&cobra.Command{
 			Use: "cancel JOB", Short: "cancel a job", Args: wantArgs("JOB"),
+			Long:    "cancel ends a job: at once where it waits, after the tile at hand where it runs.",
+			Example: "  gounet jobs cancel 4f7c…",
 			RunE: func(cmd *cobra.Command, args []string) error {
 				var j api.Job
 				err := f.call(cmd.Context(), http.MethodPost, "/jobs/"+url.PathEscape(args[0])+"/cancel", nil, &j)
 				if err == nil {
 					fmt.Fprintln(a.out, describeJob(&j))
 				}
-				return named("jobs", err)
+				return err
 			},
 		})
 	return cmd
-}
-
-func named(command string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", command, err)
 }
 
 // request asks the server; an answer that is none of 2xx is an error with its

@@ -1,12 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -15,15 +16,33 @@ import (
 	"github.com/gounet/gounet/core/plan"
 )
 
-// peakBytes is the most memory that the program held with args.
-func peakBytes(t *testing.T, args ...string) int64 {
+// peakBytes is the most memory that the program held with args. What the system
+// counts of a process that has ended is no less than what its parent had, so that it
+// is asked while it runs.
+func peakBytes(t *testing.T, args ...string) (most int64) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	var text strings.Builder
 	cmd.Stdout, cmd.Stderr = &text, &text
-	require.NoError(t, cmd.Run(), &text)
-	return cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
+	require.NoError(t, cmd.Start())
+	ended := make(chan error)
+	go func() { ended <- cmd.Wait() }()
+	for look := time.NewTicker(5 * time.Millisecond); ; {
+		select {
+		case err := <-ended:
+			require.NoError(t, err, &text)
+			return most
+		case <-look.C:
+			status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid)) // none when it has ended
+			if _, after, ok := strings.Cut(string(status), "VmHWM:"); ok {
+				var kib int64
+				_, err := fmt.Sscan(after, &kib)
+				require.NoError(t, err)
+				most = kib << 10
+			}
+		}
+	}
 }
 
 func TestATrainingTakesTheMemoryThatIsStated(t *testing.T) {

@@ -73,7 +73,7 @@ func execute(ctx context.Context, a *app, root *cobra.Command, args []string, ou
 // inCommand is an error's text with the name of the command in front, which packages
 // of that name have put there already.
 func inCommand(command *cobra.Command, text string) string {
-	prefix := command.Name() + ": "
+	prefix := strings.TrimPrefix(command.CommandPath(), command.Root().Name()+" ") + ": "
 	if !command.HasParent() || strings.HasPrefix(text, prefix) {
 		return text
 	}
