@@ -72,11 +72,14 @@ test: system vet lint portable generated-unchanged js nvrtc $(CUDA) ## everythin
 
 test-long: nvrtc $(CUDA) ## also what takes minutes: the race detector and tests that -short leaves out
 	GOUNET_LONG=1 $(WITHCUDA) CUDA_HOME=$(NVRTC)/nvidia/cu13 $(GO) test $(CUDATAG) -timeout 120m ./...
+	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/gounet
 	$(MAKE) browser BROWSER_SKIP=none
+	$(MAKE) web-test WEB_SKIP=none
 	GOUNET_LONG= $(WITHCUDA) $(GO) test $(CUDATAG) -race -short -timeout 60m ./...
 
-# Half of the kernels that a browser compiles: natively they are tested every time.
-BROWSER_SKIP ?= TestConformance/f16
+# What takes half of the time in a browser, on its software adapter: natively it is
+# tested every time, in the browser by test-long.
+BROWSER_SKIP ?= TestConformance/f16|TestConformance/network/(learns|rematerialisation|an_arena)|TestEveryTile|TestWeightsInWorkgroupMemory
 
 worker: ## bin/worker.wasm, the program of the browser's worker: at most 3.3 MB compressed
 	GOOS=js GOARCH=wasm $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/worker.wasm ./wasm
@@ -91,9 +94,12 @@ web: worker ## web/dist, the page: vugu's program, NiiVue, the worker; at most 2
 		echo "no npm: the page is not built"; \
 	fi
 
+# What takes minutes on a software adapter, or half a minute: of test-long.
+WEB_SKIP ?= TheCommandLine/webgpu|TestAPaused
+
 web-test: web ## the page in a headless Chromium; GOUNET_SCREENS names a folder for pictures of every state
 	$(GO) -C web/test vet ./...
-	$(GO) -C web/test test -timeout 10m ./...
+	$(GO) -C web/test test -timeout 10m -skip '$(WEB_SKIP)' ./...
 
 browser: worker ## the tests of backend_webgpu and of the worker in a headless Chromium
 	$(GO) build -o $(BROWSEREXEC) ./internal/browsertest/exec
@@ -143,7 +149,6 @@ $(LINTER):
 portable:
 	GOOS=js GOARCH=wasm $(GO) vet $(PORTABLE)
 	GOOS=linux GOARCH=arm64 $(GO) vet $(PORTABLE)
-	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/gounet
 
 generate: ## write the generated files anew
 	$(GO) generate ./...

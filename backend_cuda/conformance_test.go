@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"os"
+	"regexp"
 	"testing"
 
 	"github.com/gounet/gounet/core/backend"
@@ -14,8 +15,16 @@ import (
 var hopper = target{Arch: 90, SMs: 2}
 
 func TestConformance(t *testing.T) {
-	backendtest.Run(t, func(t testing.TB) backend.Device { return openEmulated(t, hopper) })
+	backendtest.Run(t, func(t testing.TB) backend.Device {
+		if os.Getenv("GOUNET_LONG") == "" && manySteps.MatchString(t.Name()) {
+			t.Skip("takes a minute: GOUNET_LONG=1. TestConformanceOfTheBackend does it with the simple kernels")
+		}
+		return openEmulated(t, hopper)
+	})
 }
+
+// manySteps are the tests that train for long.
+var manySteps = regexp.MustCompile("/(learns|an_arena_keeps_the_bits|rematerialisation_keeps_the_bits)$")
 
 // The simple kernels, which are those of old GPUs, and the second reference of the others.
 func TestSimpleKernels(t *testing.T) {
