@@ -44,7 +44,7 @@ A server that wants to know who asks is given --key.`,
 		Use: "list", Short: "jobs, the newest first", Args: noArgs,
 		Long:    "list prints a line a job: its name, when it came, its model and how far it is.",
 		Example: "  gounet jobs list --state running",
-		RunE: func(cmd *cobra.Command, _ []string) error { return f.list(cmd.Context(), a) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return f.list(cmd.Context(), a) },
 	}
 	list.Flags().BoolVar(&f.all, "all", false, "of everybody, for admins")
 	list.Flags().BoolVar(&f.dead, "dead", false, "only those that were given up after they had crashed their worker")
