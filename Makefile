@@ -66,13 +66,14 @@ nvrtc: ## fetch NVIDIA's compiler of kernels, with which make test compiles them
 
 test: system vet lint portable generated-unchanged js nvrtc $(CUDA) ## everything that must hold: formats, vet, lint, other machines, generated files, tests
 	$(WITHCUDA) CUDA_HOME=$(NVRTC)/nvidia/cu13 $(GO) test $(CUDATAG) ./...
-	$(GO) test -run CUDA ./backend_cuda ./cmd/gounet
+	$(WITHCUDA) $(GO) test -run CUDA ./cmd/gounet
 	$(MAKE) browser
 	$(MAKE) web-test
 
 test-long: nvrtc $(CUDA) ## also what takes minutes: the race detector and tests that -short leaves out
 	GOUNET_LONG=1 $(WITHCUDA) CUDA_HOME=$(NVRTC)/nvidia/cu13 $(GO) test $(CUDATAG) -timeout 120m ./...
 	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/gounet
+	$(MAKE) generated-unchanged GENERATE_SKIP=none
 	$(MAKE) browser BROWSER_SKIP=none
 	$(MAKE) web-test WEB_SKIP=none
 	GOUNET_LONG= $(WITHCUDA) $(GO) test $(CUDATAG) -race -short -timeout 60m ./...
@@ -133,8 +134,8 @@ js: ## formats of scans and backend_cpu as a browser runs them, in node
 	GOOS=js GOARCH=wasm $(GO) test -short -exec "$$($(GO) env GOROOT)/lib/wasm/go_js_wasm_exec" -skip '$(JS_SKIP)' $(JS)
 
 vet: $(CUDA)
-	$(GO) vet ./...
 	$(WITHCUDA) $(GO) vet $(CUDATAG) ./...
+	$(WITHCUDA) $(GO) vet ./backend_cuda/... ./cmd/...
 
 lint: $(LINTER) $(CUDA) ## gofumpt, depguard and the other checks of .golangci.yml
 	$(LINTER) fmt --diff
@@ -155,10 +156,13 @@ portable:
 generate: ## write the generated files anew
 	$(GO) generate ./...
 
+# Fetching the generator of the server's routes takes minutes: test-long asks it too.
+GENERATE_SKIP ?= oapi-codegen
+
 generated-unchanged:
 	@mkdir -p $(TOOLS)
 	@$(GENERATED) > $(TOOLS)/generated.before
-	$(GO) generate ./...
+	$(GO) generate -skip '$(GENERATE_SKIP)' ./...
 	@$(GENERATED) | diff $(TOOLS)/generated.before - || { echo "make generate changes the files above: run it and keep what it writes"; exit 1; }
 
 demo: build ## plan, train and predict on the hippocampus scans of testdata; writes demo/report.html
