@@ -11,11 +11,13 @@ LINTER       := $(TOOLS)/golangci-lint-$(LINT_VERSION)
 BROWSEREXEC := $(TOOLS)/browserexec
 
 # What gorgonia.org/cu needs to build without a CUDA toolkit: our declarations, and a
-# libcuda that opens the driver when it is asked to. Where there is no C compiler, and
-# elsewhere than on Linux, the binary is without CUDA.
+# libcuda that opens the driver when it is asked to. Elsewhere than on Linux the binary
+# is without CUDA; without a compiler of C and C++ also without native WebGPU.
 STUB := $(TOOLS)/cuda/libcuda.a
+ifeq ($(and $(shell command -v $(CC)),$(shell command -v $(CXX))),)
+export CGO_ENABLED := 0
+else
 ifneq ($(filter Linux-x86_64 Linux-aarch64,$(shell uname -s)-$(shell uname -m)),)
-ifneq ($(shell command -v $(CC)),)
 CUDA     := $(STUB)
 CUDATAG  := -tags cuda
 WITHCUDA := CGO_CFLAGS="-O2 -g -I$(CURDIR)/backend_cuda/driver" CGO_LDFLAGS="-O2 -g -L$(TOOLS)/cuda"
@@ -120,6 +122,7 @@ system: ## install what the tests use of the system: a software Vulkan, Chromium
 	ldconfig -p | grep -q libvulkan.so.1 || missing="$$missing mesa-vulkan-drivers libvulkan1"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
+	command -v $(CXX) >/dev/null || missing="$$missing g++"; \
 	command -v dciodvfy >/dev/null || missing="$$missing dicom3tools"; \
 	install="apt-get install -qq -y --no-install-recommends $$missing"; \
 	[ -z "$$missing" ] || $$install >/dev/null 2>&1 || { apt-get update -qq && $$install >/dev/null; } || echo "cannot install$$missing: tests that use them skip or are left out"
