@@ -41,10 +41,7 @@ what the classes are.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.run(cmd.Context(), a, args); err != nil {
-				return fmt.Errorf("ensemble: %w", err)
-			}
-			return nil
+			return f.run(cmd.Context(), a, args)
 		},
 	}
 	flags := cmd.Flags()
@@ -68,7 +65,7 @@ func (f *ensembleFlags) run(ctx context.Context, a *app, folders []string) error
 		return err
 	}
 	o := predict.EnsembleOptionsOf(made)
-	o.Segments, o.Probabilities = segmentsOf(made), f.probabilities
+	o.Segments, o.Probabilities = predict.Segments(made), f.probabilities
 	if f.postprocess != "" {
 		if o.Postprocessing, err = metric.ReadPostprocessing(f.postprocess); err != nil {
 			return err

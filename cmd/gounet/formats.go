@@ -11,7 +11,6 @@ import (
 
 	"github.com/gounet/gounet/core/dicom"
 	"github.com/gounet/gounet/core/mesh"
-	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/preview"
 	"github.com/gounet/gounet/core/scan"
 	"github.com/gounet/gounet/core/volume"
@@ -68,13 +67,10 @@ func dicomSegments(l *volume.Labels, segments []scan.Segment) (out []dicom.Segme
 
 // complete adds a segment for each label of l that has none.
 func complete(l *volume.Labels, segments []scan.Segment) []scan.Segment {
-	var seen [256]bool
-	for _, v := range l.Data {
-		seen[v] = true
-	}
+	seen := l.Counts()
 	out := slices.Clone(segments)
 	for v := 1; v <= volume.MaxLabel; v++ {
-		if seen[v] && !slices.ContainsFunc(segments, func(s scan.Segment) bool { return int(s.Label) == v }) {
+		if seen[v] > 0 && !slices.ContainsFunc(segments, func(s scan.Segment) bool { return int(s.Label) == v }) {
 			out = append(out, scan.Segment{Label: uint8(v), Name: fmt.Sprintf("label %d", v)})
 		}
 	}
@@ -99,23 +95,6 @@ func writeMesh(path string, _ *scan.Scan, l *volume.Labels, segments []scan.Segm
 		parts = append(parts, mesh.Part{Name: s.Name, Color: s.Color, Mesh: m})
 	}
 	return mesh.Write(path, parts)
-}
-
-// segmentsOf are the values that label maps of a plan's models have.
-func segmentsOf(p *plan.Plan) (out []scan.Segment) {
-	region := 0
-	for _, l := range p.Labels {
-		if len(l.Values) == 1 && l.Values[0] == 0 {
-			continue
-		}
-		s := scan.Segment{Label: uint8(l.Values[0]), Name: l.Name}
-		if len(p.RegionOrder) > 0 {
-			s.Label = uint8(p.RegionOrder[region])
-			region++
-		}
-		out = append(out, s)
-	}
-	return out
 }
 
 // namesOf are the names of segments by their labels.

@@ -185,7 +185,7 @@ func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor,
 	}
 	start := time.Now()
 	bar := shown.start("predict", "scans", len(cases))
-	segments := segmentsOf(p.Model.Plan)
+	segments := predict.Segments(p.Model.Plan)
 	err := predict.Folder(ctx, p, cases, f.output, predict.FolderOptions{
 		Formats:       func(*scan.Scan) []scan.Format { return formats },
 		Segments:      segments,

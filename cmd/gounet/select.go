@@ -176,7 +176,7 @@ func (s *selector) crossValidation(name string) (*metric.Summary, error) {
 func (s *selector) ensemble(ctx context.Context, pair []string) (*metric.Summary, error) {
 	folder := filepath.Join(s.w.dir, ensemblesFolder, strings.Join(pair, "+"))
 	o := predict.EnsembleOptionsOf(s.made)
-	o.Segments = segmentsOf(s.made)
+	o.Segments = predict.Segments(s.made)
 	var from []predict.Source
 	for _, name := range pair {
 		from = append(from, s.validation(name))
@@ -262,7 +262,7 @@ func (s *selector) deliver(ctx context.Context, best *selection) error {
 		from = append(from, predict.In(filepath.Join(folder, name)))
 	}
 	o := predict.EnsembleOptionsOf(s.made)
-	o.Segments, o.Postprocessing = segmentsOf(s.made), post
+	o.Segments, o.Postprocessing = predict.Segments(s.made), post
 	var ids []string
 	for _, c := range tests {
 		ids = append(ids, c.ID)

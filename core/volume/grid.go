@@ -212,6 +212,14 @@ func (im *Image) cropTranspose(b Box, x Axes) *Image {
 	return out
 }
 
+// Counts is how many voxels have each label.
+func (l *Labels) Counts() (n [256]int) {
+	for _, v := range l.Data {
+		n[v]++
+	}
+	return n
+}
+
 // Transpose returns l with its axes in another order.
 func (l *Labels) Transpose(x Axes) *Labels { return l.cropTranspose(Whole(l.Shape), x) }
 

@@ -1,5 +1,5 @@
 // Package api has the messages between a page and what computes for it, as JSON.
-// It has no behaviour.
+// It has no behaviour but what fills them in.
 //
 // The worker of the browser gets Requests and sends Answers. A message of either
 // kind is a JavaScript object with the JSON as a string and what JSON cannot hold
@@ -15,6 +15,8 @@
 // The worker then sends Ready. Requests are worked off one after the other, but
 // for Cancel, which is answered by the end of the request that it cancels.
 package api
+
+import "fmt"
 
 // Request asks for one thing: the one field that is set.
 type Request struct {
@@ -126,6 +128,20 @@ type Label struct {
 	Color  string  `json:"color"`            // #rrggbb
 	Voxels int     `json:"voxels,omitempty"` // in Done
 	ML     float64 `json:"ml,omitempty"`     // in Done: its volume
+}
+
+// LabelOf is a label in a colour.
+func LabelOf(value uint8, name string, r, g, b uint8) Label {
+	return Label{Value: int(value), Name: name, Color: fmt.Sprintf("#%02x%02x%02x", r, g, b)}
+}
+
+// CountLabels fills in how large labels are: voxels by their values, of ml each.
+func CountLabels(list []Label, voxels [256]int, ml float64) {
+	for i := range list {
+		if v := list[i].Value; v >= 0 && v < len(voxels) {
+			list[i].Voxels, list[i].ML = voxels[v], float64(voxels[v])*ml
+		}
+	}
 }
 
 // Grid is where voxels are.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/predict"
 	"github.com/gounet/gounet/core/preview"
 	"github.com/gounet/gounet/core/scan"
 	"github.com/gounet/gounet/internal/api"
@@ -197,28 +198,20 @@ func describe(id string, m *checkpoint.Model, file string) (api.Model, error) {
 	return out, err
 }
 
-// labelsOf are the values that label maps of a plan's models have, without
-// background.
+// labelsOf are the labels of a plan's models.
 func labelsOf(p *plan.Plan) []api.Label {
 	out := []api.Label{}
-	for _, l := range p.Labels {
-		if len(l.Values) == 0 || len(l.Values) == 1 && l.Values[0] == 0 {
-			continue
-		}
-		value := l.Values[0]
-		if n := len(out); n < len(p.RegionOrder) {
-			value = p.RegionOrder[n]
-		}
-		c := preview.Hue(len(out))
-		out = append(out, api.Label{Value: value, Name: l.Name, Color: fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B)})
+	for _, g := range segmentsOf(p) {
+		out = append(out, api.LabelOf(g.Label, g.Name, g.Color.R, g.Color.G, g.Color.B))
 	}
 	return out
 }
 
 // segmentsOf are the same for the files of results.
-func segmentsOf(p *plan.Plan) (out []scan.Segment) {
-	for i, l := range labelsOf(p) {
-		out = append(out, scan.Segment{Label: uint8(l.Value), Name: l.Name, Color: preview.Hue(i)})
+func segmentsOf(p *plan.Plan) []scan.Segment {
+	out := predict.Segments(p)
+	for i := range out {
+		out[i].Color = preview.Hue(i)
 	}
 	return out
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/dataset"
+	"github.com/gounet/gounet/core/mesh"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/predict"
 	"github.com/gounet/gounet/core/scan"
@@ -301,7 +302,8 @@ func (o *owner) write(j *job) error {
 	if err := o.sendBack(j); err != nil {
 		return err
 	}
-	j.counted = count(labelsOf(j.model.Plan), j.labels)
+	j.counted = labelsOf(j.model.Plan)
+	api.CountLabels(j.counted, j.labels.Counts(), mesh.VoxelVolume(j.labels.Grid)/1000)
 	var ms float64
 	o.took(api.StageWrite, &ms, at)
 	j.times.TotalMS = float64(time.Since(j.begun)) / float64(time.Millisecond)
@@ -351,19 +353,4 @@ func (o *owner) sendBack(j *job) error {
 		}
 	}
 	return nil
-}
-
-// count adds the voxels and volumes that labels have in a map.
-func count(list []api.Label, m *volume.Labels) []api.Label {
-	var voxels [256]int
-	for _, v := range m.Data {
-		voxels[v]++
-	}
-	ml := m.Spacing[0] * m.Spacing[1] * m.Spacing[2] / 1000
-	for i := range list {
-		if v := list[i].Value; v >= 0 && v < len(voxels) {
-			list[i].Voxels, list[i].ML = voxels[v], float64(voxels[v])*ml
-		}
-	}
-	return list
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/core/mesh"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/predict"
 	"github.com/gounet/gounet/core/preview"
@@ -49,7 +50,8 @@ func (w *Worker) segment(j *job) (*api.Done, []byte, error) {
 		return nil, nil, err
 	}
 	done.Times.SegmentMS, done.Times.TotalMS = since(at), since(begun)
-	done.Labels = count(labelsOf(w.model.Plan), r.Labels)
+	done.Labels = labelsOf(w.model.Plan)
+	api.CountLabels(done.Labels, r.Labels.Counts(), mesh.VoxelVolume(r.Labels.Grid)/1000)
 	done.Memory = api.Memory{
 		DeviceBytes: r.Memory.Total(), HostBytes: r.Memory.Host, Tiles: r.Memory.Tiles, Runs: r.Memory.Runs,
 		Planes: r.Memory.Planes, Depth: r.Memory.Depth,
@@ -199,35 +201,11 @@ func (e *estimate) left(now time.Time, p predict.Progress) time.Duration {
 
 func since(t time.Time) float64 { return float64(time.Since(t)) / float64(time.Millisecond) }
 
-// labelsOf are the values that label maps of a plan's models have, without
-// background.
-func labelsOf(p *plan.Plan) []api.Label {
-	var out []api.Label
-	for _, l := range p.Labels {
-		if len(l.Values) == 0 || len(l.Values) == 1 && l.Values[0] == 0 {
-			continue
-		}
-		value := l.Values[0]
-		if n := len(out); n < len(p.RegionOrder) {
-			value = p.RegionOrder[n]
-		}
-		c := preview.Hue(len(out))
-		out = append(out, api.Label{Value: value, Name: l.Name, Color: fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B)})
+// labelsOf are the labels of a plan's models.
+func labelsOf(p *plan.Plan) (out []api.Label) {
+	for i, g := range predict.Segments(p) {
+		c := preview.Hue(i)
+		out = append(out, api.LabelOf(g.Label, g.Name, c.R, c.G, c.B))
 	}
 	return out
-}
-
-// count adds the voxels and volumes that labels have in a map.
-func count(list []api.Label, m *volume.Labels) []api.Label {
-	var voxels [256]int
-	for _, v := range m.Data {
-		voxels[v]++
-	}
-	ml := m.Spacing[0] * m.Spacing[1] * m.Spacing[2] / 1000
-	for i := range list {
-		if v := list[i].Value; v >= 0 && v < len(voxels) {
-			list[i].Voxels, list[i].ML = voxels[v], float64(voxels[v])*ml
-		}
-	}
-	return list
 }

@@ -34,9 +34,9 @@ const (
 // Server is the one that the page came from, if it segments.
 type Server struct {
 	There    bool
-	Info     serverInfo
+	Info     api.Info
 	Stage    string // "": no job
-	Job      serverJob
+	Job      api.Job
 	Waiting  bool // it does not answer, and is asked again
 	Sent, Of int64
 	Begun    time.Time
@@ -48,59 +48,6 @@ type Server struct {
 	queued   time.Time
 	Waited   time.Duration
 }
-
-// What the page reads of the server's JSON, as server/openapi.yaml has it.
-type (
-	serverInfo struct {
-		Version string         `json:"version"`
-		Devices []serverDevice `json:"devices"`
-		Queued  int            `json:"queued"`
-		Running int            `json:"running"`
-	}
-	serverDevice struct {
-		Name string `json:"name"`
-	}
-	serverModel struct {
-		ID            string      `json:"id"`
-		Dataset       string      `json:"dataset"`
-		Configuration string      `json:"configuration"`
-		Folds         []string    `json:"folds"`
-		Patch         [3]int      `json:"patch"`
-		Channels      []string    `json:"channels"`
-		Labels        []api.Label `json:"labels"`
-		Bytes         int64       `json:"bytes"`
-		SHA256        string      `json:"sha256"`
-		Problem       string      `json:"problem"`
-	}
-	serverInput struct {
-		Upload string `json:"upload"`
-	}
-	serverSubmit struct {
-		Model   string        `json:"model"`
-		Inputs  []serverInput `json:"inputs"`
-		Series  []string      `json:"series,omitempty"`
-		Formats []string      `json:"formats"`
-		Mirror  bool          `json:"mirror"`
-	}
-	serverResult struct {
-		Format string `json:"format"`
-		Name   string `json:"name"`
-		URL    string `json:"url"`
-	}
-	serverJob struct {
-		ID       string         `json:"id"`
-		State    string         `json:"state"`
-		Position int            `json:"position"`
-		Device   string         `json:"device"`
-		Progress *api.Progress  `json:"progress"`
-		Failed   *api.Failed    `json:"failed"`
-		Labels   []api.Label    `json:"labels"`
-		Results  []serverResult `json:"results"`
-	}
-	serverProblem struct {
-		Detail string `json:"detail"`
-	}
-)
 
 // findServer asks whether the server segments, and which models it has.
 func (p *Page) findServer() {
@@ -115,7 +62,7 @@ func (p *Page) findServer() {
 
 func (p *Page) serverModels() {
 	p.Host.Net().JSON("GET", base+"models", nil, func(status int, body []byte) {
-		var list []serverModel
+		var list []api.Model
 		if status != 200 || json.Unmarshal(body, &list) != nil {
 			return
 		}
@@ -123,8 +70,10 @@ func (p *Page) serverModels() {
 			if m.Problem != "" {
 				continue
 			}
+			var patch [3]int
+			copy(patch[:], m.Patch)
 			n := Model{ID: m.ID, From: "from the server", Loaded: shown(api.Loaded{
-				Dataset: m.Dataset, Configuration: m.Configuration, Folds: m.Folds, Patch: m.Patch, Channels: m.Channels, Labels: m.Labels,
+				Dataset: m.Dataset, Configuration: m.Configuration, Folds: m.Folds, Patch: patch, Channels: m.Channels, Labels: m.Labels,
 				Bytes: m.Bytes, SHA256: m.SHA256,
 			})}
 			for _, have := range p.Models.List {
@@ -215,9 +164,9 @@ func (p *Page) upload(i int, before int64) {
 
 func (p *Page) submit() {
 	s := &p.Server
-	r := serverSubmit{Model: p.Model().ID, Formats: []string{"nifti"}, Mirror: p.Check.Mirror}
+	r := api.Submit{Model: p.Model().ID, Formats: []string{"nifti"}, Mirror: &p.Check.Mirror}
 	for _, id := range s.uploads {
-		r.Inputs = append(r.Inputs, serverInput{id})
+		r.Inputs = append(r.Inputs, api.Input{Upload: id})
 	}
 	if p.Scan.Series != "" {
 		r.Series = []string{p.Scan.Series}
@@ -241,9 +190,9 @@ func (p *Page) submit() {
 // watch follows the job.
 func (p *Page) watch() {
 	s := &p.Server
-	s.stop = p.Host.Net().Watch(base+"jobs/"+s.Job.ID+"/events", []string{"job", "progress"}, func(kind string, data []byte) {
+	s.stop = p.Host.Net().Watch(base+"jobs/"+s.Job.ID+"/events", []string{api.EventJob, api.EventProgress}, func(kind string, data []byte) {
 		s.Waiting = false
-		if kind == "progress" {
+		if kind == api.EventProgress {
 			var g api.Progress
 			if json.Unmarshal(data, &g) == nil {
 				s.Job.Progress, s.Left = &g, ms(g.LeftMS)
@@ -251,7 +200,7 @@ func (p *Page) watch() {
 			}
 			return
 		}
-		var j serverJob
+		var j api.Job
 		if json.Unmarshal(data, &j) == nil {
 			p.jobIs(j)
 		}
@@ -264,26 +213,26 @@ func (s *Server) running(now time.Time) {
 	}
 }
 
-func (p *Page) jobIs(j serverJob) {
+func (p *Page) jobIs(j api.Job) {
 	s := &p.Server
 	if j.Progress == nil {
 		j.Progress = s.Job.Progress
 	}
 	s.Job = j
 	switch j.State {
-	case "running":
+	case api.JobRunning:
 		s.running(p.Host.Now())
-	case "done":
+	case api.JobDone:
 		s.endWatch()
 		p.fetchResult()
-	case "failed":
+	case api.JobFailed:
 		s.endWatch()
 		why := "the server does not say why"
 		if j.Failed != nil {
 			why = j.Failed.Reason
 		}
 		p.serverFailed("The server could not segment the scan", why)
-	case "cancelled":
+	case api.JobCancelled:
 		s.endWatch()
 	}
 }

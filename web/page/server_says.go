@@ -28,7 +28,7 @@ func (s *Server) About() string {
 }
 
 func problem(status int, body []byte) string {
-	var d serverProblem
+	var d api.Problem
 	if json.Unmarshal(body, &d) == nil && d.Detail != "" {
 		return d.Detail
 	}
