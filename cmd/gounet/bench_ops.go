@@ -44,10 +44,7 @@ On a GPU the times are those of its own clock, where it has one.`,
   gounet bench ops --filter 'Conv3D.* 32\+32→32' --precision bf16 --json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := f.run(cmd.Context(), a); err != nil {
-				return fmt.Errorf("bench ops: %w", err)
-			}
-			return nil
+			return f.run(cmd.Context(), a)
 		},
 	}
 	f.webgpu = true

@@ -39,10 +39,7 @@ and the table says where its time goes.`,
   gounet bench predict --volume 160,224,160 --tta --json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := f.run(cmd.Context(), a); err != nil {
-				return fmt.Errorf("bench predict: %w", err)
-			}
-			return nil
+			return f.run(cmd.Context(), a)
 		},
 	}
 	f.add(cmd, []int{0}, 10)

@@ -39,10 +39,7 @@ goes, op by op.`,
   gounet bench train --patch 128 --stages 6 --precision bf16 --json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := f.run(cmd.Context(), a); err != nil {
-				return fmt.Errorf("bench train: %w", err)
-			}
-			return nil
+			return f.run(cmd.Context(), a)
 		},
 	}
 	f.add(cmd, []int{0}, 20)

@@ -60,10 +60,7 @@ CC-BY-SA 4.0: see the dataset.json of the task.`,
   gounet run Task04_Hippocampus`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := f.run(cmd.Context(), a); err != nil {
-				return fmt.Errorf("download: %w", err)
-			}
-			return nil
+			return f.run(cmd.Context(), a)
 		},
 	}
 	flags := cmd.Flags()

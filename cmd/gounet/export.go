@@ -45,10 +45,7 @@ onnx      the network alone, opset 17, with a free batch and the plan's patch; o
   gounet export gounet_work/NAME/3d_fullres/fold_0 --to onnx --output model.onnx`,
 		Args: wantArgs("MODEL"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if err := f.run(a, args[0]); err != nil {
-				return fmt.Errorf("export: %w", err)
-			}
-			return nil
+			return f.run(a, args[0])
 		},
 	}
 	flags := cmd.Flags()

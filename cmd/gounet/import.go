@@ -44,10 +44,7 @@ Nothing in a file is executed. predict reads results folders of nnU-Net as they 
   gounet import last.ckpt --config-pkl config.pkl --dataset-json Task04_Hippocampus/dataset.json --output model.gounet`,
 		Args: wantArgs("MODEL"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if err := f.run(a, args[0]); err != nil {
-				return fmt.Errorf("import: %w", err)
-			}
-			return nil
+			return f.run(a, args[0])
 		},
 	}
 	flags := cmd.Flags()

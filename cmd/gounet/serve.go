@@ -103,10 +103,7 @@ at /monai, /v2, /dicomweb and /volview.`,
   gounet serve --nats nats://queue:4222 --blobs s3://KEY:SECRET@minio:9000/gounet --device none`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := f.run(cmd.Context(), a); err != nil {
-				return fmt.Errorf("serve: %w", err)
-			}
-			return nil
+			return f.run(cmd.Context(), a)
 		},
 	}
 	f.add(cmd)
@@ -221,7 +218,10 @@ func (f *workFlags) options(a *app) (o server.Options, err error) {
 		Version: version, Data: f.data, Models: f.models, Log: f.logger(a), NATS: f.nats, NATSToken: f.token, Bounds: b,
 		Formats: serverFormats, FormatNames: formatList(labelFormats(dicom.WriteOptions{})),
 	}
-	if o.Page, err = web.Files(); err != nil && !errors.Is(err, web.ErrNotBuilt) { // then there is a page of status
+	switch files, err := web.Files(); {
+	case err == nil:
+		o.Page = web.Handler(files)
+	case !errors.Is(err, web.ErrNotBuilt): // then there is a page of status
 		return o, err
 	}
 	if o.Archives, err = f.known(); err != nil {

@@ -48,10 +48,7 @@ precision.`,
   gounet verify labels_of_nnunet model.gounet --input imagesTs --no-mirror --json`,
 		Args: wantArgs("REFERENCE_FOLDER", "MODEL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.run(cmd.Context(), a, args[0], args[1]); err != nil {
-				return fmt.Errorf("verify: %w", err)
-			}
-			return nil
+			return f.run(cmd.Context(), a, args[0], args[1])
 		},
 	}
 	f.add(cmd)

@@ -35,10 +35,7 @@ kept. SIGTERM lets jobs end.`,
   gounet worker --nats nats://queue:4222 --blobs /shared/blobs --data /var/lib/gounet/worker2`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := f.run(cmd.Context(), a); err != nil {
-				return fmt.Errorf("worker: %w", err)
-			}
-			return nil
+			return f.run(cmd.Context(), a)
 		},
 	}
 	f.add(cmd)

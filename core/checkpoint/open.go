@@ -51,7 +51,7 @@ func OpenWith(path string, o Options) (*Model, error) {
 	}
 	stat, err := os.Stat(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: wanted a run, a model folder, a .gounet file, or a results folder of nnU-Net", err)
 	}
 	path = filepath.Clean(path)
 	if !stat.IsDir() {
