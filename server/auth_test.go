@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -237,6 +238,26 @@ func TestSlowBodiesAreGivenUp(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return r.do("HEAD", at, nil, "Tus-Resumable", tusVersion).Header.Get("Upload-Offset") == "300"
 	}, 5*time.Second, 20*time.Millisecond)
+}
+
+// A request that is refused before its body has come is answered nevertheless.
+func TestSlowBodiesOfRefusedRequestsAreNotWaitedFor(t *testing.T) {
+	o := testOptions(t)
+	o.Bounds.Idle = 200 * time.Millisecond
+	r := start(t, o)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	body, send := newSlow()
+	q, err := http.NewRequestWithContext(ctx, "POST", r.web.URL+"/api/v1/nothing", body)
+	require.NoError(t, err)
+	q.ContentLength = 1000
+	go send(make([]byte, 300))
+	answer, err := http.DefaultTransport.RoundTrip(q)
+	require.NoError(t, ctx.Err())
+	if err == nil { // else the connection was closed while the body was sent
+		assert.Equal(t, http.StatusNotFound, answer.StatusCode)
+		require.NoError(t, answer.Body.Close())
+	}
 }
 
 // newSlow is a body that has what is sent and then stays silent.

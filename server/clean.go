@@ -30,7 +30,6 @@ func auditAttrs(c echo.Context, action, kind, id string) []slog.Attr {
 
 // clean deletes what has expired, until ctx ends.
 func (s *Server) clean(ctx context.Context) {
-	s.sweepParts()
 	for {
 		if err := s.cleanOnce(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			s.o.Log.Warn("what has expired stays for now", "error", err)
@@ -43,8 +42,8 @@ func (s *Server) clean(ctx context.Context) {
 	}
 }
 
-// sweepParts removes files of uploads that nobody can go on with: when the server
-// starts no request is under way.
+// sweepParts removes files of uploads that nobody can go on with. No request may be
+// under way: a file is there before its record.
 func (s *Server) sweepParts() {
 	left, _ := filepath.Glob(filepath.Join(s.partFolder(), "hand-*")) // the pattern is right
 	for _, dir := range left {

@@ -257,6 +257,16 @@ func TestWhatHasExpiredIsDeleted(t *testing.T) {
 	assert.Zero(t, n)
 }
 
+// What a killed server left of uploads is gone before the first request can begin one.
+func TestLeftPartsAreSweptBeforeTheFirstRequest(t *testing.T) {
+	o := testOptions(t)
+	left := filepath.Join(o.Data, "uploads", "left.part")
+	require.NoError(t, os.MkdirAll(filepath.Dir(left), 0o777))
+	require.NoError(t, os.WriteFile(left, []byte("x"), 0o666))
+	start(t, o)
+	assert.NoFileExists(t, left)
+}
+
 // A drained server gives jobs back that take too long; the next one does them.
 func TestADrainedServerLosesNoJob(t *testing.T) {
 	o := testOptions(t)

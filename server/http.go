@@ -3,12 +3,8 @@ package server
 import (
 	"context"
 	_ "embed"
-	"io/fs"
-	"mime"
 	"net/http"
 	"os"
-	"path"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -20,13 +16,11 @@ import (
 //go:embed openapi.yaml
 var openAPI []byte
 
-// policy is what a page of ours may do: load from here, compile WebAssembly, and
-// have workers and pictures that it made itself.
-const policy = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; " +
-	"worker-src 'self' blob:; connect-src 'self' blob: data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+// policy is what the plain pages may do, which have styles and no scripts. Options.Page
+// has one of its own.
+const policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
-// headers are those of every answer. COOP and COEP isolate the page, so that it may
-// use threads.
+// headers are those of every answer.
 func headers(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
@@ -50,7 +44,7 @@ func (s *Server) routes() {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.answerError
 	e.IPExtractor = echo.ExtractIPDirect()
-	e.Use(middleware.RequestID(), s.observe, headers, s.recovered, s.guard)
+	e.Use(middleware.RequestID(), s.impatient, s.observe, headers, s.recovered, s.guard)
 	s.echo = e
 
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "alive\n") })
@@ -70,7 +64,7 @@ func (s *Server) routes() {
 	s.tusRoutes(e)
 	s.facades(e)
 	if s.o.Page != nil {
-		e.GET("/*", s.static)
+		e.Match([]string{http.MethodGet, http.MethodHead}, "/*", echo.WrapHandler(s.o.Page))
 	} else {
 		e.GET("/", s.statusPage)
 	}
@@ -123,76 +117,6 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 // nothing of a patient.
 func (s *Server) audit(c echo.Context, action, kind, id string) {
 	s.o.Log.LogAttrs(context.Background(), LevelAudit, "audit", auditAttrs(c, action, kind, id)...)
-}
-
-// static sends files of the page, compressed where the page has them so.
-func (s *Server) static(c echo.Context) error {
-	name := path.Clean(strings.TrimPrefix(c.Request().URL.Path, "/"))
-	if name == "." || name == "/" {
-		name = "index.html"
-	}
-	if !fs.ValidPath(name) {
-		return echo.ErrNotFound
-	}
-	h := c.Response().Header()
-	h.Set(echo.HeaderCacheControl, "no-cache") // asked for each time, answered by 304
-	h.Add(echo.HeaderVary, echo.HeaderAcceptEncoding)
-	for _, e := range []struct{ coding, ending string }{{"br", ".br"}, {"gzip", ".gz"}, {"", ""}} {
-		if e.coding != "" && !accepts(c.Request().Header.Get(echo.HeaderAcceptEncoding), e.coding) {
-			continue
-		}
-		f, err := s.o.Page.Open(name + e.ending)
-		if err != nil {
-			continue
-		}
-		defer func() { _ = f.Close() }() // only read from
-		stat, err := f.Stat()
-		r, ok := f.(readSeeker)
-		if err != nil || stat.IsDir() || !ok {
-			continue
-		}
-		if e.coding != "" {
-			h.Set(echo.HeaderContentEncoding, e.coding)
-		}
-		h.Set(echo.HeaderContentType, typeOf(name))
-		if stat.ModTime().IsZero() { // embedded: it changes with the program
-			h.Set("ETag", `"`+s.o.Version+e.coding+`"`)
-		}
-		http.ServeContent(c.Response(), c.Request(), name, stat.ModTime(), r)
-		return nil
-	}
-	return echo.ErrNotFound
-}
-
-type readSeeker interface {
-	Read([]byte) (int, error)
-	Seek(int64, int) (int64, error)
-}
-
-func accepts(header, coding string) bool {
-	for _, part := range strings.Split(header, ",") {
-		name, q, _ := strings.Cut(strings.TrimSpace(part), ";")
-		if name == coding && strings.TrimSpace(q) != "q=0" {
-			return true
-		}
-	}
-	return false
-}
-
-// typeOf is the type of a file of the page, whatever the system knows.
-func typeOf(name string) string {
-	switch path.Ext(name) {
-	case ".wasm":
-		return "application/wasm"
-	case ".js", ".mjs":
-		return "text/javascript; charset=utf-8"
-	case ".webmanifest":
-		return "application/manifest+json"
-	}
-	if t := mime.TypeByExtension(path.Ext(name)); t != "" {
-		return t
-	}
-	return "application/octet-stream"
 }
 
 // GetModelFile hands out a model.

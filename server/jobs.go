@@ -139,9 +139,7 @@ const mostSubmit = 8 << 20
 // SubmitJob submits a job.
 func (s rest) SubmitJob(c echo.Context, p api.SubmitJobParams) error {
 	var submit api.Submit
-	body := s.patient(c, http.MaxBytesReader(c.Response(), c.Request().Body, mostSubmit))
-	defer body.rest()
-	d := json.NewDecoder(body)
+	d := json.NewDecoder(http.MaxBytesReader(c.Response(), c.Request().Body, mostSubmit))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&submit); err != nil {
 		if asProblem(err).status == http.StatusRequestEntityTooLarge {

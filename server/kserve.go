@@ -209,9 +209,7 @@ func (s *Server) inferInputs(c echo.Context) (*inferRequest, *volume.Image, erro
 		return nil, nil, wrong(http.StatusBadRequest, format, args...)
 	}
 	r := c.Request()
-	all := s.patient(c, http.MaxBytesReader(c.Response(), r.Body, s.o.Bounds.UploadBytes))
-	defer all.rest()
-	var body io.Reader = all
+	var body io.Reader = http.MaxBytesReader(c.Response(), r.Body, s.o.Bounds.UploadBytes)
 	if r.Header.Get(echo.HeaderContentEncoding) == "gzip" {
 		z, err := gzip.NewReader(body)
 		if err != nil {

@@ -134,9 +134,6 @@ func (s *Server) monaiFile(c echo.Context, name string, part *multipart.Part) (*
 // asked for by their names, and others text.
 func (s *Server) form(c echo.Context) (files []*queue.UploadRecord, text map[string]string, err error) {
 	text = map[string]string{}
-	body := s.patient(c, c.Request().Body)
-	defer body.rest()
-	c.Request().Body = io.NopCloser(body) // the server closes its own
 	if !strings.HasPrefix(c.Request().Header.Get(echo.HeaderContentType), "multipart/") {
 		err := c.Request().ParseForm() // MONAI Label's client sends params so where there is no file
 		if err != nil {

@@ -13,7 +13,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -36,9 +35,9 @@ import (
 // Options of a Server. Data, Models and Formats have to be given.
 type Options struct {
 	Version string
-	Data    string // folder of all that is kept
-	Models  string // folder of models
-	Page    fs.FS  // the page, index.html at its root; nil: a plain page of status
+	Data    string       // folder of all that is kept
+	Models  string       // folder of models
+	Page    http.Handler // the page and its files; nil: a plain page of status
 	Log     *slog.Logger
 
 	Devices []engine.Device // none: workers elsewhere do the work
@@ -158,6 +157,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	s.sweepParts()
 	s.routes()
 	life, stop := context.WithCancel(context.Background())
 	s.stop = stop

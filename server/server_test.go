@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -91,7 +92,9 @@ func start(t testing.TB, o Options) *running {
 // do sends a request; header is pairs.
 func (r *running) do(method, path string, body []byte, header ...string) *http.Response {
 	r.t.Helper()
-	q, err := http.NewRequestWithContext(r.t.Context(), method, r.web.URL+path, bytes.NewReader(body))
+	ctx, cancel := context.WithTimeout(r.t.Context(), 3*time.Minute) // a stream that hangs fails where it is read
+	r.t.Cleanup(cancel)
+	q, err := http.NewRequestWithContext(ctx, method, r.web.URL+path, bytes.NewReader(body))
 	require.NoError(r.t, err)
 	if r.key != "" {
 		q.Header.Set("Authorization", "Bearer "+r.key)

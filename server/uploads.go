@@ -83,44 +83,13 @@ func (s *Server) appendBody(c echo.Context, id string, most int64) (int64, error
 	if err != nil {
 		return 0, err
 	}
-	body := s.patient(c, c.Request().Body)
-	defer body.rest()
-	_, copied := io.Copy(f, io.LimitReader(body, most))
+	_, copied := io.Copy(f, io.LimitReader(c.Request().Body, most))
 	stat, err := f.Stat()
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err != nil {
 		return 0, errors.Join(copied, err)
 	}
 	return stat.Size(), copied
-}
-
-// patient is a body that is given up when nothing of it comes for a while. When no
-// more is read, rest has to be called: afterwards silence is no fault, unless the
-// body was given up, of which the server still wants to read the rest.
-type patient struct {
-	io.Reader
-	control *http.ResponseController
-	idle    time.Duration
-	late    bool
-}
-
-func (s *Server) patient(c echo.Context, r io.Reader) *patient {
-	return &patient{Reader: r, control: http.NewResponseController(c.Response()), idle: s.o.Bounds.Idle}
-}
-
-func (p *patient) Read(b []byte) (int, error) {
-	if p.idle > 0 {
-		_ = p.control.SetReadDeadline(time.Now().Add(p.idle)) // a test's recorder has none
-	}
-	n, err := p.Reader.Read(b)
-	p.late = errors.Is(err, os.ErrDeadlineExceeded)
-	return n, err
-}
-
-func (p *patient) rest() {
-	if !p.late {
-		_ = p.control.SetReadDeadline(time.Time{}) // as above
-	}
 }
 
 // offset says how many bytes of an upload, whose lock is held, have arrived. One
@@ -202,17 +171,6 @@ func (s *Server) put(c echo.Context, name string) (*queue.UploadRecord, error) {
 	}
 	s.audit(c, "create", "upload", u.ID)
 	return s.complete(c.Request().Context(), u)
-}
-
-// bodyError tells errors of the network from those of the disk.
-func bodyError(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return wrong(http.StatusRequestTimeout, "the body stopped coming: send it again, or by /api/v1/tus, which goes on where it stopped")
-	}
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return wrong(http.StatusBadRequest, "the body ended before its Content-Length: send it again, or by /api/v1/tus")
-	}
-	return err
 }
 
 // ListUploads lists the uploads of the one who asks.

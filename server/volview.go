@@ -66,8 +66,7 @@ func (s *Server) volviewRun(c echo.Context) error {
 	var body struct {
 		Values map[string]json.RawMessage `json:"values"`
 	}
-	in := s.patient(c, http.MaxBytesReader(c.Response(), c.Request().Body, mostHeader))
-	defer in.rest()
+	in := http.MaxBytesReader(c.Response(), c.Request().Body, mostHeader)
 	if err := json.NewDecoder(in).Decode(&body); err != nil {
 		return wrong(http.StatusUnprocessableEntity, "the body has to be {values: {image: …}}: %v", err)
 	}

@@ -6,8 +6,10 @@
 package web
 
 import (
+	"crypto/sha256"
 	"embed"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"path"
@@ -58,8 +60,10 @@ var kinds = map[string]string{
 }
 
 // Handler serves the files of a page, which may be those of Files: compressed where
-// they lie compressed beside and the browser takes it.
+// they lie compressed beside and the browser takes it. Browsers ask each time, and get
+// a file only if it is not the one that they have.
 func Handler(files fs.FS) http.Handler {
+	tags := tagsOf(files)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for k, v := range headers {
 			w.Header().Set(k, v)
@@ -85,6 +89,25 @@ func Handler(files fs.FS) http.Handler {
 				name += ".gz"
 			}
 		}
+		if tag := tags[name]; tag != "" {
+			w.Header().Set("ETag", tag)
+		}
 		http.ServeFileFS(w, r, files, name)
 	})
+}
+
+// tagsOf are the ETags of files by their names: what is embedded has no time. A file
+// that cannot be read has none.
+func tagsOf(files fs.FS) map[string]string {
+	tags := map[string]string{}
+	_ = fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if b, err := fs.ReadFile(files, name); err == nil {
+			tags[name] = fmt.Sprintf(`"%x"`, sha256.Sum256(b))
+		}
+		return nil
+	})
+	return tags
 }

@@ -67,3 +67,15 @@ func TestOnlyFilesOfThePageAreServed(t *testing.T) {
 	}
 	assert.Equal(t, http.StatusMethodNotAllowed, get(http.MethodPost, "/", "").StatusCode)
 }
+
+func TestAFileIsSentOnceToABrowserThatKeepsIt(t *testing.T) {
+	first := get(http.MethodGet, "/app.wasm", "gzip")
+	require.NotEmpty(t, first.Header.Get("ETag"))
+	require.NotEqual(t, get(http.MethodGet, "/app.wasm", "").Header.Get("ETag"), first.Header.Get("ETag"), "another coding is another file")
+	r := httptest.NewRequest(http.MethodGet, "/app.wasm", nil)
+	r.Header.Set("Accept-Encoding", "gzip")
+	r.Header.Set("If-None-Match", first.Header.Get("ETag"))
+	w := httptest.NewRecorder()
+	Handler(page).ServeHTTP(w, r)
+	assert.Equal(t, http.StatusNotModified, w.Code)
+}

@@ -110,6 +110,9 @@ func (q *Queue) Submit(ctx context.Context, r *Record) (*Record, error) {
 	}
 	if err := q.Jobs.Create(ctx, r.ID, r); errors.Is(err, ErrExists) {
 		have, _, err := q.Jobs.read(ctx, r.ID)
+		if err == nil && have.Created.Equal(r.Created) { // a worker was faster with our message
+			return have, nil
+		}
 		return have, errors.Join(ErrExists, err)
 	} else if err != nil {
 		return nil, err
