@@ -256,6 +256,7 @@ func (p *pass) inPlace(d, h int) {
 	}
 	c := p.outC[p.panel.out]
 	t.c, t.cStep = &p.out[p.panel.out].f32[p.base(d, h)*c+p.panel.c0], p.mul[2]*c*4
+	t.cAhead = p.mul[1] * p.outSize[2] * c * 4
 	p.tiles()
 }
 
@@ -270,7 +271,7 @@ func (p *pass) apart(d, h int, groups, last bool) {
 	}
 	sums = sums[:width*nr]
 	if t.n > 0 || t.init != nil {
-		t.c, t.cStep = &sums[0], nr*4
+		t.c, t.cStep, t.cAhead = &sums[0], nr*4, 0
 		p.tiles()
 	}
 	if last {

@@ -29,7 +29,8 @@ type segment struct{ a, b unsafe.Pointer }
 //
 // Each sums over its segments. Steps and offsets are bytes. A kernel leaves
 // cOff and aOff behind the rows that it made and tiles at 0. With each segment
-// it asks for 256 bytes at ahead and moves ahead by aheadStep. gen knows the
+// it asks for 256 bytes at ahead and moves ahead by aheadStep; a gather that starts
+// from init asks for its rows of c at cAhead too. gen knows the
 // offsets of the fields.
 type tile struct {
 	seg          *segment
@@ -41,6 +42,7 @@ type tile struct {
 	c            *float32
 	cOff         int // added to c
 	cStep, cRun  int
+	cAhead       int      // of a gather: added to c, what will be written soon
 	init         *float32 // the row that every c starts from; nil: from c itself
 	ahead        uintptr  // an address only: nothing is read
 	aheadStep    int

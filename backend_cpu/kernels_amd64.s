@@ -10,11 +10,16 @@ TEXT ·gather_256_1x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -33,13 +38,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       16(AX), DI
 	MOVQ       DI, R8
@@ -109,7 +114,7 @@ TEXT ·outer_256_1x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
@@ -132,13 +137,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -192,12 +197,19 @@ TEXT ·gather_256_2x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX), Y1
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -218,13 +230,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       16(AX), R8
 	MOVQ       R8, R9
@@ -310,7 +322,7 @@ TEXT ·outer_256_2x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
@@ -336,13 +348,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -404,13 +416,22 @@ TEXT ·gather_256_3x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX), Y1
+	VMOVUPS    (CX), Y2
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -433,13 +454,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       16(AX), R8
 	MOVQ       R8, R9
@@ -541,7 +562,7 @@ TEXT ·outer_256_3x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
@@ -570,13 +591,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -646,14 +667,25 @@ TEXT ·gather_256_4x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    (CX), Y3
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -678,13 +710,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -807,7 +839,7 @@ TEXT ·outer_256_4x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
@@ -839,13 +871,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -923,15 +955,28 @@ TEXT ·gather_256_5x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    (CX), Y3
+	VMOVUPS    (CX), Y4
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -958,13 +1003,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -1103,7 +1148,7 @@ TEXT ·outer_256_5x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
@@ -1138,13 +1183,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -1230,16 +1275,31 @@ TEXT ·gather_256_6x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    (CX), Y3
+	VMOVUPS    (CX), Y4
+	VMOVUPS    (CX), Y5
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -1268,13 +1328,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -1429,7 +1489,7 @@ TEXT ·outer_256_6x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
@@ -1467,13 +1527,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -1567,17 +1627,34 @@ TEXT ·gather_256_7x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
-	VMOVUPS (CX), Y6
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    (CX), Y3
+	VMOVUPS    (CX), Y4
+	VMOVUPS    (CX), Y5
+	VMOVUPS    (CX), Y6
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -1608,13 +1685,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -1790,7 +1867,7 @@ TEXT ·outer_256_7x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
@@ -1831,13 +1908,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -1939,18 +2016,37 @@ TEXT ·gather_256_8x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS (CX), Y7
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    (CX), Y3
+	VMOVUPS    (CX), Y4
+	VMOVUPS    (CX), Y5
+	VMOVUPS    (CX), Y6
+	VMOVUPS    (CX), Y7
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -1983,13 +2079,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -2181,7 +2277,7 @@ TEXT ·outer_256_8x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
@@ -2225,13 +2321,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -2341,19 +2437,40 @@ TEXT ·gather_256_9x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS (CX), Y7
-	VMOVUPS (CX), Y8
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    (CX), Y3
+	VMOVUPS    (CX), Y4
+	VMOVUPS    (CX), Y5
+	VMOVUPS    (CX), Y6
+	VMOVUPS    (CX), Y7
+	VMOVUPS    (CX), Y8
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -2388,13 +2505,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -2602,7 +2719,7 @@ TEXT ·outer_256_9x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
@@ -2649,13 +2766,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -2773,20 +2890,43 @@ TEXT ·gather_256_10x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS (CX), Y7
-	VMOVUPS (CX), Y8
-	VMOVUPS (CX), Y9
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    (CX), Y3
+	VMOVUPS    (CX), Y4
+	VMOVUPS    (CX), Y5
+	VMOVUPS    (CX), Y6
+	VMOVUPS    (CX), Y7
+	VMOVUPS    (CX), Y8
+	VMOVUPS    (CX), Y9
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -2823,13 +2963,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -3058,7 +3198,7 @@ TEXT ·outer_256_10x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
@@ -3108,13 +3248,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -3240,21 +3380,46 @@ TEXT ·gather_256_11x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS (CX), Y7
-	VMOVUPS (CX), Y8
-	VMOVUPS (CX), Y9
-	VMOVUPS (CX), Y10
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    (CX), Y3
+	VMOVUPS    (CX), Y4
+	VMOVUPS    (CX), Y5
+	VMOVUPS    (CX), Y6
+	VMOVUPS    (CX), Y7
+	VMOVUPS    (CX), Y8
+	VMOVUPS    (CX), Y9
+	VMOVUPS    (CX), Y10
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -3293,13 +3458,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -3544,7 +3709,7 @@ TEXT ·outer_256_11x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
@@ -3597,13 +3762,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -3737,22 +3902,49 @@ TEXT ·gather_256_12x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS (CX), Y7
-	VMOVUPS (CX), Y8
-	VMOVUPS (CX), Y9
-	VMOVUPS (CX), Y10
-	VMOVUPS (CX), Y11
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    (CX), Y3
+	VMOVUPS    (CX), Y4
+	VMOVUPS    (CX), Y5
+	VMOVUPS    (CX), Y6
+	VMOVUPS    (CX), Y7
+	VMOVUPS    (CX), Y8
+	VMOVUPS    (CX), Y9
+	VMOVUPS    (CX), Y10
+	VMOVUPS    (CX), Y11
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -3793,13 +3985,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -4060,7 +4252,7 @@ TEXT ·outer_256_12x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
@@ -4116,13 +4308,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -4264,12 +4456,17 @@ TEXT ·gather_256_1x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    32(CX), Y1
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -4289,13 +4486,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       16(AX), DI
 	MOVQ       DI, R8
@@ -4380,7 +4577,7 @@ TEXT ·outer_256_1x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
@@ -4405,13 +4602,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -4472,14 +4669,21 @@ TEXT ·gather_256_2x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS 32(CX), Y3
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    32(CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    32(CX), Y3
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -4502,13 +4706,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       16(AX), R8
 	MOVQ       R8, R9
@@ -4617,7 +4821,7 @@ TEXT ·outer_256_2x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
@@ -4647,13 +4851,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -4726,16 +4930,25 @@ TEXT ·gather_256_3x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS 32(CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    32(CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    32(CX), Y3
+	VMOVUPS    (CX), Y4
+	VMOVUPS    32(CX), Y5
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -4761,13 +4974,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       16(AX), R8
 	MOVQ       R8, R9
@@ -4900,7 +5113,7 @@ TEXT ·outer_256_3x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
@@ -4935,13 +5148,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -5026,18 +5239,29 @@ TEXT ·gather_256_4x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS 32(CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS 32(CX), Y7
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    32(CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    32(CX), Y3
+	VMOVUPS    (CX), Y4
+	VMOVUPS    32(CX), Y5
+	VMOVUPS    (CX), Y6
+	VMOVUPS    32(CX), Y7
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -5066,13 +5290,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -5234,7 +5458,7 @@ TEXT ·outer_256_4x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
@@ -5274,13 +5498,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -5377,20 +5601,33 @@ TEXT ·gather_256_5x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS 32(CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS 32(CX), Y7
-	VMOVUPS (CX), Y8
-	VMOVUPS 32(CX), Y9
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    32(CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    32(CX), Y3
+	VMOVUPS    (CX), Y4
+	VMOVUPS    32(CX), Y5
+	VMOVUPS    (CX), Y6
+	VMOVUPS    32(CX), Y7
+	VMOVUPS    (CX), Y8
+	VMOVUPS    32(CX), Y9
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -5422,13 +5659,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -5614,7 +5851,7 @@ TEXT ·outer_256_5x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
@@ -5659,13 +5896,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -5774,22 +6011,37 @@ TEXT ·gather_256_6x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS 32(CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS 32(CX), Y7
-	VMOVUPS (CX), Y8
-	VMOVUPS 32(CX), Y9
-	VMOVUPS (CX), Y10
-	VMOVUPS 32(CX), Y11
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    32(CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    32(CX), Y3
+	VMOVUPS    (CX), Y4
+	VMOVUPS    32(CX), Y5
+	VMOVUPS    (CX), Y6
+	VMOVUPS    32(CX), Y7
+	VMOVUPS    (CX), Y8
+	VMOVUPS    32(CX), Y9
+	VMOVUPS    (CX), Y10
+	VMOVUPS    32(CX), Y11
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -5824,13 +6076,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -6040,7 +6292,7 @@ TEXT ·outer_256_6x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
@@ -6090,13 +6342,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -6228,7 +6480,7 @@ TEXT ·sum_256_8(SB), NOSPLIT, $0-8
 	VMOVD        CX, X0
 	VPBROADCASTD X0, Y3
 	MOVQ         56(AX), CX
-	MOVQ         88(AX), DX
+	MOVQ         96(AX), DX
 	TESTQ        DX, DX
 	CMOVQEQ      CX, DX
 	VMOVUPS      (DX), Y0
@@ -6309,7 +6561,7 @@ TEXT ·sum_256_16(SB), NOSPLIT, $0-8
 	VMOVD        CX, X0
 	VPBROADCASTD X0, Y7
 	MOVQ         56(AX), CX
-	MOVQ         88(AX), DX
+	MOVQ         96(AX), DX
 	TESTQ        DX, DX
 	CMOVQEQ      CX, DX
 	VMOVUPS      (DX), Y0
@@ -6379,11 +6631,16 @@ TEXT ·gather3_256_1x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -6402,13 +6659,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -6479,12 +6736,19 @@ TEXT ·gather3_256_2x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX), Y1
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -6505,13 +6769,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -6600,13 +6864,22 @@ TEXT ·gather3_256_3x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX), Y1
+	VMOVUPS    (CX), Y2
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -6629,13 +6902,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -6738,14 +7011,25 @@ TEXT ·gather3_256_4x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    (CX), Y3
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -6770,13 +7054,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -6893,15 +7177,28 @@ TEXT ·gather3_256_5x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    (CX), Y3
+	VMOVUPS    (CX), Y4
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -6928,13 +7225,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -7069,16 +7366,31 @@ TEXT ·gather3_256_6x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    (CX), Y3
+	VMOVUPS    (CX), Y4
+	VMOVUPS    (CX), Y5
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -7107,13 +7419,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -7262,17 +7574,34 @@ TEXT ·gather3_256_7x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
-	VMOVUPS (CX), Y6
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    (CX), Y3
+	VMOVUPS    (CX), Y4
+	VMOVUPS    (CX), Y5
+	VMOVUPS    (CX), Y6
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -7303,13 +7632,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -7472,18 +7801,37 @@ TEXT ·gather3_256_8x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS (CX), Y7
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    (CX), Y3
+	VMOVUPS    (CX), Y4
+	VMOVUPS    (CX), Y5
+	VMOVUPS    (CX), Y6
+	VMOVUPS    (CX), Y7
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -7516,13 +7864,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -7703,19 +8051,40 @@ TEXT ·gather3_256_9x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS (CX), Y7
-	VMOVUPS (CX), Y8
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    (CX), Y3
+	VMOVUPS    (CX), Y4
+	VMOVUPS    (CX), Y5
+	VMOVUPS    (CX), Y6
+	VMOVUPS    (CX), Y7
+	VMOVUPS    (CX), Y8
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -7750,13 +8119,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -7951,20 +8320,43 @@ TEXT ·gather3_256_10x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS (CX), Y7
-	VMOVUPS (CX), Y8
-	VMOVUPS (CX), Y9
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    (CX), Y3
+	VMOVUPS    (CX), Y4
+	VMOVUPS    (CX), Y5
+	VMOVUPS    (CX), Y6
+	VMOVUPS    (CX), Y7
+	VMOVUPS    (CX), Y8
+	VMOVUPS    (CX), Y9
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -8001,13 +8393,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -8216,21 +8608,46 @@ TEXT ·gather3_256_11x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS (CX), Y7
-	VMOVUPS (CX), Y8
-	VMOVUPS (CX), Y9
-	VMOVUPS (CX), Y10
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    (CX), Y3
+	VMOVUPS    (CX), Y4
+	VMOVUPS    (CX), Y5
+	VMOVUPS    (CX), Y6
+	VMOVUPS    (CX), Y7
+	VMOVUPS    (CX), Y8
+	VMOVUPS    (CX), Y9
+	VMOVUPS    (CX), Y10
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -8269,13 +8686,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -8502,22 +8919,49 @@ TEXT ·gather3_256_12x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS (CX), Y7
-	VMOVUPS (CX), Y8
-	VMOVUPS (CX), Y9
-	VMOVUPS (CX), Y10
-	VMOVUPS (CX), Y11
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX), Y1
+	VMOVUPS    (CX), Y2
+	VMOVUPS    (CX), Y3
+	VMOVUPS    (CX), Y4
+	VMOVUPS    (CX), Y5
+	VMOVUPS    (CX), Y6
+	VMOVUPS    (CX), Y7
+	VMOVUPS    (CX), Y8
+	VMOVUPS    (CX), Y9
+	VMOVUPS    (CX), Y10
+	VMOVUPS    (CX), Y11
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -8558,13 +9002,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -8805,7 +9249,7 @@ TEXT ·outer3_256_1x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
@@ -8836,13 +9280,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
-	MOVQ         96(AX), DI
+	MOVQ         104(AX), DI
 	PREFETCHT1   (DI)
 	PREFETCHT1   64(DI)
 	PREFETCHT1   128(DI)
 	PREFETCHT1   192(DI)
-	ADDQ         104(AX), DI
-	MOVQ         DI, 96(AX)
+	ADDQ         112(AX), DI
+	MOVQ         DI, 104(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -8947,7 +9391,7 @@ TEXT ·outer3_256_2x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
@@ -8987,13 +9431,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
-	MOVQ         96(AX), DI
+	MOVQ         104(AX), DI
 	PREFETCHT1   (DI)
 	PREFETCHT1   64(DI)
 	PREFETCHT1   128(DI)
 	PREFETCHT1   192(DI)
-	ADDQ         104(AX), DI
-	MOVQ         DI, 96(AX)
+	ADDQ         112(AX), DI
+	MOVQ         DI, 104(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -9136,7 +9580,7 @@ TEXT ·outer3_256_3x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
@@ -9185,13 +9629,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
-	MOVQ         96(AX), DI
+	MOVQ         104(AX), DI
 	PREFETCHT1   (DI)
 	PREFETCHT1   64(DI)
 	PREFETCHT1   128(DI)
 	PREFETCHT1   192(DI)
-	ADDQ         104(AX), DI
-	MOVQ         DI, 96(AX)
+	ADDQ         112(AX), DI
+	MOVQ         DI, 104(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -9372,7 +9816,7 @@ TEXT ·outer3_256_4x8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
@@ -9430,13 +9874,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
-	MOVQ         96(AX), DI
+	MOVQ         104(AX), DI
 	PREFETCHT1   (DI)
 	PREFETCHT1   64(DI)
 	PREFETCHT1   128(DI)
 	PREFETCHT1   192(DI)
-	ADDQ         104(AX), DI
-	MOVQ         DI, 96(AX)
+	ADDQ         112(AX), DI
+	MOVQ         DI, 104(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -9992,11 +10436,16 @@ TEXT ·gather_512_1x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -10015,13 +10464,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       16(AX), DI
 	MOVQ       DI, R8
@@ -10091,7 +10540,7 @@ TEXT ·outer_512_1x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -10114,13 +10563,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -10174,12 +10623,19 @@ TEXT ·gather_512_2x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -10200,13 +10656,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       16(AX), R8
 	MOVQ       R8, R9
@@ -10292,7 +10748,7 @@ TEXT ·outer_512_2x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -10318,13 +10774,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -10386,13 +10842,22 @@ TEXT ·gather_512_3x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -10415,13 +10880,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       16(AX), R8
 	MOVQ       R8, R9
@@ -10523,7 +10988,7 @@ TEXT ·outer_512_3x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -10552,13 +11017,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -10628,14 +11093,25 @@ TEXT ·gather_512_4x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -10660,13 +11136,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -10789,7 +11265,7 @@ TEXT ·outer_512_4x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -10821,13 +11297,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -10905,15 +11381,28 @@ TEXT ·gather_512_5x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -10940,13 +11429,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -11085,7 +11574,7 @@ TEXT ·outer_512_5x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -11120,13 +11609,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -11212,16 +11701,31 @@ TEXT ·gather_512_6x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -11250,13 +11754,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -11411,7 +11915,7 @@ TEXT ·outer_512_6x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -11449,13 +11953,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -11549,17 +12053,34 @@ TEXT ·gather_512_7x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -11590,13 +12111,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -11772,7 +12293,7 @@ TEXT ·outer_512_7x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -11813,13 +12334,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -11921,18 +12442,37 @@ TEXT ·gather_512_8x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    (CX), Z7
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -11965,13 +12505,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -12163,7 +12703,7 @@ TEXT ·outer_512_8x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -12207,13 +12747,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -12323,19 +12863,40 @@ TEXT ·gather_512_9x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    (CX), Z7
+	VMOVUPS    (CX), Z8
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -12370,13 +12931,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -12584,7 +13145,7 @@ TEXT ·outer_512_9x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -12631,13 +13192,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -12755,20 +13316,43 @@ TEXT ·gather_512_10x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    (CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    (CX), Z9
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -12805,13 +13389,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -13040,7 +13624,7 @@ TEXT ·outer_512_10x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -13090,13 +13674,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -13222,21 +13806,46 @@ TEXT ·gather_512_11x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    (CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    (CX), Z9
+	VMOVUPS    (CX), Z10
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -13275,13 +13884,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -13526,7 +14135,7 @@ TEXT ·outer_512_11x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -13579,13 +14188,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -13719,22 +14328,49 @@ TEXT ·gather_512_12x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS (CX), Z11
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    (CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    (CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    (CX), Z11
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -13775,13 +14411,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -14042,7 +14678,7 @@ TEXT ·outer_512_12x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -14098,13 +14734,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -14246,23 +14882,52 @@ TEXT ·gather_512_13x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS (CX), Z11
-	VMOVUPS (CX), Z12
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    (CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    (CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    (CX), Z11
+	VMOVUPS    (CX), Z12
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -14305,13 +14970,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -14593,7 +15258,7 @@ TEXT ·outer_512_13x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -14652,13 +15317,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -14808,24 +15473,55 @@ TEXT ·gather_512_14x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS (CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS (CX), Z13
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    (CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    (CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    (CX), Z11
+	VMOVUPS    (CX), Z12
+	VMOVUPS    (CX), Z13
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -14870,13 +15566,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -15174,7 +15870,7 @@ TEXT ·outer_512_14x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -15236,13 +15932,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -15400,12 +16096,18 @@ TEXT ·gather_512_1x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -15425,13 +16127,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       16(AX), DI
 	MOVQ       DI, R8
@@ -15516,7 +16218,7 @@ TEXT ·outer_512_1x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -15541,13 +16243,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -15608,14 +16310,23 @@ TEXT ·gather_512_2x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -15638,13 +16349,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       16(AX), R8
 	MOVQ       R8, R9
@@ -15753,7 +16464,7 @@ TEXT ·outer_512_2x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -15783,13 +16494,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -15862,16 +16573,28 @@ TEXT ·gather_512_3x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -15897,13 +16620,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       16(AX), R8
 	MOVQ       R8, R9
@@ -16036,7 +16759,7 @@ TEXT ·outer_512_3x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -16071,13 +16794,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -16162,18 +16885,33 @@ TEXT ·gather_512_4x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    64(CX), Z7
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -16202,13 +16940,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -16370,7 +17108,7 @@ TEXT ·outer_512_4x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -16410,13 +17148,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -16513,20 +17251,38 @@ TEXT ·gather_512_5x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    64(CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    64(CX), Z9
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -16558,13 +17314,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -16750,7 +17506,7 @@ TEXT ·outer_512_5x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -16795,13 +17551,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -16910,22 +17666,43 @@ TEXT ·gather_512_6x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    64(CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    64(CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    64(CX), Z11
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -16960,13 +17737,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -17176,7 +17953,7 @@ TEXT ·outer_512_6x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -17226,13 +18003,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -17353,24 +18130,48 @@ TEXT ·gather_512_7x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    64(CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    64(CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    64(CX), Z11
+	VMOVUPS    (CX), Z12
+	VMOVUPS    64(CX), Z13
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -17408,13 +18209,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -17653,7 +18454,7 @@ TEXT ·outer_512_7x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -17708,13 +18509,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -17847,26 +18648,53 @@ TEXT ·gather_512_8x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    64(CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    64(CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    64(CX), Z11
+	VMOVUPS    (CX), Z12
+	VMOVUPS    64(CX), Z13
+	VMOVUPS    (CX), Z14
+	VMOVUPS    64(CX), Z15
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -17907,13 +18735,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -18176,7 +19004,7 @@ TEXT ·outer_512_8x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -18236,13 +19064,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -18387,28 +19215,58 @@ TEXT ·gather_512_9x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    64(CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    64(CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    64(CX), Z11
+	VMOVUPS    (CX), Z12
+	VMOVUPS    64(CX), Z13
+	VMOVUPS    (CX), Z14
+	VMOVUPS    64(CX), Z15
+	VMOVUPS    (CX), Z16
+	VMOVUPS    64(CX), Z17
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -18452,13 +19310,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -18745,7 +19603,7 @@ TEXT ·outer_512_9x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -18810,13 +19668,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -18973,30 +19831,63 @@ TEXT ·gather_512_10x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    64(CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    64(CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    64(CX), Z11
+	VMOVUPS    (CX), Z12
+	VMOVUPS    64(CX), Z13
+	VMOVUPS    (CX), Z14
+	VMOVUPS    64(CX), Z15
+	VMOVUPS    (CX), Z16
+	VMOVUPS    64(CX), Z17
+	VMOVUPS    (CX), Z18
+	VMOVUPS    64(CX), Z19
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -19043,13 +19934,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -19365,7 +20256,7 @@ TEXT ·outer_512_10x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -19435,13 +20326,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -19610,32 +20501,68 @@ TEXT ·gather_512_11x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    64(CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    64(CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    64(CX), Z11
+	VMOVUPS    (CX), Z12
+	VMOVUPS    64(CX), Z13
+	VMOVUPS    (CX), Z14
+	VMOVUPS    64(CX), Z15
+	VMOVUPS    (CX), Z16
+	VMOVUPS    64(CX), Z17
+	VMOVUPS    (CX), Z18
+	VMOVUPS    64(CX), Z19
+	VMOVUPS    (CX), Z20
+	VMOVUPS    64(CX), Z21
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -19685,13 +20612,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -20031,7 +20958,7 @@ TEXT ·outer_512_11x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -20106,13 +21033,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -20293,34 +21220,73 @@ TEXT ·gather_512_12x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
-	VMOVUPS (CX), Z22
-	VMOVUPS 64(CX), Z23
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    64(CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    64(CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    64(CX), Z11
+	VMOVUPS    (CX), Z12
+	VMOVUPS    64(CX), Z13
+	VMOVUPS    (CX), Z14
+	VMOVUPS    64(CX), Z15
+	VMOVUPS    (CX), Z16
+	VMOVUPS    64(CX), Z17
+	VMOVUPS    (CX), Z18
+	VMOVUPS    64(CX), Z19
+	VMOVUPS    (CX), Z20
+	VMOVUPS    64(CX), Z21
+	VMOVUPS    (CX), Z22
+	VMOVUPS    64(CX), Z23
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -20373,13 +21339,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -20743,7 +21709,7 @@ TEXT ·outer_512_12x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -20823,13 +21789,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -21022,36 +21988,78 @@ TEXT ·gather_512_13x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
-	VMOVUPS (CX), Z22
-	VMOVUPS 64(CX), Z23
-	VMOVUPS (CX), Z24
-	VMOVUPS 64(CX), Z25
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    64(CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    64(CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    64(CX), Z11
+	VMOVUPS    (CX), Z12
+	VMOVUPS    64(CX), Z13
+	VMOVUPS    (CX), Z14
+	VMOVUPS    64(CX), Z15
+	VMOVUPS    (CX), Z16
+	VMOVUPS    64(CX), Z17
+	VMOVUPS    (CX), Z18
+	VMOVUPS    64(CX), Z19
+	VMOVUPS    (CX), Z20
+	VMOVUPS    64(CX), Z21
+	VMOVUPS    (CX), Z22
+	VMOVUPS    64(CX), Z23
+	VMOVUPS    (CX), Z24
+	VMOVUPS    64(CX), Z25
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -21107,13 +22115,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -21506,7 +22514,7 @@ TEXT ·outer_512_13x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -21591,13 +22599,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -21802,38 +22810,83 @@ TEXT ·gather_512_14x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
-	VMOVUPS (CX), Z22
-	VMOVUPS 64(CX), Z23
-	VMOVUPS (CX), Z24
-	VMOVUPS 64(CX), Z25
-	VMOVUPS (CX), Z26
-	VMOVUPS 64(CX), Z27
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    64(CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    64(CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    64(CX), Z11
+	VMOVUPS    (CX), Z12
+	VMOVUPS    64(CX), Z13
+	VMOVUPS    (CX), Z14
+	VMOVUPS    64(CX), Z15
+	VMOVUPS    (CX), Z16
+	VMOVUPS    64(CX), Z17
+	VMOVUPS    (CX), Z18
+	VMOVUPS    64(CX), Z19
+	VMOVUPS    (CX), Z20
+	VMOVUPS    64(CX), Z21
+	VMOVUPS    (CX), Z22
+	VMOVUPS    64(CX), Z23
+	VMOVUPS    (CX), Z24
+	VMOVUPS    64(CX), Z25
+	VMOVUPS    (CX), Z26
+	VMOVUPS    64(CX), Z27
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -21892,13 +22945,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -22315,7 +23368,7 @@ TEXT ·outer_512_14x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -22405,13 +23458,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -22639,7 +23692,7 @@ TEXT ·sum_512_16(SB), NOSPLIT, $0-8
 	VMOVD        CX, X0
 	VPBROADCASTD X0, Z3
 	MOVQ         56(AX), CX
-	MOVQ         88(AX), DX
+	MOVQ         96(AX), DX
 	TESTQ        DX, DX
 	CMOVQEQ      CX, DX
 	VMOVUPS      (DX), Z0
@@ -22720,7 +23773,7 @@ TEXT ·sum_512_32(SB), NOSPLIT, $0-8
 	VMOVD        CX, X0
 	VPBROADCASTD X0, Z7
 	MOVQ         56(AX), CX
-	MOVQ         88(AX), DX
+	MOVQ         96(AX), DX
 	TESTQ        DX, DX
 	CMOVQEQ      CX, DX
 	VMOVUPS      (DX), Z0
@@ -22790,11 +23843,16 @@ TEXT ·gather3_512_1x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -22813,13 +23871,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -22890,12 +23948,19 @@ TEXT ·gather3_512_2x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -22916,13 +23981,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -23011,13 +24076,22 @@ TEXT ·gather3_512_3x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -23040,13 +24114,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -23149,14 +24223,25 @@ TEXT ·gather3_512_4x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -23181,13 +24266,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -23304,15 +24389,28 @@ TEXT ·gather3_512_5x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -23339,13 +24437,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -23480,16 +24578,31 @@ TEXT ·gather3_512_6x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -23518,13 +24631,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -23673,17 +24786,34 @@ TEXT ·gather3_512_7x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -23714,13 +24844,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -23883,18 +25013,37 @@ TEXT ·gather3_512_8x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    (CX), Z7
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -23927,13 +25076,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -24114,19 +25263,40 @@ TEXT ·gather3_512_9x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    (CX), Z7
+	VMOVUPS    (CX), Z8
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -24161,13 +25331,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -24362,20 +25532,43 @@ TEXT ·gather3_512_10x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    (CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    (CX), Z9
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -24412,13 +25605,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -24627,21 +25820,46 @@ TEXT ·gather3_512_11x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    (CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    (CX), Z9
+	VMOVUPS    (CX), Z10
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -24680,13 +25898,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -24913,22 +26131,49 @@ TEXT ·gather3_512_12x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS (CX), Z11
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    (CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    (CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    (CX), Z11
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -24969,13 +26214,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -25216,23 +26461,52 @@ TEXT ·gather3_512_13x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS (CX), Z11
-	VMOVUPS (CX), Z12
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    (CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    (CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    (CX), Z11
+	VMOVUPS    (CX), Z12
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -25275,13 +26549,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -25536,24 +26810,55 @@ TEXT ·gather3_512_14x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS (CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS (CX), Z13
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    (CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    (CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    (CX), Z11
+	VMOVUPS    (CX), Z12
+	VMOVUPS    (CX), Z13
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -25598,13 +26903,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -25877,7 +27182,7 @@ TEXT ·outer3_512_1x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -25908,13 +27213,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
-	MOVQ         96(AX), DI
+	MOVQ         104(AX), DI
 	PREFETCHT1   (DI)
 	PREFETCHT1   64(DI)
 	PREFETCHT1   128(DI)
 	PREFETCHT1   192(DI)
-	ADDQ         104(AX), DI
-	MOVQ         DI, 96(AX)
+	ADDQ         112(AX), DI
+	MOVQ         DI, 104(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -26019,7 +27324,7 @@ TEXT ·outer3_512_2x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -26059,13 +27364,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
-	MOVQ         96(AX), DI
+	MOVQ         104(AX), DI
 	PREFETCHT1   (DI)
 	PREFETCHT1   64(DI)
 	PREFETCHT1   128(DI)
 	PREFETCHT1   192(DI)
-	ADDQ         104(AX), DI
-	MOVQ         DI, 96(AX)
+	ADDQ         112(AX), DI
+	MOVQ         DI, 104(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -26208,7 +27513,7 @@ TEXT ·outer3_512_3x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -26257,13 +27562,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
-	MOVQ         96(AX), DI
+	MOVQ         104(AX), DI
 	PREFETCHT1   (DI)
 	PREFETCHT1   64(DI)
 	PREFETCHT1   128(DI)
 	PREFETCHT1   192(DI)
-	ADDQ         104(AX), DI
-	MOVQ         DI, 96(AX)
+	ADDQ         112(AX), DI
+	MOVQ         DI, 104(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -26444,7 +27749,7 @@ TEXT ·outer3_512_4x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -26502,13 +27807,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
-	MOVQ         96(AX), DI
+	MOVQ         104(AX), DI
 	PREFETCHT1   (DI)
 	PREFETCHT1   64(DI)
 	PREFETCHT1   128(DI)
 	PREFETCHT1   192(DI)
-	ADDQ         104(AX), DI
-	MOVQ         DI, 96(AX)
+	ADDQ         112(AX), DI
+	MOVQ         DI, 104(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -26727,7 +28032,7 @@ TEXT ·outer3_512_5x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -26794,13 +28099,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
-	MOVQ         96(AX), DI
+	MOVQ         104(AX), DI
 	PREFETCHT1   (DI)
 	PREFETCHT1   64(DI)
 	PREFETCHT1   128(DI)
 	PREFETCHT1   192(DI)
-	ADDQ         104(AX), DI
-	MOVQ         DI, 96(AX)
+	ADDQ         112(AX), DI
+	MOVQ         DI, 104(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -27057,7 +28362,7 @@ TEXT ·outer3_512_6x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -27133,13 +28438,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
-	MOVQ         96(AX), DI
+	MOVQ         104(AX), DI
 	PREFETCHT1   (DI)
 	PREFETCHT1   64(DI)
 	PREFETCHT1   128(DI)
 	PREFETCHT1   192(DI)
-	ADDQ         104(AX), DI
-	MOVQ         DI, 96(AX)
+	ADDQ         112(AX), DI
+	MOVQ         DI, 104(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -27434,7 +28739,7 @@ TEXT ·outer3_512_7x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -27519,13 +28824,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
-	MOVQ         96(AX), DI
+	MOVQ         104(AX), DI
 	PREFETCHT1   (DI)
 	PREFETCHT1   64(DI)
 	PREFETCHT1   128(DI)
 	PREFETCHT1   192(DI)
-	ADDQ         104(AX), DI
-	MOVQ         DI, 96(AX)
+	ADDQ         112(AX), DI
+	MOVQ         DI, 104(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -27858,7 +29163,7 @@ TEXT ·outer3_512_8x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -27952,13 +29257,13 @@ segment:
 	ADDQ         32(AX), BX
 	MOVQ         8(CX), SI
 	ADDQ         $0x10, CX
-	MOVQ         96(AX), DI
+	MOVQ         104(AX), DI
 	PREFETCHT1   (DI)
 	PREFETCHT1   64(DI)
 	PREFETCHT1   128(DI)
 	PREFETCHT1   192(DI)
-	ADDQ         104(AX), DI
-	MOVQ         DI, 96(AX)
+	ADDQ         112(AX), DI
+	MOVQ         DI, 104(AX)
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         16(AX), R9
@@ -28735,11 +30040,16 @@ TEXT ·gather_bf16_1x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -28758,13 +30068,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       16(AX), DI
 	MOVQ       DI, R8
@@ -28834,7 +30144,7 @@ TEXT ·outer_bf16_1x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -28857,13 +30167,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -28917,12 +30227,19 @@ TEXT ·gather_bf16_2x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -28943,13 +30260,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       16(AX), R8
 	MOVQ       R8, R9
@@ -29035,7 +30352,7 @@ TEXT ·outer_bf16_2x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -29061,13 +30378,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -29129,13 +30446,22 @@ TEXT ·gather_bf16_3x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -29158,13 +30484,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       16(AX), R8
 	MOVQ       R8, R9
@@ -29266,7 +30592,7 @@ TEXT ·outer_bf16_3x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -29295,13 +30621,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -29371,14 +30697,25 @@ TEXT ·gather_bf16_4x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -29403,13 +30740,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -29532,7 +30869,7 @@ TEXT ·outer_bf16_4x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -29564,13 +30901,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -29648,15 +30985,28 @@ TEXT ·gather_bf16_5x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -29683,13 +31033,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -29828,7 +31178,7 @@ TEXT ·outer_bf16_5x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -29863,13 +31213,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -29955,16 +31305,31 @@ TEXT ·gather_bf16_6x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -29993,13 +31358,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -30154,7 +31519,7 @@ TEXT ·outer_bf16_6x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -30192,13 +31557,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -30292,17 +31657,34 @@ TEXT ·gather_bf16_7x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -30333,13 +31715,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -30515,7 +31897,7 @@ TEXT ·outer_bf16_7x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -30556,13 +31938,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -30664,18 +32046,37 @@ TEXT ·gather_bf16_8x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    (CX), Z7
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -30708,13 +32109,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -30906,7 +32307,7 @@ TEXT ·outer_bf16_8x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -30950,13 +32351,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -31066,19 +32467,40 @@ TEXT ·gather_bf16_9x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    (CX), Z7
+	VMOVUPS    (CX), Z8
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -31113,13 +32535,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -31327,7 +32749,7 @@ TEXT ·outer_bf16_9x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -31374,13 +32796,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -31498,20 +32920,43 @@ TEXT ·gather_bf16_10x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    (CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    (CX), Z9
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -31548,13 +32993,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -31783,7 +33228,7 @@ TEXT ·outer_bf16_10x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -31833,13 +33278,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -31965,21 +33410,46 @@ TEXT ·gather_bf16_11x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    (CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    (CX), Z9
+	VMOVUPS    (CX), Z10
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -32018,13 +33488,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -32269,7 +33739,7 @@ TEXT ·outer_bf16_11x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -32322,13 +33792,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -32462,22 +33932,49 @@ TEXT ·gather_bf16_12x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS (CX), Z11
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    (CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    (CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    (CX), Z11
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -32518,13 +34015,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -32785,7 +34282,7 @@ TEXT ·outer_bf16_12x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -32841,13 +34338,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -32989,23 +34486,52 @@ TEXT ·gather_bf16_13x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS (CX), Z11
-	VMOVUPS (CX), Z12
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    (CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    (CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    (CX), Z11
+	VMOVUPS    (CX), Z12
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -33048,13 +34574,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -33336,7 +34862,7 @@ TEXT ·outer_bf16_13x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -33395,13 +34921,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -33551,24 +35077,55 @@ TEXT ·gather_bf16_14x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS (CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS (CX), Z13
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    (CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    (CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    (CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    (CX), Z11
+	VMOVUPS    (CX), Z12
+	VMOVUPS    (CX), Z13
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -33613,13 +35170,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -33917,7 +35474,7 @@ TEXT ·outer_bf16_14x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -33979,13 +35536,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -34143,12 +35700,18 @@ TEXT ·gather_bf16_1x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -34168,13 +35731,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       16(AX), DI
 	MOVQ       DI, R8
@@ -34259,7 +35822,7 @@ TEXT ·outer_bf16_1x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -34284,13 +35847,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -34351,14 +35914,23 @@ TEXT ·gather_bf16_2x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -34381,13 +35953,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       16(AX), R8
 	MOVQ       R8, R9
@@ -34496,7 +36068,7 @@ TEXT ·outer_bf16_2x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -34526,13 +36098,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -34605,16 +36177,28 @@ TEXT ·gather_bf16_3x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -34640,13 +36224,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       16(AX), R8
 	MOVQ       R8, R9
@@ -34779,7 +36363,7 @@ TEXT ·outer_bf16_3x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -34814,13 +36398,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -34905,18 +36489,33 @@ TEXT ·gather_bf16_4x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    64(CX), Z7
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -34945,13 +36544,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -35113,7 +36712,7 @@ TEXT ·outer_bf16_4x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -35153,13 +36752,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -35256,20 +36855,38 @@ TEXT ·gather_bf16_5x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    64(CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    64(CX), Z9
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -35301,13 +36918,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -35493,7 +37110,7 @@ TEXT ·outer_bf16_5x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -35538,13 +37155,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -35653,22 +37270,43 @@ TEXT ·gather_bf16_6x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    64(CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    64(CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    64(CX), Z11
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -35703,13 +37341,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -35919,7 +37557,7 @@ TEXT ·outer_bf16_6x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -35969,13 +37607,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -36096,24 +37734,48 @@ TEXT ·gather_bf16_7x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    64(CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    64(CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    64(CX), Z11
+	VMOVUPS    (CX), Z12
+	VMOVUPS    64(CX), Z13
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -36151,13 +37813,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -36396,7 +38058,7 @@ TEXT ·outer_bf16_7x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -36451,13 +38113,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -36590,26 +38252,53 @@ TEXT ·gather_bf16_8x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    64(CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    64(CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    64(CX), Z11
+	VMOVUPS    (CX), Z12
+	VMOVUPS    64(CX), Z13
+	VMOVUPS    (CX), Z14
+	VMOVUPS    64(CX), Z15
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -36650,13 +38339,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -36919,7 +38608,7 @@ TEXT ·outer_bf16_8x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -36979,13 +38668,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -37130,28 +38819,58 @@ TEXT ·gather_bf16_9x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    64(CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    64(CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    64(CX), Z11
+	VMOVUPS    (CX), Z12
+	VMOVUPS    64(CX), Z13
+	VMOVUPS    (CX), Z14
+	VMOVUPS    64(CX), Z15
+	VMOVUPS    (CX), Z16
+	VMOVUPS    64(CX), Z17
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -37195,13 +38914,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -37488,7 +39207,7 @@ TEXT ·outer_bf16_9x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -37553,13 +39272,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -37716,30 +39435,63 @@ TEXT ·gather_bf16_10x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    64(CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    64(CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    64(CX), Z11
+	VMOVUPS    (CX), Z12
+	VMOVUPS    64(CX), Z13
+	VMOVUPS    (CX), Z14
+	VMOVUPS    64(CX), Z15
+	VMOVUPS    (CX), Z16
+	VMOVUPS    64(CX), Z17
+	VMOVUPS    (CX), Z18
+	VMOVUPS    64(CX), Z19
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -37786,13 +39538,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -38108,7 +39860,7 @@ TEXT ·outer_bf16_10x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -38178,13 +39930,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -38353,32 +40105,68 @@ TEXT ·gather_bf16_11x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    64(CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    64(CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    64(CX), Z11
+	VMOVUPS    (CX), Z12
+	VMOVUPS    64(CX), Z13
+	VMOVUPS    (CX), Z14
+	VMOVUPS    64(CX), Z15
+	VMOVUPS    (CX), Z16
+	VMOVUPS    64(CX), Z17
+	VMOVUPS    (CX), Z18
+	VMOVUPS    64(CX), Z19
+	VMOVUPS    (CX), Z20
+	VMOVUPS    64(CX), Z21
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -38428,13 +40216,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -38774,7 +40562,7 @@ TEXT ·outer_bf16_11x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -38849,13 +40637,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -39036,34 +40824,73 @@ TEXT ·gather_bf16_12x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
-	VMOVUPS (CX), Z22
-	VMOVUPS 64(CX), Z23
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    64(CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    64(CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    64(CX), Z11
+	VMOVUPS    (CX), Z12
+	VMOVUPS    64(CX), Z13
+	VMOVUPS    (CX), Z14
+	VMOVUPS    64(CX), Z15
+	VMOVUPS    (CX), Z16
+	VMOVUPS    64(CX), Z17
+	VMOVUPS    (CX), Z18
+	VMOVUPS    64(CX), Z19
+	VMOVUPS    (CX), Z20
+	VMOVUPS    64(CX), Z21
+	VMOVUPS    (CX), Z22
+	VMOVUPS    64(CX), Z23
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -39116,13 +40943,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -39486,7 +41313,7 @@ TEXT ·outer_bf16_12x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -39566,13 +41393,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -39765,36 +41592,78 @@ TEXT ·gather_bf16_13x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
-	VMOVUPS (CX), Z22
-	VMOVUPS 64(CX), Z23
-	VMOVUPS (CX), Z24
-	VMOVUPS 64(CX), Z25
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    64(CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    64(CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    64(CX), Z11
+	VMOVUPS    (CX), Z12
+	VMOVUPS    64(CX), Z13
+	VMOVUPS    (CX), Z14
+	VMOVUPS    64(CX), Z15
+	VMOVUPS    (CX), Z16
+	VMOVUPS    64(CX), Z17
+	VMOVUPS    (CX), Z18
+	VMOVUPS    64(CX), Z19
+	VMOVUPS    (CX), Z20
+	VMOVUPS    64(CX), Z21
+	VMOVUPS    (CX), Z22
+	VMOVUPS    64(CX), Z23
+	VMOVUPS    (CX), Z24
+	VMOVUPS    64(CX), Z25
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -39850,13 +41719,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -40249,7 +42118,7 @@ TEXT ·outer_bf16_13x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -40334,13 +42203,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -40545,38 +42414,83 @@ TEXT ·gather_bf16_14x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
-	TESTQ   CX, CX
-	JZ      fromC
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
-	VMOVUPS (CX), Z22
-	VMOVUPS 64(CX), Z23
-	VMOVUPS (CX), Z24
-	VMOVUPS 64(CX), Z25
-	VMOVUPS (CX), Z26
-	VMOVUPS 64(CX), Z27
-	JMP     start
+	MOVQ       96(AX), CX
+	TESTQ      CX, CX
+	JZ         fromC
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVUPS    (CX), Z2
+	VMOVUPS    64(CX), Z3
+	VMOVUPS    (CX), Z4
+	VMOVUPS    64(CX), Z5
+	VMOVUPS    (CX), Z6
+	VMOVUPS    64(CX), Z7
+	VMOVUPS    (CX), Z8
+	VMOVUPS    64(CX), Z9
+	VMOVUPS    (CX), Z10
+	VMOVUPS    64(CX), Z11
+	VMOVUPS    (CX), Z12
+	VMOVUPS    64(CX), Z13
+	VMOVUPS    (CX), Z14
+	VMOVUPS    64(CX), Z15
+	VMOVUPS    (CX), Z16
+	VMOVUPS    64(CX), Z17
+	VMOVUPS    (CX), Z18
+	VMOVUPS    64(CX), Z19
+	VMOVUPS    (CX), Z20
+	VMOVUPS    64(CX), Z21
+	VMOVUPS    (CX), Z22
+	VMOVUPS    64(CX), Z23
+	VMOVUPS    (CX), Z24
+	VMOVUPS    64(CX), Z25
+	VMOVUPS    (CX), Z26
+	VMOVUPS    64(CX), Z27
+	MOVQ       56(AX), CX
+	ADDQ       64(AX), CX
+	ADDQ       88(AX), CX
+	MOVQ       72(AX), DX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	JMP        start
 
 fromC:
 	MOVQ    72(AX), CX
@@ -40635,13 +42549,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	LEAQ       (BX)(DI*2), R8
 	ADDQ       DI, R8
@@ -41058,7 +42972,7 @@ TEXT ·outer_bf16_14x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 
 tile:
-	MOVQ    88(AX), CX
+	MOVQ    96(AX), CX
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
@@ -41148,13 +43062,13 @@ segment:
 	ADDQ       32(AX), BX
 	MOVQ       8(CX), SI
 	ADDQ       $0x10, CX
-	MOVQ       96(AX), DI
+	MOVQ       104(AX), DI
 	PREFETCHT1 (DI)
 	PREFETCHT1 64(DI)
 	PREFETCHT1 128(DI)
 	PREFETCHT1 192(DI)
-	ADDQ       104(AX), DI
-	MOVQ       DI, 96(AX)
+	ADDQ       112(AX), DI
+	MOVQ       DI, 104(AX)
 	MOVQ       40(AX), DI
 	MOVQ       48(AX), R8
 	MOVQ       16(AX), R9
@@ -41385,7 +43299,7 @@ TEXT ·sum_bf16_16(SB), NOSPLIT, $0-8
 	VMOVD        CX, X0
 	VPBROADCASTD X0, Z4
 	MOVQ         56(AX), CX
-	MOVQ         88(AX), DX
+	MOVQ         96(AX), DX
 	TESTQ        DX, DX
 	CMOVQEQ      CX, DX
 	VMOVUPS      (DX), Z0
@@ -41476,7 +43390,7 @@ TEXT ·sum_bf16_32(SB), NOSPLIT, $0-8
 	VMOVD        CX, X0
 	VPBROADCASTD X0, Z8
 	MOVQ         56(AX), CX
-	MOVQ         88(AX), DX
+	MOVQ         96(AX), DX
 	TESTQ        DX, DX
 	CMOVQEQ      CX, DX
 	VMOVUPS      (DX), Z0

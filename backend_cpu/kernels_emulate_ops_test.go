@@ -138,7 +138,7 @@ func to16(f func(uint32) uint16) func(*emulator, []operand) {
 func skip(*emulator, []operand) {}
 
 var operations = map[string]func(*emulator, []operand){
-	"VZEROUPPER": skip, "PREFETCHT1": skip,
+	"VZEROUPPER": skip, "PREFETCHT0": skip, "PREFETCHT1": skip,
 	"MOVQ":   func(e *emulator, o []operand) { e.set(o[1], e.get(o[0])) },
 	"MOVL":   func(e *emulator, o []operand) { e.set(o[1], e.get(o[0])&math.MaxUint32) },
 	"LEAQ":   func(e *emulator, o []operand) { e.set(o[1], uint64(uintptr(e.address(o[0])))) },

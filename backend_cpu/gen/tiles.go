@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
@@ -21,6 +22,7 @@ const (
 	tCOff
 	tCStep
 	tCRun
+	tCAhead
 	tInit
 	tAhead
 	tAheadStep
@@ -70,6 +72,9 @@ func tiles(kind string, v vec, runs, mr, nv int, advance func(f *frame) Op, body
 			VMOVUPS(Mem{Base: init, Disp: j * v.bytes}, a)
 		}
 	}
+	if strings.HasPrefix(kind, "gather") { // the others' sums stay in the cache
+		f.cAhead()
+	}
 	JMP(LabelRef("start"))
 	Label("fromC")
 	f.eachC(func(a reg.VecVirtual, at Mem) { VMOVUPS(at, a) })
@@ -105,6 +110,22 @@ func (f *frame) lookAhead() {
 	}
 	ADDQ(f.at(tAheadStep), p)
 	MOVQ(p, f.at(tAhead))
+}
+
+// cAhead asks for the rows of C that are to be written cAhead bytes on.
+func (f *frame) cAhead() {
+	c := f.field(tC)
+	ADDQ(f.at(tCOff), c)
+	ADDQ(f.at(tCAhead), c)
+	step := f.field(tCStep)
+	for i := range f.mr {
+		for j := 0; j < f.nv*f.v.bytes; j += 64 {
+			PREFETCHT0(Mem{Base: c, Disp: j})
+		}
+		if i+1 < f.mr {
+			ADDQ(step, c)
+		}
+	}
 }
 
 // times is a field times n.
