@@ -202,6 +202,8 @@ func (s *scope) node(n graph.Node) ([]part, error) {
 		return s.segGrad(op.SegSums, n), nil
 	case graph.SegLoss:
 		return s.segLoss(op, n), nil
+	case graph.Hardest:
+		return s.hardest(op, n), nil
 	}
 	return s.other(n)
 }

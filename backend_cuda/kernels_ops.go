@@ -51,6 +51,8 @@ func (s *scope) node(n graph.Node) error {
 		return s.segGrad(op.SegSums, n)
 	case graph.SegLoss:
 		return s.segLoss(op, n)
+	case graph.Hardest:
+		return s.hardest(op, n)
 	}
 	return s.other(n)
 }

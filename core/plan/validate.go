@@ -85,7 +85,9 @@ func (p *Plan) Validate() error {
 		p.validateConfiguration(e.in("configurations[%d] %q", i, c.Name), i)
 	}
 	p.Recipe.validate(e.in("recipe"))
-	e.need(!p.HasRegions() || p.Recipe.Loss.Voxel != CrossEntropy, "recipe: loss: voxel is %q, but the labels are regions, which overlap: wanted %q or %q", CrossEntropy, BinaryCrossEntropy, Focal)
+	l := p.Recipe.Loss
+	e.need(!p.HasRegions() || l.Voxel != CrossEntropy && l.Voxel != TopK, "recipe: loss: voxel is %q, but the labels are regions, which overlap: wanted %q or %q", l.Voxel, BinaryCrossEntropy, Focal)
+	e.need(len(l.ClassWeights) == 0 || len(l.ClassWeights) == p.Classes(), "recipe: loss: %d class_weights for %d labels with background", len(l.ClassWeights), p.Classes())
 	return e.err("plan")
 }
 

@@ -67,6 +67,8 @@ func evaluate(c call) (out []array, mutated map[int]array) {
 		segGrad(op.SegSums, in[0], in[1], in[2], out[0])
 	case graph.SegLoss:
 		segLoss(op, in[0], in[1], in[2], out[0], out[1])
+	case graph.Hardest:
+		hardest(op, in[0], in[1], &out[0])
 	case graph.AllReduce: // the sum, and the mean, over one device
 	case graph.GradNorm:
 		gradNorm(op, in, mutated[0])
