@@ -186,6 +186,10 @@ func (s *scope) node(n graph.Node) ([]part, error) {
 		return s.normApply(op, n), nil
 	case graph.NormActGrad:
 		return s.normActGrad(op, n), nil
+	case graph.Track:
+		return s.track(op, n), nil
+	case graph.Running:
+		return s.running(op, n), nil
 	case graph.Add:
 		return s.add(1, n), nil
 	case graph.AddAct:

@@ -35,6 +35,10 @@ func (s *scope) node(n graph.Node) error {
 		return s.normApply(op.Slope, n.Out[0], n.In, s.value(n.In[3]))
 	case graph.NormActGrad:
 		return s.normActGrad(op, n)
+	case graph.Track:
+		return s.track(op, n)
+	case graph.Running:
+		return s.running(op, n)
 	case graph.Add:
 		return s.sum(n, false, 1)
 	case graph.AddAct:

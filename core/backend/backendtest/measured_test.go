@@ -138,7 +138,7 @@ func adjointOf(c testCase) (a adjoint, ok bool) {
 			return weighted(in[0], run(graph.AvgPool(op), []array{with(x, v[0])})[0])
 		}
 	case graph.NormActGrad:
-		forward := graph.NormAct{Eps: 1e-5, Slope: op.Slope}
+		forward := graph.NormAct{Eps: 1e-5, Slope: op.Slope, Pool: op.Pool}
 		args := slices.Clone(in)
 		args[4] = run(forward, in[1:4])[1] // not rounded
 		a.variables = [][]float64{plain(in[1].v), plain(in[2].v), plain(in[3].v)}
