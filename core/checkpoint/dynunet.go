@@ -12,7 +12,7 @@ import (
 	"github.com/gounet/gounet/internal/pickle"
 )
 
-// DynUNetName is the name that a parameter of a plain network has in MONAI's DynUNet,
+// DynUNetName is the name that a parameter of a plain or strided network has in MONAI's DynUNet,
 // and so in NVIDIA's nnU-Net: name is ours, stages the number of resolutions.
 func DynUNetName(name string, stages int) string {
 	parts := strings.Split(name, ".")
@@ -22,18 +22,26 @@ func DynUNetName(name string, stages int) string {
 	}
 	last := parts[len(parts)-1]
 	layer := func(i int) string { // convs.1.norm.weight → norm2.weight, of the conv conv2.conv.weight
-		if parts[i+1] == "norm" {
-			return fmt.Sprintf("norm%d.%s", at(i)+1, last)
+		number := at(i) + 1
+		if parts[i-1] == "skip" {
+			number = 3
 		}
-		return fmt.Sprintf("conv%d.conv.%s", at(i)+1, last)
+		if parts[i+1] == "norm" {
+			return fmt.Sprintf("norm%d.%s", number, last)
+		}
+		return fmt.Sprintf("conv%d.conv.%s", number, last)
+	}
+	conv := 5
+	if parts[3] == "blocks" {
+		conv = 6
 	}
 	switch {
 	case parts[0] == "encoder" && at(2) == 0:
-		return "input_block." + layer(5)
+		return "input_block." + layer(conv)
 	case parts[0] == "encoder" && at(2) == stages-1:
-		return "bottleneck." + layer(5)
+		return "bottleneck." + layer(conv)
 	case parts[0] == "encoder":
-		return fmt.Sprintf("downsamples.%d.%s", at(2)-1, layer(5))
+		return fmt.Sprintf("downsamples.%d.%s", at(2)-1, layer(conv))
 	case parts[1] == "stages":
 		return fmt.Sprintf("upsamples.%d.conv_block.%s", at(2), layer(4))
 	case parts[1] == "transpconvs":
@@ -63,18 +71,10 @@ func readDynUNet(state *pickle.Dict) (*dynUNet, error) {
 			return nil, fmt.Errorf("state dict: %v holds a %T, a tensor was wanted", key, v)
 		}
 		name = strings.TrimPrefix(withoutWrappers(strings.TrimPrefix(name, "model.")), "model.")
-		if strings.HasPrefix(name, "skip_layers.") { // the same layers once more
-			continue
+		if strings.HasPrefix(name, "skip_layers.") || strings.HasSuffix(name, ".num_batches_tracked") {
+			continue // the same layers once more, or a count that momentum has no use for
 		}
 		d.tensors[name] = t
-	}
-	for name := range d.tensors {
-		switch {
-		case strings.HasSuffix(name, "running_mean"):
-			return nil, errors.New("state dict: it has batch norms: instance norms are read")
-		case strings.Contains(name, ".conv3."):
-			return nil, errors.New("state dict: it has residual blocks of MONAI's: plain ones are read")
-		}
 	}
 	return d, d.shape()
 }
@@ -103,8 +103,16 @@ func (d *dynUNet) shape() error {
 		if err != nil {
 			return err
 		}
-		n.Kernels, n.Convs = append(n.Kernels, k), append(n.Convs, 2)
+		n.Kernels = append(n.Kernels, k)
 		n.Features = append(n.Features, d.tensors[l+".conv1.conv.weight"].Shape[0])
+	}
+	convs := 2
+	if d.tensors["bottleneck.conv3.conv.weight"] != nil { // its block always changes the shape
+		n.Kind, convs = plan.Strided, 1
+	}
+	n.Convs = slices.Repeat([]int{convs}, len(levels))
+	if d.tensors["bottleneck.norm1.running_mean"] != nil {
+		n.Norm = plan.BatchNorm
 	}
 	n.Strides = [][3]int{{1, 1, 1}}
 	for l := range len(levels) - 1 {

@@ -55,7 +55,7 @@ func (l *lister) kernel(a, b int, k [3]int) []int {
 	return append([]int{a, b}, k[3-l.dim:]...)
 }
 
-// conv is a convolution and its instance norm.
+// conv is a convolution and its norm.
 func (l *lister) conv(name string, in, out int, kernel [3]int, bias bool) {
 	l.add(name+".conv.weight", l.kernel(out, in, kernel)...)
 	if bias {
@@ -63,6 +63,10 @@ func (l *lister) conv(name string, in, out int, kernel [3]int, bias bool) {
 	}
 	l.add(name+".norm.weight", out)
 	l.add(name+".norm.bias", out)
+	if l.network.Norm == plan.BatchNorm {
+		l.add(name+".norm.running_mean", out)
+		l.add(name+".norm.running_var", out)
+	}
 }
 
 func (l *lister) encoder(in int) {
@@ -73,9 +77,9 @@ func (l *lister) encoder(in int) {
 	}
 	for s, out := range n.Features {
 		for i := range n.Convs[s] {
-			if n.Kind == plan.Residual {
-				pooled := i == 0 && n.Strides[s] != [3]int{1, 1, 1}
-				l.block(fmt.Sprintf("encoder.stages.%d.blocks.%d", s, i), in, out, n.Kernels[s], pooled)
+			if n.Kind != plan.Plain {
+				strided := i == 0 && n.Strides[s] != [3]int{1, 1, 1}
+				l.block(fmt.Sprintf("encoder.stages.%d.blocks.%d", s, i), in, out, n.Kernels[s], strided)
 			} else {
 				l.conv(fmt.Sprintf("encoder.stages.%d.0.convs.%d", s, i), in, out, n.Kernels[s], n.ConvBias)
 			}
@@ -85,15 +89,18 @@ func (l *lister) encoder(in int) {
 }
 
 // block is a residual block. Where the channels change its skip path has a
-// convolution, behind the average pool if there is one.
-func (l *lister) block(name string, in, out int, kernel [3]int, pooled bool) {
-	l.conv(name+".conv1", in, out, kernel, l.network.ConvBias)
-	l.conv(name+".conv2", out, out, kernel, l.network.ConvBias)
-	if in == out {
+// convolution, behind the average pool if there is one; that of the kind Strided has
+// one in the place of the pool.
+func (l *lister) block(name string, in, out int, kernel [3]int, strided bool) {
+	first, second := l.network.BlockConvs()
+	l.conv(name+first, in, out, kernel, l.network.ConvBias)
+	l.conv(name+second, out, out, kernel, l.network.ConvBias)
+	alone := l.network.Kind == plan.Strided
+	if in == out && !(alone && strided) {
 		return
 	}
 	j := 0
-	if pooled {
+	if strided && !alone {
 		j = 1
 	}
 	l.conv(fmt.Sprintf("%s.skip.%d", name, j), in, out, [3]int{1, 1, 1}, false)

@@ -2,7 +2,7 @@ package plan
 
 // Network is a U-Net, stage by stage from the full resolution down.
 type Network struct {
-	Kind         string   `json:"kind"`          // Plain or Residual: the encoder; the decoder is plain
+	Kind         string   `json:"kind"`          // Plain, Residual or Strided: the encoder; the decoder is plain
 	Features     []int    `json:"features"`      // channels of each stage
 	Kernels      [][3]int `json:"kernels"`       // of each stage, also of the decoder there; 2-D has 1 in D
 	Strides      [][3]int `json:"strides"`       // on entry to each stage; 1 1 1 first
@@ -15,8 +15,10 @@ type Network struct {
 	DecoderKernels [][3]int `json:"decoder_kernels,omitempty"` // of each decoder stage from the full resolution down; none: those of the encoder
 	Heads          int      `json:"heads,omitempty"`           // outputs that there are, from the full resolution down; 0: one for each decoder stage
 
-	NormEps float32 `json:"norm_eps"` // 1e-5: nnU-Net's instance norm
-	Slope   float32 `json:"slope"`    // 0.01: of nnU-Net's leaky ReLU
+	Norm    string  `json:"norm,omitempty"`   // InstanceNorm, also if empty, BatchNorm or GroupNorm
+	Groups  int     `json:"groups,omitempty"` // of channels, of GroupNorm
+	NormEps float32 `json:"norm_eps"`         // 1e-5: nnU-Net's instance norm
+	Slope   float32 `json:"slope"`            // 0.01: of nnU-Net's leaky ReLU
 }
 
 // Stages is the number of resolutions.
@@ -92,9 +94,9 @@ func (n *Network) encoderParameters(in int) int {
 		k := prod(n.Kernels[i])
 		for range n.Convs[i] {
 			total += n.conv(width, f, k)
-			if n.Kind == Residual {
+			if n.Kind != Plain {
 				total += n.conv(f, f, k)
-				if width != f {
+				if n.projects(i, width) {
 					total += width*f + 2*f // 1×1×1 without bias, and its norm
 				}
 			}
@@ -102,6 +104,20 @@ func (n *Network) encoderParameters(in int) int {
 		}
 	}
 	return total
+}
+
+// BlockConvs is what the names of the two convolutions of a residual block end in.
+func (n *Network) BlockConvs() (first, second string) {
+	if n.Kind == Strided {
+		return ".convs.0", ".convs.1"
+	}
+	return ".conv1", ".conv2"
+}
+
+// projects says whether the way around a block of stage i, of width channels before
+// it, has a convolution.
+func (n *Network) projects(i, width int) bool {
+	return width != n.Features[i] || n.Kind == Strided && prod(n.Strides[i]) > 1
 }
 
 // conv counts a convolution of k taps with its instance norm.

@@ -30,6 +30,14 @@ const (
 const (
 	Plain    = "plain"    // nnU-Net's PlainConvUNet
 	Residual = "residual" // nnU-Net's ResidualEncoderUNet
+	Strided  = "strided"  // MONAI's DynUNet with residual blocks: one a stage, whose way around is a strided convolution
+)
+
+// Values of Network.Norm.
+const (
+	InstanceNorm = "instance"
+	BatchNorm    = "batch" // of the batch in training, by running statistics else
+	GroupNorm    = "group"
 )
 
 // Normalization schemes of Channel and Configuration.

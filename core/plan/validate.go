@@ -222,7 +222,9 @@ func (r Resampling) validate(e problems) {
 func (c *Configuration) validateNetwork(e problems) {
 	n := &c.Network
 	e = e.in("network")
-	e.need(n.Kind == Plain || n.Kind == Residual, "kind is %q, wanted %s or %s", n.Kind, Plain, Residual)
+	oneOf(e, "kind", n.Kind, Plain, Residual, Strided)
+	oneOf(e, "norm", first(n.Norm, InstanceNorm), InstanceNorm, BatchNorm, GroupNorm)
+	e.need((n.Norm == GroupNorm) == (n.Groups != 0), "groups is %d with the norm %q, wanted 1 or more for %s, and nothing for others", n.Groups, n.Norm, GroupNorm)
 	s := n.Stages()
 	if !e.need(s >= 2 && s <= maxStages, "features has %d stages, wanted 2 to %d", s, maxStages) {
 		return
@@ -234,6 +236,8 @@ func (c *Configuration) validateNetwork(e problems) {
 	}
 	for i, f := range n.Features {
 		e.need(f >= 1 && f <= maxFeatures, "features[%d] is %d, wanted 1 to %d", i, f, maxFeatures)
+		e.need(n.Groups >= 0 && (n.Groups == 0 || f%n.Groups == 0), "features[%d] is %d, which are not %d groups of one size", i, f, n.Groups)
+		e.need(n.Kind != Strided || n.Convs[i] == 1, "convs[%d] is %d, of the kind %s wanted 1 block", i, n.Convs[i], Strided)
 	}
 	for _, v := range slices.Concat(n.Convs, n.DecoderConvs) {
 		e.need(v >= 1 && v <= maxConvs, "a stage has %d convolutions or blocks, wanted 1 to %d", v, maxConvs)

@@ -46,6 +46,49 @@ func DynUNet(t *testing.T, open func(t testing.TB) backend.Device, dir string) {
 	}
 }
 
+// Blocks runs networks of MONAI with residual blocks and with batch and group norms:
+// outputs, gradients, and weights and running statistics after three steps. dir is
+// core/unet/testdata/dynunet. Gradients of batch norms are those of the steps.
+func Blocks(t *testing.T, open func(t testing.TB) backend.Device, dir string) {
+	cases, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, cases, 5)
+	for _, c := range cases {
+		t.Run(c.Name(), func(t *testing.T) {
+			dev := open(t)
+			defer func() { assert.NoError(t, dev.Close()) }()
+			g := loadDynUNet(t, filepath.Join(dir, c.Name()))
+			if g.Norm == plan.BatchNorm {
+				g.output(t, dev)
+			} else {
+				g.gradients(t, dev, g.Steps[0])
+			}
+			g.steps(t, dev, g.Steps[0], plan.SGD)
+		})
+	}
+}
+
+// output is that of running statistics.
+func (g *dyn) output(t *testing.T, dev backend.Device) {
+	_, c := g.plan(g.Steps[0])
+	var x graph.Value
+	var logits, params []graph.Value
+	gr, err := graph.Build(func(b *graph.Builder) []graph.Value {
+		x = b.Declare("input", graph.IO, graph.T, c.Batch, c.Patch[0], c.Patch[1], c.Patch[2], g.In)
+		logits, params = unet.Forward(b, c.Network, x, g.Out, g.Heads+1)
+		b.Place(logits[0], graph.IO)
+		return logits
+	})
+	require.NoError(t, err)
+	s := g.session(t, dev, gr, params)
+	defer s.Close()
+	require.NoError(t, s.WriteF32(t.Context(), x, channelsLast(g.io["input"])))
+	require.NoError(t, s.Run(t.Context()))
+	want, got := channelsLast(g.io["output_eval"]), floats(t, s, logits[0])
+	t.Logf("output: %.2g of %.3g", maxDiff(got, want), maxAbs(want))
+	assert.LessOrEqual(t, maxDiff(got, want), 2e-5*maxAbs(want))
+}
+
 // dyn is a case.json of MONAI with its tensors.
 type dyn struct {
 	Dim     int     `json:"dim"`
@@ -54,6 +97,9 @@ type dyn struct {
 	Patch   []int   `json:"patch"`
 	Filters []int   `json:"filters"`
 	Heads   int     `json:"deep_supr_num"` // beside the output
+	Norm    string  `json:"norm"`
+	Groups  int     `json:"groups"`
+	Blocks  bool    `json:"res_block"`
 	Batch   int     `json:"batch"`
 	Kernels [][]int `json:"kernels"`
 	Strides [][]int `json:"strides"`
@@ -106,7 +152,10 @@ func (g *dyn) plan(loss string) (*plan.Plan, *plan.Configuration) {
 	n := plan.Network{
 		Kind: plan.Plain, Features: g.Filters[:len(k)], Kernels: k, Strides: three(g.Strides), DecoderKernels: k[1:],
 		Convs: slices.Repeat([]int{2}, len(k)), DecoderConvs: slices.Repeat([]int{2}, len(k)-1),
-		UpBias: true, Heads: g.Heads + 1, NormEps: 1e-5, Slope: 0.01,
+		UpBias: true, Heads: g.Heads + 1, NormEps: 1e-5, Slope: 0.01, Norm: g.Norm, Groups: g.Groups,
+	}
+	if g.Blocks {
+		n.Kind, n.Convs = plan.Strided, slices.Repeat([]int{1}, len(k))
 	}
 	c := &plan.Configuration{Name: g.dir, Dim: g.Dim, Batch: g.Batch, BatchDice: true, Network: n, Patch: [3]int{1, 1, 1}}
 	copy(c.Patch[3-g.Dim:], g.Patch)
