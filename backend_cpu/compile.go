@@ -200,6 +200,10 @@ func (s *scope) node(n graph.Node) ([]part, error) {
 		return s.avgPool(op.Stride, n), nil
 	case graph.AvgPoolGrad:
 		return s.avgPoolGrad(op.Stride, n), nil
+	case graph.Enlarge:
+		return s.enlarge(n), nil
+	case graph.EnlargeGrad:
+		return s.enlargeGrad(n), nil
 	case graph.SegSums:
 		return s.segSums(op, n), nil
 	case graph.SegGrad:

@@ -12,9 +12,13 @@ import (
 	"github.com/gounet/gounet/internal/pickle"
 )
 
-// DynUNetName is the name that a parameter of a plain or strided network has in MONAI's DynUNet,
-// and so in NVIDIA's nnU-Net: name is ours, stages the number of resolutions.
-func DynUNetName(name string, stages int) string {
+// ForeignName is the name that a parameter of n, ours, has in MONAI's DynUNet, and so in
+// NVIDIA's nnU-Net, or of the kind PreNorm in NVIDIA's BraTS'22 model.
+func ForeignName(n *plan.Network, name string) string {
+	stages := n.Stages()
+	if n.Kind == plan.PreNorm {
+		return preNormName(name, stages)
+	}
 	parts := strings.Split(name, ".")
 	at := func(i int) int {
 		n, _ := strconv.Atoi(parts[i]) // our own names have numbers there
@@ -86,6 +90,10 @@ const mostChannels = 1 << 10
 // shape reads the network off the tensors. What is wrong with others than those that
 // it looks at is found later.
 func (d *dynUNet) shape() error {
+	if first := d.tensors["input_block.conv1.weight"]; first != nil && len(first.Shape) == 5 {
+		d.dim, d.in = 3, first.Shape[1]
+		return d.preNormShape()
+	}
 	n := &d.network
 	*n = plan.Network{Kind: plan.Plain, NormEps: 1e-5, Slope: 0.01, UpBias: true} // MONAI's defaults and NVIDIA's
 	first := d.tensors["input_block.conv1.conv.weight"]
@@ -131,14 +139,20 @@ func (d *dynUNet) shape() error {
 	if slices.Equal(n.DecoderKernels, n.Kernels[:len(levels)-1]) {
 		n.DecoderKernels = nil
 	}
-	for n.Heads = 1; d.tensors[fmt.Sprintf("deep_supervision_heads.%d.conv.conv.weight", n.Heads-1)] != nil; n.Heads++ {
+	return d.ends("conv.conv.weight")
+}
+
+// ends reads heads and classes off the weights of that name.
+func (d *dynUNet) ends(name string) error {
+	n := &d.network
+	for n.Heads = 1; d.tensors[fmt.Sprintf("deep_supervision_heads.%d.%s", n.Heads-1, name)] != nil; n.Heads++ {
 	}
 	if n.Heads == n.Stages()-1 {
 		n.Heads = 0
 	}
-	out := d.tensors["output_block.conv.conv.weight"]
+	out := d.tensors["output_block."+name]
 	if out == nil || len(out.Shape) != d.dim+2 {
-		return errors.New("state dict: no output_block.conv.conv.weight of a convolution: not a DynUNet of MONAI or NVIDIA")
+		return fmt.Errorf("state dict: no output_block.%s of a convolution: not a DynUNet of MONAI or NVIDIA", name)
 	}
 	d.classes = out.Shape[0]
 	if d.in > mostChannels || d.classes > mostChannels {
@@ -161,35 +175,43 @@ func (d *dynUNet) kernel(name string) (k [3]int, err error) {
 // weights are the tensors under our names. Its error lists every parameter that is
 // missing, too many or misshapen, by the names of the file.
 func (d *dynUNet) weights(path string, p *plan.Plan, c *plan.Configuration) (Weights, error) {
-	stages := c.Network.Stages()
+	if err := fitsInto(path, d.tensors); err != nil {
+		return nil, err
+	}
+	theirs := map[string]Tensor{}
+	for name, t := range d.tensors {
+		data, err := t.Float32s()
+		if err != nil {
+			return nil, fmt.Errorf("state dict: %s: %w", name, err)
+		}
+		theirs[name] = Tensor{Shape: t.Shape, Data: data}
+	}
+	if c.Network.Kind == plan.PreNorm {
+		if err := d.splitNorms(theirs); err != nil {
+			return nil, err
+		}
+	}
 	ours := map[string]string{}
 	shapes := map[string][]int{}
-	for name, t := range d.tensors {
+	for name, t := range theirs {
 		shapes[name] = t.Shape
 	}
 	var wanted []Parameter
-	affine := slices.ContainsFunc(slices.Collect(maps.Keys(shapes)), func(name string) bool { return strings.Contains(name, ".norm1.") })
+	affine := slices.ContainsFunc(slices.Collect(maps.Keys(shapes)), func(name string) bool { return strings.Contains(name, ".norm1.") || strings.Contains(name, ".norm.") })
 	for _, want := range Parameters(p, c) {
 		if !affine && strings.Contains(want.Name, ".norm.") {
 			continue // norms without parameters: 1 and 0
 		}
-		name := DynUNetName(want.Name, stages)
+		name := ForeignName(&c.Network, want.Name)
 		ours[name] = want.Name
 		wanted = append(wanted, Parameter{name, want.Shape})
 	}
 	if err := invalid("state dict", compareShapes(shapes, wanted)); err != nil {
 		return nil, err
 	}
-	if err := fitsInto(path, d.tensors); err != nil {
-		return nil, err
-	}
 	w := Weights{}
-	for name, t := range d.tensors {
-		data, err := t.Float32s()
-		if err != nil {
-			return nil, fmt.Errorf("state dict: %s: %w", name, err)
-		}
-		w[ours[name]] = Tensor{Shape: t.Shape, Data: data}
+	for name, t := range theirs {
+		w[ours[name]] = t
 	}
 	for _, want := range Parameters(p, c) {
 		if _, ok := w[want.Name]; !ok {

@@ -28,8 +28,8 @@ func WriteNNUNet(w io.Writer, p *Plan) error {
 	}
 	for i := range p.Configurations {
 		c := &p.Configurations[i]
-		if n := &c.Network; n.UpBias && !n.ConvBias || n.Heads > 0 || n.DecoderKernels != nil || n.Kind == Strided {
-			return fmt.Errorf("plans.json: %s: nnU-Net has no network with a bias in the up-sampling alone, fewer heads, other kernels in the decoder, or blocks of the kind %s", c.Name, Strided)
+		if n := &c.Network; n.UpBias && !n.ConvBias || n.Heads > 0 || n.DecoderKernels != nil || n.Kind != Plain && n.Kind != Residual {
+			return fmt.Errorf("plans.json: %s: nnU-Net has no network of the kind %s, with a bias in the up-sampling alone, fewer heads, or other kernels in the decoder", c.Name, n.Kind)
 		}
 		if n := c.Network.Norm; n != "" && n != InstanceNorm {
 			return fmt.Errorf("plans.json: %s: its networks have the norm %q: only plans with instance norms are written", c.Name, n)

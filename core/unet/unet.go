@@ -38,8 +38,12 @@ func Forward(b *graph.Builder, network plan.Network, x graph.Value, classes, hea
 
 // forward is Forward for an input x, beside which more channels x2 stand, or zero.
 func (n *net) forward(x, x2 graph.Value, classes, heads int) (logits, params []graph.Value) {
-	skips := n.encode(x, x2)
-	levels := n.decode(skips)
+	var levels []graph.Value
+	if n.Kind == plan.PreNorm {
+		levels = n.decodePreNorm(n.encodePreNorm(x, x2))
+	} else {
+		levels = n.decode(n.encode(x, x2))
+	}
 	for l, y := range levels { // 0 is the full resolution
 		if l == n.Outputs() {
 			break

@@ -11,7 +11,7 @@ import (
 // cases is the table: every op of core/graph has at least one, which a test
 // checks.
 func cases() []testCase {
-	return slices.Concat(convCases(), upConvCases(), elementCases(), normCases(),
+	return slices.Concat(convCases(), upConvCases(), elementCases(), enlargeCases(), normCases(),
 		segCases(), hardestCases(), lossCases(), stepCases(), tileCases(), labelCases(), augmentCases())
 }
 
@@ -244,6 +244,27 @@ func elementCases() []testCase {
 				testCase{name: n, op: graph.AvgPool{Stride: s}, in: []operand{activation("x", r.eighths, large...)}, exact: isExact},
 				testCase{name: n, op: graph.AvgPoolGrad{Stride: s}, in: []operand{a}, exact: isExact})
 		}
+	}
+	return cs
+}
+
+func enlargeCases() []testCase {
+	var cs []testCase
+	for i, s := range []struct {
+		shape  []int
+		stride [3]int
+	}{
+		{[]int{1, 2, 3, 4, 3}, k222}, {[]int{2, 1, 4, 3, 8}, k122}, {[]int{1, 1, 1, 1, 5}, k222}, {[]int{2, 2, 1, 5, 2}, [3]int{3, 2, 1}}, {[]int{1, 3, 2, 2, 16}, k111},
+	} {
+		r := newSource(3500 + i)
+		name := fmt.Sprintf("%v stride %v", graph.Shape(s.shape), graph.Shape(s.stride[:]))
+		large := slices.Clone(s.shape)
+		for a := range 3 {
+			large[a+1] *= s.stride[a]
+		}
+		cs = append(cs,
+			testCase{name: name, op: graph.Enlarge{Stride: s.stride}, in: []operand{activation("x", r.normal, s.shape...)}},
+			testCase{name: name, op: graph.EnlargeGrad{Stride: s.stride}, in: []operand{activation("dy", r.normal, large...)}})
 	}
 	return cs
 }

@@ -65,6 +65,10 @@ func evaluate(c call) (out []array, mutated map[int]array) {
 		running(op, in[0], in[1], out[0])
 	case graph.Add, graph.AddAct, graph.ActGrad, graph.AvgPool, graph.AvgPoolGrad:
 		evaluateElementwise(c, out)
+	case graph.Enlarge:
+		enlarge(in[0], out[0])
+	case graph.EnlargeGrad:
+		enlargeGrad(in[0], out[0])
 	case graph.SegSums:
 		segSums(op, in[0], in[1], out[0])
 	case graph.SegGrad:
