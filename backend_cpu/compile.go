@@ -186,6 +186,10 @@ func (s *scope) node(n graph.Node) ([]part, error) {
 		return s.normApply(op, n), nil
 	case graph.NormActGrad:
 		return s.normActGrad(op, n), nil
+	case graph.Track:
+		return s.track(op, n), nil
+	case graph.Running:
+		return s.running(op, n), nil
 	case graph.Add:
 		return s.add(1, n), nil
 	case graph.AddAct:
@@ -196,12 +200,18 @@ func (s *scope) node(n graph.Node) ([]part, error) {
 		return s.avgPool(op.Stride, n), nil
 	case graph.AvgPoolGrad:
 		return s.avgPoolGrad(op.Stride, n), nil
+	case graph.Enlarge:
+		return s.enlarge(n), nil
+	case graph.EnlargeGrad:
+		return s.enlargeGrad(n), nil
 	case graph.SegSums:
 		return s.segSums(op, n), nil
 	case graph.SegGrad:
 		return s.segGrad(op.SegSums, n), nil
 	case graph.SegLoss:
 		return s.segLoss(op, n), nil
+	case graph.Hardest:
+		return s.hardest(op, n), nil
 	}
 	return s.other(n)
 }

@@ -26,16 +26,17 @@ type normPlan struct {
 	chunk   int // elements of a unit, whole periods
 	units   int // of a sample
 	slope   float32
+	over    graph.Pool
 	x       tensor
 	gamma   []float32
 	beta    []float32
 	stats   []float32 // [N C 2]
 }
 
-func (s *scope) normPlan(slope float32, x, gamma, beta, stats graph.Value) *normPlan {
+func (s *scope) normPlan(slope float32, over graph.Pool, x, gamma, beta, stats graph.Value) *normPlan {
 	t := s.Type(x).Shape
 	p := &normPlan{
-		scope: s, n: t[0], v: t[1] * t[2] * t[3], c: t[4], slope: slope,
+		scope: s, n: t[0], v: t[1] * t[2] * t[3], c: t[4], slope: slope, over: over,
 		x: s.tensor(x), gamma: s.f32(gamma), beta: s.f32(beta), stats: s.f32(stats),
 	}
 	p.period = p.c / gcd(p.c, s.flat.block) * s.flat.block
@@ -139,18 +140,22 @@ func (p *normPlan) channels(unit int) (n, from, to int) {
 
 // normAct makes y and stats.
 func (s *scope) normAct(op graph.NormAct, n graph.Node) []part {
-	p := s.normPlan(op.Slope, n.In[0], n.In[1], n.In[2], n.Out[1])
+	p := s.normPlan(op.Slope, op.Pool, n.In[0], n.In[1], n.In[2], n.Out[1])
 	y := s.tensor(n.Out[0])
-	return []part{
+	groups, eps := p.n*ceil(p.c, channelGroup), float64(op.Eps)
+	list := []part{
 		s.parallel(p.n*p.units, p.moments),
-		s.parallel(p.n*ceil(p.c, channelGroup), func(_ *worker, unit int) { p.statistics(unit, float64(op.Eps)) }),
-		s.parallel(p.n*p.units, func(w *worker, unit int) { p.apply(w, unit, y) }),
+		s.parallel(groups, func(_ *worker, unit int) { p.statistics(unit, eps) }),
 	}
+	if op.Shared() {
+		list = append(list, serial(func() { p.poolStatistics(eps) }), s.parallel(groups, func(_ *worker, unit int) { p.columns(unit) }))
+	}
+	return append(list, s.parallel(p.n*p.units, func(w *worker, unit int) { p.apply(w, unit, y) }))
 }
 
 // normApply makes y of x and stats.
 func (s *scope) normApply(op graph.NormApply, n graph.Node) []part {
-	p := s.normPlan(op.Slope, n.In[0], n.In[1], n.In[2], n.In[3])
+	p := s.normPlan(op.Slope, graph.Pool{}, n.In[0], n.In[1], n.In[2], n.In[3])
 	y := s.tensor(n.Out[0])
 	return []part{
 		s.parallel(p.n*ceil(p.c, channelGroup), func(_ *worker, unit int) { p.columns(unit) }),
@@ -193,7 +198,8 @@ func (p *normPlan) moments(w *worker, unit int) {
 }
 
 // statistics adds up the partial sums of a few channels in the order of the
-// units (Chan, Golub and LeVeque 1983) and makes stats and columns of them.
+// units (Chan, Golub and LeVeque 1983) and makes stats and columns of them; where
+// statistics are shared, mean and variance, which take the place of the first sums.
 func (p *normPlan) statistics(unit int, eps float64) {
 	n, from, to := p.channels(unit)
 	var sum, square [channelGroup]float64
@@ -213,11 +219,61 @@ func (p *normPlan) statistics(unit int, eps float64) {
 		}
 	}
 	for c := from; c < to; c++ {
-		st := p.stats[(n*p.c+c)*2:][:2]
-		st[0] = float32(sum[c-from] / float64(p.v))
-		st[1] = float32(1 / math.Sqrt(max(0, square[c-from]/float64(p.v))+eps))
+		mean, variance := sum[c-from]/float64(p.v), max(0, square[c-from]/float64(p.v))
+		if p.over.Shared() {
+			m := p.partial(n, 0)[2*c:][:2]
+			m[0], m[1] = mean, variance
+			continue
+		}
+		p.setStats(n, c, mean, variance+eps)
 	}
-	p.columns(unit)
+	if !p.over.Shared() {
+		p.columns(unit)
+	}
+}
+
+func (p *normPlan) setStats(n, c int, mean, squares float64) {
+	st := p.stats[(n*p.c+c)*2:][:2]
+	st[0], st[1] = float32(mean), float32(1/math.Sqrt(squares))
+}
+
+// sets calls f for each set of samples n0 … n1 and channels c0 … c1 that share
+// statistics.
+func (p *normPlan) sets(f func(n0, n1, c0, c1 int)) {
+	samples, channels := p.over.Sizes(p.n, p.c)
+	for n := 0; n < p.n; n += samples {
+		for c := 0; c < p.c; c += channels {
+			f(n, n+samples, c, c+channels)
+		}
+	}
+}
+
+// pairs are the two numbers of channels c0 … c1 of a sample that stand in the place of
+// its first sums.
+func (p *normPlan) pairs(n, c0, c1 int) []float64 { return p.partial(n, 0)[2*c0 : 2*c1] }
+
+// poolStatistics makes stats of the means and variances of all that shares them.
+func (p *normPlan) poolStatistics(eps float64) {
+	p.sets(func(n0, n1, c0, c1 int) {
+		count := float64((n1 - n0) * (c1 - c0))
+		mean, variance := 0.0, 0.0
+		for n := n0; n < n1; n++ {
+			for m := p.pairs(n, c0, c1); len(m) > 0; m = m[2:] {
+				mean += m[0] / count
+			}
+		}
+		for n := n0; n < n1; n++ {
+			for m := p.pairs(n, c0, c1); len(m) > 0; m = m[2:] {
+				d := m[0] - mean
+				variance += (m[1] + d*d) / count
+			}
+		}
+		for n := n0; n < n1; n++ {
+			for c := c0; c < c1; c++ {
+				p.setStats(n, c, mean, variance+eps)
+			}
+		}
+	})
 }
 
 // columns spreads mean, scale and shift of a few channels.

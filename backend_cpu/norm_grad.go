@@ -12,16 +12,19 @@ type normGrad struct {
 // normActGrad makes dx, dγ and dβ.
 func (s *scope) normActGrad(op graph.NormActGrad, n graph.Node) []part {
 	p := &normGrad{
-		normPlan: s.normPlan(op.Slope, n.In[1], n.In[2], n.In[3], n.In[4]),
+		normPlan: s.normPlan(op.Slope, op.Pool, n.In[1], n.In[2], n.In[3], n.In[4]),
 		dy:       s.tensor(n.In[0]), dx: s.tensor(n.Out[0]), dgamma: s.f32(n.Out[1]), dbeta: s.f32(n.Out[2]),
 	}
 	groups := ceil(p.c, channelGroup)
-	return []part{
+	list := []part{
 		s.parallel(p.n*groups, func(_ *worker, unit int) { p.columns(unit) }),
 		s.parallel(p.n*p.units, p.sums),
 		s.parallel(groups, p.reduce),
-		s.parallel(p.n*p.units, p.apply),
 	}
+	if op.Shared() {
+		list = append(list, serial(p.poolSums))
+	}
+	return append(list, s.parallel(p.n*p.units, p.apply))
 }
 
 // sums makes the partial sums of a unit: Σ g and Σ g·d, d = x − mean.
@@ -47,6 +50,8 @@ func (p *normGrad) sums(w *worker, unit int) {
 // reduce adds up the partial sums of a few channels in the order of the units:
 //
 //	dβ = Σ g   dγ = Σ g·d·rstd   k0 = scale·Σg/V   k1 = scale·rstd²·Σ(g·d)/V
+//
+// Where statistics are shared γ·Σg and γ·Σ(g·d) take the place of the first sums.
 func (p *normGrad) reduce(_ *worker, group int) {
 	_, from, to := p.channels(group)
 	var dgamma, dbeta [channelGroup]float64
@@ -63,6 +68,11 @@ func (p *normGrad) reduce(_ *worker, group int) {
 			i, rstd := c-from, float64(p.stats[(n*p.c+c)*2+1])
 			dbeta[i] += g[i]
 			dgamma[i] += gd[i] * rstd
+			if p.over.Shared() {
+				m := p.pairs(n, c, c+1)
+				m[0], m[1] = float64(p.gamma[c])*g[i], float64(p.gamma[c])*gd[i]
+				continue
+			}
 			scale := rstd * float64(p.gamma[c]) / float64(p.v)
 			p.spread(p.column(n, 3), c, float32(scale*g[i]))
 			p.spread(p.column(n, 4), c, float32(scale*rstd*rstd*gd[i]))
@@ -71,6 +81,27 @@ func (p *normGrad) reduce(_ *worker, group int) {
 	for c := from; c < to; c++ {
 		p.dgamma[c], p.dbeta[c] = float32(dgamma[c-from]), float32(dbeta[c-from])
 	}
+}
+
+// poolSums makes k0 and k1 of the sums of all that shares statistics.
+func (p *normGrad) poolSums() {
+	p.sets(func(n0, n1, c0, c1 int) {
+		count := float64(p.v * (n1 - n0) * (c1 - c0))
+		g, gd := 0.0, 0.0
+		for n := n0; n < n1; n++ {
+			for m := p.pairs(n, c0, c1); len(m) > 0; m = m[2:] {
+				g += m[0] / count
+				gd += m[1] / count
+			}
+		}
+		rstd := float64(p.stats[(n0*p.c+c0)*2+1])
+		for n := n0; n < n1; n++ {
+			for c := c0; c < c1; c++ {
+				p.spread(p.column(n, 3), c, float32(rstd*g))
+				p.spread(p.column(n, 4), c, float32(rstd*rstd*rstd*gd))
+			}
+		}
+	})
 }
 
 // apply makes a unit of dx.

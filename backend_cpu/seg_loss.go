@@ -43,11 +43,12 @@ func (p *lossOf) run() {
 	if p.before != nil {
 		loss = float64(p.before[0])
 	}
-	if valid := p.column(0, p.n, 0, graph.SumValid); valid > 0 {
-		share := weight * float64(p.op.CE) / (float64(p.op.Mean) * valid)
+	if count := p.count(); count > 0 {
+		share := weight * float64(p.op.CE) / (float64(p.op.Mean) * count)
 		for k := range p.k {
-			loss += share * p.column(0, p.n, k, graph.SumCE)
-			p.put(0, p.n, k, graph.SumCE, share*scale)
+			own := share * p.classWeight(k)
+			loss += own * p.column(0, p.n, k, graph.SumCE)
+			p.put(0, p.n, k, graph.SumCE, own*scale)
 		}
 	}
 	group := 1
@@ -61,6 +62,25 @@ func (p *lossOf) run() {
 		}
 	}
 	p.loss[0] = float32(loss)
+}
+
+// count is the voxels that the cross entropy is a mean of, as their classes weigh.
+func (p *lossOf) count() float64 {
+	if p.op.Classes == nil {
+		return p.column(0, p.n, 0, graph.SumValid)
+	}
+	sum := 0.0
+	for k := range p.k {
+		sum += p.classWeight(k) * p.column(0, p.n, k, graph.SumT)
+	}
+	return sum
+}
+
+func (p *lossOf) classWeight(k int) float64 {
+	if p.op.Classes == nil {
+		return 1
+	}
+	return float64(p.op.Classes[k])
 }
 
 // dice is (2Σpt + s) / max(Σp + Σt + s, 1e-8) of class k over samples from … to;

@@ -24,6 +24,9 @@ func (s *wasmScope) kernels(n graph.Node) bool {
 	case graph.UpConv3D:
 		s.upConv3D(n)
 	case graph.NormAct:
+		if op.Shared() {
+			return false
+		}
 		s.norm(n, kernel.NormStatistics{Eps: op.Eps}, op.Slope, n.Out[1])
 	case graph.NormApply:
 		s.norm(n, kernel.NormStatistics{Given: true}, op.Slope, n.In[3])

@@ -87,17 +87,32 @@ func (s *scope) normed(y graph.Value) bool {
 
 func (s *scope) normAct(op graph.NormAct, n graph.Node) error {
 	stats := s.value(n.Out[1])
-	if k := s.kept; k.of == n.In[0] && k.at == s.at-1 {
-		t := s.Type(n.In[0]).Shape
-		if err := s.foldTiles(t, [3]int(t[1:4]), k.tile, k.count, stats, k.parts, true, op.Eps); err != nil {
-			return err
-		}
-		return s.normApply(op.Slope, n.Out[0], n.In, stats)
+	t := s.Type(n.In[0]).Shape
+	whole := stats
+	if op.Shared() {
+		whole = s.floats(4 * t[0] * t[4])
 	}
-	if err := s.moments(n.In[0], stats, true, op.Eps); err != nil {
+	var err error
+	if k := s.kept; k.of == n.In[0] && k.at == s.at-1 {
+		err = s.foldTiles(t, [3]int(t[1:4]), k.tile, k.count, whole, k.parts, !op.Shared(), op.Eps)
+	} else {
+		err = s.moments(n.In[0], whole, !op.Shared(), op.Eps)
+	}
+	if err == nil && op.Shared() {
+		c := poolConsts(op.Pool, t)
+		c["EPS"] = op.Eps
+		err = s.each("norm_pool", t[0]*t[4], c, stats, whole)
+	}
+	if err != nil {
 		return err
 	}
 	return s.normApply(op.Slope, n.Out[0], n.In, stats)
+}
+
+// poolConsts are the sets of a norm of x that share statistics.
+func poolConsts(p graph.Pool, x graph.Shape) consts {
+	samples, width := p.Sizes(x[0], x[4])
+	return consts{"C": x[4], "SAMPLES": samples, "WIDTH": width}
 }
 
 // voxels adds a kernel of the voxels of y: of four by a vector of channels a thread,
@@ -139,5 +154,24 @@ func (s *scope) normActGrad(op graph.NormActGrad, n graph.Node) error {
 	if _, ok := s.Place(n.Out[0]); !ok {
 		return nil // nobody reads it
 	}
-	return s.voxels("norm_grad", n.Out[0], consts{"SLOPE": op.Slope}, append(in, sums)...)
+	if op.Shared() {
+		p := poolConsts(op.Pool, t)
+		p["V"] = t[1] * t[2] * t[3]
+		means := s.floats(2 * t[0] * t[4])
+		if err := s.each("norm_grad_pool", t[0]*t[4], p, means, sums, s.value(n.In[2])); err != nil {
+			return err
+		}
+		sums = means
+	}
+	return s.voxels("norm_grad", n.Out[0], consts{"SLOPE": op.Slope, "POOLED": op.Shared()}, append(in, sums)...)
+}
+
+func (s *scope) track(op graph.Track, n graph.Node) error {
+	c := consts{"EPS": op.Eps, "MOMENTUM": op.Momentum, "UNBIASED": float32(op.Count) / float32(op.Count-1)}
+	return s.each("track", s.Type(n.In[1]).Shape[0], c, s.value(n.In[1]), s.value(n.In[2]), s.value(n.In[0]))
+}
+
+func (s *scope) running(op graph.Running, n graph.Node) error {
+	t := s.Type(n.Out[0]).Shape
+	return s.each("running", t[0]*t[1], consts{"C": t[1], "EPS": op.Eps}, s.value(n.Out[0]), s.value(n.In[0]), s.value(n.In[1]))
 }

@@ -35,6 +35,10 @@ func (s *scope) node(n graph.Node) error {
 		return s.normApply(op.Slope, n.Out[0], n.In, s.value(n.In[3]))
 	case graph.NormActGrad:
 		return s.normActGrad(op, n)
+	case graph.Track:
+		return s.track(op, n)
+	case graph.Running:
+		return s.running(op, n)
 	case graph.Add:
 		return s.sum(n, false, 1)
 	case graph.AddAct:
@@ -45,12 +49,18 @@ func (s *scope) node(n graph.Node) error {
 		return s.pool("avg_pool", op.Stride, s.Type(n.Out[0]).Shape, n)
 	case graph.AvgPoolGrad:
 		return s.pool("avg_pool_grad", op.Stride, s.Type(n.In[0]).Shape, n)
+	case graph.Enlarge:
+		return s.stretch("enlarge", op.Stride, s.Type(n.In[0]).Shape, n)
+	case graph.EnlargeGrad:
+		return s.stretch("enlarge_grad", op.Stride, s.Type(n.Out[0]).Shape, n)
 	case graph.SegSums:
 		return s.segSums(op, n)
 	case graph.SegGrad:
 		return s.segGrad(op.SegSums, n)
 	case graph.SegLoss:
 		return s.segLoss(op, n)
+	case graph.Hardest:
+		return s.hardest(op, n)
 	}
 	return s.other(n)
 }
@@ -167,4 +177,10 @@ func (s *scope) fold(out, parts place, splits, items int) error {
 		parts, splits = some, groups
 	}
 	return s.each("fold", items, consts{"SPLITS": splits, "EACH": splits, "ITEMS": items}, out, parts)
+}
+
+// stretch adds an Enlarge, or its adjoint; small is the shape before it.
+func (s *scope) stretch(name string, stride [3]int, small graph.Shape, n graph.Node) error {
+	c := merged(axes("", small), triple("S", stride[:]), consts{"C": small[4]})
+	return s.elements(name, n.Out[0], c, s.value(n.In[0]))
 }

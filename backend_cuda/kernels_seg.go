@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"encoding/binary"
+	"math"
 
 	"github.com/gounet/gounet/core/graph"
 )
@@ -56,7 +57,38 @@ func (s *scope) segLoss(op graph.SegLoss, n graph.Node) error {
 	t := s.Type(n.In[0]).Shape
 	c := consts{
 		"N": t[0], "K": t[1], "FIRST": op.First, "MEAN": op.Mean, "BATCH": op.Batch, "HAS_BEFORE": n.In[1] != 0,
-		"WEIGHT": op.Weight, "CE": op.CE, "DICE": op.Dice, "SMOOTH": op.Smooth,
+		"WEIGHT": op.Weight, "CE": op.CE, "DICE": op.Dice, "SMOOTH": op.Smooth, "WEIGHED": op.Classes != nil,
 	}
-	return s.blocks("seg_loss", 1, 1, c, append(s.values(n.Out...), s.values(n.In...)...)...)
+	var classes place
+	if op.Classes != nil {
+		var bits []byte
+		for _, w := range op.Classes {
+			bits = binary.LittleEndian.AppendUint32(bits, math.Float32bits(w))
+		}
+		classes = s.table(bits)
+	}
+	in := append(s.values(n.In...), classes)
+	return s.blocks("seg_loss", 1, 1, c, append(s.values(n.Out...), in...)...)
+}
+
+func (s *scope) hardest(op graph.Hardest, n graph.Node) error {
+	z := n.In[0]
+	t := s.Type(z).Shape
+	voxels := t[0] * t[1] * t[2] * t[3]
+	keys, pick := s.floats(voxels), s.floats(2)
+	c := merged(axes("", t), triple("S", op.Stride[:]), consts{"K": t[4]})
+	ignore := op.Ignore
+	if ignore < 0 {
+		ignore = 256 // no label
+	}
+	k := merged(c, consts{"IGNORE": ignore, "T": s.Type(z).DType})
+	if err := s.each("hardest_keys", voxels, k, keys, s.value(z), s.value(n.In[1])); err != nil {
+		return err
+	}
+	const lanes = 1024 // the largest block: there is one
+	p := consts{"V": voxels, "CHOSEN": op.Count, "LANES": fixed(lanes)}
+	if err := s.blocks("hardest_pick", 1, lanes, p, pick, keys); err != nil {
+		return err
+	}
+	return s.elements("hardest", n.Out[0], c, s.value(n.In[1]), keys, pick)
 }

@@ -30,6 +30,10 @@ func (s *scope) node(n graph.Node) error {
 		return s.normApply(op.Slope, n.Out[0], n.In, s.value(n.In[3]))
 	case graph.NormActGrad:
 		return s.normActGrad(op, n)
+	case graph.Track:
+		return s.track(op, n)
+	case graph.Running:
+		return s.running(op, n)
 	case graph.Add:
 		return s.add(shaders.Consts{"GRAD": false, "SLOPE": float32(1)}, n)
 	case graph.AddAct:
@@ -40,12 +44,18 @@ func (s *scope) node(n graph.Node) error {
 		return s.pool("avg_pool", op.Stride, s.Type(n.Out[0]).Shape, n)
 	case graph.AvgPoolGrad:
 		return s.pool("avg_pool_grad", op.Stride, s.Type(n.In[0]).Shape, n)
+	case graph.Enlarge:
+		return s.stretch("enlarge", op.Stride, s.Type(n.In[0]).Shape, n)
+	case graph.EnlargeGrad:
+		return s.stretch("enlarge_grad", op.Stride, s.Type(n.Out[0]).Shape, n)
 	case graph.SegSums:
 		return s.segSums(op, n)
 	case graph.SegGrad:
 		return s.segGrad(op.SegSums, n)
 	case graph.SegLoss:
 		return s.segLoss(op, n)
+	case graph.Hardest:
+		return s.hardest(op, n)
 	}
 	return s.other(n)
 }
@@ -142,4 +152,10 @@ func splits(rows, items int) int {
 // fold adds the kernel that sums parts [splits count] into out.
 func (s *scope) fold(out, parts operand, splits, count int) error {
 	return s.each("fold", count, shaders.Consts{"SPLITS": splits, "COUNT": count}, out, parts)
+}
+
+// stretch adds an Enlarge, or its adjoint; small is the shape before it.
+func (s *scope) stretch(name string, stride [3]int, small graph.Shape, n graph.Node) error {
+	c := merged(axes("", small), triple("S", stride[:]), shaders.Consts{"C": small[4]})
+	return s.words(name, n.Out[0], c, s.value(n.In[0]))
 }

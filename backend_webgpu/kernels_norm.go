@@ -54,8 +54,20 @@ func (s *scope) across(x graph.Value) int {
 
 func (s *scope) normAct(op graph.NormAct, n graph.Node) error {
 	stats := s.value(n.Out[1])
-	if err := s.moments(n.In[0], stats, true, op.Eps); err != nil {
+	t := s.Type(n.In[0]).Shape
+	whole := stats
+	if op.Shared() {
+		whole = s.partial(int64(4 * t[0] * t[4]))
+	}
+	if err := s.moments(n.In[0], whole, !op.Shared(), op.Eps); err != nil {
 		return err
+	}
+	if op.Shared() {
+		c := poolConsts(op.Pool, t)
+		c["EPS"] = op.Eps
+		if err := s.each("norm_pool", t[0]*t[4], c, stats, whole); err != nil {
+			return err
+		}
 	}
 	return s.normApply(op.Slope, n.Out[0], n.In, stats)
 }
@@ -94,6 +106,33 @@ func (s *scope) normActGrad(op graph.NormActGrad, n graph.Node) error {
 	if _, ok := s.Place(n.Out[0]); !ok {
 		return nil // nobody reads it
 	}
-	d := shaders.Consts{"V": t[1] * t[2] * t[3], "C": t[4], "SLOPE": op.Slope}
+	if op.Shared() {
+		p := poolConsts(op.Pool, t)
+		p["V"] = t[1] * t[2] * t[3]
+		means := s.partial(int64(2 * t[0] * t[4]))
+		if err := s.each("norm_grad_pool", t[0]*t[4], p, means, sums, s.value(n.In[2])); err != nil {
+			return err
+		}
+		sums = means
+	}
+	d := shaders.Consts{"V": t[1] * t[2] * t[3], "C": t[4], "SLOPE": op.Slope, "POOLED": op.Shared()}
 	return s.words("norm_grad", n.Out[0], d, append(in, sums)...)
+}
+
+// poolConsts are the sets of a norm of x that share statistics.
+func poolConsts(p graph.Pool, x graph.Shape) shaders.Consts {
+	samples, width := p.Sizes(x[0], x[4])
+	return shaders.Consts{"C": x[4], "SAMPLES": samples, "WIDTH": width, "COUNT": x[0] * x[4]}
+}
+
+func (s *scope) track(op graph.Track, n graph.Node) error {
+	count := s.Type(n.In[1]).Shape[0]
+	c := shaders.Consts{"COUNT": count, "EPS": op.Eps, "MOMENTUM": op.Momentum, "UNBIASED": float32(op.Count) / float32(op.Count-1)}
+	return s.each("track", count, c, s.value(n.In[1]), s.value(n.In[2]), s.value(n.In[0]))
+}
+
+func (s *scope) running(op graph.Running, n graph.Node) error {
+	t := s.Type(n.Out[0]).Shape
+	c := shaders.Consts{"C": t[1], "COUNT": t[0] * t[1], "EPS": op.Eps}
+	return s.each("running", t[0]*t[1], c, s.value(n.Out[0]), s.value(n.In[0]), s.value(n.In[1]))
 }

@@ -1,6 +1,8 @@
 package webgpu
 
 import (
+	"math"
+
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/shaders"
 )
@@ -60,7 +62,38 @@ func (s *scope) segLoss(op graph.SegLoss, n graph.Node) error {
 	t := s.Type(n.In[0]).Shape
 	c := shaders.Consts{
 		"N": t[0], "K": t[1], "FIRST": op.First, "MEAN": op.Mean, "BATCH": op.Batch, "HAS_BEFORE": n.In[1] != 0,
-		"WEIGHT": op.Weight, "CE": op.CE, "DICE": op.Dice, "SMOOTH": op.Smooth,
+		"WEIGHT": op.Weight, "CE": op.CE, "DICE": op.Dice, "SMOOTH": op.Smooth, "WEIGHED": op.Classes != nil,
 	}
-	return s.groups("seg_loss", 1, c, s.value(n.Out[0]), s.value(n.Out[1]), s.value(n.In[0]), s.value(n.In[1]), s.value(n.In[2]))
+	classes := s.nothing()
+	if op.Classes != nil {
+		bits := make([]uint32, len(op.Classes))
+		for k, w := range op.Classes {
+			bits[k] = math.Float32bits(w)
+		}
+		var err error
+		if classes, err = s.table(bits); err != nil {
+			return err
+		}
+	}
+	return s.groups("seg_loss", 1, c, s.value(n.Out[0]), s.value(n.Out[1]), s.value(n.In[0]), s.value(n.In[1]), s.value(n.In[2]), classes)
+}
+
+func (s *scope) hardest(op graph.Hardest, n graph.Node) error {
+	z := n.In[0]
+	t := s.Type(z).Shape
+	voxels := t[0] * t[1] * t[2] * t[3]
+	keys, pick := s.partial(int64(voxels)), s.partial(2)
+	c := s.segConsts(graph.SegSums{Stride: op.Stride, Ignore: op.Ignore}, z)
+	for _, name := range []string{"ACT", "REGIONS", "GAMMA"} {
+		delete(c, name)
+	}
+	k := merged(c, shaders.Consts{"COUNT": voxels, "T_HALF": s.halved(z)})
+	if err := s.each("hardest_keys", voxels, k, keys, s.value(z), s.value(n.In[1])); err != nil {
+		return err
+	}
+	if err := s.groups("hardest_pick", 1, shaders.Consts{"V": voxels, "COUNT": op.Count}, pick, keys); err != nil {
+		return err
+	}
+	delete(c, "IGNORE")
+	return s.words("hardest", n.Out[0], c, s.value(n.In[1]), keys, pick)
 }

@@ -2,10 +2,11 @@
 //
 //   dx, dy, x [N V C]   gamma, beta [C]   stats [N C 2]   sums [N C 2], see norm_grad_fold
 //   x̂ = (x − mean)·rstd   g = dy·leaky′(x̂·gamma + beta)
+//   POOLED: sums are the means of norm_grad_pool, dx = rstd·(gamma·g − the first − x̂·the second)
 //
 // One invocation makes one word of dx. Dispatch: WORDS.
 //
-// Prelude: T_HALF (bool); V, C, COUNT, WORDS, GRID (u32); SLOPE (f32).
+// Prelude: T_HALF, POOLED (bool); V, C, COUNT, WORDS, GRID (u32); SLOPE (f32).
 
 @group(0) @binding(0) var<storage, read_write> dx: array<u32>;
 @group(0) @binding(1) var<storage, read_write> dy: array<u32>;
@@ -22,6 +23,9 @@ fn element(i: u32) -> f32 {
     let xhat = (float_of(x[word(i, T_HALF)], i, T_HALF) - stats[s]) * rstd;
     var g = float_of(dy[word(i, T_HALF)], i, T_HALF);
     g = select(SLOPE * g, g, xhat * gamma[c] + beta[c] >= 0.0);
+    if POOLED {
+        return rstd * (gamma[c] * g - sums[s] - xhat * sums[s + 1u]);
+    }
     return gamma[c] * rstd * (g - sums[s] / f32(V) - xhat * (sums[s + 1u] / f32(V)));
 }
 

@@ -6,7 +6,7 @@
 // One thread makes PER channels, 16 bytes, of up to 4 voxels that follow each other.
 // C is a multiple of PER. Threads: COUNT = N·⌈V/4⌉·C/PER.
 //
-// Prelude: T; V, C, COUNT (unsigned); SLOPE (float).
+// Prelude: T; POOLED (bool); V, C, COUNT (unsigned); SLOPE (float).
 
 constexpr int PER = 16 / sizeof(T);
 
@@ -22,8 +22,8 @@ KERNEL norm_grad_blocked(T *dx, const T *dy, const T *x, const float *gamma, con
         const unsigned s = 2 * (n * C + c0 + c);
         mean[c] = stats[s];
         rstd[c] = stats[s + 1];
-        of_g[c] = sums[s] / (float)V;
-        of_product[c] = sums[s + 1] / (float)V;
+        of_g[c] = POOLED ? sums[s] : sums[s] / (float)V;
+        of_product[c] = POOLED ? sums[s + 1] : sums[s + 1] / (float)V;
         by[c] = gamma[c0 + c];
         plus[c] = beta[c0 + c];
     }
@@ -36,7 +36,8 @@ KERNEL norm_grad_blocked(T *dx, const T *dy, const T *x, const float *gamma, con
             UNROLL for (int c = 0; c < PER; c++) {
                 const float xhat = (e[c] - mean[c]) * rstd[c];
                 const float own = xhat * by[c] + plus[c] >= 0.0f ? g[c] : SLOPE * g[c];
-                g[c] = by[c] * rstd[c] * (own - of_g[c] - xhat * of_product[c]);
+                g[c] = POOLED ? rstd[c] * (by[c] * own - of_g[c] - xhat * of_product[c])
+                              : by[c] * rstd[c] * (own - of_g[c] - xhat * of_product[c]);
             }
             store_vector(dx + at, g);
         }

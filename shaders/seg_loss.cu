@@ -1,21 +1,26 @@
 // SegLoss: loss = before + WEIGHT·(CE·Σ ce / (MEAN·Σ valid) − DICE·mean((2Σpt + SMOOTH) / max(Σp + Σt + SMOOTH, 1e-8)))
 //
-//   sums, dsums [N K 5]   before, loss [1]   ctl
+//   sums, dsums [N K 5]   before, loss [1]   ctl   classes [K]
 //
 // dsums is the gradient of the loss times the loss scale, ctl[1]. The mean is over
-// classes from FIRST on and samples; with BATCH their sums are added first. One
-// thread makes all: there are few numbers. Threads: 1.
+// classes from FIRST on and samples; with BATCH their sums are added first. WEIGHED:
+// Σ w·ce / (MEAN·Σ w·t) with the weights w of classes. One thread makes all: there
+// are few numbers. Threads: 1.
 //
-// Prelude: BATCH, HAS_BEFORE (bool); N, K, FIRST, MEAN (unsigned); WEIGHT, CE,
+// Prelude: BATCH, HAS_BEFORE, WEIGHED (bool); N, K, FIRST, MEAN (unsigned); WEIGHT, CE,
 // DICE, SMOOTH (float).
 
-KERNEL seg_loss(float *loss, float *dsums, const float *sums, const float *before, const float *ctl) {
+KERNEL seg_loss(float *loss, float *dsums, const float *sums, const float *before, const float *ctl,
+                const float *classes) {
     const float scale = ctl[1];
     float ce = 0.0f, valid = 0.0f;
     for (unsigned n = 0; n < N; n++) {
-        valid += sums[n * K * 5 + 4];
+        valid += WEIGHED ? 0.0f : sums[n * K * 5 + 4];
         for (unsigned k = 0; k < K; k++) {
-            ce += sums[(n * K + k) * 5 + 3];
+            const float *s = sums + (n * K + k) * 5;
+            const float w = WEIGHED ? classes[k] : 1.0f;
+            ce += w * s[3];
+            valid += WEIGHED ? w * s[2] : 0.0f;
         }
     }
     const float share = valid > 0.0f ? WEIGHT * CE / (valid * (float)MEAN) : 0.0f;
@@ -23,7 +28,7 @@ KERNEL seg_loss(float *loss, float *dsums, const float *sums, const float *befor
         dsums[5 * i] = 0.0f;
         dsums[5 * i + 1] = 0.0f;
         dsums[5 * i + 2] = 0.0f;
-        dsums[5 * i + 3] = share * scale;
+        dsums[5 * i + 3] = share * (WEIGHED ? classes[i % K] : 1.0f) * scale;
         dsums[5 * i + 4] = 0.0f;
     }
     const unsigned size = BATCH ? N : 1; // samples of a group

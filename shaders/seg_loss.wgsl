@@ -1,12 +1,13 @@
 // SegLoss: loss = before + WEIGHT·(CE·Σ ce / (MEAN·Σ valid) − DICE·mean((2Σpt + SMOOTH) / max(Σp + Σt + SMOOTH, 1e-8)))
 //
-//   sums, dsums [N K 5]   before, loss [1]   ctl
+//   sums, dsums [N K 5]   before, loss [1]   ctl   classes [K]
 //
 // dsums is the gradient of the loss times the loss scale, ctl[1]. The mean is
 // over classes from FIRST on and samples; with BATCH their sums are added first.
+// WEIGHED: Σ w·ce / (MEAN·Σ w·t) with the weights w of classes.
 // One invocation makes all: there are few numbers. Dispatch: 1.
 //
-// Prelude: BATCH, HAS_BEFORE (bool); N, K, FIRST, MEAN (u32); WEIGHT, CE, DICE,
+// Prelude: BATCH, HAS_BEFORE, WEIGHED (bool); N, K, FIRST, MEAN (u32); WEIGHT, CE, DICE,
 // SMOOTH (f32).
 
 @group(0) @binding(0) var<storage, read_write> loss: array<f32>;
@@ -14,6 +15,14 @@
 @group(0) @binding(2) var<storage, read_write> sums: array<f32>;
 @group(0) @binding(3) var<storage, read_write> before: array<f32>;
 @group(0) @binding(4) var<storage, read_write> ctl: array<f32>;
+@group(0) @binding(5) var<storage, read_write> classes: array<f32>;
+
+fn class_weight(k: u32) -> f32 {
+    if WEIGHED {
+        return classes[k];
+    }
+    return 1.0;
+}
 
 @compute @workgroup_size(1)
 fn main() {
@@ -21,9 +30,15 @@ fn main() {
     var ce = 0.0;
     var valid = 0.0;
     for (var n = 0u; n < N; n++) {
-        valid += sums[n * K * 5u + 4u];
+        if !WEIGHED {
+            valid += sums[n * K * 5u + 4u];
+        }
         for (var k = 0u; k < K; k++) {
-            ce += sums[(n * K + k) * 5u + 3u];
+            let s = (n * K + k) * 5u;
+            ce += class_weight(k) * sums[s + 3u];
+            if WEIGHED {
+                valid += class_weight(k) * sums[s + 2u];
+            }
         }
     }
     var share = 0.0;
@@ -34,7 +49,7 @@ fn main() {
         dsums[5u * i] = 0.0;
         dsums[5u * i + 1u] = 0.0;
         dsums[5u * i + 2u] = 0.0;
-        dsums[5u * i + 3u] = share * scale;
+        dsums[5u * i + 3u] = share * class_weight(i % K) * scale;
         dsums[5u * i + 4u] = 0.0;
     }
     let size = select(1u, N, BATCH); // samples of a group

@@ -21,6 +21,7 @@ type importFlags struct {
 	// Of networks of NVIDIA's and MONAI's.
 	dataset, config, datasetJSON string
 	patch, spacing               string
+	groups                       int
 }
 
 func newImport(a *app) *cobra.Command {
@@ -35,8 +36,9 @@ nnU-Net v2  a results folder, a zip of nnUNetv2_export_model_to_zip, or one .pth
 NVIDIA      a Lightning checkpoint (.ckpt) of a DynUNet. Patch and spacing are those of
             --config-pkl config.pkl, of NVIDIA's table for --name Task04_Hippocampus, or of
             --patch and --spacing; the labels' names those of --dataset-json
-MONAI       the state dict of a DynUNet (.pt, .pth), or a bundle, folder or zip, whose
-            configs/inference.json says patch and spacing
+MONAI       the state dict of a DynUNet (.pt, .pth), plain or with residual blocks, or a
+            bundle, folder or zip, whose configs/inference.json says patch and spacing;
+            --groups where its norms are of groups
 
 Nothing in a file is executed. predict reads results folders of nnU-Net as they are.`,
 		Example: `  gounet import nnUNetTrainer__nnUNetPlans__3d_fullres --output model.gounet
@@ -57,6 +59,7 @@ Nothing in a file is executed. predict reads results folders of nnU-Net as they 
 	flags.StringVar(&f.datasetJSON, "dataset-json", "", "dataset.json `file` with the names of channels and labels")
 	flags.StringVar(&f.patch, "patch", "", "patch of the network, `Z,Y,X` voxels")
 	flags.StringVar(&f.spacing, "spacing", "", "spacing of the training, `Z,Y,X` mm")
+	flags.IntVar(&f.groups, "groups", 0, "groups of channels of a network with group norms, which its weights do not tell")
 	return cmd
 }
 
@@ -89,7 +92,7 @@ func (f *importFlags) run(a *app, path string) error {
 
 // foreign is what the flags say of a network of NVIDIA's or MONAI's.
 func (f *importFlags) foreign() (plan.Foreign, error) {
-	o := plan.Foreign{Dataset: f.dataset}
+	o := plan.Foreign{Dataset: f.dataset, Groups: f.groups}
 	var err error
 	if f.patch != "" {
 		if o.Patch, err = parsePatch(f.patch); err != nil {

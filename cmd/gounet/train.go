@@ -32,6 +32,7 @@ type trainFlags struct {
 	batch, width                    int
 	rate                            float64
 	optimizer, schedule, loss       string
+	classWeights                    []float64
 	patience, every, warmup         int
 	maxTime                         time.Duration
 	resume, noAugment, noValidation bool
@@ -87,7 +88,8 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.schedule, "schedule", "", "poly, cosine or constant")
 	flags.IntVar(&f.warmup, "warmup", 0, "epochs in which the learning rate rises, before the schedule begins")
 	flags.StringVar(&f.pretrained, "pretrained", "", "begin with the weights of this `model` where they fit: layers of one shape, channels and classes of one name")
-	flags.StringVar(&f.loss, "loss", "", "dice-ce, ce, dice or focal (with Dice); of regions ce is of each by itself")
+	flags.StringVar(&f.loss, "loss", "", "dice-ce, ce, dice, focal (with Dice), topk (ce of the tenth of the voxels where it is largest) or dice-topk; of regions ce is of each by itself")
+	flags.Float64SliceVar(&f.classWeights, "class-weights", nil, "what the cross entropy of each label weighs, background first, for example 0.2,1,1")
 	flags.IntVar(&f.patience, "patience", 0, "end after so many epochs without a better Dice; 0: never")
 	flags.DurationVar(&f.maxTime, "max-time", 0, "end after the epoch in which this time is over, for example 90m")
 	flags.IntVar(&f.every, "checkpoint-every", 10, "epochs between checkpoints")
@@ -239,7 +241,7 @@ func planSettings(c *plan.Configuration, r plan.Recipe) map[string]any {
 	return map[string]any{
 		"batch": c.Batch, "width": c.Network.Features[0], "no-augment": len(r.Augmentation) == 0,
 		"epochs": r.Schedule.Epochs, "iterations": r.Schedule.Iterations, "val-iterations": r.Schedule.ValIterations,
-		"patience": r.Schedule.Patience, "schedule": r.Schedule.Kind, "optimizer": r.Optimizer.Kind, "learning-rate": r.Optimizer.LearningRate,
+		"loss": r.Loss.String(), "patience": r.Schedule.Patience, "schedule": r.Schedule.Kind, "optimizer": r.Optimizer.Kind, "learning-rate": r.Optimizer.LearningRate,
 	}
 }
 
@@ -266,6 +268,9 @@ func (f *trainFlags) override(c *plan.Configuration, r *plan.Recipe) {
 	if change := losses[f.loss]; change != nil {
 		change(&r.Loss)
 	}
+	if len(f.classWeights) > 0 {
+		r.Loss.ClassWeights = f.classWeights
+	}
 	set(&r.Optimizer.LearningRate, f.rate)
 	set(&r.Optimizer.Kind, f.optimizer)
 	set(&r.Schedule.Kind, f.schedule)
@@ -284,10 +289,12 @@ func (f *trainFlags) override(c *plan.Configuration, r *plan.Recipe) {
 
 // losses are the values of --loss.
 var losses = map[string]func(*plan.Loss){
-	"dice-ce": func(l *plan.Loss) { l.VoxelWeight, l.DiceWeight = 1, 1 },
-	"ce":      func(l *plan.Loss) { l.VoxelWeight, l.DiceWeight = 1, 0 },
-	"dice":    func(l *plan.Loss) { l.VoxelWeight, l.DiceWeight = 0, 1 },
-	"focal":   func(l *plan.Loss) { l.Voxel, l.Gamma, l.VoxelWeight, l.DiceWeight = plan.Focal, 2, 1, 1 }, // γ of NVIDIA's
+	"dice-ce":   func(l *plan.Loss) { l.VoxelWeight, l.DiceWeight = 1, 1 },
+	"ce":        func(l *plan.Loss) { l.VoxelWeight, l.DiceWeight = 1, 0 },
+	"dice":      func(l *plan.Loss) { l.VoxelWeight, l.DiceWeight = 0, 1 },
+	"topk":      func(l *plan.Loss) { l.Voxel, l.TopK, l.VoxelWeight, l.DiceWeight = plan.TopK, 0.1, 1, 0 }, // nnU-Net's trainers of this name
+	"dice-topk": func(l *plan.Loss) { l.Voxel, l.TopK, l.VoxelWeight, l.DiceWeight = plan.TopK, 0.1, 1, 1 },
+	"focal":     func(l *plan.Loss) { l.Voxel, l.Gamma, l.VoxelWeight, l.DiceWeight = plan.Focal, 2, 1, 1 }, // γ of NVIDIA's
 }
 
 func set[T comparable](dst *T, v T) {

@@ -12,9 +12,13 @@ import (
 	"github.com/gounet/gounet/internal/pickle"
 )
 
-// DynUNetName is the name that a parameter of a plain network has in MONAI's DynUNet,
-// and so in NVIDIA's nnU-Net: name is ours, stages the number of resolutions.
-func DynUNetName(name string, stages int) string {
+// ForeignName is the name that a parameter of n, ours, has in MONAI's DynUNet, and so in
+// NVIDIA's nnU-Net, or of the kind PreNorm in NVIDIA's BraTS'22 model.
+func ForeignName(n *plan.Network, name string) string {
+	stages := n.Stages()
+	if n.Kind == plan.PreNorm {
+		return preNormName(name, stages)
+	}
 	parts := strings.Split(name, ".")
 	at := func(i int) int {
 		n, _ := strconv.Atoi(parts[i]) // our own names have numbers there
@@ -22,18 +26,26 @@ func DynUNetName(name string, stages int) string {
 	}
 	last := parts[len(parts)-1]
 	layer := func(i int) string { // convs.1.norm.weight → norm2.weight, of the conv conv2.conv.weight
-		if parts[i+1] == "norm" {
-			return fmt.Sprintf("norm%d.%s", at(i)+1, last)
+		number := at(i) + 1
+		if parts[i-1] == "skip" {
+			number = 3
 		}
-		return fmt.Sprintf("conv%d.conv.%s", at(i)+1, last)
+		if parts[i+1] == "norm" {
+			return fmt.Sprintf("norm%d.%s", number, last)
+		}
+		return fmt.Sprintf("conv%d.conv.%s", number, last)
+	}
+	conv := 5
+	if parts[3] == "blocks" {
+		conv = 6
 	}
 	switch {
 	case parts[0] == "encoder" && at(2) == 0:
-		return "input_block." + layer(5)
+		return "input_block." + layer(conv)
 	case parts[0] == "encoder" && at(2) == stages-1:
-		return "bottleneck." + layer(5)
+		return "bottleneck." + layer(conv)
 	case parts[0] == "encoder":
-		return fmt.Sprintf("downsamples.%d.%s", at(2)-1, layer(5))
+		return fmt.Sprintf("downsamples.%d.%s", at(2)-1, layer(conv))
 	case parts[1] == "stages":
 		return fmt.Sprintf("upsamples.%d.conv_block.%s", at(2), layer(4))
 	case parts[1] == "transpconvs":
@@ -63,18 +75,10 @@ func readDynUNet(state *pickle.Dict) (*dynUNet, error) {
 			return nil, fmt.Errorf("state dict: %v holds a %T, a tensor was wanted", key, v)
 		}
 		name = strings.TrimPrefix(withoutWrappers(strings.TrimPrefix(name, "model.")), "model.")
-		if strings.HasPrefix(name, "skip_layers.") { // the same layers once more
-			continue
+		if strings.HasPrefix(name, "skip_layers.") || strings.HasSuffix(name, ".num_batches_tracked") {
+			continue // the same layers once more, or a count that momentum has no use for
 		}
 		d.tensors[name] = t
-	}
-	for name := range d.tensors {
-		switch {
-		case strings.HasSuffix(name, "running_mean"):
-			return nil, errors.New("state dict: it has batch norms: instance norms are read")
-		case strings.Contains(name, ".conv3."):
-			return nil, errors.New("state dict: it has residual blocks of MONAI's: plain ones are read")
-		}
 	}
 	return d, d.shape()
 }
@@ -86,6 +90,10 @@ const mostChannels = 1 << 10
 // shape reads the network off the tensors. What is wrong with others than those that
 // it looks at is found later.
 func (d *dynUNet) shape() error {
+	if first := d.tensors["input_block.conv1.weight"]; first != nil && len(first.Shape) == 5 {
+		d.dim, d.in = 3, first.Shape[1]
+		return d.preNormShape()
+	}
 	n := &d.network
 	*n = plan.Network{Kind: plan.Plain, NormEps: 1e-5, Slope: 0.01, UpBias: true} // MONAI's defaults and NVIDIA's
 	first := d.tensors["input_block.conv1.conv.weight"]
@@ -103,8 +111,16 @@ func (d *dynUNet) shape() error {
 		if err != nil {
 			return err
 		}
-		n.Kernels, n.Convs = append(n.Kernels, k), append(n.Convs, 2)
+		n.Kernels = append(n.Kernels, k)
 		n.Features = append(n.Features, d.tensors[l+".conv1.conv.weight"].Shape[0])
+	}
+	convs := 2
+	if d.tensors["bottleneck.conv3.conv.weight"] != nil { // its block always changes the shape
+		n.Kind, convs = plan.Strided, 1
+	}
+	n.Convs = slices.Repeat([]int{convs}, len(levels))
+	if d.tensors["bottleneck.norm1.running_mean"] != nil {
+		n.Norm = plan.BatchNorm
 	}
 	n.Strides = [][3]int{{1, 1, 1}}
 	for l := range len(levels) - 1 {
@@ -123,14 +139,20 @@ func (d *dynUNet) shape() error {
 	if slices.Equal(n.DecoderKernels, n.Kernels[:len(levels)-1]) {
 		n.DecoderKernels = nil
 	}
-	for n.Heads = 1; d.tensors[fmt.Sprintf("deep_supervision_heads.%d.conv.conv.weight", n.Heads-1)] != nil; n.Heads++ {
+	return d.ends("conv.conv.weight")
+}
+
+// ends reads heads and classes off the weights of that name.
+func (d *dynUNet) ends(name string) error {
+	n := &d.network
+	for n.Heads = 1; d.tensors[fmt.Sprintf("deep_supervision_heads.%d.%s", n.Heads-1, name)] != nil; n.Heads++ {
 	}
 	if n.Heads == n.Stages()-1 {
 		n.Heads = 0
 	}
-	out := d.tensors["output_block.conv.conv.weight"]
+	out := d.tensors["output_block."+name]
 	if out == nil || len(out.Shape) != d.dim+2 {
-		return errors.New("state dict: no output_block.conv.conv.weight of a convolution: not a DynUNet of MONAI or NVIDIA")
+		return fmt.Errorf("state dict: no output_block.%s of a convolution: not a DynUNet of MONAI or NVIDIA", name)
 	}
 	d.classes = out.Shape[0]
 	if d.in > mostChannels || d.classes > mostChannels {
@@ -153,35 +175,43 @@ func (d *dynUNet) kernel(name string) (k [3]int, err error) {
 // weights are the tensors under our names. Its error lists every parameter that is
 // missing, too many or misshapen, by the names of the file.
 func (d *dynUNet) weights(path string, p *plan.Plan, c *plan.Configuration) (Weights, error) {
-	stages := c.Network.Stages()
+	if err := fitsInto(path, d.tensors); err != nil {
+		return nil, err
+	}
+	theirs := map[string]Tensor{}
+	for name, t := range d.tensors {
+		data, err := t.Float32s()
+		if err != nil {
+			return nil, fmt.Errorf("state dict: %s: %w", name, err)
+		}
+		theirs[name] = Tensor{Shape: t.Shape, Data: data}
+	}
+	if c.Network.Kind == plan.PreNorm {
+		if err := d.splitNorms(theirs); err != nil {
+			return nil, err
+		}
+	}
 	ours := map[string]string{}
 	shapes := map[string][]int{}
-	for name, t := range d.tensors {
+	for name, t := range theirs {
 		shapes[name] = t.Shape
 	}
 	var wanted []Parameter
-	affine := slices.ContainsFunc(slices.Collect(maps.Keys(shapes)), func(name string) bool { return strings.Contains(name, ".norm1.") })
+	affine := slices.ContainsFunc(slices.Collect(maps.Keys(shapes)), func(name string) bool { return strings.Contains(name, ".norm1.") || strings.Contains(name, ".norm.") })
 	for _, want := range Parameters(p, c) {
 		if !affine && strings.Contains(want.Name, ".norm.") {
 			continue // norms without parameters: 1 and 0
 		}
-		name := DynUNetName(want.Name, stages)
+		name := ForeignName(&c.Network, want.Name)
 		ours[name] = want.Name
 		wanted = append(wanted, Parameter{name, want.Shape})
 	}
 	if err := invalid("state dict", compareShapes(shapes, wanted)); err != nil {
 		return nil, err
 	}
-	if err := fitsInto(path, d.tensors); err != nil {
-		return nil, err
-	}
 	w := Weights{}
-	for name, t := range d.tensors {
-		data, err := t.Float32s()
-		if err != nil {
-			return nil, fmt.Errorf("state dict: %s: %w", name, err)
-		}
-		w[ours[name]] = Tensor{Shape: t.Shape, Data: data}
+	for name, t := range theirs {
+		w[ours[name]] = t
 	}
 	for _, want := range Parameters(p, c) {
 		if _, ok := w[want.Name]; !ok {

@@ -35,8 +35,13 @@ type Parameter struct {
 // PlainConvUNet and ResidualEncoderUNet of dynamic-network-architectures 0.4.
 func Parameters(p *plan.Plan, c *plan.Configuration) []Parameter {
 	l := &lister{network: c.Network, dim: c.Dim}
-	l.encoder(p.InputChannels(c))
-	l.decoder(p.Classes())
+	if c.Network.Kind == plan.PreNorm {
+		l.preNorm(p.InputChannels(c))
+	} else {
+		l.encoder(p.InputChannels(c))
+		l.decoder()
+	}
+	l.heads(p.Classes())
 	return l.list
 }
 
@@ -55,14 +60,26 @@ func (l *lister) kernel(a, b int, k [3]int) []int {
 	return append([]int{a, b}, k[3-l.dim:]...)
 }
 
-// conv is a convolution and its instance norm.
+// conv is a convolution and its norm.
 func (l *lister) conv(name string, in, out int, kernel [3]int, bias bool) {
+	l.onlyConv(name, in, out, kernel, bias)
+	l.norm(name, out)
+}
+
+func (l *lister) onlyConv(name string, in, out int, kernel [3]int, bias bool) {
 	l.add(name+".conv.weight", l.kernel(out, in, kernel)...)
 	if bias {
 		l.add(name+".conv.bias", out)
 	}
-	l.add(name+".norm.weight", out)
-	l.add(name+".norm.bias", out)
+}
+
+func (l *lister) norm(name string, c int) {
+	l.add(name+".norm.weight", c)
+	l.add(name+".norm.bias", c)
+	if l.network.Norm == plan.BatchNorm {
+		l.add(name+".norm.running_mean", c)
+		l.add(name+".norm.running_var", c)
+	}
 }
 
 func (l *lister) encoder(in int) {
@@ -73,9 +90,9 @@ func (l *lister) encoder(in int) {
 	}
 	for s, out := range n.Features {
 		for i := range n.Convs[s] {
-			if n.Kind == plan.Residual {
-				pooled := i == 0 && n.Strides[s] != [3]int{1, 1, 1}
-				l.block(fmt.Sprintf("encoder.stages.%d.blocks.%d", s, i), in, out, n.Kernels[s], pooled)
+			if n.Kind != plan.Plain {
+				strided := i == 0 && n.Strides[s] != [3]int{1, 1, 1}
+				l.block(fmt.Sprintf("encoder.stages.%d.blocks.%d", s, i), in, out, n.Kernels[s], strided)
 			} else {
 				l.conv(fmt.Sprintf("encoder.stages.%d.0.convs.%d", s, i), in, out, n.Kernels[s], n.ConvBias)
 			}
@@ -85,21 +102,24 @@ func (l *lister) encoder(in int) {
 }
 
 // block is a residual block. Where the channels change its skip path has a
-// convolution, behind the average pool if there is one.
-func (l *lister) block(name string, in, out int, kernel [3]int, pooled bool) {
-	l.conv(name+".conv1", in, out, kernel, l.network.ConvBias)
-	l.conv(name+".conv2", out, out, kernel, l.network.ConvBias)
-	if in == out {
+// convolution, behind the average pool if there is one; that of the kind Strided has
+// one in the place of the pool.
+func (l *lister) block(name string, in, out int, kernel [3]int, strided bool) {
+	first, second := l.network.BlockConvs()
+	l.conv(name+first, in, out, kernel, l.network.ConvBias)
+	l.conv(name+second, out, out, kernel, l.network.ConvBias)
+	alone := l.network.Kind == plan.Strided
+	if in == out && !(alone && strided) {
 		return
 	}
 	j := 0
-	if pooled {
+	if strided && !alone {
 		j = 1
 	}
 	l.conv(fmt.Sprintf("%s.skip.%d", name, j), in, out, [3]int{1, 1, 1}, false)
 }
 
-func (l *lister) decoder(classes int) {
+func (l *lister) decoder() {
 	n := l.network
 	steps := n.Stages() - 1
 	for d := range steps { // the lowest resolution first
@@ -118,6 +138,40 @@ func (l *lister) decoder(classes int) {
 			l.add(name+".bias", n.Features[s])
 		}
 	}
+}
+
+// preNorm is encoder and decoder of the kind PreNorm.
+func (l *lister) preNorm(in int) {
+	n := l.network
+	layer := func(name string, in, out int, k [3]int) {
+		l.norm(name, in)
+		l.onlyConv(name, in, out, k, n.ConvBias)
+	}
+	for s, out := range n.Features {
+		name := fmt.Sprintf("encoder.stages.%d.0.convs.", s)
+		if s == 0 {
+			l.conv(name+"0", in, out, n.Kernels[0], n.ConvBias)
+			l.onlyConv(name+"1", out, out, n.Kernels[0], n.ConvBias)
+		} else {
+			layer(name+"0", in, out, n.Kernels[s])
+			layer(name+"1", out, out, n.Kernels[s])
+		}
+		in = out
+	}
+	for d := range n.Stages() - 1 {
+		s := n.Stages() - 2 - d
+		name := fmt.Sprintf("decoder.stages.%d.convs.", d)
+		below, out := n.Features[s+1], n.Features[s]
+		l.norm(name+"0"+plan.NormUp, below)
+		l.norm(name+"0"+plan.NormSkip, out)
+		l.onlyConv(name+"0", below+out, out, n.DecoderKernel(s), n.ConvBias)
+		layer(name+"1", out, out, n.DecoderKernel(s))
+	}
+}
+
+func (l *lister) heads(classes int) {
+	n := l.network
+	steps := n.Stages() - 1
 	for d := steps - n.Outputs(); d < steps; d++ {
 		name := fmt.Sprintf("decoder.seg_layers.%d", d)
 		l.add(name+".weight", l.kernel(classes, n.Features[steps-1-d], [3]int{1, 1, 1})...)

@@ -167,7 +167,8 @@ func (p *Program) placeOthers(chunk int64, linked bool) {
 	linked = linked || slices.ContainsFunc(p.Values, func(i graph.Info) bool { return i.Region == graph.State })
 	wchunk := chunk / weightAlign * weightAlign
 	next := map[graph.Region]int64{}
-	for i, info := range p.Values {
+	for _, i := range fixedLast(p.Values) {
+		info := p.Values[i]
 		v, r := graph.Value(i+1), info.Region
 		switch {
 		case r == graph.Scratch || !touched[v] && !(linked && r == graph.Weights):
@@ -207,6 +208,19 @@ func (p *Program) placeOthers(chunk int64, linked bool) {
 			p.Size[r][c] = align(p.Size[r][c], weightAlign)
 		}
 	}
+}
+
+// fixedLast are the indices of values in their order, those of Fixed ones at the end.
+func fixedLast(values []graph.Info) []int {
+	var list, fixed []int
+	for i, info := range values {
+		if info.Fixed {
+			fixed = append(fixed, i)
+		} else {
+			list = append(list, i)
+		}
+	}
+	return append(list, fixed...)
 }
 
 func size(b int64) string {

@@ -55,6 +55,13 @@ func (b *Builder) Param(name string, shape ...int) Value {
 	return b.Declare(name, Weights, F32, shape...)
 }
 
+// Fixed declares an f32 parameter that is not trained.
+func (b *Builder) Fixed(name string, shape ...int) Value {
+	v := b.Param(name, shape...)
+	b.g.Info(v).Fixed = true
+	return v
+}
+
 // State declares optimizer state of the weight w; slot counts states of one weight.
 func (b *Builder) State(w Value, slot int) Value {
 	i := *b.g.Info(w)

@@ -15,7 +15,7 @@ func (b *Builder) Backward(loss Value, wrt []Value) []Value {
 			dout[i] = d[v]
 			live = live || d[v] != 0
 		}
-		if !live {
+		if !live || !slices.ContainsFunc(n.In, b.g.needsGrad) {
 			continue
 		}
 		for i, g := range n.Op.Grad(b, n, dout) {

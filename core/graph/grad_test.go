@@ -129,7 +129,8 @@ func TestCotangentsHaveTheTypesOfTheirValues(t *testing.T) {
 		y := n.conv("first", 4, n.x)
 		gamma, beta := n.Param("gamma", 4), n.Param("beta", 4)
 		n.params = append(n.params, gamma, beta)
-		y = n.Apply("norm", NormAct{1e-5, 0.01}, y, gamma, beta)[0]
+		y = n.Apply("norm", NormAct{Eps: 1e-5, Slope: 1}, y, gamma, beta)[0]
+		y = n.Apply("leaky", ActGrad{0.01}, y, y)[0]
 		low := n.Apply("pool", AvgPool{k2}, y)[0]
 		w, b := n.Param("up.w", 2, 2, 2, 4, 3), n.Param("up.b", 3)
 		n.params = append(n.params, w, b)

@@ -134,6 +134,9 @@ type Info struct {
 	// of one weight (Adam has two).
 	Of   Value
 	Slot int
+	// Fixed is set of parameters that no optimizer changes: they lie behind all
+	// others of Weights.
+	Fixed bool
 }
 
 // Graph is a list of nodes in an order that can be executed.

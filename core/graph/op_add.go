@@ -26,9 +26,14 @@ func (op AddAct) Grad(b *Builder, n Node, dout []Value) []Value {
 // ActGrad is the adjoint of a leaky ReLU, from its result y:
 //
 //	dx = y ≥ 0 ? dy : Slope·dy
+//
+// Of x and x it is the leaky ReLU itself.
 type ActGrad struct{ Slope float32 }
 
-func (ActGrad) Grad(b *Builder, n Node, d []Value) []Value { return noGrad{}.Grad(b, n, d) }
+// Grad is of dy: y only chooses.
+func (op ActGrad) Grad(b *Builder, n Node, d []Value) []Value {
+	return []Value{b.Apply("grad."+n.Name, op, d[0], n.In[1])[0], 0}
+}
 
 func (ActGrad) Types(in []Type) ([]Type, error) {
 	return []Type{in[0]}, wantSame("dy", "y", in[0], in[1])

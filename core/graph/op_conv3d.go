@@ -79,9 +79,8 @@ func (g *Graph) needsGrad(v Value) bool {
 	if v == 0 {
 		return false
 	}
-	i := g.Info(v)
-	if i.Region == Weights {
-		return true
+	if i := g.Info(v); i.Region == Weights {
+		return !i.Fixed
 	}
 	for _, n := range g.Nodes[:g.Split] {
 		for _, o := range n.Out {

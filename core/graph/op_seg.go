@@ -91,17 +91,23 @@ func (op SegGrad) Types(in []Type) ([]Type, error) {
 // The mean is over the classes from First on, and over the samples; with Batch
 // the sums are added up over the samples first. Where Σ valid is 0 there is no
 // cross entropy. The labels are data: the columns Σt and Σ valid of dsums are 0.
+// With Classes, the weight of each class, the cross entropy is a weighted mean:
+// Σ w·ce / (Mean·Σ w·t) stands in the place of Σ ce / (Mean·Σ valid).
 type SegLoss struct {
 	Weight, CE, Dice, Smooth float32
 	Mean                     int // 1; K where binary cross entropies are averaged over classes too
 	First                    int // 1: without background
 	Batch                    bool
+	Classes                  []float32 // a weight each; nil: all 1
 }
 
 func (op SegLoss) Types(in []Type) ([]Type, error) {
 	s := in[0].Shape
 	if len(s) != 3 || s[2] != SumsLen || op.First >= s[1] || op.Mean < 1 {
 		return nil, fmt.Errorf("sums %v: wanted f32[N K %d] with K above First %d, and Mean %d above 0", in[0], SumsLen, op.First, op.Mean)
+	}
+	if op.Classes != nil && len(op.Classes) != s[1] {
+		return nil, fmt.Errorf("%d weights for %d classes", len(op.Classes), s[1])
 	}
 	return []Type{{F32, Shape{1}}, in[0]}, nil
 }

@@ -17,6 +17,7 @@ type Foreign struct {
 	Spacing   [3]float64 // mm, likewise
 	Transpose [3]int     // axis of the network → axis D H W of the file; all 0: the same
 	Range     *Intensity // of CT
+	Groups    int        // of channels that a norm is of, which weights do not tell from an instance norm
 }
 
 // Plan is a plan with the one configuration of a network of dim 2 or 3 with in
@@ -49,6 +50,9 @@ func (f Foreign) Plan(n Network, dim, in, classes int) (*Plan, error) {
 	e.need(f.Regions == nil || len(f.Regions) == classes, "%d regions, the network has %d outputs", len(f.Regions), classes)
 	if err := e.err("model"); err != nil {
 		return nil, err
+	}
+	if n.Groups = f.Groups; n.Groups > 0 && n.Norm == "" {
+		n.Norm = GroupNorm
 	}
 	if f.Transpose == [3]int{} {
 		f.Transpose = [3]int{0, 1, 2}

@@ -2,7 +2,7 @@ package plan
 
 // Network is a U-Net, stage by stage from the full resolution down.
 type Network struct {
-	Kind         string   `json:"kind"`          // Plain or Residual: the encoder; the decoder is plain
+	Kind         string   `json:"kind"`          // Plain, Residual or Strided: the encoder; the decoder is plain. Or PreNorm
 	Features     []int    `json:"features"`      // channels of each stage
 	Kernels      [][3]int `json:"kernels"`       // of each stage, also of the decoder there; 2-D has 1 in D
 	Strides      [][3]int `json:"strides"`       // on entry to each stage; 1 1 1 first
@@ -15,8 +15,10 @@ type Network struct {
 	DecoderKernels [][3]int `json:"decoder_kernels,omitempty"` // of each decoder stage from the full resolution down; none: those of the encoder
 	Heads          int      `json:"heads,omitempty"`           // outputs that there are, from the full resolution down; 0: one for each decoder stage
 
-	NormEps float32 `json:"norm_eps"` // 1e-5: nnU-Net's instance norm
-	Slope   float32 `json:"slope"`    // 0.01: of nnU-Net's leaky ReLU
+	Norm    string  `json:"norm,omitempty"`   // InstanceNorm, also if empty, BatchNorm or GroupNorm
+	Groups  int     `json:"groups,omitempty"` // of channels, of GroupNorm
+	NormEps float32 `json:"norm_eps"`         // 1e-5: nnU-Net's instance norm
+	Slope   float32 `json:"slope"`            // 0.01: of nnU-Net's leaky ReLU
 }
 
 // Stages is the number of resolutions.
@@ -49,6 +51,9 @@ func (n *Network) Sizes(patch [3]int) [][3]int {
 // Parameters counts the weights for inputs of in channels and an output of
 // classes, with all its heads. The network must be valid.
 func (n *Network) Parameters(in, classes int) int {
+	if n.Kind == PreNorm {
+		return n.preNormParameters(in, classes)
+	}
 	total := n.encoderParameters(in)
 	for d := range n.Stages() - 1 {
 		l := n.Stages() - 2 - d
@@ -92,9 +97,9 @@ func (n *Network) encoderParameters(in int) int {
 		k := prod(n.Kernels[i])
 		for range n.Convs[i] {
 			total += n.conv(width, f, k)
-			if n.Kind == Residual {
+			if n.Kind != Plain {
 				total += n.conv(f, f, k)
-				if width != f {
+				if n.projects(i, width) {
 					total += width*f + 2*f // 1×1×1 without bias, and its norm
 				}
 			}
@@ -102,6 +107,42 @@ func (n *Network) encoderParameters(in int) int {
 		}
 	}
 	return total
+}
+
+func (n *Network) preNormParameters(in, classes int) int {
+	f := n.Features
+	total := n.conv(in, f[0], prod(n.Kernels[0])) + n.conv(f[0], f[0], prod(n.Kernels[0])) - 2*f[0] // the second without a norm
+	for s := 1; s < n.Stages(); s++ {
+		k := prod(n.Kernels[s])
+		total += n.layer(f[s-1], f[s], k) + n.layer(f[s], f[s], k)
+	}
+	for l := range n.Stages() - 1 {
+		k := prod(n.DecoderKernel(l))
+		total += n.layer(f[l]+f[l+1], f[l], k) + n.layer(f[l], f[l], k)
+		if l < n.Outputs() {
+			total += f[l]*classes + classes
+		}
+	}
+	return total
+}
+
+// layer counts a convolution with the norm in front of it.
+func (n *Network) layer(in, out, k int) int {
+	return k*in*out + out*b2i(n.ConvBias) + 2*in
+}
+
+// BlockConvs is what the names of the two convolutions of a residual block end in.
+func (n *Network) BlockConvs() (first, second string) {
+	if n.Kind == Strided {
+		return ".convs.0", ".convs.1"
+	}
+	return ".conv1", ".conv2"
+}
+
+// projects says whether the way around a block of stage i, of width channels before
+// it, has a convolution.
+func (n *Network) projects(i, width int) bool {
+	return width != n.Features[i] || n.Kind == Strided && prod(n.Strides[i]) > 1
 }
 
 // conv counts a convolution of k taps with its instance norm.

@@ -28,8 +28,11 @@ func WriteNNUNet(w io.Writer, p *Plan) error {
 	}
 	for i := range p.Configurations {
 		c := &p.Configurations[i]
-		if n := &c.Network; n.UpBias && !n.ConvBias || n.Heads > 0 || n.DecoderKernels != nil {
-			return fmt.Errorf("plans.json: %s: nnU-Net has no network with a bias in the up-sampling alone, fewer heads, or other kernels in the decoder", c.Name)
+		if n := &c.Network; n.UpBias && !n.ConvBias || n.Heads > 0 || n.DecoderKernels != nil || n.Kind != Plain && n.Kind != Residual {
+			return fmt.Errorf("plans.json: %s: nnU-Net has no network of the kind %s, with a bias in the up-sampling alone, fewer heads, or other kernels in the decoder", c.Name, n.Kind)
+		}
+		if n := c.Network.Norm; n != "" && n != InstanceNorm {
+			return fmt.Errorf("plans.json: %s: its networks have the norm %q: only plans with instance norms are written", c.Name, n)
 		}
 		if c.Crop != "" || c.Truncate || c.NormalizeLast || slices.Contains(c.Normalization, NormNonZero) {
 			return fmt.Errorf("plans.json: %s: nnU-Net has no preprocessing that crops to positive voxels, rounds shapes down, or normalises last or where voxels are not 0", c.Name)

@@ -30,6 +30,22 @@ const (
 const (
 	Plain    = "plain"    // nnU-Net's PlainConvUNet
 	Residual = "residual" // nnU-Net's ResidualEncoderUNet
+	Strided  = "strided"  // MONAI's DynUNet with residual blocks: one a stage, whose way around is a strided convolution
+	PreNorm  = "prenorm"  // NVIDIA's BraTS'22 model: two layers of norm, convolution and ReLU a stage, linear up-sampling
+)
+
+// NormUp and NormSkip end the names of the norms of the two inputs of a decoder stage
+// of the kind PreNorm.
+const (
+	NormUp   = ".up"
+	NormSkip = ".skip"
+)
+
+// Values of Network.Norm.
+const (
+	InstanceNorm = "instance"
+	BatchNorm    = "batch" // of the batch in training, by running statistics else
+	GroupNorm    = "group"
 )
 
 // Normalization schemes of Channel and Configuration.

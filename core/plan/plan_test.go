@@ -98,6 +98,9 @@ func TestValidateListsEverything(t *testing.T) {
 		{`augmentation[1] "scaling": scale is [0 1]`, func(p *Plan) { p.Recipe.Augmentation[1].Ranges["scale"] = Range{0, 1} }},
 		{`augmentation[2] "noise": the range "sigma" is missing`, func(p *Plan) { p.Recipe.Augmentation[2].Ranges = nil }},
 		{"step is 0", func(p *Plan) { p.Recipe.Inference.Step = 0 }},
+		{`top_k is 0.1`, func(p *Plan) { p.Recipe.Loss.TopK = 0.1 }},
+		{`recipe: loss: 3 class_weights for 2 labels`, func(p *Plan) { p.Recipe.Loss.ClassWeights = []float64{1, 1, 1} }},
+		{`class_weights are [0 0]`, func(p *Plan) { p.Recipe.Loss.ClassWeights = []float64{0, 0} }},
 	}
 	all := spleen(t, Options{})
 	for _, c := range changes {

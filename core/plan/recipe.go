@@ -22,6 +22,7 @@ const (
 	CrossEntropy       = "ce"    // softmax over the labels
 	BinaryCrossEntropy = "bce"   // sigmoid a region
 	Focal              = "focal" // sigmoid focal loss, Gamma
+	TopK               = "topk"  // softmax over the labels, of the share TopK of all voxels where it is the largest
 )
 
 // Loss is VoxelWeight times the mean loss of a voxel plus DiceWeight times the
@@ -34,6 +35,9 @@ type Loss struct {
 	DiceBackground bool    `json:"dice_background"`       // Dice counts the background too
 	SumRegions     bool    `json:"sum_regions,omitempty"` // regions are added up, not averaged
 	Gamma          float64 `json:"gamma,omitempty"`       // of Focal
+
+	TopK         float64   `json:"top_k,omitempty"`         // of TopK; nnU-Net's is 0.1
+	ClassWeights []float64 `json:"class_weights,omitempty"` // of CrossEntropy, a label each, background first; none: all 1
 }
 
 // Values of Optimizer.Kind.
@@ -194,6 +198,7 @@ func NNUNet(dim int) Recipe {
 // Clone returns a copy of r that shares nothing with it.
 func (r Recipe) Clone() Recipe {
 	r.Augmentation = slices.Clone(r.Augmentation)
+	r.Loss.ClassWeights = slices.Clone(r.Loss.ClassWeights)
 	for i := range r.Augmentation {
 		r.Augmentation[i].Ranges = maps.Clone(r.Augmentation[i].Ranges)
 	}

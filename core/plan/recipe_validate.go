@@ -23,9 +23,16 @@ func (r *Recipe) validate(e problems) {
 }
 
 func (l Loss) validate(e problems) {
-	oneOf(e, "voxel", l.Voxel, CrossEntropy, BinaryCrossEntropy, Focal)
+	oneOf(e, "voxel", l.Voxel, CrossEntropy, BinaryCrossEntropy, Focal, TopK)
 	ok := finite(l.VoxelWeight, l.DiceWeight, l.Smooth, l.Gamma) && min(l.VoxelWeight, l.DiceWeight, l.Smooth, l.Gamma) >= 0
 	e.need(ok, "voxel_weight %v, dice_weight %v, smooth %v, gamma %v: wanted ≥ 0", l.VoxelWeight, l.DiceWeight, l.Smooth, l.Gamma)
+	e.need((l.Voxel == TopK) == (l.TopK != 0) && probability(l.TopK), "top_k is %v, wanted more than 0, at most 1, for the voxel loss %q, and nothing for others", l.TopK, TopK)
+	sum := 0.0
+	for _, w := range l.ClassWeights {
+		sum += w
+		e.need(finite(w) && w >= 0, "class_weights: %v, wanted ≥ 0", w)
+	}
+	e.need(len(l.ClassWeights) == 0 || sum > 0 && l.Voxel == CrossEntropy, "class_weights are %v with the voxel loss %q, wanted %q and one above 0", l.ClassWeights, l.Voxel, CrossEntropy)
 	e.need(l.VoxelWeight+l.DiceWeight > 0, "voxel_weight and dice_weight are both 0: nothing to learn")
 }
 

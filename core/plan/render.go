@@ -126,7 +126,7 @@ func (r *Recipe) render(b *strings.Builder) {
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	row := func(name, format string, a ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, a...)) }
 	row("recipe", "%s", r.Name)
-	row("loss", "%s × %s + %s × Dice", short(r.Loss.VoxelWeight), r.Loss.Voxel, short(r.Loss.DiceWeight))
+	row("loss", "%s", r.Loss)
 	o := r.Optimizer
 	line := fmt.Sprintf("%s, rate %s, weight decay %s", o.Kind, short(o.LearningRate), short(o.WeightDecay))
 	if o.Kind == SGD {
@@ -214,4 +214,16 @@ func grouped(n int) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return s
+}
+
+// String is the loss in a line.
+func (l Loss) String() string {
+	voxel := l.Voxel
+	switch {
+	case l.Voxel == TopK:
+		voxel += " of " + short(100*l.TopK) + " %"
+	case len(l.ClassWeights) > 0:
+		voxel += fmt.Sprintf(" weighing %v", l.ClassWeights)
+	}
+	return fmt.Sprintf("%s × %s + %s × Dice", short(l.VoxelWeight), voxel, short(l.DiceWeight))
 }

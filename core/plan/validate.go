@@ -85,7 +85,9 @@ func (p *Plan) Validate() error {
 		p.validateConfiguration(e.in("configurations[%d] %q", i, c.Name), i)
 	}
 	p.Recipe.validate(e.in("recipe"))
-	e.need(!p.HasRegions() || p.Recipe.Loss.Voxel != CrossEntropy, "recipe: loss: voxel is %q, but the labels are regions, which overlap: wanted %q or %q", CrossEntropy, BinaryCrossEntropy, Focal)
+	l := p.Recipe.Loss
+	e.need(!p.HasRegions() || l.Voxel != CrossEntropy && l.Voxel != TopK, "recipe: loss: voxel is %q, but the labels are regions, which overlap: wanted %q or %q", l.Voxel, BinaryCrossEntropy, Focal)
+	e.need(len(l.ClassWeights) == 0 || len(l.ClassWeights) == p.Classes(), "recipe: loss: %d class_weights for %d labels with background", len(l.ClassWeights), p.Classes())
 	return e.err("plan")
 }
 
@@ -220,7 +222,10 @@ func (r Resampling) validate(e problems) {
 func (c *Configuration) validateNetwork(e problems) {
 	n := &c.Network
 	e = e.in("network")
-	e.need(n.Kind == Plain || n.Kind == Residual, "kind is %q, wanted %s or %s", n.Kind, Plain, Residual)
+	oneOf(e, "kind", n.Kind, Plain, Residual, Strided, PreNorm)
+	e.need(n.Slope > 0 || n.Kind == Plain || n.Kind == PreNorm, "slope is %v, of residual blocks wanted > 0: their gradient is made of the sign of the result", n.Slope)
+	oneOf(e, "norm", first(n.Norm, InstanceNorm), InstanceNorm, BatchNorm, GroupNorm)
+	e.need((n.Norm == GroupNorm) == (n.Groups != 0), "groups is %d with the norm %q, wanted 1 or more for %s, and nothing for others", n.Groups, n.Norm, GroupNorm)
 	s := n.Stages()
 	if !e.need(s >= 2 && s <= maxStages, "features has %d stages, wanted 2 to %d", s, maxStages) {
 		return
@@ -232,6 +237,9 @@ func (c *Configuration) validateNetwork(e problems) {
 	}
 	for i, f := range n.Features {
 		e.need(f >= 1 && f <= maxFeatures, "features[%d] is %d, wanted 1 to %d", i, f, maxFeatures)
+		e.need(n.Groups >= 0 && (n.Groups == 0 || f%n.Groups == 0), "features[%d] is %d, which are not %d groups of one size", i, f, n.Groups)
+		e.need(n.Kind != PreNorm || n.Convs[i] == 2 && (i == 0 || n.DecoderConvs[i-1] == 2), "convs[%d] or decoder_convs is not 2, as the kind %s wants", i, PreNorm)
+		e.need(n.Kind != Strided || n.Convs[i] == 1, "convs[%d] is %d, of the kind %s wanted 1 block", i, n.Convs[i], Strided)
 	}
 	for _, v := range slices.Concat(n.Convs, n.DecoderConvs) {
 		e.need(v >= 1 && v <= maxConvs, "a stage has %d convolutions or blocks, wanted 1 to %d", v, maxConvs)

@@ -29,3 +29,7 @@ func TestDynUNetIsThatOfMONAI(t *testing.T) {
 	}
 	unettest.DynUNet(t, func(testing.TB) backend.Device { return cpu.Open(cpu.Options{}) }, filepath.Join(dir, "golden", "networks"))
 }
+
+func TestBlocksAndNormsAreThoseOfMONAI(t *testing.T) {
+	unettest.Blocks(t, func(testing.TB) backend.Device { return cpu.Open(cpu.Options{}) }, "testdata/dynunet")
+}

@@ -11,9 +11,9 @@ import (
 // InitialWeights draws the weights of a fresh model, one slice a parameter, in
 // the axis order of the graph, as nnU-Net does: He's normal distribution for a
 // leaky ReLU of slope 0.01 over the fan-in as PyTorch counts it, biases 0, norms
-// 1 and 0, and 0 for the last norm of a residual block. The same seed gives the
-// same weights; each parameter has a stream of its own, so that they do not
-// depend on each other.
+// 1 and 0, and 0 for the last norm of a residual block of nnU-Net's, conv2. The same
+// seed gives the same weights; each parameter has a stream of its own, so that they do
+// not depend on each other.
 func InitialWeights(g *graph.Graph, params []graph.Value, seed uint64) [][]float32 {
 	out := make([][]float32, len(params))
 	for i, v := range params {
@@ -32,7 +32,7 @@ func InitialWeights(g *graph.Graph, params []graph.Value, seed uint64) [][]float
 				out[i][j] = float32(std * r.NormFloat64())
 			}
 		case strings.HasSuffix(info.Name, ".conv2.norm.weight"):
-		case strings.HasSuffix(info.Name, ".norm.weight"):
+		case strings.HasSuffix(info.Name, ".norm.weight"), strings.HasSuffix(info.Name, ".norm.running_var"):
 			for j := range out[i] {
 				out[i][j] = 1
 			}

@@ -25,14 +25,35 @@ func Loss(b *graph.Builder, p *plan.Plan, c *plan.Configuration, logits []graph.
 		if p.Recipe.DeepSupervision.FullResolution {
 			z, at = enlarge(b, name, z, stride), one
 		}
+		op := segLoss(p, c, float32(w[i]))
+		if p.Recipe.Loss.Voxel == plan.TopK {
+			total = topK(b, p, name, z, labels, total, ctl, op, at)
+			op.CE = 0
+			if op.Dice == 0 {
+				continue
+			}
+		}
 		sums := b.Apply(name+".sums", segSums(p, at), z, labels)[0]
 		if c.BatchDice {
 			b.Place(sums, graph.IO) // where it can be reduced in place
 			b.Apply(name+".reduce", graph.AllReduce{}, sums)
 		}
-		total = b.Apply(name, segLoss(p, c, float32(w[i])), sums, total, ctl)[0]
+		total = b.Apply(name, op, sums, total, ctl)[0]
 	}
 	return total
+}
+
+// topK adds the cross entropy of the voxels where it is the largest, over all samples
+// of this device.
+func topK(b *graph.Builder, p *plan.Plan, name string, z, labels, total, ctl graph.Value, op graph.SegLoss, stride [3]int) graph.Value {
+	name += ".hardest"
+	voxels := b.Type(z).Shape[:4].Elems()
+	share := p.Recipe.Loss.TopK
+	count := max(1, int(share*float64(voxels)+1e-6)) // a share such as 0.29 lies below its decimal
+	hard := b.Apply(name, graph.Hardest{Stride: stride, Ignore: p.Ignore, Count: count}, z, labels)[0]
+	sums := b.Apply(name+".sums", graph.SegSums{Stride: one, Act: graph.Softmax, Ignore: graph.Unseen}, z, hard)[0]
+	op.Dice = 0
+	return b.Apply(name+".loss", op, sums, total, ctl)[0]
 }
 
 // enlarge repeats each voxel stride times. The op for it spreads a value over a
@@ -76,6 +97,9 @@ func segLoss(p *plan.Plan, c *plan.Configuration, weight float32) graph.SegLoss 
 	op := graph.SegLoss{
 		Weight: weight, CE: float32(l.VoxelWeight), Dice: float32(l.DiceWeight), Smooth: float32(l.Smooth),
 		Mean: 1, First: 1, Batch: c.BatchDice,
+	}
+	for _, w := range l.ClassWeights {
+		op.Classes = append(op.Classes, float32(w))
 	}
 	if p.HasRegions() {
 		op.First = 0

@@ -70,7 +70,7 @@ func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, ts []plan.Transf
 			before = t.Stage.channels(b, p, c, t.Slots[0].Ctl, t.Source, t.Ctl)
 		}
 		var logits []graph.Value
-		logits, t.Params = forward(b, c.Network, x, before, p.Classes(), heads)
+		logits, t.Params = (&net{Builder: b, Network: c.Network, training: step}).forward(x, before, p.Classes(), heads)
 		hard := segSums(p, one)
 		hard.Act, hard.Gamma = graph.Hard, 0
 		t.Hard = b.Apply("dice", hard, logits[0], y)[0]

@@ -18,7 +18,8 @@ import (
 type net struct {
 	*graph.Builder
 	plan.Network
-	params []graph.Value
+	training bool // batch norms take the statistics of the batch
+	params   []graph.Value
 }
 
 func (n *net) param(name string, shape ...int) graph.Value {
@@ -30,16 +31,19 @@ func (n *net) param(name string, shape ...int) graph.Value {
 // Forward adds the network to b for an input x T[N D H W C]. It returns the
 // logits T[N D H W K] of the heads from the full resolution down to level
 // heads−1, and all parameters; those of the lowest heads come last, since they
-// may go without a gradient.
+// may go without a gradient. Batch norms have their running statistics.
 func Forward(b *graph.Builder, network plan.Network, x graph.Value, classes, heads int) (logits, params []graph.Value) {
-	return forward(b, network, x, 0, classes, heads)
+	return (&net{Builder: b, Network: network}).forward(x, 0, classes, heads)
 }
 
 // forward is Forward for an input x, beside which more channels x2 stand, or zero.
-func forward(b *graph.Builder, network plan.Network, x, x2 graph.Value, classes, heads int) (logits, params []graph.Value) {
-	n := &net{Builder: b, Network: network}
-	skips := n.encode(x, x2)
-	levels := n.decode(skips)
+func (n *net) forward(x, x2 graph.Value, classes, heads int) (logits, params []graph.Value) {
+	var levels []graph.Value
+	if n.Kind == plan.PreNorm {
+		levels = n.decodePreNorm(n.encodePreNorm(x, x2))
+	} else {
+		levels = n.decode(n.encode(x, x2))
+	}
 	for l, y := range levels { // 0 is the full resolution
 		if l == n.Outputs() {
 			break
@@ -48,7 +52,7 @@ func forward(b *graph.Builder, network plan.Network, x, x2 graph.Value, classes,
 		w := n.param(name+".weight", 1, 1, 1, n.Features[l], classes)
 		bias := n.param(name+".bias", classes)
 		if l < heads {
-			logits = append(logits, b.Apply(name, graph.Conv3D{Stride: one}, y, w, bias)[0])
+			logits = append(logits, n.Apply(name, graph.Conv3D{Stride: one}, y, w, bias)[0])
 		}
 	}
 	return logits, n.params
@@ -64,7 +68,7 @@ func (n *net) encode(x, x2 graph.Value) (skips []graph.Value) {
 	for s := range n.Stages() {
 		stride := n.Strides[s]
 		for i := range n.Convs[s] {
-			if n.Kind == plan.Residual {
+			if n.Kind != plan.Plain {
 				x = n.block(fmt.Sprintf("encoder.stages.%d.blocks.%d", s, i), x, s, stride)
 			} else {
 				x, x2 = n.convNormAct(fmt.Sprintf("encoder.stages.%d.0.convs.%d", s, i), x, x2, n.Features[s], n.Kernels[s], stride, n.Slope), 0
@@ -104,7 +108,7 @@ func (n *net) decode(skips []graph.Value) []graph.Value {
 	return levels
 }
 
-// convNormAct is convolution, instance norm and leaky ReLU; slope 1 leaves the
+// convNormAct is convolution, norm and leaky ReLU; slope 1 leaves the
 // last one out. x2 stands beside x in C, or is zero.
 func (n *net) convNormAct(name string, x, x2 graph.Value, co int, k, stride [3]int, slope float32) graph.Value {
 	return n.norm(name, n.conv(name, x, x2, co, k, stride, n.ConvBias), slope)
@@ -131,22 +135,49 @@ func (n *net) norm(name string, x graph.Value, slope float32) graph.Value {
 	c := n.Type(x).Shape[4]
 	gamma := n.param(name+".norm.weight", c)
 	beta := n.param(name+".norm.bias", c)
-	return n.Apply(name+".norm", graph.NormAct{Eps: n.NormEps, Slope: slope}, x, gamma, beta)[0]
+	if n.Norm == plan.BatchNorm {
+		return n.batchNorm(name+".norm", x, gamma, beta, slope)
+	}
+	op := graph.NormAct{Eps: n.NormEps, Slope: slope, Pool: graph.Pool{Groups: n.Groups}}
+	return n.Apply(name+".norm", op, x, gamma, beta)[0]
+}
+
+// batchMomentum is PyTorch's: what a batch moves the running statistics by.
+const batchMomentum = 0.1
+
+func (n *net) batchNorm(name string, x, gamma, beta graph.Value, slope float32) graph.Value {
+	s := n.Type(x).Shape
+	mean, variance := n.Fixed(name+".running_mean", s[4]), n.Fixed(name+".running_var", s[4])
+	n.params = append(n.params, mean, variance)
+	if !n.training {
+		stats := n.Apply(name+".running", graph.Running{Eps: n.NormEps, N: s[0]}, mean, variance)[0]
+		return n.Apply(name, graph.NormApply{Slope: slope}, x, gamma, beta, stats)[0]
+	}
+	out := n.Apply(name, graph.NormAct{Eps: n.NormEps, Slope: slope, Pool: graph.Pool{Batch: true}}, x, gamma, beta)
+	track := graph.Track{Eps: n.NormEps, Momentum: batchMomentum, Count: s.Elems() / s[4]}
+	n.Apply(name+".track", track, out[1], mean, variance)
+	return out[0]
 }
 
 // block is a residual block of stage s: two convolutions, and around them the
-// identity, or average pooling and a 1×1×1 convolution where the shape changes.
+// identity, or where the shape changes average pooling and a 1×1×1 convolution, of the
+// kind Strided one with the stride.
 func (n *net) block(name string, x graph.Value, s int, stride [3]int) graph.Value {
 	co, k := n.Features[s], n.Kernels[s]
-	y := n.convNormAct(name+".conv1", x, 0, co, k, stride, n.Slope)
-	y = n.convNormAct(name+".conv2", y, 0, co, k, one, 1)
+	first, second := n.BlockConvs()
+	y := n.convNormAct(name+first, x, 0, co, k, stride, n.Slope)
+	y = n.convNormAct(name+second, y, 0, co, k, one, 1)
 	skip, j := x, 0
-	if stride != one {
+	widens, strided := n.Type(x).Shape[4] != co, one
+	switch {
+	case n.Kind == plan.Strided:
+		widens, strided = widens || stride != one, stride
+	case stride != one:
 		skip, j = n.Apply(name+".skip.0", graph.AvgPool{Stride: stride}, x)[0], 1
 	}
-	if n.Type(x).Shape[4] != co {
+	if widens {
 		proj := fmt.Sprintf("%s.skip.%d", name, j)
-		skip = n.norm(proj, n.conv(proj, skip, 0, co, one, one, false), 1)
+		skip = n.norm(proj, n.conv(proj, skip, 0, co, one, strided, false), 1)
 	}
 	return n.Apply(name+".add", graph.AddAct{Slope: n.Slope}, y, skip)[0]
 }

@@ -72,6 +72,12 @@ DEVICE void hold(unsigned &) {}
 DEVICE unsigned high_word(unsigned a, unsigned b) { return (unsigned)((unsigned long long)a * b >> 32); }
 
 // ---- waiting
+// No other thread runs between two barriers' worth of a fiber.
+DEVICE unsigned atomicAdd(unsigned *to, unsigned v) {
+    const unsigned before = *to;
+    *to += v;
+    return before;
+}
 DEVICE void __syncthreads() { emulate_barrier(0); }
 DEVICE void __syncwarp() {
     emulate_collective([](void **) {}, nullptr, ~0u, 32);

@@ -11,8 +11,8 @@ import (
 // cases is the table: every op of core/graph has at least one, which a test
 // checks.
 func cases() []testCase {
-	return slices.Concat(convCases(), upConvCases(), elementCases(), normCases(),
-		segCases(), lossCases(), stepCases(), tileCases(), labelCases(), augmentCases())
+	return slices.Concat(convCases(), upConvCases(), elementCases(), enlargeCases(), normCases(),
+		segCases(), hardestCases(), lossCases(), stepCases(), tileCases(), labelCases(), augmentCases())
 }
 
 // source draws the numbers of a case.
@@ -248,6 +248,27 @@ func elementCases() []testCase {
 	return cs
 }
 
+func enlargeCases() []testCase {
+	var cs []testCase
+	for i, s := range []struct {
+		shape  []int
+		stride [3]int
+	}{
+		{[]int{1, 2, 3, 4, 3}, k222}, {[]int{2, 1, 4, 3, 8}, k122}, {[]int{1, 1, 1, 1, 5}, k222}, {[]int{2, 2, 1, 5, 2}, [3]int{3, 2, 1}}, {[]int{1, 3, 2, 2, 16}, k111},
+	} {
+		r := newSource(3500 + i)
+		name := fmt.Sprintf("%v stride %v", graph.Shape(s.shape), graph.Shape(s.stride[:]))
+		large := slices.Clone(s.shape)
+		for a := range 3 {
+			large[a+1] *= s.stride[a]
+		}
+		cs = append(cs,
+			testCase{name: name, op: graph.Enlarge{Stride: s.stride}, in: []operand{activation("x", r.normal, s.shape...)}},
+			testCase{name: name, op: graph.EnlargeGrad{Stride: s.stride}, in: []operand{activation("dy", r.normal, large...)}})
+	}
+	return cs
+}
+
 func normCases() []testCase {
 	var cs []testCase
 	specs := []struct {
@@ -255,18 +276,27 @@ func normCases() []testCase {
 		shape     []int
 		slope     float32
 		mean, dev float64
+		pool      graph.Pool
 	}{
-		{"2-D", []int{2, 1, 7, 9, 8}, 0.01, 0, 1},
-		{"3-D", []int{1, 3, 5, 7, 17}, 0.01, 0.5, 2},
-		{"two samples of 33 channels", []int{2, 4, 4, 4, 33}, 0.01, -1, 0.5},
-		{"32 channels", []int{1, 4, 5, 6, 32}, 0.01, 0, 1},
-		{"no activation", []int{1, 2, 3, 4, 5}, 1, 0, 1},
-		{"slope 0", []int{3, 2, 3, 4, 3}, 0, 0, 1},
-		{"mean above deviation", []int{1, 4, 6, 8, 16}, 0.01, 16, 1},
-		{"small values", []int{1, 2, 4, 4, 2}, 0.01, 0, 1e-3},
-		{"one voxel", []int{2, 1, 1, 1, 5}, 0.01, 0, 1},
-		{"two voxels", []int{1, 1, 1, 2, 1}, 0.01, 0, 1},
-		{"many voxels", []int{1, 8, 16, 33, 2}, 0.01, 1, 1},
+		{"2-D", []int{2, 1, 7, 9, 8}, 0.01, 0, 1, graph.Pool{}},
+		{"3-D", []int{1, 3, 5, 7, 17}, 0.01, 0.5, 2, graph.Pool{}},
+		{"two samples of 33 channels", []int{2, 4, 4, 4, 33}, 0.01, -1, 0.5, graph.Pool{}},
+		{"32 channels", []int{1, 4, 5, 6, 32}, 0.01, 0, 1, graph.Pool{}},
+		{"no activation", []int{1, 2, 3, 4, 5}, 1, 0, 1, graph.Pool{}},
+		{"slope 0", []int{3, 2, 3, 4, 3}, 0, 0, 1, graph.Pool{}},
+		{"mean above deviation", []int{1, 4, 6, 8, 16}, 0.01, 16, 1, graph.Pool{}},
+		{"small values", []int{1, 2, 4, 4, 2}, 0.01, 0, 1e-3, graph.Pool{}},
+		{"one voxel", []int{2, 1, 1, 1, 5}, 0.01, 0, 1, graph.Pool{}},
+		{"two voxels", []int{1, 1, 1, 2, 1}, 0.01, 0, 1, graph.Pool{}},
+		{"many voxels", []int{1, 8, 16, 33, 2}, 0.01, 1, 1, graph.Pool{}},
+		{"a batch", []int{3, 2, 5, 7, 8}, 0.01, 0.5, 2, graph.Pool{Batch: true}},
+		{"a batch of 17 channels", []int{2, 3, 4, 5, 17}, 0.01, -4, 1, graph.Pool{Batch: true}},
+		{"a batch of single voxels", []int{5, 1, 1, 1, 4}, 1, 0, 1, graph.Pool{Batch: true}},
+		{"groups", []int{2, 3, 4, 5, 32}, 0.01, 0.5, 2, graph.Pool{Groups: 4}},
+		{"one group", []int{2, 1, 4, 5, 6}, 0, 8, 1, graph.Pool{Groups: 1}},
+		{"groups of 5 channels", []int{1, 2, 4, 5, 15}, 0.01, 0, 1, graph.Pool{Groups: 3}},
+		{"groups of one channel", []int{2, 2, 4, 5, 3}, 0.01, 0, 1, graph.Pool{Groups: 3}},
+		{"groups of a batch of many voxels", []int{2, 8, 16, 33, 4}, 0.01, 1, 1, graph.Pool{Groups: 2, Batch: true}},
 	}
 	for i, s := range specs {
 		r := newSource(3000 + i)
@@ -279,33 +309,43 @@ func normCases() []testCase {
 			return v
 		}
 		x := activation("x", xs, s.shape...)
-		cs = append(cs, normCasesOf(s.name, s.slope, x,
+		cs = append(cs, normCasesOf(s.name, s.slope, s.pool, x,
 			float("gamma", graph.Weights, r.normal, c), float("beta", graph.Weights, r.normal, c), activation("dy", r.normal, s.shape...))...)
 	}
 	r := newSource(3100)
 	shape := []int{1, 2, 3, 4, 3}
 	x, dy := activation("x", r.normal, shape...), activation("dy", r.normal, shape...)
-	cs = append(cs, normCasesOf("gamma and beta 0", 0.01, x, float("gamma", graph.Weights, constant(0), 3), float("beta", graph.Weights, constant(0), 3), dy)...)
-	cs = append(cs, normCasesOf("a constant", 0.01, activation("x", constant(1.25), shape...),
+	cs = append(cs, normCasesOf("gamma and beta 0", 0.01, graph.Pool{}, x, float("gamma", graph.Weights, constant(0), 3), float("beta", graph.Weights, constant(0), 3), dy)...)
+	cs = append(cs, normCasesOf("a constant", 0.01, graph.Pool{}, activation("x", constant(1.25), shape...),
 		float("gamma", graph.Weights, constant(1), 3), float("beta", graph.Weights, constant(0.5), 3), dy)...)
 	return cs
 }
 
 // normCasesOf are NormAct, NormApply and NormActGrad on one x.
-func normCasesOf(name string, slope float32, x, gamma, beta, dy operand) []testCase {
+func normCasesOf(name string, slope float32, pool graph.Pool, x, gamma, beta, dy operand) []testCase {
 	const eps = 1e-5
 	in := make([]array, 3)
 	for i, o := range []operand{x, gamma, beta} {
 		in[i] = o.array(graph.F32)
 	}
 	y, st := newArray(in[0].typ), newArray(graph.Type{DType: graph.F32, Shape: graph.Shape{x.shape[0], x.shape[4], 2}})
-	normAct(graph.NormAct{Eps: eps, Slope: slope}, in[0], in[1], in[2], y, st)
+	op := graph.NormAct{Eps: eps, Slope: slope, Pool: pool}
+	normAct(op, in[0], in[1], in[2], y, st)
 	stats := float("stats", graph.IO, fixed(plain(st.v)), st.typ.Shape...)
-	return []testCase{
-		{name: name, op: graph.NormAct{Eps: eps, Slope: slope}, in: []operand{x, gamma, beta}},
+	c := x.shape[4]
+	running := func(name string, x float64) operand { return float(name, graph.Weights, constant(x), c) }
+	list := []testCase{
+		{name: name, op: op, in: []operand{x, gamma, beta}},
 		{name: name, op: graph.NormApply{Slope: slope}, in: []operand{x, gamma, beta, stats}},
-		{name: name, op: graph.NormActGrad{Slope: slope}, in: []operand{dy, x, gamma, beta, stats}},
+		{name: name, op: graph.NormActGrad{Slope: slope, Pool: pool}, in: []operand{dy, x, gamma, beta, stats}},
 	}
+	if pool.Batch {
+		count := x.shape.Elems() / c
+		list = append(list,
+			testCase{name: name, op: graph.Track{Eps: eps, Momentum: 0.1, Count: count}, in: []operand{stats, running("mean", 0.5), running("variance", 2)}},
+			testCase{name: name, op: graph.Running{Eps: eps, N: x.shape[0]}, in: []operand{running("mean", 0.5), running("variance", 2)}})
+	}
+	return list
 }
 
 // array is the operand as a device holds it with that storage.

@@ -110,6 +110,9 @@ func lossCases() []testCase {
 		{"weights", 2, 5, change(func(o *graph.SegLoss) { o.Weight, o.CE, o.Dice, o.Smooth = 0.25, 0.5, 2, 1 }), true, 300},
 		{"no dice", 1, 2, change(func(o *graph.SegLoss) { o.Dice = 0 }), true, 40},
 		{"no cross entropy", 1, 2, change(func(o *graph.SegLoss) { o.CE = 0 }), false, 40},
+		{"classes weigh", 2, 3, change(func(o *graph.SegLoss) { o.Classes = []float32{0.25, 2, 0} }), true, 300},
+		{"classes weigh in a batch", 3, 2, change(func(o *graph.SegLoss) { o.Classes, o.Batch = []float32{1, 3}, true }), false, 300},
+		{"no voxels of weight", 2, 3, change(func(o *graph.SegLoss) { o.Classes = []float32{1, 1, 1} }), false, 0},
 		{"no voxels", 2, 3, base, true, 0},
 		{"no voxels and nothing to smooth", 2, 3, change(func(o *graph.SegLoss) { o.Smooth = 0; o.Batch = true }), false, 0},
 		{"17 classes of 33 samples", 33, 17, base, false, 1e5},
@@ -244,4 +247,44 @@ func stepCase(op graph.Step, steps int, half bool, r source) testCase {
 		}
 	}
 	return testCase{name: name, op: op, in: slices.Clone(in), half: half, exact: steps == 0}
+}
+
+// hardestCases are of drawn logits, and of some that many voxels have: the order of
+// equals is exact.
+func hardestCases() []testCase {
+	specs := []struct {
+		name string
+		size [5]int // N D H W K
+		op   graph.Hardest
+	}{
+		{"a tenth", [5]int{2, 3, 4, 5, 3}, graph.Hardest{Stride: k111, Ignore: -1, Count: 12}},
+		{"one", [5]int{1, 1, 9, 7, 2}, graph.Hardest{Stride: k111, Ignore: -1, Count: 1}},
+		{"stride 2 ignore", [5]int{1, 2, 3, 5, 4}, graph.Hardest{Stride: k222, Ignore: 4, Count: 9}},
+		{"more than are labelled", [5]int{1, 1, 4, 5, 3}, graph.Hardest{Stride: k111, Ignore: 1, Count: 19}},
+		{"all", [5]int{2, 1, 3, 3, 2}, graph.Hardest{Stride: k111, Ignore: -1, Count: 18}},
+		{"many voxels", [5]int{1, 8, 16, 17, 2}, graph.Hardest{Stride: k111, Ignore: -1, Count: 217}},
+	}
+	var cs []testCase
+	for i, s := range specs {
+		for _, equals := range []bool{false, true} {
+			r := newSource(4500 + i)
+			draw, name, k := data(r.normal), s.name, s.size[4]
+			if equals { // of two logits the sum of exponentials has no order
+				name, k = name+" of equals", 2
+				draw = func(n int) []float64 {
+					v := make([]float64, n)
+					for j := range v {
+						v[j] = float64(r.IntN(3))
+					}
+					return v
+				}
+			}
+			z := activation("logits", draw, s.size[0], s.size[1], s.size[2], s.size[3], k)
+			st := s.op.Stride
+			l := bytesOf("labels", func(n int) []float64 { return r.labels(n, k, s.size[4], 255) },
+				s.size[0], s.size[1]*st[0], s.size[2]*st[1], s.size[3]*st[2])
+			cs = append(cs, testCase{name: name, op: s.op, in: []operand{z, l}, exact: equals})
+		}
+	}
+	return cs
 }

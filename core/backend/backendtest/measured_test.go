@@ -137,8 +137,15 @@ func adjointOf(c testCase) (a adjoint, ok bool) {
 		a.forward = func(v [][]float64) (float64, float64) {
 			return weighted(in[0], run(graph.AvgPool(op), []array{with(x, v[0])})[0])
 		}
+	case graph.EnlargeGrad:
+		out := run(op, in)
+		x := random(s, out[0].typ.Shape)
+		a.variables, a.grads = [][]float64{plain(x.v)}, grads(out)
+		a.forward = func(v [][]float64) (float64, float64) {
+			return weighted(in[0], run(graph.Enlarge(op), []array{with(x, v[0])})[0])
+		}
 	case graph.NormActGrad:
-		forward := graph.NormAct{Eps: 1e-5, Slope: op.Slope}
+		forward := graph.NormAct{Eps: 1e-5, Slope: op.Slope, Pool: op.Pool}
 		args := slices.Clone(in)
 		args[4] = run(forward, in[1:4])[1] // not rounded
 		a.variables = [][]float64{plain(in[1].v), plain(in[2].v), plain(in[3].v)}
@@ -218,7 +225,7 @@ func TestBackwardOpsAreMeasuredSlopes(t *testing.T) {
 	}
 	for _, name := range []string{
 		"Conv3DGradInput", "Conv3DGradWeight", "UpConv3DGradInput", "UpConv3DGradWeight",
-		"ActGrad", "AvgPoolGrad", "NormActGrad", "SegGrad", "SegLoss",
+		"ActGrad", "AvgPoolGrad", "EnlargeGrad", "NormActGrad", "SegGrad", "SegLoss",
 	} {
 		require.Greater(t, measured[name], 10, "%s was measured well too rarely", name)
 	}

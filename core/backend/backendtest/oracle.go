@@ -59,14 +59,24 @@ func evaluate(c call) (out []array, mutated map[int]array) {
 		normApply(op.Slope, in[0], in[1], in[2], in[3], out[0])
 	case graph.NormActGrad:
 		normActGrad(op, in, out)
+	case graph.Track:
+		track(op, in[0], mutated[1], mutated[2])
+	case graph.Running:
+		running(op, in[0], in[1], out[0])
 	case graph.Add, graph.AddAct, graph.ActGrad, graph.AvgPool, graph.AvgPoolGrad:
 		evaluateElementwise(c, out)
+	case graph.Enlarge:
+		enlarge(in[0], out[0])
+	case graph.EnlargeGrad:
+		enlargeGrad(in[0], out[0])
 	case graph.SegSums:
 		segSums(op, in[0], in[1], out[0])
 	case graph.SegGrad:
 		segGrad(op.SegSums, in[0], in[1], in[2], out[0])
 	case graph.SegLoss:
 		segLoss(op, in[0], in[1], in[2], out[0], out[1])
+	case graph.Hardest:
+		hardest(op, in[0], in[1], &out[0])
 	case graph.AllReduce: // the sum, and the mean, over one device
 	case graph.GradNorm:
 		gradNorm(op, in, mutated[0])

@@ -36,12 +36,31 @@ func moments(x []num, is []int) (mean, variance num) {
 	return mean, variance.within(unit * mean.e * unit * mean.e)
 }
 
+// pooled calls f for each set of samples and channels that share statistics, with the
+// indices of their voxels and of their statistics in [N C 2].
+func pooled(s graph.Shape, p graph.Pool, f func(is, stats []int)) {
+	samples, width := p.Sizes(s[0], s[4])
+	for n0 := 0; n0 < s[0]; n0 += samples {
+		for c0 := 0; c0 < s[4]; c0 += width {
+			var is, stats []int
+			channels(s, func(n, c int, voxels []int) {
+				if n >= n0 && n < n0+samples && c >= c0 && c < c0+width {
+					is = append(is, voxels...)
+					stats = append(stats, (n*s[4]+c)*2)
+				}
+			})
+			f(is, stats)
+		}
+	}
+}
+
 func normAct(op graph.NormAct, x, gamma, beta, y, stats array) {
-	channels(x.typ.Shape, func(n, c int, is []int) {
+	pooled(x.typ.Shape, op.Pool, func(is, at []int) {
 		mean, variance := moments(x.v, is)
-		s := at(stats.typ.Shape, n, c, 0)
-		stats.v[s] = mean
-		stats.v[s+1] = total(variance, exact(float64(op.Eps))).rsqrt()
+		for _, s := range at {
+			stats.v[s] = mean
+			stats.v[s+1] = total(variance, exact(float64(op.Eps))).rsqrt()
+		}
 	})
 	normApply(op.Slope, x, gamma, beta, stats, y)
 }
@@ -62,26 +81,49 @@ func normApply(slope float32, x, gamma, beta, stats, y array) {
 func normActGrad(op graph.NormActGrad, in, out []array) {
 	dy, x, gamma, beta, stats := in[0], in[1], in[2], in[3], in[4]
 	dx, dgamma, dbeta := out[0], make([]sum, len(gamma.v)), make([]sum, len(beta.v))
-	channels(x.typ.Shape, func(n, c int, is []int) {
-		s := at(stats.typ.Shape, n, c, 0)
-		mean, rstd := stats.v[s], stats.v[s+1]
+	pooled(x.typ.Shape, op.Pool, func(is, at []int) {
+		mean, rstd := stats.v[at[0]], stats.v[at[0]+1]
 		g, xhat := make([]num, len(is)), make([]num, len(is))
 		var sg, sgx sum
 		for j, i := range is {
+			c := i % len(gamma.v)
 			xhat[j] = total(x.v[i].times(rstd), mean.times(rstd).neg())
 			pre := total(xhat[j].times(gamma.v[c]), beta.v[c])
 			g[j] = slopeOf(pre, dy.v[i], op.Slope)
-			sg.add(g[j])
-			sgx.mul(g[j], xhat[j])
 			dbeta[c].add(g[j])
 			dgamma[c].mul(g[j], xhat[j])
+			g[j] = g[j].times(gamma.v[c])
+			sg.add(g[j])
+			sgx.mul(g[j], xhat[j])
 		}
 		v := exact(float64(len(is)))
 		mg, mgx := sg.num().over(v), sgx.num().over(v)
 		for j, i := range is {
-			dx.v[i] = gamma.v[c].times(rstd).times(total(g[j], mg.neg(), xhat[j].times(mgx).neg()))
+			dx.v[i] = rstd.times(total(g[j], mg.neg(), xhat[j].times(mgx).neg()))
 		}
 	})
 	finish(dgamma, out[1].v)
 	finish(dbeta, out[2].v)
+}
+
+// track moves running statistics; the variance comes back from 1/√(variance + eps).
+func track(op graph.Track, stats, mean, variance array) {
+	momentum, n := exact(float64(op.Momentum)), exact(float64(op.Count))
+	for c := range mean.v {
+		m, rstd := stats.v[2*c], stats.v[2*c+1]
+		v := total(exact(1).over(rstd.times(rstd)), exact(-float64(op.Eps))).bound(func(x float64) float64 { return max(x, 0) })
+		v = v.times(n).over(exact(float64(op.Count - 1)))
+		mean.v[c] = total(mean.v[c], momentum.times(m.minus(mean.v[c])))
+		variance.v[c] = total(variance.v[c], momentum.times(v.minus(variance.v[c])))
+	}
+}
+
+func running(op graph.Running, mean, variance, stats array) {
+	for i := range stats.v {
+		if c := i / 2 % len(mean.v); i%2 == 0 {
+			stats.v[i] = mean.v[c]
+		} else {
+			stats.v[i] = total(variance.v[c], exact(float64(op.Eps))).rsqrt()
+		}
+	}
 }

@@ -202,11 +202,22 @@ func segLoss(op graph.SegLoss, sums, before, ctl, loss, dsums array) {
 	weight, scale := exact(float64(op.Weight)), ctl.v[graph.CtlLossScale]
 	at := func(i, c, column int) int { return (i*k+c)*graph.SumsLen + column }
 
+	class := func(c int) num { // its weight
+		if op.Classes == nil {
+			return exact(1)
+		}
+		return exact(float64(op.Classes[c]))
+	}
 	var ce, valid sum
 	for i := range n {
-		valid.add(sums.v[at(i, 0, graph.SumValid)])
+		if op.Classes == nil {
+			valid.add(sums.v[at(i, 0, graph.SumValid)])
+		}
 		for c := range k {
-			ce.add(sums.v[at(i, c, graph.SumCE)])
+			if op.Classes != nil {
+				valid.mul(class(c), sums.v[at(i, c, graph.SumT)])
+			}
+			ce.mul(class(c), sums.v[at(i, c, graph.SumCE)])
 		}
 	}
 	parts := []num{{}}
@@ -218,7 +229,7 @@ func segLoss(op graph.SegLoss, sums, before, ctl, loss, dsums array) {
 		parts = append(parts, share.times(ce.num()))
 		for i := range n {
 			for c := range k {
-				dsums.v[at(i, c, graph.SumCE)] = share.times(scale)
+				dsums.v[at(i, c, graph.SumCE)] = share.times(class(c)).times(scale)
 			}
 		}
 	}

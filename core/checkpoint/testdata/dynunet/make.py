@@ -37,3 +37,18 @@ json.dump({'imports': ['$import glob'], 'device': '$torch.device("cpu")', 'netwo
            'preprocessing': {'_target_': 'Compose', 'transforms': [{'_target_': 'Spacingd', 'keys': 'image', 'pixdim': [3.0, 0.7, 0.8]}]},
            'inferer': {'_target_': 'SlidingWindowInferer', 'roi_size': [4, 8, 12], 'overlap': 0.5}}, open(at('bundle', 'configs', 'inference.json'), 'w'), indent=1)
 json.dump({'input': x.flatten().tolist(), 'output': y.flatten().tolist()}, open(at('io.json'), 'w'))
+
+# Two other networks: residual blocks with batch norms, and group norms, which weights do not tell from instance norms.
+for name, dim, options in (('residual_batch', 2, dict(norm_name=('BATCH', {'affine': True}), res_block=True)),
+                           ('group', 3, dict(norm_name=('GROUP', {'num_groups': 2})))):
+    cut = lambda rows: [r[3 - dim:] for r in rows]
+    net = DynUNet(dim, 2, 3, cut(kernels), cut(strides), cut(strides[1:]), filters=[2, 4, 6], trans_bias=True,
+                  act_name=('leakyrelu', {'inplace': True, 'negative_slope': 0.01}), **options)
+    for key, p in net.state_dict().items():
+        if 'norm' in key and p.dtype == torch.float32:
+            p.add_(0.2 * torch.rand(p.shape))
+    x = torch.randn(1, 2, *[4, 8, 12][3 - dim:])
+    with torch.inference_mode():
+        y = net.eval()(x)
+    torch.save(net.state_dict(), at(name + '.pt'))
+    json.dump({'input': x.flatten().tolist(), 'output': y.flatten().tolist()}, open(at(name + '.json'), 'w'))
