@@ -66,8 +66,7 @@ func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, ts []plan.Transf
 		x, y, t.Slots = augmentation(b, ts, c, t.Source, t.Labels, t.Ctl)
 		var before graph.Value
 		if c.Previous != "" {
-			t.Stage = newStage(b, t.Labels)
-			before = t.Stage.channels(b, p, c, t.Slots[0].Ctl, t.Source, t.Ctl)
+			t.Stage, before = newStage(b, p, c, n)
 		}
 		var logits []graph.Value
 		logits, t.Params = forward(b, c.Network, x, before, p.Classes(), heads)
