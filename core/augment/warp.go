@@ -11,17 +11,23 @@ const outside = 255
 
 // WarpPrevious does to the labels [d h w] of a cascade's previous stage, in a crop of
 // the source's shape, what the op Warp does to those of the target: row is the sample's
-// row of ctl, the patch is written to dst [D H W].
-func (b Batch) WarpPrevious(dst, labels []uint8, row []float32) {
+// row of ctl, field [D H W 3] what an elastic recipe has drawn, or nil. The patch is
+// written to dst [D H W].
+func (b Batch) WarpPrevious(dst, labels []uint8, row, field []float32) {
 	i := 0
 	for d := range b.Patch[0] {
 		for h := range b.Patch[1] {
 			for w := range b.Patch[2] {
+				o := [3]float64{centred(d, b.Patch[0]), centred(h, b.Patch[1]), centred(w, b.Patch[2])}
+				for a := range o {
+					if field != nil {
+						o[a] += float64(field[3*i+a])
+					}
+				}
 				var p [3]float64
 				for a := range p {
 					m := row[graph.RowAffine+3*a:]
-					p[a] = float64(m[0])*centred(d, b.Patch[0]) + float64(m[1])*centred(h, b.Patch[1]) +
-						float64(m[2])*centred(w, b.Patch[2]) + float64(row[graph.RowOffset+a])
+					p[a] = float64(m[0])*o[0] + float64(m[1])*o[1] + float64(m[2])*o[2] + float64(row[graph.RowOffset+a])
 				}
 				dst[i] = b.labelAt(labels, p)
 				i++

@@ -25,7 +25,7 @@ func TestLabelsOfAPreviousStageGoWhereWarpPutsTheOthers(t *testing.T) {
 	} {
 		_, want := one(t, graph.Warp{Patch: b.Patch}, b.Source, make([]float32, len(labels)), labels, row)
 		got := make([]byte, len(want))
-		b.WarpPrevious(got, labels, row)
+		b.WarpPrevious(got, labels, row, nil)
 		assert.Equal(t, want, got)
 	}
 }

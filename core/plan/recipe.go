@@ -121,6 +121,7 @@ const (
 	GammaInverted = "gamma_inverted" // below, above: exponent, of the inverted image; mean and std kept
 	Gamma         = "gamma"          // below, above: exponent; mean and std kept
 	Mirror        = "mirror"         // none: P is of each axis
+	Elastic       = "elastic"        // sigma of the waves as a share of the patch's edge, magnitude: largest displacement in voxels; drawn for each axis, sigma once if Shared
 
 	// Of the labels of a cascade's previous stage, whose channels are labels.
 	Morphology = "previous_morphology" // radius in voxels of a ball: a label is dilated, eroded, opened or closed
@@ -156,6 +157,9 @@ type Inference struct {
 	Sigma  float64 `json:"sigma"`  // BlendGaussian: in patches
 	Mirror [3]bool `json:"mirror"` // D H W: axes of test-time mirroring
 }
+
+// IsElastic says whether t deforms patches at all.
+func (t Transform) IsElastic() bool { return t.Op == Elastic && t.P > 0 }
 
 // NNUNet is the recipe of nnU-Net v2's default trainer for images of dim 2 or 3.
 // One of dim 3 serves all configurations of a plan: For fits it to each.
@@ -246,7 +250,7 @@ func (r Recipe) planar(c *Configuration, longest float64, i int) {
 		angle = t.Ranges["angle_2d"]
 		t.Axes = [3]bool{true, false, false}
 		for j := range r.Augmentation {
-			if op := r.Augmentation[j].Op; op == Scaling || op == LowRes {
+			if op := r.Augmentation[j].Op; op == Scaling || op == LowRes || op == Elastic {
 				r.Augmentation[j].Axes[0] = false
 			}
 		}

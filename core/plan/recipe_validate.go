@@ -57,7 +57,7 @@ func ops() map[string][]string {
 		Rotation: nil, Scaling: {"scale"}, Noise: {"sigma"}, Blur: {"sigma"},
 		Brightness: {"below", "above"}, Contrast: {"below", "above"}, LowRes: {"scale"},
 		GammaInverted: {"below", "above"}, Gamma: {"below", "above"}, Mirror: nil,
-		Morphology: {"radius"}, Removal: {"share"},
+		Elastic: {"sigma", "magnitude"}, Morphology: {"radius"}, Removal: {"share"},
 	}
 }
 
@@ -85,7 +85,8 @@ func (t Transform) validate(e problems) {
 		e.need(slices.Contains(names, n), "the range %q is unknown, there are %s", n, strings.Join(names, ", "))
 		e.need(finite(r[0], r[1]) && r[0] <= r[1], "%s is %v, wanted low, high", n, r)
 		e.need(r[0] > 0 || n != "scale" && n != "factor" && n != "below" && n != "above", "%s is %v, wanted > 0", n, r)
-		e.need(r[0] >= 0 || n != "sigma" && n != "share", "%s is %v, wanted ≥ 0", n, r)
+		e.need(r[0] >= 0 || n != "sigma" && n != "share" && n != "magnitude", "%s is %v, wanted ≥ 0", n, r)
+		e.need(n != "sigma" || t.Op != Elastic || r[1] <= 1, "%s is %v, wanted at most 1, the edge of the patch", n, r)
 		e.need(n != "radius" || r[0] >= 1 && r[1] <= maxKernel, "%s is %v, wanted 1 to %d", n, r, maxKernel)
 	}
 }

@@ -19,8 +19,9 @@ type batch struct {
 	previous      []uint8 // of a cascade, patches
 	source        []uint8 // a crop that a patch of previous is made of
 	ctl           []float32
-	load, augment float64 // seconds that making it took
-	err           error   // why it could not be made
+	field         []float32 // of an elastic recipe
+	load, augment float64   // seconds that making it took
+	err           error     // why it could not be made
 }
 
 // batcher makes batches ahead of the steps that use them.
@@ -90,6 +91,10 @@ func (b *batcher) fill(x *batch, seed uint64, step int, training bool) {
 	if training {
 		x.ctl = sized(x.ctl, b.step.CtlLen)
 		a.Draw(x.ctl, seed, step)
+		if b.step.Field != 0 {
+			x.field = sized(x.field, n*a.Patch[0]*a.Patch[1]*a.Patch[2]*3)
+			a.DrawField(x.field, seed, step)
+		}
 	} else {
 		x.ctl = sized(x.ctl, b.val.CtlLen)
 		for i := range n {
@@ -126,7 +131,11 @@ func (b *batcher) fill(x *batch, seed uint64, step int, training bool) {
 				copy(patch, x.source)
 				continue
 			}
-			a.WarpPrevious(patch, x.source, x.ctl[b.slots[0].Ctl+i*graph.WarpLen:])
+			var field []float32
+			if b.step.Field != 0 {
+				field = x.field[3*i*len(patch):]
+			}
+			a.WarpPrevious(patch, x.source, x.ctl[b.slots[0].Ctl+i*graph.WarpLen:], field)
 			augment.Previous(patch, b.config.Patch, b.values, b.recipe, r)
 		}
 	}
