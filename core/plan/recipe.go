@@ -12,10 +12,16 @@ type Recipe struct {
 	Optimizer       Optimizer       `json:"optimizer"`
 	Schedule        Schedule        `json:"schedule"`
 	DeepSupervision DeepSupervision `json:"deep_supervision"`
-	Oversample      float64         `json:"oversample"` // share of a batch whose patches are forced to hold foreground
+	Oversample      float64         `json:"oversample"`              // share of a batch whose patches are forced to hold foreground
+	OversampleBy    string          `json:"oversample_by,omitempty"` // ByComponent, or "": as nnU-Net does
 	Augmentation    []Transform     `json:"augmentation"`
 	Inference       Inference       `json:"inference"`
 }
+
+// ByComponent as Recipe.OversampleBy: patches that hold foreground do so by a connected
+// component of a label instead of a voxel, and a coin of that weight decides for each,
+// where nnU-Net takes the last ones of a batch.
+const ByComponent = "component"
 
 // Values of Loss.Voxel.
 const (

@@ -13,6 +13,7 @@ func (r *Recipe) validate(e problems) {
 	d := r.DeepSupervision
 	e.need(d.Heads >= 0 && finite(d.Decay) && d.Decay > 0, "deep_supervision: heads is %d and decay %v, wanted ≥ 0 and > 0", d.Heads, d.Decay)
 	e.need(probability(r.Oversample), "oversample is %v, wanted 0 to 1", r.Oversample)
+	e.need(r.OversampleBy == "" || r.OversampleBy == ByComponent, "oversample_by is %q, wanted nothing or %s", r.OversampleBy, ByComponent)
 	for i, t := range r.Augmentation {
 		t.validate(e.in("augmentation[%d] %q", i, t.Op))
 	}

@@ -3,12 +3,14 @@ package train
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"runtime/debug"
 	"time"
 
 	"github.com/gounet/gounet/core/augment"
 	"github.com/gounet/gounet/core/dataset"
 	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/unet"
 )
 
@@ -105,7 +107,6 @@ func (b *batcher) fill(x *batch, seed uint64, step int, training bool) {
 	voxels := crop[0] * crop[1] * crop[2]
 	x.image = sized(x.image, n*voxels*c)
 	x.labels = sized(x.labels, n*voxels)
-	forced := dataset.Forced(n, b.recipe.Oversample)
 	for i := range n {
 		// A stream of its own: what is cut does not depend on how it is augmented.
 		r := augment.Random(seed^0x9E3779B97F4A7C15, step, i)
@@ -114,7 +115,7 @@ func (b *batcher) fill(x *batch, seed uint64, step int, training bool) {
 			if err := s.Verify(); err != nil {
 				return fmt.Errorf("preprocessed case %w", err)
 			}
-			lo := s.Corner(r, crop, i >= n-forced)
+			lo := b.corner(s, r, crop, i)
 			s.Crop(lo, crop, x.image[i*voxels*c:][:voxels*c], x.labels[i*voxels:][:voxels])
 			if b.step.Stage != nil {
 				x.source = sized(x.source, voxels)
@@ -140,6 +141,15 @@ func (b *batcher) fill(x *batch, seed uint64, step int, training bool) {
 		}
 	}
 	x.load, x.augment = time.Since(middle).Seconds(), middle.Sub(begin).Seconds()
+}
+
+// corner draws where sample i of a batch is cut, by the rule of the recipe.
+func (b *batcher) corner(s *dataset.Sample, r *rand.Rand, crop [3]int, i int) [3]int {
+	share := b.recipe.Oversample
+	if b.recipe.OversampleBy == plan.ByComponent {
+		return s.CornerByComponent(r, crop, r.Float64() < share)
+	}
+	return s.Corner(r, crop, i >= b.config.Batch-dataset.Forced(b.config.Batch, share))
 }
 
 // previousOf is where sample i of n has the labels of the previous stage.
