@@ -13,6 +13,7 @@ type warper struct {
 	src    []float32
 	labels []byte
 	ctl    []float32
+	field  []float32 // of an elastic one
 	x      tensor
 	y      []byte
 	size   [3]int // of the source
@@ -25,6 +26,9 @@ func (s *scope) warp(op graph.Warp, n graph.Node) []part {
 	p := &warper{
 		scope: s, op: op, src: s.f32(n.In[0]), labels: s.bytes(n.In[1]), ctl: s.f32(n.In[2]),
 		x: s.tensor(n.Out[0]), y: s.bytes(n.Out[1]), size: [3]int(t[1:4]), c: t[4],
+	}
+	if op.Elastic {
+		p.field = s.f32(n.In[3])
 	}
 	s.pool.reserve(need{worker: op.Patch[2] * p.c})
 	return []part{s.parallel(t[0]*op.Patch[0]*op.Patch[1], p.row)}
@@ -48,6 +52,13 @@ func (p *warper) row(w *worker, unit int) {
 	for i := range patch[2] {
 		t := centred(i, patch[2])
 		q := [3]float64{at[0] + t*step[0], at[1] + t*step[1], at[2] + t*step[2]}
+		if p.field != nil {
+			u := p.field[3*(off+i):][:3]
+			for a := range q {
+				row := m[graph.RowAffine+3*a:][:3]
+				q[a] += float64(row[0])*float64(u[0]) + float64(row[1])*float64(u[1]) + float64(row[2])*float64(u[2])
+			}
+		}
 		if p.inside(q) {
 			p.y[off+i] = p.between(q, out[i*p.c:][:p.c], src, labels)
 			continue

@@ -1,10 +1,10 @@
-// Warp: y[n o c] = x at p = A·(o − (size−1)/2) + t, linear between voxels and 0 outside
+// Warp: y[n o c] = x at p = A·(o − (size−1)/2 + u) + t, linear between voxels and 0 outside
 //
-//   x [N XD XH XW C]   ctl: rows (A, t) from CTL on   y T [N D H W C]
+//   x [N XD XH XW C]   ctl: rows (A, t) from CTL on   field [N D H W 3]: u, if ELASTIC   y T [N D H W C]
 //
 // One thread makes one element of y. Threads: COUNT.
 //
-// Prelude: T; XD, XH, XW, D, H, W, C, CTL, COUNT (unsigned).
+// Prelude: T; ELASTIC (bool); XD, XH, XW, D, H, W, C, CTL, COUNT (unsigned).
 
 // Where a voxel of the patch lies in the source: the voxel below, and the shares of
 // those above.
@@ -20,10 +20,15 @@ DEVICE void settle(float p, unsigned size, int &low, float &f) {
     f = p - floorf(p);
 }
 
-DEVICE Spot spot(const float *m, unsigned d, unsigned h, unsigned w) {
-    const float od = (float)d - (float)(D - 1) * 0.5f;
-    const float oh = (float)h - (float)(H - 1) * 0.5f;
-    const float ow = (float)w - (float)(W - 1) * 0.5f;
+DEVICE Spot spot(const float *m, const float *u, unsigned v) {
+    float od = (float)(v / (W * H) % D) - (float)(D - 1) * 0.5f;
+    float oh = (float)(v / W % H) - (float)(H - 1) * 0.5f;
+    float ow = (float)(v % W) - (float)(W - 1) * 0.5f;
+    if (ELASTIC) {
+        od += u[3 * (size_t)v];
+        oh += u[3 * (size_t)v + 1];
+        ow += u[3 * (size_t)v + 2];
+    }
     Spot s;
     settle(m[9] + (m[0] * od + m[1] * oh + m[2] * ow), XD, s.d, s.fd);
     settle(m[10] + (m[3] * od + m[4] * oh + m[5] * ow), XH, s.h, s.fh);
@@ -44,13 +49,13 @@ DEVICE int voxel_of(const Spot &p, unsigned j) {
     return (d * (int)XH + h) * (int)XW + w;
 }
 
-KERNEL warp(T *y, const float *x, const float *ctl) {
+KERNEL warp(T *y, const float *x, const float *ctl, const float *field) {
     const unsigned i = thread();
     if (i >= COUNT) {
         return;
     }
     const unsigned v = i / C, n = v / (D * H * W);
-    const Spot p = spot(ctl + CTL + 12 * n, v / (W * H) % D, v / W % H, v % W);
+    const Spot p = spot(ctl + CTL + 12 * n, field, v);
     const float *from = x + (size_t)n * XD * XH * XW * C + i % C;
     float sum = 0.0f;
     for (unsigned j = 0; j < 8; j++) {

@@ -1,14 +1,15 @@
-// Warp: y[n o c] = x at p = A·(o − (size−1)/2) + t, linear between voxels and 0 outside
+// Warp: y[n o c] = x at p = A·(o − (size−1)/2 + u) + t, linear between voxels and 0 outside
 //
-//   x f32 [N XD XH XW C]   ctl: rows (A, t) from CTL on   y [N D H W C]
+//   x f32 [N XD XH XW C]   ctl: rows (A, t) from CTL on   field f32 [N D H W 3]: u, if ELASTIC   y [N D H W C]
 //
 // One invocation makes one word of y. Dispatch: WORDS.
 //
-// Prelude: T_HALF (bool); XD, XH, XW, D, H, W, C, CTL, COUNT, WORDS, GRID (u32).
+// Prelude: T_HALF, ELASTIC (bool); XD, XH, XW, D, H, W, C, CTL, COUNT, WORDS, GRID (u32).
 
 @group(0) @binding(0) var<storage, read_write> y: array<u32>;
 @group(0) @binding(1) var<storage, read_write> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> ctl: array<f32>;
+@group(0) @binding(3) var<storage, read_write> field: array<f32>;
 
 fn row(n: u32, a: u32) -> vec3<f32> {
     let m = CTL + 12u * n + 3u * a;
@@ -17,11 +18,14 @@ fn row(n: u32, a: u32) -> vec3<f32> {
 
 // Where voxel v of the patch of sample n lies in the source.
 fn place(v: u32, n: u32) -> vec3<f32> {
-    let o = vec3<f32>(
+    var o = vec3<f32>(
         f32(v / (W * H) % D) - f32(D - 1u) * 0.5,
         f32(v / W % H) - f32(H - 1u) * 0.5,
         f32(v % W) - f32(W - 1u) * 0.5,
     );
+    if ELASTIC {
+        o += vec3<f32>(field[3u * v], field[3u * v + 1u], field[3u * v + 2u]);
+    }
     let r0 = row(n, 0u) * o;
     let r1 = row(n, 1u) * o;
     let r2 = row(n, 2u) * o;

@@ -1,11 +1,11 @@
 // WarpLabels: the label with the largest linear weight at p, see warp; 255 is outside
 //
-//   x u8 [N XD XH XW]   ctl: rows (A, t) from CTL on   y u8 [N D H W]
+//   x u8 [N XD XH XW]   ctl: rows (A, t) from CTL on   field [N D H W 3]: u, if ELASTIC   y u8 [N D H W]
 //
 // Of equals 255 wins, else the smaller one. One thread makes one label. Threads:
 // COUNT.
 //
-// Prelude: XD, XH, XW, D, H, W, CTL, COUNT (unsigned).
+// Prelude: ELASTIC (bool); XD, XH, XW, D, H, W, CTL, COUNT (unsigned).
 
 // Where a voxel of the patch lies in the source: the voxel below, and the shares of
 // those above.
@@ -21,10 +21,15 @@ DEVICE void settle(float p, unsigned size, int &low, float &f) {
     f = p - floorf(p);
 }
 
-DEVICE Spot spot(const float *m, unsigned d, unsigned h, unsigned w) {
-    const float od = (float)d - (float)(D - 1) * 0.5f;
-    const float oh = (float)h - (float)(H - 1) * 0.5f;
-    const float ow = (float)w - (float)(W - 1) * 0.5f;
+DEVICE Spot spot(const float *m, const float *u, unsigned v) {
+    float od = (float)(v / (W * H) % D) - (float)(D - 1) * 0.5f;
+    float oh = (float)(v / W % H) - (float)(H - 1) * 0.5f;
+    float ow = (float)(v % W) - (float)(W - 1) * 0.5f;
+    if (ELASTIC) {
+        od += u[3 * (size_t)v];
+        oh += u[3 * (size_t)v + 1];
+        ow += u[3 * (size_t)v + 2];
+    }
     Spot s;
     settle(m[9] + (m[0] * od + m[1] * oh + m[2] * ow), XD, s.d, s.fd);
     settle(m[10] + (m[3] * od + m[4] * oh + m[5] * ow), XH, s.h, s.fh);
@@ -45,13 +50,13 @@ DEVICE int voxel_of(const Spot &p, unsigned j) {
     return (d * (int)XH + h) * (int)XW + w;
 }
 
-KERNEL warp_labels(u8 *y, const u8 *x, const float *ctl) {
+KERNEL warp_labels(u8 *y, const u8 *x, const float *ctl, const float *field) {
     const unsigned i = thread();
     if (i >= COUNT) {
         return;
     }
     const unsigned n = i / (D * H * W);
-    const Spot p = spot(ctl + CTL + 12 * n, i / (W * H) % D, i / W % H, i % W);
+    const Spot p = spot(ctl + CTL + 12 * n, field, i);
     unsigned found[8]; // plus 1: outside is 0, the smallest
     for (unsigned j = 0; j < 8; j++) {
         const int at = voxel_of(p, j);

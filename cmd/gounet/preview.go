@@ -105,7 +105,7 @@ func (f *previewFlags) run(ctx context.Context, a *app, w *workspace) (err error
 	if err := atomicfile.Write(f.output, func(w io.Writer) error { return png.Encode(w, picture) }); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "%s of %s: %s\n", count(f.samples, "patch"), c.Name, f.output)
+	_, err = fmt.Fprintf(a.out, "%s of %s: %s\n", count(f.samples, "sample"), c.Name, f.output)
 	return err
 }
 

@@ -27,6 +27,7 @@ const (
 	ensemblesFolder    = "ensembles"           // in it a folder for each pair: labels of the held-out cases, summary.json
 	bestFile           = "best.json"           // a selection
 	postprocessingFile = "postprocessing.json" // of the best
+	pickledFile        = "postprocessing.pkl"  // the same for nnUNetv2_apply_postprocessing
 	predictionsFolder  = "predictions"         // labels of the test cases; in it a folder a configuration, as the networks made them
 )
 
@@ -112,7 +113,11 @@ func (s *selector) choose(ctx context.Context) (*selection, error) {
 		return nil, fmt.Errorf("post-processing: %w", err)
 	}
 	best.Dice = number(d.After.ForegroundMean.Dice)
-	if err := d.Postprocessing.Write(filepath.Join(s.w.dir, postprocessingFile)); err != nil {
+	err = errors.Join(
+		d.Postprocessing.Write(filepath.Join(s.w.dir, postprocessingFile)),
+		d.Postprocessing.WritePickle(filepath.Join(s.w.dir, pickledFile)),
+	)
+	if err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(s.a.out, "post      %s: Dice %.4f, before %.4f\n", steps(d.Postprocessing), d.After.ForegroundMean.Dice, d.Before.ForegroundMean.Dice)

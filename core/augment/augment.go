@@ -20,8 +20,8 @@ const shrink = 0.85
 
 // SourceShape is the size of the crops that patches are cut out of, D H W in
 // voxels: the patch, its extent after the recipe's largest rotation about each
-// axis, divided by 0.85 if the recipe scales. r must be fitted to the
-// configuration (Recipe.For). Source: nnU-Net v2's get_patch_size.
+// axis, divided by 0.85 if the recipe shows more than the patch of a scan. r must be
+// fitted to the configuration (Recipe.For). Source: nnU-Net v2's get_patch_size.
 func SourceShape(r plan.Recipe, patch [3]int) [3]int {
 	var size [3]float64
 	for a := range size {
@@ -43,7 +43,7 @@ func SourceShape(r plan.Recipe, patch [3]int) [3]int {
 	}
 	var shape [3]int
 	for a := range shape {
-		if scaling != nil && scaling.Axes[a] {
+		if scaling != nil && scaling.Axes[a] && scaling.Ranges["scale"][1] > 1 {
 			out[a] /= shrink
 		}
 		shape[a] = int(out[a])

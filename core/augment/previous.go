@@ -1,16 +1,17 @@
 package augment
 
 import (
+	"math"
 	"math/rand/v2"
 
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/volume"
 )
 
-// Previous changes the labels of a cascade's previous stage in a crop, so that the
+// Previous changes the labels of a cascade's previous stage in a patch, so that the
 // network does not trust them blindly: labels grow, shrink, lose holes and thin
 // parts, or lose a component. values are the labels that there are. It is host's
-// work, on the crop before it is warped.
+// work, on the patch that Warp has made.
 //
 // Source: batchgeneratorsv2's ApplyRandomBinaryOperatorTransform and
 // RemoveRandomConnectedComponentFromOneHotEncodingTransform.
@@ -28,12 +29,23 @@ func Previous(labels []uint8, shape [3]int, values []int, r plan.Recipe, rnd *ra
 				c.remove(t.Ranges["share"][1], rnd)
 				continue
 			}
-			c.reshape(morphologies()[rnd.IntN(4)], uniform(t.Ranges["radius"], rnd))
+			c.reshape(morphologies()[rnd.IntN(4)], ball(uniform(t.Ranges["radius"], rnd)))
 		}
 	}
 }
 
-// crop is one label of a crop.
+// ball is the radius of a ball about a voxel of as many voxels as scikit-image's ball
+// of a radius r, which need not be whole: that has the diameter ⌊2r⌋ and where this is odd
+// its centre between voxels.
+func ball(r float64) float64 {
+	d := math.Floor(2 * r)
+	if math.Mod(d, 2) == 1 {
+		d -= 0.5
+	}
+	return d / 2
+}
+
+// crop is one label of a patch.
 type crop struct {
 	labels []uint8
 	shape  [3]int
@@ -70,7 +82,7 @@ func dilate(mask []bool, shape [3]int, radius float64) []bool {
 }
 
 // erode keeps what is more than radius voxels away from what is not the mask; the
-// border of the crop does not count as such.
+// border of the patch does not count as such.
 func erode(mask []bool, shape [3]int, radius float64) []bool {
 	not := make([]bool, len(mask))
 	for i, m := range mask {
@@ -101,7 +113,7 @@ func (c crop) reshape(f morphology, radius float64) {
 }
 
 // remove takes a random component away, of those that are smaller than a share of
-// the crop.
+// the patch.
 func (c crop) remove(share float64, rnd *rand.Rand) {
 	mask, any := c.mask()
 	if !any {

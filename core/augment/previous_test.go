@@ -24,7 +24,24 @@ func TestABallIsWhatAVoxelGrowsTo(t *testing.T) {
 	}
 	assert.NotContains(t, erode(mask, shape, 1), true)
 	full := dilate(mask, shape, 20)
-	assert.Equal(t, full, erode(full, shape, 8), "the border of the crop takes nothing")
+	assert.Equal(t, full, erode(full, shape, 8), "the border of the patch takes nothing")
+}
+
+// TestBallsHaveAsManyVoxelsAsThoseOfScikitImage counts; the radii between are those of
+// the next smaller here.
+func TestBallsHaveAsManyVoxelsAsThoseOfScikitImage(t *testing.T) {
+	shape := [3]int{19, 19, 19}
+	mask := make([]bool, 19*19*19)
+	mask[len(mask)/2] = true
+	for i, want := range []int{7, 8, 33, 56, 123, 160, 257, 360, 515, 672, 925, 1088, 1419, 1736} {
+		n := 0
+		for _, in := range dilate(mask, shape, ball(1+float64(i)/2+0.2)) {
+			if in {
+				n++
+			}
+		}
+		assert.InEpsilon(t, want, n, 0.13, "radius %v", 1+float64(i)/2)
+	}
 }
 
 func TestOpeningTakesAndClosingAdds(t *testing.T) {

@@ -3,6 +3,8 @@ package dataset
 import (
 	"math"
 	"math/rand/v2"
+
+	"github.com/gounet/gounet/core/volume"
 )
 
 // Forced is the number of the last samples of a batch whose patches are forced
@@ -33,6 +35,50 @@ func (s *Sample) Corner(r *rand.Rand, crop [3]int, forced bool) (lo [3]int) {
 		lo[a] = max(least[a], at[a]-crop[a]/2)
 	}
 	return lo
+}
+
+// CornerByComponent draws a corner as Corner does, but forced, the crop has as much of a
+// random component of a random label as it holds, or all of it somewhere; then it may end
+// outside of the case. Source: NVIDIA's biased crop (DALI's random_object_bbox and
+// roi_random_crop).
+func (s *Sample) CornerByComponent(r *rand.Rand, crop [3]int, forced bool) [3]int {
+	lo := s.Corner(r, crop, false)
+	s.findComponents.Do(func() { s.components = s.boxes() })
+	if !forced || len(s.components) == 0 {
+		return lo
+	}
+	of := s.components[r.IntN(len(s.components))]
+	box := of[r.IntN(len(of))]
+	for a, n := range s.Shape {
+		least := -max(0, crop[a]-n) / 2 // where the padding begins
+		first, last := box.Lo[a], box.Hi[a]-crop[a]
+		if last < first {
+			first, last = max(least, last), first
+		}
+		lo[a] = first + r.IntN(last-first+1)
+	}
+	return lo
+}
+
+// boxes are those of the connected components of each label that is present.
+func (s *Sample) boxes() (boxes [][]volume.Box) {
+	var present [volume.Outside]bool
+	for _, l := range s.Labels {
+		if l != volume.Outside {
+			present[l] = true
+		}
+	}
+	mask := make([]bool, len(s.Labels))
+	for l := 1; l < volume.Outside; l++ {
+		if !present[l] {
+			continue
+		}
+		for i, v := range s.Labels {
+			mask[i] = int(v) == l
+		}
+		boxes = append(boxes, volume.ComponentBoxes(mask, s.Shape, volume.Faces))
+	}
+	return boxes
 }
 
 // Crop copies a crop at the corner lo: image [d h w C] and labels [d h w]. What

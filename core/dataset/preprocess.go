@@ -17,7 +17,10 @@ func PreprocessOptions(p *plan.Plan, c *plan.Configuration) volume.PreprocessOpt
 	o := volume.PreprocessOptions{
 		Axes: volume.Axes(p.Transpose), Spacing: c.Spacing, OrderImage: volume.Order(c.Resampling.ImageOrder),
 		MaxBytes: machine.MainMemory().Available,
-		Positive: c.Crop == plan.CropPositive, Truncate: c.Truncate, NormalizeLast: c.NormalizeLast,
+		Positive: c.Crop == plan.CropPositive, Truncate: c.Truncate, NormalizeLast: c.NormalizeLast, Planes: c.Planes,
+	}
+	if c.Planes && c.Dim == 2 {
+		o.Spacing = [3]float64{} // pixels stay as they are
 	}
 	for i, scheme := range c.Normalization {
 		n := volume.Normalization{Scheme: schemes[scheme], MaskOnly: c.MaskNorm[i]}

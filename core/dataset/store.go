@@ -45,6 +45,9 @@ type Sample struct {
 	verify    func() error
 	unmap     func() error
 	unmapPrev func() error
+
+	findComponents sync.Once
+	components     [][]volume.Box // of each label that is present: those of CornerByComponent
 }
 
 // Verify reads the case once, when it is called first, and returns an error if it

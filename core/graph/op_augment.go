@@ -5,17 +5,19 @@ import "fmt"
 // Warp cuts patches out of padded crops: rotated, scaled and mirrored by the
 // affine map in the sample's row of ctl (slot Ctl + n·WarpLen):
 //
-//	src f32[N d h w C]   labels u8[N d h w]   ctl → x T[N D H W C]   y u8[N D H W]
+//	src f32[N d h w C]   labels u8[N d h w]   ctl   (field f32[N D H W 3]) → x T[N D H W C]   y u8[N D H W]
 //
-// Output voxel o reads the source at p = A·(o − (size−1)/2) + t, in voxels.
+// Output voxel o reads the source at p = A·(o − (size−1)/2 + u) + t, in voxels. u is what
+// an Elastic one has for o in its field, in voxels, else 0.
 // x is linear between voxels and 0 outside. y is the label with the largest
 // linear weight among the eight voxels around p. Label 255 is what lies outside
 // of the scan, and so do voxels outside of the source. Of equals 255 wins, else
 // the smaller one.
 type Warp struct {
 	noGrad
-	Patch [3]int
-	Ctl   int
+	Patch   [3]int
+	Ctl     int
+	Elastic bool // there is a field
 }
 
 func (op Warp) Types(in []Type) ([]Type, error) {
@@ -24,6 +26,10 @@ func (op Warp) Types(in []Type) ([]Type, error) {
 		return nil, fmt.Errorf("source %v and labels %v, wanted f32[N d h w C] and u8[N d h w]", x, l)
 	}
 	n, p := x.Shape[0], op.Patch
+	want := Type{F32, Shape{n, p[0], p[1], p[2], 3}}
+	if op.Elastic && (len(in) != 4 || in[3].String() != want.String()) {
+		return nil, fmt.Errorf("the field of an elastic warp must be %v", want)
+	}
 	return []Type{{T, Shape{n, p[0], p[1], p[2], x.Shape[4]}}, {U8, Shape{n, p[0], p[1], p[2]}}}, wantRows(in[2], op.Ctl, n, WarpLen)
 }
 

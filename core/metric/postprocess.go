@@ -9,6 +9,7 @@ import (
 
 	"github.com/gounet/gounet/core/volume"
 	"github.com/gounet/gounet/internal/atomicfile"
+	"github.com/gounet/gounet/internal/pickle"
 )
 
 // Postprocessing is what is done to predicted label maps, step by step: of the
@@ -126,6 +127,29 @@ func (p Postprocessing) Write(path string) error {
 		_, err := w.Write(append(b, '\n'))
 		return err
 	})
+	if err != nil {
+		return fmt.Errorf("metric: %s: %w", path, err)
+	}
+	return nil
+}
+
+// WritePickle writes p to path as nnU-Net's postprocessing.pkl, which
+// nnUNetv2_apply_postprocessing takes: a tuple of functions and one of their arguments.
+func (p Postprocessing) WritePickle(path string) error {
+	functions, arguments := []any{}, []any{}
+	for _, t := range p {
+		var labels any = t[0]
+		if len(t) > 1 {
+			region := []any{}
+			for _, v := range t {
+				region = append(region, v)
+			}
+			labels = region
+		}
+		functions = append(functions, pickle.Global{Module: "nnunetv2.postprocessing.remove_connected_components", Name: keepLargest})
+		arguments = append(arguments, pickle.Mapping{{Key: "labels_or_regions", Value: labels}})
+	}
+	err := atomicfile.Write(path, func(w io.Writer) error { return pickle.WritePlain(w, []any{functions, arguments}) })
 	if err != nil {
 		return fmt.Errorf("metric: %s: %w", path, err)
 	}

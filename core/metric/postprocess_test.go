@@ -94,6 +94,24 @@ func TestPostprocessingIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
+// TestPicklesAreThoseThatNNUNetHasApplied compares with files that bench/peers/postprocessing.py
+// gave to nnUNetv2_apply_postprocessing, which made of them what it makes of its own.
+func TestPicklesAreThoseThatNNUNetHasApplied(t *testing.T) {
+	for name, p := range map[string]Postprocessing{
+		"largest_all_foreground": {{1, 2}},
+		"largest_per_label":      {{1}, {2}},
+		"applied":                {},
+	} {
+		want, err := os.ReadFile(filepath.Join("testdata", "postprocessing", name+".pkl"))
+		require.NoError(t, err)
+		file := filepath.Join(t.TempDir(), "postprocessing.pkl")
+		require.NoError(t, p.WritePickle(file))
+		got, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.Equal(t, want, got, name)
+	}
+}
+
 func TestBadPostprocessingIsAnError(t *testing.T) {
 	for text, want := range map[string]string{
 		`[]`:                           "wanted nnU-Net's",

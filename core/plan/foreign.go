@@ -77,7 +77,7 @@ func (f Foreign) Plan(n Network, dim, in, classes int) (*Plan, error) {
 	}
 	c := Configuration{
 		Name: ConfigFullRes, Dim: dim, Patch: f.Patch, Batch: 2, Spacing: f.Spacing, BatchDice: true, Resampling: DefaultResampling(), Network: n,
-		Crop: CropPositive, Truncate: true, NormalizeLast: true,
+		Crop: CropPositive, Truncate: true, NormalizeLast: true, Planes: true,
 	}
 	for a, v := range f.Patch {
 		c.MedianShape[a] = float64(v)

@@ -34,8 +34,8 @@ func WriteNNUNet(w io.Writer, p *Plan) error {
 		if n := c.Network.Norm; n != "" && n != InstanceNorm {
 			return fmt.Errorf("plans.json: %s: its networks have the norm %q: only plans with instance norms are written", c.Name, n)
 		}
-		if c.Crop != "" || c.Truncate || c.NormalizeLast || slices.Contains(c.Normalization, NormNonZero) {
-			return fmt.Errorf("plans.json: %s: nnU-Net has no preprocessing that crops to positive voxels, rounds shapes down, or normalises last or where voxels are not 0", c.Name)
+		if c.Crop != "" || c.Truncate || c.NormalizeLast || c.Planes || slices.Contains(c.Normalization, NormNonZero) {
+			return fmt.Errorf("plans.json: %s: nnU-Net has no preprocessing that crops to positive voxels, rounds shapes down, resamples plane by plane, or normalises last or where voxels are not 0", c.Name)
 		}
 		var v any = c.file()
 		if parent := p.twin(i); parent != "" {

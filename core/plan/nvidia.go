@@ -114,8 +114,7 @@ func dynNetwork(patch []int, spacing []float64) Network {
 }
 
 // NVIDIA is the recipe of NVIDIA's nnU-Net for PyTorch (22.11). What is not its own:
-// samples are forced to hold foreground around a voxel, not a component; images are
-// zoomed linearly; contrast keeps the mean.
+// images are zoomed linearly; contrast keeps the mean.
 func NVIDIA(compat bool) Recipe {
 	all := [3]bool{true, true, true}
 	r := Recipe{
@@ -125,6 +124,7 @@ func NVIDIA(compat bool) Recipe {
 		Schedule:        Schedule{Kind: Constant, Epochs: 300, Iterations: 100, ValIterations: 50},
 		DeepSupervision: DeepSupervision{Heads: dynHeads, Decay: 0.5, FullResolution: true},
 		Oversample:      0.4,
+		OversampleBy:    ByComponent,
 		Augmentation: []Transform{
 			{Op: Scaling, P: 0.15, PChannel: 1, Shared: true, Axes: all, Ranges: map[string]Range{"scale": {0.7, 1}}},
 			{Op: Mirror, P: 0.5, PChannel: 1, Shared: true, Axes: all},
@@ -177,7 +177,7 @@ func (d *dataset) nvidia() (*Plan, error) {
 		}
 		c.Batch = map[int]int{2: 64, 3: 2}[dim]
 		c.BatchDice, c.Data = true, p.Name+"_"+name
-		c.Crop, c.Truncate, c.NormalizeLast = CropPositive, true, true
+		c.Crop, c.Truncate, c.NormalizeLast, c.Planes = CropPositive, true, true, true
 		for i, s := range c.Normalization {
 			if s != NormCT {
 				c.Normalization[i], c.MaskNorm[i] = NormNonZero, false

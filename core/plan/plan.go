@@ -128,6 +128,7 @@ type Configuration struct {
 	Crop          string `json:"crop,omitempty"`           // CropPositive, or "": to voxels that are not 0, as nnU-Net does
 	Truncate      bool   `json:"truncate,omitempty"`       // the resampled shape is rounded down
 	NormalizeLast bool   `json:"normalize_last,omitempty"` // behind the resampling
+	Planes        bool   `json:"planes,omitempty"`         // images and labels are resampled by its rules (volume.PreprocessOptions); 2-D: they are not
 }
 
 // CropPositive crops to voxels above 0.

@@ -12,10 +12,16 @@ type Recipe struct {
 	Optimizer       Optimizer       `json:"optimizer"`
 	Schedule        Schedule        `json:"schedule"`
 	DeepSupervision DeepSupervision `json:"deep_supervision"`
-	Oversample      float64         `json:"oversample"` // share of a batch whose patches are forced to hold foreground
+	Oversample      float64         `json:"oversample"`              // share of a batch whose patches are forced to hold foreground
+	OversampleBy    string          `json:"oversample_by,omitempty"` // ByComponent, or "": as nnU-Net does
 	Augmentation    []Transform     `json:"augmentation"`
 	Inference       Inference       `json:"inference"`
 }
+
+// ByComponent as Recipe.OversampleBy: patches that hold foreground do so by a connected
+// component of a label instead of a voxel, and a coin of that weight decides for each,
+// where nnU-Net takes the last ones of a batch.
+const ByComponent = "component"
 
 // Values of Loss.Voxel.
 const (
@@ -125,6 +131,7 @@ const (
 	GammaInverted = "gamma_inverted" // below, above: exponent, of the inverted image; mean and std kept
 	Gamma         = "gamma"          // below, above: exponent; mean and std kept
 	Mirror        = "mirror"         // none: P is of each axis
+	Elastic       = "elastic"        // sigma of the waves as a share of the patch's edge, magnitude: largest displacement in voxels; drawn for each axis, sigma once if Shared
 
 	// Of the labels of a cascade's previous stage, whose channels are labels.
 	Morphology = "previous_morphology" // radius in voxels of a ball: a label is dilated, eroded, opened or closed
@@ -160,6 +167,9 @@ type Inference struct {
 	Sigma  float64 `json:"sigma"`  // BlendGaussian: in patches
 	Mirror [3]bool `json:"mirror"` // D H W: axes of test-time mirroring
 }
+
+// IsElastic says whether t deforms patches at all.
+func (t Transform) IsElastic() bool { return t.Op == Elastic && t.P > 0 }
 
 // NNUNet is the recipe of nnU-Net v2's default trainer for images of dim 2 or 3.
 // One of dim 3 serves all configurations of a plan: For fits it to each.
@@ -251,7 +261,7 @@ func (r Recipe) planar(c *Configuration, longest float64, i int) {
 		angle = t.Ranges["angle_2d"]
 		t.Axes = [3]bool{true, false, false}
 		for j := range r.Augmentation {
-			if op := r.Augmentation[j].Op; op == Scaling || op == LowRes {
+			if op := r.Augmentation[j].Op; op == Scaling || op == LowRes || op == Elastic {
 				r.Augmentation[j].Axes[0] = false
 			}
 		}

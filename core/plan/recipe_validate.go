@@ -13,6 +13,7 @@ func (r *Recipe) validate(e problems) {
 	d := r.DeepSupervision
 	e.need(d.Heads >= 0 && finite(d.Decay) && d.Decay > 0, "deep_supervision: heads is %d and decay %v, wanted ≥ 0 and > 0", d.Heads, d.Decay)
 	e.need(probability(r.Oversample), "oversample is %v, wanted 0 to 1", r.Oversample)
+	e.need(r.OversampleBy == "" || r.OversampleBy == ByComponent, "oversample_by is %q, wanted nothing or %s", r.OversampleBy, ByComponent)
 	for i, t := range r.Augmentation {
 		t.validate(e.in("augmentation[%d] %q", i, t.Op))
 	}
@@ -64,7 +65,7 @@ func ops() map[string][]string {
 		Rotation: nil, Scaling: {"scale"}, Noise: {"sigma"}, Blur: {"sigma"},
 		Brightness: {"below", "above"}, Contrast: {"below", "above"}, LowRes: {"scale"},
 		GammaInverted: {"below", "above"}, Gamma: {"below", "above"}, Mirror: nil,
-		Morphology: {"radius"}, Removal: {"share"},
+		Elastic: {"sigma", "magnitude"}, Morphology: {"radius"}, Removal: {"share"},
 	}
 }
 
@@ -92,7 +93,8 @@ func (t Transform) validate(e problems) {
 		e.need(slices.Contains(names, n), "the range %q is unknown, there are %s", n, strings.Join(names, ", "))
 		e.need(finite(r[0], r[1]) && r[0] <= r[1], "%s is %v, wanted low, high", n, r)
 		e.need(r[0] > 0 || n != "scale" && n != "factor" && n != "below" && n != "above", "%s is %v, wanted > 0", n, r)
-		e.need(r[0] >= 0 || n != "sigma" && n != "share", "%s is %v, wanted ≥ 0", n, r)
+		e.need(r[0] >= 0 || n != "sigma" && n != "share" && n != "magnitude", "%s is %v, wanted ≥ 0", n, r)
+		e.need(n != "sigma" || t.Op != Elastic || r[1] <= 1, "%s is %v, wanted at most 1, the edge of the patch", n, r)
 		e.need(n != "radius" || r[0] >= 1 && r[1] <= maxKernel, "%s is %v, wanted 1 to %d", n, r, maxKernel)
 	}
 }

@@ -3,12 +3,14 @@ package train
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"runtime/debug"
 	"time"
 
 	"github.com/gounet/gounet/core/augment"
 	"github.com/gounet/gounet/core/dataset"
 	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/unet"
 )
 
@@ -16,10 +18,12 @@ import (
 type batch struct {
 	image         []float32
 	labels        []uint8
-	previous      []uint8 // of a cascade
+	previous      []uint8 // of a cascade, patches
+	source        []uint8 // a crop that a patch of previous is made of
 	ctl           []float32
-	load, augment float64 // seconds that making it took
-	err           error   // why it could not be made
+	field         []float32 // of an elastic recipe
+	load, augment float64   // seconds that making it took
+	err           error     // why it could not be made
 }
 
 // batcher makes batches ahead of the steps that use them.
@@ -85,13 +89,24 @@ func (b *batcher) fill(x *batch, seed uint64, step int, training bool) {
 		cases, crop = b.Train, b.source
 	}
 	n, c := b.config.Batch, len(b.Plan.Channels)
+	a := augment.Batch{Recipe: b.recipe, Slots: b.slots, Source: crop, Patch: b.config.Patch, Samples: n, Channels: c}
+	if training {
+		x.ctl = sized(x.ctl, b.step.CtlLen)
+		a.Draw(x.ctl, seed, step)
+		if b.step.Field != 0 {
+			x.field = sized(x.field, n*a.Patch[0]*a.Patch[1]*a.Patch[2]*3)
+			a.DrawField(x.field, seed, step)
+		}
+	} else {
+		x.ctl = sized(x.ctl, b.val.CtlLen)
+		for i := range n {
+			augment.Identity(x.ctl[b.val.Slots[0].Ctl+i*graph.WarpLen:], crop, crop)
+		}
+	}
+	middle := time.Now()
 	voxels := crop[0] * crop[1] * crop[2]
 	x.image = sized(x.image, n*voxels*c)
 	x.labels = sized(x.labels, n*voxels)
-	if b.step.Stage != nil {
-		x.previous = sized(x.previous, n*voxels)
-	}
-	forced := dataset.Forced(n, b.recipe.Oversample)
 	for i := range n {
 		// A stream of its own: what is cut does not depend on how it is augmented.
 		r := augment.Random(seed^0x9E3779B97F4A7C15, step, i)
@@ -100,32 +115,48 @@ func (b *batcher) fill(x *batch, seed uint64, step int, training bool) {
 			if err := s.Verify(); err != nil {
 				return fmt.Errorf("preprocessed case %w", err)
 			}
-			lo := s.Corner(r, crop, i >= n-forced)
+			lo := b.corner(s, r, crop, i)
 			s.Crop(lo, crop, x.image[i*voxels*c:][:voxels*c], x.labels[i*voxels:][:voxels])
 			if b.step.Stage != nil {
-				s.CropPrevious(lo, crop, x.previous[i*voxels:][:voxels])
+				x.source = sized(x.source, voxels)
+				s.CropPrevious(lo, crop, x.source)
 			}
 			return nil
 		})
 		if x.err != nil {
 			return
 		}
-		if b.step.Stage != nil && training {
-			augment.Previous(x.previous[i*voxels:][:voxels], crop, b.values, b.recipe, r)
+		if b.step.Stage != nil {
+			patch := x.previousOf(b.config.Patch, n, i)
+			if !training {
+				copy(patch, x.source)
+				continue
+			}
+			var field []float32
+			if b.step.Field != 0 {
+				field = x.field[3*i*len(patch):]
+			}
+			a.WarpPrevious(patch, x.source, x.ctl[b.slots[0].Ctl+i*graph.WarpLen:], field)
+			augment.Previous(patch, b.config.Patch, b.values, b.recipe, r)
 		}
 	}
-	middle := time.Now()
-	if training {
-		x.ctl = sized(x.ctl, b.step.CtlLen)
-		a := augment.Batch{Recipe: b.recipe, Slots: b.slots, Source: crop, Patch: b.config.Patch, Samples: n, Channels: c}
-		a.Draw(x.ctl, seed, step)
-	} else {
-		x.ctl = sized(x.ctl, b.val.CtlLen)
-		for i := range n {
-			augment.Identity(x.ctl[b.val.Slots[0].Ctl+i*graph.WarpLen:], crop, crop)
-		}
+	x.load, x.augment = time.Since(middle).Seconds(), middle.Sub(begin).Seconds()
+}
+
+// corner draws where sample i of a batch is cut, by the rule of the recipe.
+func (b *batcher) corner(s *dataset.Sample, r *rand.Rand, crop [3]int, i int) [3]int {
+	share := b.recipe.Oversample
+	if b.recipe.OversampleBy == plan.ByComponent {
+		return s.CornerByComponent(r, crop, r.Float64() < share)
 	}
-	x.load, x.augment = middle.Sub(begin).Seconds(), time.Since(middle).Seconds()
+	return s.Corner(r, crop, i >= b.config.Batch-dataset.Forced(b.config.Batch, share))
+}
+
+// previousOf is where sample i of n has the labels of the previous stage.
+func (x *batch) previousOf(patch [3]int, n, i int) []uint8 {
+	voxels := patch[0] * patch[1] * patch[2]
+	x.previous = sized(x.previous, n*voxels)
+	return x.previous[i*voxels:][:voxels]
 }
 
 // cut reads of a case, which is mapped into memory: where its file has become

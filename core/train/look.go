@@ -49,15 +49,16 @@ func Look(ctx context.Context, o Options, n int) (cut, changed []Patch, err erro
 		if x.err != nil {
 			return nil, nil, fmt.Errorf("train: %w", x.err)
 		}
-		drawn := append([]float32(nil), x.ctl...)
+		drawn, field := append([]float32(nil), x.ctl...), append([]float32(nil), x.field...)
 		a := augment.Batch{Recipe: plan.Recipe{}, Slots: b.slots, Source: b.source, Patch: t.config.Patch, Samples: t.config.Batch, Channels: len(o.Plan.Channels)}
 		clear(x.ctl)
+		clear(x.field)
 		a.Draw(x.ctl, 0, 0) // a recipe without transforms
 		one, err := look(ctx, s, g, t.config.Patch, x)
 		if err != nil {
 			return nil, nil, fmt.Errorf("train: %w", err)
 		}
-		x.ctl = drawn
+		x.ctl, x.field = drawn, field
 		two, err := look(ctx, s, g, t.config.Patch, x)
 		if err != nil {
 			return nil, nil, fmt.Errorf("train: %w", err)
@@ -70,6 +71,9 @@ func Look(ctx context.Context, o Options, n int) (cut, changed []Patch, err erro
 // look runs the augmentation and reads the first sample.
 func look(ctx context.Context, s *backend.Session, g *unet.Augmented, shape [3]int, b *batch) (Patch, error) {
 	err := errors.Join(s.WriteF32(ctx, g.Source, b.image), s.Write(ctx, g.Labels, b.labels), s.WriteF32(ctx, g.Ctl, b.ctl))
+	if g.Field != 0 {
+		err = errors.Join(err, s.WriteF32(ctx, g.Field, b.field))
+	}
 	if err == nil {
 		err = s.Run(ctx)
 	}

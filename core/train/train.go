@@ -317,6 +317,11 @@ func (t *trainer) runBatch(ctx context.Context, s *backend.Session, u *unet.Trai
 			return 0, err
 		}
 	}
+	if u.Field != 0 {
+		if err := s.WriteF32(ctx, u.Field, b.field); err != nil {
+			return 0, err
+		}
+	}
 	rows := b.ctl[graph.CtlRows:]
 	if err := s.WriteAt(ctx, u.Ctl, 4*graph.CtlRows, backend.F32Bytes(rows)); err != nil {
 		return 0, err

@@ -17,19 +17,27 @@ type Slot struct {
 	Seed int    // of Noise: two slots of 24 bits
 }
 
-// augmentation adds the recipe's transforms in order: rotation, scaling and
-// mirroring as one Warp, then those of the intensities.
+// augmentation adds the recipe's transforms in order: rotation, scaling,
+// deformation and mirroring as one Warp, then those of the intensities.
 //
 //	src f32[N d h w C]   labels u8[N d h w]   ctl → x T[N D H W C]   u8[N D H W]
 //
+// An elastic recipe has a field beside these, which the host draws whole.
+//
 // Channels whose statistics are of the non-zero mask are 0 outside of it again
 // in the end, as in nnU-Net.
-func augmentation(b *graph.Builder, ts []plan.Transform, c *plan.Configuration, src, labels, ctl graph.Value) (x, y graph.Value, slots []Slot) {
-	patch := c.Patch
-	slots, _ = slotsOf(ts, patch, b.Type(src).Shape[0], b.Type(src).Shape[4])
-	out := b.Apply("augment.warp", graph.Warp{Patch: patch, Ctl: slots[0].Ctl}, src, labels, ctl)
+func (t *Train) augmentation(b *graph.Builder, ts []plan.Transform, c *plan.Configuration) (x, y graph.Value) {
+	patch, ctl := c.Patch, t.Ctl
+	n := b.Type(t.Source).Shape[0]
+	t.Slots, _ = slotsOf(ts, patch, n, b.Type(t.Source).Shape[4])
+	in, warp := []graph.Value{t.Source, t.Labels, ctl}, graph.Warp{Patch: patch, Ctl: t.Slots[0].Ctl}
+	if slices.ContainsFunc(ts, plan.Transform.IsElastic) {
+		t.Field = b.Declare("field", graph.IO, graph.F32, n, patch[0], patch[1], patch[2], 3)
+		in, warp.Elastic = append(in, t.Field), true
+	}
+	out := b.Apply("augment.warp", warp, in...)
 	x, y = out[0], out[1]
-	for _, s := range slots[1:] {
+	for _, s := range t.Slots[1:] {
 		name := "augment." + s.Op
 		var op graph.Op
 		switch s.Op {
@@ -43,10 +51,10 @@ func augmentation(b *graph.Builder, ts []plan.Transform, c *plan.Configuration, 
 		}
 		x = b.Apply(name, op, x, ctl)[0]
 	}
-	if len(slots) > 1 && slices.Contains(c.MaskNorm, true) {
+	if len(t.Slots) > 1 && slices.Contains(c.MaskNorm, true) {
 		x = b.Apply("augment.mask", graph.Mask{Channels: c.MaskNorm}, x, y)[0]
 	}
-	return x, y, slots
+	return x, y
 }
 
 var intensities = map[string]graph.IntensityKind{
@@ -65,7 +73,7 @@ func slotsOf(ts []plan.Transform, patch [3]int, n, c int) (slots []Slot, length 
 	take(Slot{}, n*graph.WarpLen)
 	for _, t := range ts {
 		switch t.Op {
-		case plan.Rotation, plan.Scaling, plan.Mirror: // in the warp
+		case plan.Rotation, plan.Scaling, plan.Mirror, plan.Elastic: // in the warp
 		case plan.Morphology, plan.Removal: // of labels, on the host
 		case plan.Blur:
 			for a := range 3 {

@@ -9,7 +9,7 @@ import (
 
 // Augmented is the augmentation of a training step alone, to be looked at.
 type Augmented struct {
-	Train             // Graph, Source, Labels, Ctl, Slots and CtlLen are set
+	Train             // Graph, Source, Labels, Ctl, Field, Slots and CtlLen are set
 	X     graph.Value // IO T[N D H W C]: what the network would get
 	Y     graph.Value // IO u8[N D H W]
 }
@@ -24,7 +24,7 @@ func NewAugmentation(p *plan.Plan, c *plan.Configuration, o TrainOptions) (*Augm
 		t.Ctl = b.Declare("ctl", graph.IO, graph.F32, t.CtlLen)
 		t.Source = b.Declare("source", graph.IO, graph.F32, n, s[0], s[1], s[2], channels)
 		t.Labels = b.Declare("labels", graph.IO, graph.U8, n, s[0], s[1], s[2])
-		t.X, t.Y, t.Slots = augmentation(b, ts, c, t.Source, t.Labels, t.Ctl)
+		t.X, t.Y = t.augmentation(b, ts, c)
 		b.Place(t.X, graph.IO)
 		b.Place(t.Y, graph.IO)
 		return []graph.Value{t.X, t.Y}

@@ -22,6 +22,7 @@ type Train struct {
 	Labels graph.Value   // IO u8[N d h w]
 	Stage  *Stage        // of a cascade; nil without one
 	Ctl    graph.Value   // IO f32
+	Field  graph.Value   // IO f32[N D H W 3]: displacements of an elastic recipe, in voxels; else 0
 	Loss   graph.Value   // IO f32[1]
 	Hard   graph.Value   // IO f32[N K 5]: SegSums of the decided labels, for the pseudo Dice
 	Params []graph.Value // all parameters, in order
@@ -62,12 +63,10 @@ func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, ts []plan.Transf
 		t.Ctl = b.Declare("ctl", graph.IO, graph.F32, t.CtlLen)
 		t.Source = b.Declare("source", graph.IO, graph.F32, n, s[0], s[1], s[2], channels)
 		t.Labels = b.Declare("labels", graph.IO, graph.U8, n, s[0], s[1], s[2])
-		var x, y graph.Value
-		x, y, t.Slots = augmentation(b, ts, c, t.Source, t.Labels, t.Ctl)
+		x, y := t.augmentation(b, ts, c)
 		var before graph.Value
 		if c.Previous != "" {
-			t.Stage = newStage(b, t.Labels)
-			before = t.Stage.channels(b, p, c, t.Slots[0].Ctl, t.Source, t.Ctl)
+			t.Stage, before = newStage(b, p, c, n)
 		}
 		var logits []graph.Value
 		logits, t.Params = (&net{Builder: b, Network: c.Network, training: step}).forward(x, before, p.Classes(), heads)

@@ -150,6 +150,30 @@ func Components(mask []bool, shape [3]int, c Connectivity) (components []int32, 
 	return components, sizes
 }
 
+// ComponentBoxes are the bounding boxes of the connected components of mask [D H W], in
+// the order of their first voxels.
+func ComponentBoxes(mask []bool, shape [3]int, c Connectivity) []Box {
+	r := newRuns(mask, shape, true)
+	r.connect(c)
+	var boxes []Box
+	number := make([]int, len(r.run)) // of a root: its box, from 1
+	r.each(func(i, from, to int) {
+		row := from / shape[2]
+		lo := [3]int{row / shape[1], row % shape[1], from % shape[2]}
+		hi := [3]int{lo[0] + 1, lo[1] + 1, lo[2] + to - from}
+		root := r.root(int32(i))
+		if number[root] == 0 {
+			boxes = append(boxes, Box{lo, hi})
+			number[root] = len(boxes)
+		}
+		b := &boxes[number[root]-1]
+		for a := range 3 {
+			b.Lo[a], b.Hi[a] = min(b.Lo[a], lo[a]), max(b.Hi[a], hi[a])
+		}
+	})
+	return boxes
+}
+
 // LargestComponent keeps the largest connected component of mask [D H W], or all
 // of the largest ones where several have the same size, as nnU-Net's
 // remove_all_but_largest_component does.

@@ -19,6 +19,7 @@ type PreprocessOptions struct {
 	Positive      bool `json:",omitempty"` // crop to voxels above 0 instead of those that are not 0
 	Truncate      bool `json:",omitempty"` // round the resampled shape down
 	NormalizeLast bool `json:",omitempty"` // behind the resampling
+	Planes        bool `json:",omitempty"` // resample by the rules of resample_planes.go
 
 	MaxBytes int64 `json:"-"` // a case that becomes larger is an error; 0: any size below 2³¹ voxels
 }
@@ -75,7 +76,11 @@ func Preprocess(im *Image, seg *Labels, o PreprocessOptions) (*Preprocessed, err
 	}
 	p := &Preprocessed{Placement: place}
 	var err error
-	if p.Image, err = ResampleImage(cropped, p.Shape, p.Spacing, o.OrderImage); err != nil {
+	resampleImage, resampleLabels := ResampleImage, ResampleLabels
+	if o.Planes {
+		resampleImage, resampleLabels = resampleImagePlanes, resampleLabelsPlanes
+	}
+	if p.Image, err = resampleImage(cropped, p.Shape, p.Spacing, o.OrderImage); err != nil {
 		return nil, err
 	}
 	if o.NormalizeLast {
@@ -86,7 +91,7 @@ func Preprocess(im *Image, seg *Labels, o PreprocessOptions) (*Preprocessed, err
 	if seg == nil {
 		return p, nil
 	}
-	if p.Labels, err = ResampleLabels(labels, p.Shape, p.Spacing); err != nil {
+	if p.Labels, err = resampleLabels(labels, p.Shape, p.Spacing); err != nil {
 		return nil, err
 	}
 	return p, nil

@@ -254,6 +254,35 @@ func TestRegionsPaintInOrder(t *testing.T) {
 	assert.Equal(t, []uint8{1, 3, 1, 0}, labels)
 }
 
+func TestBoxesOfComponentsAreThoseOfTheirVoxels(t *testing.T) {
+	shape := [3]int{7, 9, 11}
+	r := rand.New(rand.NewPCG(3, 4))
+	mask := make([]bool, 7*9*11)
+	for i := range mask {
+		mask[i] = r.Float64() < 0.25
+	}
+	for _, c := range []Connectivity{Faces, Corners} {
+		of, sizes := Components(mask, shape, c)
+		want := make([]Box, len(sizes))
+		for v, n := range of {
+			if n == 0 {
+				continue
+			}
+			b, at := &want[n-1], [3]int{v / 99, v / 11 % 9, v % 11}
+			for a := range at {
+				if b.Hi == [3]int{} {
+					b.Lo = at
+				}
+				b.Lo[a] = min(b.Lo[a], at[a])
+			}
+			for a := range at {
+				b.Hi[a] = max(b.Hi[a], at[a]+1)
+			}
+		}
+		assert.Equal(t, want, ComponentBoxes(mask, shape, c))
+	}
+}
+
 func TestLargestComponentsOfOneSizeStay(t *testing.T) {
 	mask := []bool{true, true, false, true, false, true, true, false}
 	assert.Equal(t, []bool{true, true, false, false, false, true, true, false}, LargestComponent(mask, [3]int{1, 1, 8}, Faces))

@@ -76,21 +76,25 @@ func (o axisOrders) kernels(from, to [3]int) [3]*kernel {
 // at most the size of the larger one. im is not changed; the result shares no
 // memory with it.
 func ResampleImage(im *Image, shape [3]int, spacing [3]float64, order Order) (*Image, error) {
-	if err := checkResample(im.Shape, shape, im.Spacing, spacing); err != nil {
-		return nil, err
-	}
 	if order != Nearest && order != Linear && order != Cubic {
 		return nil, fmt.Errorf("volume: resample: order %d, want 0 (nearest), 1 (linear) or 3 (cubic)", order)
+	}
+	return im.resampleTo(shape, spacing, ordersFor(im.Spacing, spacing, order))
+}
+
+// resampleTo does what ResampleImage does, with these orders.
+func (im *Image) resampleTo(shape [3]int, spacing [3]float64, o axisOrders) (*Image, error) {
+	if err := checkResample(im.Shape, shape, im.Spacing, spacing); err != nil {
+		return nil, err
 	}
 	out := &Image{Grid: im.Resampled(shape, spacing), C: im.C}
 	if shape == im.Shape {
 		out.Data = slices.Clone(im.Data)
 		return out, nil
 	}
-	o := ordersFor(im.Spacing, spacing, order)
 	kernels := o.kernels(im.Shape, shape)
 	var limits []valueRange
-	if order == Cubic {
+	if slices.Contains(o.order[:], Cubic) || slices.Contains(o.order[:], catmullRom) { // both overshoot
 		limits = ranges(im, o.separate)
 	}
 	data, now := im.Data, im.Shape

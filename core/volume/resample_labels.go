@@ -9,6 +9,11 @@ package volume
 //
 // No indicator is stored: a voxel has eight neighbours, so at most eight labels.
 func ResampleLabels(l *Labels, shape [3]int, spacing [3]float64) (*Labels, error) {
+	return l.resampleTo(shape, spacing, ordersFor(l.Spacing, spacing, Linear), mostOf)
+}
+
+// resampleTo does what ResampleLabels does, with these orders and another choice.
+func (l *Labels) resampleTo(shape [3]int, spacing [3]float64, o axisOrders, choose choice) (*Labels, error) {
 	if err := checkResample(l.Shape, shape, l.Spacing, spacing); err != nil {
 		return nil, err
 	}
@@ -17,7 +22,7 @@ func ResampleLabels(l *Labels, shape [3]int, spacing [3]float64) (*Labels, error
 		copy(out.Data, l.Data)
 		return out, nil
 	}
-	r := labelResampler{src: l, axis: ordersFor(l.Spacing, spacing, Linear).kernels(l.Shape, shape)}
+	r := labelResampler{src: l, axis: o.kernels(l.Shape, shape), choose: choose}
 	for a := range 3 {
 		r.near[a] = newKernel(l.Shape[a], shape[a], Nearest).first
 	}
@@ -32,7 +37,13 @@ type labelResampler struct {
 	src  *Labels
 	axis [3]*kernel
 	near [3][]int // the nearest voxel, by axis and output voxel
+
+	choose choice
 }
+
+// choice takes one of at least two labels that stand around a place, by their weights
+// and by the label of the nearest voxel.
+type choice func(labels []uint8, weights []float64, near uint8) uint8
 
 // tap is a voxel, or a row, with its weight.
 type tap struct {
@@ -103,15 +114,20 @@ func (r *labelResampler) vote(rows, ws []tap, nearest int) uint8 {
 			score[i] += float64(row.w * w.w)
 		}
 	}
+	return r.choose(label[:n], score[:n], near)
+}
+
+// mostOf takes the label with the largest weight, of equal ones near, else the smallest.
+func mostOf(labels []uint8, weights []float64, near uint8) uint8 {
 	best := 0
-	for i := 1; i < n; i++ {
+	for i := 1; i < len(labels); i++ {
 		switch {
-		case score[i] < score[best] || label[best] == near && score[i] == score[best]:
-		case score[i] > score[best] || label[i] == near || lessLabel(label[i], label[best]):
+		case weights[i] < weights[best] || labels[best] == near && weights[i] == weights[best]:
+		case weights[i] > weights[best] || labels[i] == near || lessLabel(labels[i], labels[best]):
 			best = i
 		}
 	}
-	return label[best]
+	return labels[best]
 }
 
 // lessLabel compares labels with Outside as −1: 255 + 1 is 0 in a byte.

@@ -10,6 +10,8 @@ const (
 	Nearest Order = 0
 	Linear  Order = 1
 	Cubic   Order = 3
+
+	catmullRom Order = -3 // cubic through the voxels themselves, without a filter before
 )
 
 // edge is how many coefficients a line has beyond each end: a cubic B-spline at
@@ -37,7 +39,7 @@ func newKernel(n, m int, order Order) *kernel {
 		// The conversion keeps the product from being fused with the subtraction,
 		// which would move samples that fall exactly between two voxels.
 		x := float64((float64(i)+0.5)*scale) - 0.5
-		if order != Cubic {
+		if order == Nearest || order == Linear {
 			x = min(max(x, 0), float64(n-1))
 		}
 		switch order {
@@ -49,7 +51,11 @@ func newKernel(n, m int, order Order) *kernel {
 			k.first[i], k.w[i] = int(floor), [4]float64{w0, 1 - w0}
 		default:
 			floor := math.Floor(x)
-			k.first[i], k.w[i] = int(floor)-1, cubicWeights(x-floor)
+			weights := cubicWeights
+			if order == catmullRom {
+				weights = catmullRomWeights
+			}
+			k.first[i], k.w[i] = int(floor)-1, weights(x-floor)
 		}
 	}
 	return k
@@ -60,6 +66,12 @@ func cubicWeights(t float64) [4]float64 {
 	u := 1 - t
 	w0, w1, w2 := u*u*u/6, (3*t*t*(t-2)+4)/6, (3*u*u*(u-2)+4)/6
 	return [4]float64{w0, w1, w2, 1 - w0 - w1 - w2}
+}
+
+// catmullRomWeights are those of the voxels at −1, 0, 1, 2 for a place t in [0, 1).
+func catmullRomWeights(t float64) [4]float64 {
+	w0, w2, w3 := ((2-t)*t-1)*t/2, ((4-3*t)*t+1)*t/2, (t-1)*t*t/2
+	return [4]float64{w0, 1 - w0 - w2 - w3, w2, w3}
 }
 
 // identity reports whether the kernel copies.
@@ -152,7 +164,11 @@ func (k *kernel) run(out, b lineBuffer) {
 			}
 		}
 	default:
-		b.prefilter(k.n)
+		if k.order == Cubic {
+			b.prefilter(k.n)
+		} else {
+			b.extend(k.n)
+		}
 		for i, first := range k.first {
 			w := k.w[i]
 			c0, c1, c2, c3 := &b[first+edge], &b[first+edge+1], &b[first+edge+2], &b[first+edge+3]

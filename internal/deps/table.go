@@ -39,7 +39,7 @@ var Table = []Row{
 		},
 		Modules: gzipModules,
 	},
-	{Package: "core/metric", May: []string{"core/volume", "core/voxel", "core/scan", "internal/atomicfile"}},
+	{Package: "core/metric", May: []string{"core/volume", "core/voxel", "core/scan", "internal/atomicfile", "internal/pickle"}},
 	{Package: "core/plan", May: []string{"core/volume", "internal/atomicfile"}},
 	{Package: "core/unet", May: []string{"core/graph", "core/plan"}},
 	{Package: "core/unet/unettest", May: []string{"core", "internal"}, Modules: testModules},

@@ -17,8 +17,11 @@ type Mapping []Member
 // Member is an entry of a Mapping.
 type Member struct {
 	Key   string
-	Value any // nil, bool, int, float64, string, []any (a tuple), Mapping or *Array
+	Value any // nil, bool, int, float64, string, []any (a tuple), Mapping, Global or *Array
 }
+
+// Global is a function or class of Python to be written, by its name alone.
+type Global struct{ Module, Name string }
 
 // Array is a float32 tensor to be written, dense. The same pointer in two places
 // is one tensor with two names.
@@ -53,6 +56,21 @@ func Write(w io.Writer, root string, m Mapping) error {
 		return err
 	}
 	return z.zip.Close()
+}
+
+// WritePlain writes v, a value as in Member but no Array, as pickle.dump does.
+func WritePlain(w io.Writer, v any) error {
+	p := &pickler{keys: map[*Array]int{}}
+	p.op(opProto, 2)
+	if err := p.value(v); err != nil {
+		return fmt.Errorf("pickle: %w", err)
+	}
+	if len(p.arrays) > 0 {
+		return errors.New("pickle: a plain pickle has no place for tensors")
+	}
+	p.op(opStop)
+	_, err := w.Write(p.b)
+	return err
 }
 
 func littleEndian(data []float32) []byte {
@@ -115,6 +133,8 @@ func (p *pickler) value(v any) error {
 		return p.tuple(v...)
 	case Mapping:
 		return p.dict(v)
+	case Global:
+		p.global(v.Module, v.Name)
 	case *Array:
 		return p.array(v)
 	default:

@@ -51,6 +51,14 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	}
 	assert.Len(t, z.File, 5, "an alias is no second storage")
 
+	b.Reset()
+	require.NoError(t, WritePlain(&b, []any{1, Mapping{{"class", Global{"collections", "OrderedDict"}}}}))
+	v, err := Plain(&b, int64(b.Len()), "x.pkl")
+	require.NoError(t, err)
+	class, _ := v.([]any)[1].(*Dict).Get("class")
+	assert.Equal(t, Class("collections.OrderedDict"), class)
+
+	assert.ErrorContains(t, WritePlain(&b, a), "no place for tensors")
 	assert.ErrorContains(t, Write(&b, "x", Mapping{{"w", &Array{Shape: []int{3}}}}), "w: 0 elements for the shape [3]")
 	assert.ErrorContains(t, Write(&b, "x", Mapping{{"c", make(chan int)}}), "cannot be written")
 }

@@ -187,14 +187,19 @@ func warpCases() []testCase {
 		r := newSource(8000 + i)
 		const first = 18
 		n := len(s.rows)
-		cs = append(cs, testCase{
+		c := testCase{
 			name: s.name, op: graph.Warp{Patch: s.patch, Ctl: first}, exact: s.exact,
 			in: []operand{
 				float("src", graph.IO, r.eighths, s.src...),
 				bytesOf("labels", func(n int) []float64 { return r.labels(n, 3, 255) }, s.src[:4]...),
 				ctlOf(first+n*graph.WarpLen, rowsAt(first, s.rows...)),
 			},
-		})
+		}
+		cs = append(cs, c)
+		c.name += ", elastic"
+		c.op = graph.Warp{Patch: s.patch, Ctl: first, Elastic: true}
+		c.in = append(c.in[:3:3], float("field", graph.IO, r.eighths, s.src[0], s.patch[0], s.patch[1], s.patch[2], 3))
+		cs = append(cs, c)
 	}
 	return cs
 }

@@ -89,7 +89,7 @@ func evaluate(c call) (out []array, mutated map[int]array) {
 	case graph.Labels:
 		labels(op, in[0], in[1], in[2], &out[0])
 	case graph.Warp:
-		warp(op, in[0], in[1], in[2], out[0], &out[1])
+		warp(op, in, out[0], &out[1])
 	case graph.Mask:
 		mask(op, in[0], in[1], out[0])
 	case graph.Blur:

@@ -7,7 +7,8 @@ import (
 	"github.com/gounet/gounet/core/graph"
 )
 
-func warp(op graph.Warp, src, labels, ctl, x array, y *array) {
+func warp(op graph.Warp, in []array, x array, y *array) {
+	src, labels, ctl := in[0], in[1], in[2]
 	from := src.typ.Shape
 	size := space(from)
 	for n := range from[0] {
@@ -19,7 +20,14 @@ func warp(op graph.Warp, src, labels, ctl, x array, y *array) {
 				s.add(m[graph.RowOffset+a])
 				for b := range 3 {
 					centred := float64(o[b]) - float64(op.Patch[b]-1)/2
-					s.mul(m[graph.RowAffine+3*a+b], exact(centred))
+					moved := exact(centred)
+					if op.Elastic {
+						var to sum
+						to.add(moved)
+						to.add(in[3].v[at(in[3].typ.Shape, n, o[0], o[1], o[2], b)])
+						moved = to.num()
+					}
+					s.mul(m[graph.RowAffine+3*a+b], moved)
 				}
 				p[a] = place{s.v, unit * s.num().e}
 			}
