@@ -76,31 +76,32 @@ func (b *batcher) start(ctx context.Context, first, n int, seed uint64, training
 	}
 }
 
-// fill draws and cuts the samples of a step, as nnU-Net's loader does: cases
-// with replacement, the last ones of a batch with foreground.
+// fill draws and cuts this rank's samples of a step, as nnU-Net's loader does: cases
+// with replacement, the last ones of a batch with foreground. What a sample is depends
+// on its place in the batch of all ranks alone.
 func (b *batcher) fill(x *batch, seed uint64, step int, training bool) {
 	begin := time.Now()
 	cases, crop := b.Val, b.config.Patch
 	if training {
 		cases, crop = b.Train, b.source
 	}
-	n, c := b.config.Batch, len(b.Plan.Channels)
+	n, c := b.local, len(b.Plan.Channels)
 	voxels := crop[0] * crop[1] * crop[2]
 	x.image = sized(x.image, n*voxels*c)
 	x.labels = sized(x.labels, n*voxels)
 	if b.step.Stage != nil {
 		x.previous = sized(x.previous, n*voxels)
 	}
-	forced := dataset.Forced(n, b.recipe.Oversample)
+	random := b.config.Batch - dataset.Forced(b.config.Batch, b.recipe.Oversample)
 	for i := range n {
 		// A stream of its own: what is cut does not depend on how it is augmented.
-		r := augment.Random(seed^0x9E3779B97F4A7C15, step, i)
+		r := augment.Random(seed^0x9E3779B97F4A7C15, step, b.first+i)
 		s := cases[r.IntN(len(cases))]
 		x.err = cut(s, func() error {
 			if err := s.Verify(); err != nil {
 				return fmt.Errorf("preprocessed case %w", err)
 			}
-			lo := s.Corner(r, crop, i >= n-forced)
+			lo := s.Corner(r, crop, b.first+i >= random)
 			s.Crop(lo, crop, x.image[i*voxels*c:][:voxels*c], x.labels[i*voxels:][:voxels])
 			if b.step.Stage != nil {
 				s.CropPrevious(lo, crop, x.previous[i*voxels:][:voxels])
@@ -117,7 +118,7 @@ func (b *batcher) fill(x *batch, seed uint64, step int, training bool) {
 	middle := time.Now()
 	if training {
 		x.ctl = sized(x.ctl, b.step.CtlLen)
-		a := augment.Batch{Recipe: b.recipe, Slots: b.slots, Source: crop, Patch: b.config.Patch, Samples: n, Channels: c}
+		a := augment.Batch{Recipe: b.recipe, Slots: b.slots, Source: crop, Patch: b.config.Patch, Samples: n, First: b.first, Channels: c}
 		a.Draw(x.ctl, seed, step)
 	} else {
 		x.ctl = sized(x.ctl, b.val.CtlLen)

@@ -23,8 +23,9 @@ type Slot struct {
 //	src f32[N d h w C]   labels u8[N d h w]   ctl → x T[N D H W C]   u8[N D H W]
 //
 // Channels whose statistics are of the non-zero mask are 0 outside of it again
-// in the end, as in nnU-Net.
-func augmentation(b *graph.Builder, ts []plan.Transform, c *plan.Configuration, src, labels, ctl graph.Value) (x, y graph.Value, slots []Slot) {
+// in the end, as in nnU-Net. first is the number of samples of the batch that other
+// devices have before these.
+func augmentation(b *graph.Builder, ts []plan.Transform, c *plan.Configuration, first int, src, labels, ctl graph.Value) (x, y graph.Value, slots []Slot) {
 	patch := c.Patch
 	slots, _ = slotsOf(ts, patch, b.Type(src).Shape[0], b.Type(src).Shape[4])
 	out := b.Apply("augment.warp", graph.Warp{Patch: patch, Ctl: slots[0].Ctl}, src, labels, ctl)
@@ -39,7 +40,15 @@ func augmentation(b *graph.Builder, ts []plan.Transform, c *plan.Configuration, 
 		case plan.LowRes:
 			op = graph.LowRes{Ctl: s.Ctl}
 		default:
-			op = graph.Intensity{Kind: intensities[s.Op], Ctl: s.Ctl, Seed: s.Seed}
+			i := graph.Intensity{Kind: intensities[s.Op], Ctl: s.Ctl, Seed: s.Seed}
+			if s.Op == plan.Noise {
+				shape := b.Type(x).Shape
+				i.First = first * (shape.Elems() / shape[0])
+				if end := int64(i.First) + int64(shape.Elems()); end > 1<<32 {
+					b.Fail("%s: a batch of %d elements, noise has numbers for 2^32: choose a smaller batch", name, end)
+				}
+			}
+			op = i
 		}
 		x = b.Apply(name, op, x, ctl)[0]
 	}

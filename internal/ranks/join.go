@@ -187,7 +187,7 @@ func (g *Group) link(ctx context.Context, address, token string, in <-chan arriv
 				a.Close()
 			}
 		case <-ctx.Done():
-			<-next
+			_ = <-next // its error is ctx's
 			return fmt.Errorf("rank %d did not connect: its host must reach this one at any port: %w", (g.Rank+g.World-1)%g.World, ctx.Err())
 		}
 	}
