@@ -158,7 +158,7 @@ func (t *trainer) broken(ctx context.Context, err error) error {
 	}
 	ctx = context.WithoutCancel(ctx)
 	if t.leads() {
-		return errors.Join(err, t.saveHere(ctx))
+		return kept(err, gone, t.saveHere(ctx))
 	}
 	if !gone || lost.Rank != 0 || t.Group.Rank != 1 {
 		return err
@@ -167,5 +167,13 @@ func (t *trainer) broken(ctx context.Context, err error) error {
 	if busy != nil {
 		return errors.Join(err, busy)
 	}
-	return errors.Join(err, t.saveHere(ctx), release())
+	return kept(err, gone, errors.Join(t.saveHere(ctx), release()))
+}
+
+// kept is the error of a training that has left a checkpoint, or not.
+func kept(err error, gone bool, saved error) error {
+	if saved == nil && gone {
+		return fmt.Errorf("%w: what is done is kept, go on with --resume", err)
+	}
+	return errors.Join(err, saved)
 }

@@ -53,7 +53,8 @@ type Group struct {
 	control []net.Conn // of rank 0 to each other rank; of the others the first, to rank 0
 	ring    ring
 
-	entered atomic.Uint64   // collective calls so far
+	calls   uint64          // collective calls so far
+	entered atomic.Uint64   // those that the others may wait for
 	heard   []atomic.Uint64 // on rank 0: those of each rank
 	left    []chan struct{} // on rank 0: closed when a rank has said that it is done; elsewhere the first, for rank 0
 	ended   context.Context // when a rank is lost; its cause is the LostError

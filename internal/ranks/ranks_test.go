@@ -302,6 +302,12 @@ func TestARankThatHangsIsNamed(t *testing.T) {
 			t.Parallel()
 			errs := each(group(t, 3, Options{Stall: 300 * time.Millisecond, Silence: time.Second}), func(g *Group) error {
 				if g.Rank == hanging {
+					time.Sleep(400 * time.Millisecond) // longer than it may hang
+				}
+				if err := g.Wait(t.Context()); err != nil {
+					return err
+				}
+				if g.Rank == hanging {
 					<-g.ended.Done()
 					return context.Cause(g.ended)
 				}

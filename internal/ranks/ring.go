@@ -67,14 +67,14 @@ const (
 	kindSum32 = iota + 1
 	kindSum64
 	kindBroadcast
+	kindWait
 )
 
 // head tells the next rank what this one is about to do, and looks whether the one
 // before does the same.
 func (g *Group) head(kind, bytes int) error {
-	n := g.entered.Load()
 	var mine, its [24]byte
-	for i, v := range []uint64{n, uint64(kind), uint64(bytes)} {
+	for i, v := range []uint64{g.calls, uint64(kind), uint64(bytes)} {
 		binary.LittleEndian.PutUint64(mine[8*i:], v)
 	}
 	if err := g.ring.exchange(mine[:], its[:]); err != nil {
@@ -100,7 +100,10 @@ func (g *Group) collective(ctx context.Context, kind, bytes int, f func() error)
 		g.Fail(err)
 		return err
 	}
-	g.entered.Add(1)
+	g.calls++
+	if kind != kindWait {
+		g.entered.Store(g.calls)
+	}
 	stop := context.AfterFunc(ctx, func() { g.Fail(context.Canceled) })
 	defer stop()
 	err := g.head(kind, bytes)
@@ -212,6 +215,15 @@ func reduce[T float32 | float64](r *ring, x []T) error {
 	return nil
 }
 
+// Wait returns when every rank has called it, however long that takes: for what one
+// rank does before the others go on.
+func (g *Group) Wait(ctx context.Context) error {
+	one := []float64{1}
+	err := g.collective(ctx, kindWait, 8, func() error { return reduce(&g.ring, one) })
+	g.entered.Store(g.calls)
+	return err
+}
+
 // piece of a broadcast that a rank has before it hands it on.
 const piece = 1 << 20
 
@@ -278,7 +290,7 @@ func (g *Group) Agree(ctx context.Context, what, value string) error {
 	}
 	for rank, d := range differ {
 		if d != 0 {
-			return fmt.Errorf("%s: its %s differs from that of %s", g.names[rank], what, g.names[0])
+			return fmt.Errorf("%s: its %s differs from that of %s, which is %s", g.names[rank], what, g.names[0], its)
 		}
 	}
 	return nil
