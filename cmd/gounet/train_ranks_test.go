@@ -25,7 +25,7 @@ import (
 type process struct {
 	*exec.Cmd
 	out  bytes.Buffer
-	done chan error
+	done chan struct{} // closed when it has ended
 }
 
 // launched starts n processes with the variables that torchrun sets, and change's.
@@ -38,7 +38,7 @@ func launched(t *testing.T, n int, args []string, change func(rank int) []string
 	require.NoError(t, l.Close())
 	list := make([]*process, n)
 	for rank := range list {
-		p := &process{Cmd: exec.Command(os.Args[0], args...), done: make(chan error, 1)}
+		p := &process{Cmd: exec.Command(os.Args[0], args...), done: make(chan struct{})}
 		p.Env = append(os.Environ(), asProgram+"=1", "MASTER_ADDR=127.0.0.1", "MASTER_PORT="+port,
 			fmt.Sprintf("WORLD_SIZE=%d", n), fmt.Sprintf("RANK=%d", rank), fmt.Sprintf("LOCAL_RANK=%d", rank))
 		if change != nil {
@@ -47,7 +47,10 @@ func launched(t *testing.T, n int, args []string, change func(rank int) []string
 		p.Stdout, p.Stderr = &p.out, &p.out
 		require.NoError(t, p.Start())
 		t.Cleanup(func() { _ = p.Process.Kill() })
-		go func() { p.done <- p.Wait() }()
+		go func() {
+			_ = p.Wait() // the code says it
+			close(p.done)
+		}()
 		list[rank] = p
 	}
 	return list

@@ -163,11 +163,23 @@ func (t *trainer) broken(ctx context.Context, err error) error {
 	if !gone || lost.Rank != 0 || t.Group.Rank != 1 {
 		return err
 	}
-	release, busy := takeFolder(t.Dir) // in the place of rank 0
+	release, busy := inherit(t.Dir)
 	if busy != nil {
 		return errors.Join(err, busy)
 	}
 	return kept(err, gone, errors.Join(t.saveHere(ctx), release()))
+}
+
+// inherit takes the folder in the place of a rank that was lost, whose connections the
+// system closes before its files.
+func inherit(dir string) (release func() error, err error) {
+	for range 50 {
+		if release, err = takeFolder(dir); err == nil {
+			return release, nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return nil, err
 }
 
 // kept is the error of a training that has left a checkpoint, or not.

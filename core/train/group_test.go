@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cpu "github.com/gounet/gounet/backend_cpu"
+	"github.com/gounet/gounet/core/backend"
+	"github.com/gounet/gounet/core/backend/backendtest"
 	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/core/train"
@@ -164,7 +166,7 @@ func TestARankThatComputesDifferentlyIsNamed(t *testing.T) {
 		if g := o.Group; g.Rank == 2 {
 			o.Device = cpu.Open(cpu.Options{Workers: 1, World: 3, Reduce: func(ctx context.Context, v [][]float32) error {
 				err := g.AllReduce(ctx, v)
-				v[0][0] += 1
+				v[0][0]++
 				return err
 			}})
 		}
@@ -208,6 +210,37 @@ func TestALostRankLeavesACheckpoint(t *testing.T) {
 		require.NoError(t, errors.Join(errs...))
 		assert.Equal(t, want, weights(t, o.Dir, checkpoint.StateFile), "rank %d ended", ending)
 	}
+}
+
+func TestTheRingPassesTheConformanceSuite(t *testing.T) {
+	backendtest.RunGroup(t, func(t testing.TB) []backend.Device {
+		const n = 3
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		devices, groups := make([]backend.Device, n), make([]*ranks.Group, n)
+		var all sync.WaitGroup
+		for rank := range n {
+			all.Go(func() {
+				at := ranks.Options{Rank: rank, World: n, Master: l.Addr().String()}
+				if rank == 0 {
+					at.Listener = l
+				}
+				g, err := ranks.Join(context.Background(), at)
+				if assert.NoError(t, err) {
+					devices[rank], groups[rank] = cpu.Open(cpu.Options{Workers: 1, World: n, Reduce: g.AllReduce}), g
+				}
+			})
+		}
+		all.Wait()
+		require.False(t, t.Failed())
+		t.Cleanup(func() {
+			for _, g := range groups {
+				all.Go(func() { assert.NoError(t, g.Close()) })
+			}
+			all.Wait()
+		})
+		return devices
+	})
 }
 
 func TestABatchThatCannotBeSharedIsAnError(t *testing.T) {

@@ -187,8 +187,7 @@ func (g *Group) link(ctx context.Context, address, token string, in <-chan arriv
 				a.Close()
 			}
 		case <-ctx.Done():
-			_ = <-next // its error is ctx's
-			return fmt.Errorf("rank %d did not connect: its host must reach this one at any port: %w", (g.Rank+g.World-1)%g.World, ctx.Err())
+			return fmt.Errorf("rank %d did not connect: its host must reach this one at any port: %w", (g.Rank+g.World-1)%g.World, errors.Join(ctx.Err(), <-next))
 		}
 	}
 	if err := <-next; err != nil {
