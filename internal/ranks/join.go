@@ -99,7 +99,9 @@ func (g *Group) meet(ctx context.Context) error {
 		case a := <-in:
 			if why := g.unlike(a.message); why != "" {
 				g.control = append(g.control, a.Conn)
-				return fmt.Errorf("%s at %s: %s", a.Name, a.RemoteAddr(), why)
+				err := fmt.Errorf("%s at %s: %s", a.Name, a.RemoteAddr(), why)
+				g.refuse(in, missing-1)
+				return err
 			}
 			g.control[a.Rank], g.names[a.Rank], addresses[a.Rank] = a.Conn, a.Name, a.Address
 		case <-ctx.Done():
@@ -127,6 +129,23 @@ func (g *Group) meet(ctx context.Context) error {
 	}
 	g.say(message{Kind: ready})
 	return nil
+}
+
+// farewell is how long rank 0 waits for those that it will not train with.
+const farewell = 5 * time.Second
+
+// refuse tells the ranks that are still on their way, which would else look for rank 0
+// for long.
+func (g *Group) refuse(in <-chan arrival, missing int) {
+	end := time.After(farewell)
+	for ; missing > 0; missing-- {
+		select {
+		case a := <-in:
+			g.control = append(g.control, a.Conn) // which lead tells
+		case <-end:
+			return
+		}
+	}
 }
 
 // absent says who did not come.
