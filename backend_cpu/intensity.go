@@ -191,7 +191,7 @@ func (p *intense) channel(n, c, at int, a float32, x, y []float32) {
 // normal is the noise of element i.
 func (p *intense) normal(i int) float64 {
 	seed := p.ctl[p.op.Seed:][:2]
-	a, b := graph.Random(uint64(i)+uint64(seed[1])<<32, uint32(seed[0]))
+	a, b := graph.Random(uint64(p.op.First+i)+uint64(seed[1])<<32, uint32(seed[0]))
 	u, v := float64(a>>8+1)/(1<<24), float64(b>>8)/(1<<24)
 	return math.Sqrt(-2*math.Log(u)) * math.Cos(2*math.Pi*v)
 }

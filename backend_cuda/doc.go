@@ -14,7 +14,15 @@ import "errors"
 
 // Options choose a GPU.
 type Options struct {
-	Ordinal int // counts from 0, in the order of the driver (CUDA_VISIBLE_DEVICES)
+	Ordinal int    // counts from 0, in the order of the driver (CUDA_VISIBLE_DEVICES)
+	Group   *Group // the GPUs that take part in AllReduce; nil: this one alone
+}
+
+// Group is a GPU's place among those of AllReduce. All of them open their devices at the
+// same time.
+type Group struct {
+	Rank, World int
+	Share       func(id []byte) error // replaces id by that of rank 0
 }
 
 // ErrNoDevice is in the chain of the error of Open where there is nothing to open:

@@ -63,7 +63,7 @@ func (s *scope) intensity(op graph.Intensity, n graph.Node) error {
 		}
 	}
 	c := consts{
-		"KIND": int(op.Kind), "INVERT": invert, "V": t[1] * t[2] * t[3], "C": t[4], "CTL": op.Ctl, "SEED": op.Seed,
+		"KIND": int(op.Kind), "INVERT": invert, "V": t[1] * t[2] * t[3], "C": t[4], "CTL": op.Ctl, "SEED": op.Seed, "FIRST": op.First,
 	}
 	return s.elements("intensity", n.Out[0], c, s.value(x), ctl, whole, powers)
 }

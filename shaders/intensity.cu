@@ -7,7 +7,7 @@
 // normal = √(−2·ln u)·cos(2π·t) of two words of Philox 2×32-10 (Salmon et al.
 // 2011). One thread makes one element of y. Threads: COUNT.
 //
-// Prelude: T; INVERT (bool); KIND, V, C, CTL, SEED, COUNT (unsigned).
+// Prelude: T; INVERT (bool); KIND, V, C, CTL, SEED, FIRST, COUNT (unsigned).
 
 // The power of the place of e in the range of its channel; INVERT: of −e.
 DEVICE float raised(float e, float low, float high, float a) {
@@ -41,7 +41,7 @@ KERNEL intensity(T *y, const T *x, const float *ctl, const float *whole, const f
         return;
     }
     if (KIND == 0) {
-        y[i] = stored<T>(v + a * normal(i, (unsigned)ctl[SEED], (unsigned)ctl[SEED + 1]));
+        y[i] = stored<T>(v + a * normal(i + FIRST, (unsigned)ctl[SEED], (unsigned)ctl[SEED + 1]));
         return;
     }
     if (KIND == 1) {

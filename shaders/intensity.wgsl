@@ -7,7 +7,7 @@
 // normal = √(−2·ln u)·cos(2π·t) of two words of Philox 2×32-10 (Salmon et al.
 // 2011). One invocation makes one word of y. Dispatch: WORDS.
 //
-// Prelude: T_HALF, INVERT (bool); KIND, V, C, CTL, SEED, COUNT, WORDS, GRID (u32).
+// Prelude: T_HALF, INVERT (bool); KIND, V, C, CTL, SEED, FIRST, COUNT, WORDS, GRID (u32).
 
 @group(0) @binding(0) var<storage, read_write> y: array<u32>;
 @group(0) @binding(1) var<storage, read_write> x: array<u32>;
@@ -38,7 +38,7 @@ fn high_word(a: u32, b: u32) -> u32 {
 }
 
 fn normal(i: u32) -> f32 {
-    var a = i;
+    var a = i + FIRST;
     var b = u32(ctl[SEED + 1u]);
     var key = u32(ctl[SEED]);
     for (var round_ = 0u; round_ < 10u; round_++) {

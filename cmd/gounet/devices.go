@@ -41,17 +41,25 @@ const (
 	software = "software" // adapters of WebGPU that are no GPU
 )
 
-// open opens the device; it must be closed. From then on device and precision are
-// those that are used.
-func (f *deviceFlags) open(s *settings) (backend.Device, error) {
+// check looks at what was typed, and settles the precision.
+func (f *deviceFlags) check(s *settings) error {
 	if most := 4 * runtime.NumCPU(); f.threads < 0 || f.threads > max(most, 64) {
-		return nil, usagef("--threads is %d, wanted 0 (all cores) to %d", f.threads, max(most, 64))
+		return usagef("--threads is %d, wanted 0 (all cores) to %d", f.threads, max(most, 64))
 	}
 	if f.amp {
 		if f.precision != "bf16" && s.setByUser("precision") {
-			return nil, usagef("--amp and --precision %s: give one of them", f.precision)
+			return usagef("--amp and --precision %s: give one of them", f.precision)
 		}
 		f.precision = "bf16"
+	}
+	return nil
+}
+
+// open opens the device; it must be closed. From then on device and precision are
+// those that are used.
+func (f *deviceFlags) open(s *settings) (backend.Device, error) {
+	if err := f.check(s); err != nil {
+		return nil, err
 	}
 	if f.device == auto {
 		dev, name := openGPU()

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -16,11 +14,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/dataset"
 	"github.com/gounet/gounet/core/plan"
-	"github.com/gounet/gounet/core/predict"
 	"github.com/gounet/gounet/core/train"
+	"github.com/gounet/gounet/internal/ranks"
 )
 
 // trainFlags are the flags of `gounet train`, also of `gounet run`.
@@ -38,6 +35,8 @@ type trainFlags struct {
 	resume, noAugment, noValidation bool
 	rematerialise, probabilities    bool
 	pretrained                      string
+	ranks, gpus                     int
+	place                           ranks.Place // where a launcher has put this process; zero: alone
 }
 
 func newTrain(a *app) *cobra.Command {
@@ -50,16 +49,28 @@ func newTrain(a *app) *cobra.Command {
 preprocessed cases. The run folder has the model, logs, curves and validation.
 
 Ctrl-C, SIGTERM or a crash lose nothing: --resume continues to the same bits.
-Flags that are not given take the values of the plan's recipe.`,
+Flags that are not given take the values of the plan's recipe.
+
+Several devices share the batch, and train what one device would with all of it:
+--gpus N on the GPUs of this machine; over machines started by torchrun, srun of
+Slurm or Kubernetes, one process a GPU, which find each other by RANK, WORLD_SIZE,
+LOCAL_RANK, MASTER_ADDR and MASTER_PORT. The network between them is trusted. A
+process that ends ends the others, with its name and a checkpoint.`,
 		Example: `  gounet train Task04_Hippocampus 3d_fullres --fold 0
   gounet train DATASET 3d_fullres --fold all --epochs 200 --precision bf16
   gounet train DATASET 2d --fold 1 --output runs/a --width 16 --batch 8 --seed 3
-  gounet train DATASET 3d_fullres --fold 0 --resume`,
+  gounet train DATASET 3d_fullres --fold 0 --resume
+  gounet train DATASET 3d_fullres --gpus 8 --batch 16 --amp
+  torchrun --nnodes 2 --nproc-per-node 8 --no-python gounet train DATASET 3d_fullres --device cuda --batch 32
+  srun --ntasks 16 --gpus-per-task 1 gounet train DATASET 3d_fullres --device cuda:0 --batch 32`,
 		Args: wantArgs("DATASET", "CONFIG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w, err := openWorkspace(args[0], f.work)
 			if err != nil {
 				return err
+			}
+			if f.place, err = ranks.FromEnv(os.Getenv); err != nil {
+				return usageError{err}
 			}
 			return f.run(cmd.Context(), a, w, args[1])
 		},
@@ -97,93 +108,9 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.noValidation, "no-validation", false, "do not label and score the held-out cases in the end")
 	flags.BoolVar(&f.probabilities, "save-probabilities", false, "also keep the probabilities of the held-out cases, which ensembles of configurations need")
 	flags.BoolVar(&f.noAugment, "no-augment", false, "train without augmentation")
+	flags.IntVar(&f.gpus, "gpus", 0, "train on so many NVIDIA GPUs of this machine together")
+	flags.IntVar(&f.ranks, "ranks", 0, "train on so many parts of this processor together, as over machines: for tries without GPUs")
 	flags.BoolVar(&f.rematerialise, "low-memory", false, "recompute activations in the backward pass: less memory, a little slower")
-}
-
-// run trains one fold of a configuration, and validates it.
-func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string) error {
-	if err := f.check(a); err != nil {
-		return err
-	}
-	p := a.progressOf()
-	defer p.wait()
-	made, err := w.loadPlan(ctx, p)
-	if err != nil {
-		return err
-	}
-	c, err := configuration(made, name)
-	if err != nil {
-		return err
-	}
-	fold, err := w.split(f.splits, f.fold)
-	if err != nil {
-		return err
-	}
-	var before *stage
-	if c.Previous != "" { // before hours of preprocessing
-		if before, err = w.stageBefore(f.splits, c); err == nil {
-			err = before.trained(slices.Concat(fold.Train, fold.Val))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	store, err := w.preprocess(ctx, p, made, c)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	o := train.Options{
-		Configuration: name, Fold: f.fold, Dir: f.output, Seed: f.seed,
-		MaxTime: f.maxTime, Every: f.every, Resume: f.resume, Rematerialise: f.rematerialise,
-	}
-	if o.Dir == "" {
-		o.Dir = w.run(name, f.fold)
-	}
-	if o.Plan, err = f.planOf(made, name, o.Dir); err != nil {
-		return err
-	}
-	if o.Train, err = store.Subset(fold.Train); err != nil {
-		return err
-	}
-	if o.Val, err = store.Subset(fold.Val); err != nil {
-		return err
-	}
-	if before != nil {
-		if err := before.give(ctx, a, p, &f.deviceFlags, slices.Concat(o.Train, o.Val)); err != nil {
-			return err
-		}
-	}
-	if o.Device, err = f.open(a.settings); err != nil {
-		return err
-	}
-	defer o.Device.Close()
-	if o.Storage, err = f.storage(o.Device); err != nil {
-		return err
-	}
-	if f.pretrained != "" {
-		if o.Pretrained, err = checkpoint.Import(f.pretrained, checkpoint.ImportOptions{}); err != nil {
-			return fmt.Errorf("--pretrained: %w", err)
-		}
-	}
-	o.Settings = f.used(a, w, o)
-	if !o.Rematerialise {
-		if m, err := train.MemoryOf(o.Plan, o.Plan.Configuration(name), o.Storage); err == nil { // else training says what is wrong
-			p.print("memory    %s: %s on the device, %s beside it", size(m.Total()), size(m.Device()), size(m.Host))
-		}
-	}
-	if err := trainWithBar(ctx, a, p, o); err != nil {
-		return err
-	}
-	if f.noValidation || len(fold.Val) == 0 {
-		return nil
-	}
-	var previous func(dataset.Case) string
-	if before != nil {
-		previous = before.labels(o.Plan)
-	}
-	_, err = validate(ctx, a, p, w, o.Dir, fold.Val, &f.deviceFlags, predict.FolderOptions{Previous: previous, Probabilities: f.probabilities})
-	return err
 }
 
 // check looks at what was typed before anything is done.
@@ -204,7 +131,10 @@ func (f *trainFlags) check(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.settings.positive("epochs", "iterations", "batch", "width", "learning-rate", "max-time", "checkpoint-every", "warmup")
+	if err := a.settings.positive("epochs", "iterations", "batch", "width", "learning-rate", "max-time", "checkpoint-every", "warmup", "ranks", "gpus"); err != nil {
+		return err
+	}
+	return f.checkRanks(a.settings)
 }
 
 // planOf is the plan of a run: that of the work folder with the flags that were
@@ -312,52 +242,11 @@ func (f *trainFlags) used(a *app, w *workspace, o train.Options) map[string]any 
 		"dataset": o.Plan.Dataset, "configuration": o.Configuration, "fold": o.Fold, "work": w.dir, "output": o.Dir,
 		"device-name": o.Device.Name(), "threads": f.workers(), "version": version, "precision": o.Storage.String(), "seed": o.Seed,
 	})
+	if o.Group != nil {
+		used["ranks"] = o.Group.World
+	}
 	return used
 }
-
-// trainWithBar trains, with a bar over all steps.
-func trainWithBar(ctx context.Context, a *app, p *progress, o train.Options) error {
-	s := o.Plan.Recipe.Schedule
-	steps := s.Iterations + s.ValIterations
-	t := p.start("train", "steps", s.Epochs*steps)
-	defer t.end()
-	o.Progress = func(g train.Progress) {
-		done := g.Epoch*steps + g.Iteration
-		if g.Done != nil {
-			done = (g.Epoch + 1) * steps
-		}
-		note := fmt.Sprintf("epoch %d/%d, loss %.3f", g.Epoch+1, g.Epochs, g.Loss)
-		if !math.IsNaN(g.Dice) {
-			note += fmt.Sprintf(", Dice %.3f", g.Dice)
-		}
-		t.set(done, fmt.Sprintf("%s, %.1f images/s", note, g.ImagesPerSecond))
-	}
-	res, err := train.Run(ctx, o)
-	if err != nil {
-		return err
-	}
-	t.end()
-	if o.Pretrained != nil {
-		if err := printPretrained(a, o.Dir); err != nil {
-			return err
-		}
-	}
-	last := res.Epochs[len(res.Epochs)-1]
-	dice := "not measured"
-	if d := float64(last.MeanDice); !math.IsNaN(d) {
-		dice = fmt.Sprintf("%.3f", d)
-	}
-	fmt.Fprintf(a.out, "trained   %s, loss %.3f, pseudo Dice %s: %s\n", count(len(res.Epochs), "epoch"), float64(last.TrainLoss), dice, o.Dir)
-	if res.Stopped != "" {
-		fmt.Fprintf(a.out, "ended     by %s\n", res.Stopped)
-	}
-	m := res.Time
-	fmt.Fprintf(a.out, "time      step %s, validation %s, waited for data %s (load %s, augment %s beside it)\n",
-		of(m.Step), of(m.Validate), of(m.Wait), of(m.Load), of(m.Augment))
-	return nil
-}
-
-func of(s float64) string { return seconds(time.Duration(s * float64(time.Second))) }
 
 // run is the run folder of a fold.
 func (w *workspace) run(configuration, fold string) string {

@@ -16,6 +16,7 @@ type Batch struct {
 	Source   [3]int      // voxels of the source crops
 	Patch    [3]int
 	Samples  int
+	First    int // of these samples in the batch of all devices
 	Channels int
 }
 
@@ -27,27 +28,34 @@ func Random(seed uint64, step, i int) *rand.Rand {
 
 // Draw fills the rows of ctl for one step.
 func (b Batch) Draw(ctl []float32, seed uint64, step int) {
+	if b.First > 0 {
+		b.sample(ctl, 0, Random(seed, step, 0), true) // for the seeds
+	}
 	for i := range b.Samples {
-		r := Random(seed, step, i)
-		b.affine(ctl[b.Slots[0].Ctl+i*graph.WarpLen:][:graph.WarpLen], r)
-		slot := 1
-		for _, t := range b.Recipe.Augmentation {
-			// A transform may have several slots, one an axis; each is drawn for itself.
-			fires := r.Float64() < t.P
-			channels := make([]bool, b.Channels)
-			for c := range channels {
-				channels[c] = r.Float64() < t.PChannel
+		b.sample(ctl, i, Random(seed, step, b.First+i), b.First+i == 0)
+	}
+}
+
+// sample fills the rows of sample i. The first of a batch draws the seeds for all.
+func (b Batch) sample(ctl []float32, i int, r *rand.Rand, first bool) {
+	b.affine(ctl[b.Slots[0].Ctl+i*graph.WarpLen:][:graph.WarpLen], r)
+	slot := 1
+	for _, t := range b.Recipe.Augmentation {
+		// A transform may have several slots, one an axis; each is drawn for itself.
+		fires := r.Float64() < t.P
+		channels := make([]bool, b.Channels)
+		for c := range channels {
+			channels[c] = r.Float64() < t.PChannel
+		}
+		for slot < len(b.Slots) && b.Slots[slot].Op == t.Op {
+			s := b.Slots[slot]
+			b.values(ctl[s.Ctl+i*b.Channels:][:b.Channels], t, fires, channels, r)
+			if s.Seed != 0 && first {
+				ctl[s.Seed], ctl[s.Seed+1] = float32(r.IntN(1<<24)), float32(r.IntN(1<<24))
 			}
-			for slot < len(b.Slots) && b.Slots[slot].Op == t.Op {
-				s := b.Slots[slot]
-				b.values(ctl[s.Ctl+i*b.Channels:][:b.Channels], t, fires, channels, r)
-				if s.Seed != 0 && i == 0 {
-					ctl[s.Seed], ctl[s.Seed+1] = float32(r.IntN(1<<24)), float32(r.IntN(1<<24))
-				}
-				slot++
-				if t.Op != plan.Blur {
-					break
-				}
+			slot++
+			if t.Op != plan.Blur {
+				break
 			}
 		}
 	}

@@ -16,7 +16,7 @@ func (b Batch) DrawField(field []float32, seed uint64, step int) {
 	t := find(b.Recipe, plan.Elastic)
 	voxels := b.Patch[0] * b.Patch[1] * b.Patch[2]
 	for i := range b.Samples {
-		r := Random(seed^0xD1B54A32D192ED03, step, i) // apart from the streams of Draw and of what is cut
+		r := Random(seed^0xD1B54A32D192ED03, step, b.First+i) // apart from the streams of Draw and of what is cut
 		if t == nil || r.Float64() >= t.P {
 			continue
 		}

@@ -106,7 +106,7 @@ func (k IntensityKind) String() string {
 //
 // Noise is Box–Muller over two words of a counter-based generator:
 //
-//	p, q = Random(index + seed[1]·2³², seed[0])   index is the element's in x
+//	p, q = Random(index + seed[1]·2³², seed[0])   index is First + the element's in x
 //	normal = √(−2·ln u)·cos(2π·v)   u = (⌊p/2⁸⌋ + 1)/2²⁴   v = ⌊q/2⁸⌋/2²⁴
 //
 // Gamma leaves a channel of one value as it is.
@@ -115,6 +115,9 @@ type Intensity struct {
 	Kind IntensityKind
 	Ctl  int
 	Seed int
+	// First is above 0 where x is a part of a batch that several devices share: the
+	// elements before it.
+	First int
 }
 
 func (op Intensity) Types(in []Type) ([]Type, error) { return sampleChannels(in, op.Ctl, 1) }

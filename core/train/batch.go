@@ -80,16 +80,17 @@ func (b *batcher) start(ctx context.Context, first, n int, seed uint64, training
 	}
 }
 
-// fill draws and cuts the samples of a step, as nnU-Net's loader does: cases
-// with replacement, the last ones of a batch with foreground.
+// fill draws and cuts this rank's samples of a step, as nnU-Net's loader does: cases
+// with replacement, the last ones of a batch with foreground. What a sample is depends
+// on its place in the batch of all ranks alone.
 func (b *batcher) fill(x *batch, seed uint64, step int, training bool) {
 	begin := time.Now()
 	cases, crop := b.Val, b.config.Patch
 	if training {
 		cases, crop = b.Train, b.source
 	}
-	n, c := b.config.Batch, len(b.Plan.Channels)
-	a := augment.Batch{Recipe: b.recipe, Slots: b.slots, Source: crop, Patch: b.config.Patch, Samples: n, Channels: c}
+	n, c := b.local, len(b.Plan.Channels)
+	a := augment.Batch{Recipe: b.recipe, Slots: b.slots, Source: crop, Patch: b.config.Patch, Samples: n, First: b.first, Channels: c}
 	if training {
 		x.ctl = sized(x.ctl, b.step.CtlLen)
 		a.Draw(x.ctl, seed, step)
@@ -109,13 +110,13 @@ func (b *batcher) fill(x *batch, seed uint64, step int, training bool) {
 	x.labels = sized(x.labels, n*voxels)
 	for i := range n {
 		// A stream of its own: what is cut does not depend on how it is augmented.
-		r := augment.Random(seed^0x9E3779B97F4A7C15, step, i)
+		r := augment.Random(seed^0x9E3779B97F4A7C15, step, b.first+i)
 		s := cases[r.IntN(len(cases))]
 		x.err = cut(s, func() error {
 			if err := s.Verify(); err != nil {
 				return fmt.Errorf("preprocessed case %w", err)
 			}
-			lo := b.corner(s, r, crop, i)
+			lo := b.corner(s, r, crop, b.first+i)
 			s.Crop(lo, crop, x.image[i*voxels*c:][:voxels*c], x.labels[i*voxels:][:voxels])
 			if b.step.Stage != nil {
 				x.source = sized(x.source, voxels)
@@ -143,7 +144,7 @@ func (b *batcher) fill(x *batch, seed uint64, step int, training bool) {
 	x.load, x.augment = time.Since(middle).Seconds(), middle.Sub(begin).Seconds()
 }
 
-// corner draws where sample i of a batch is cut, by the rule of the recipe.
+// corner draws where sample i of the batch of all devices is cut, by the rule of the recipe.
 func (b *batcher) corner(s *dataset.Sample, r *rand.Rand, crop [3]int, i int) [3]int {
 	share := b.recipe.Oversample
 	if b.recipe.OversampleBy == plan.ByComponent {

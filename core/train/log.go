@@ -21,6 +21,9 @@ const SettingsFile = "settings.json"
 
 // writeSettings keeps the settings in the run folder.
 func (t *trainer) writeSettings() error {
+	if !t.leads() {
+		return nil
+	}
 	b, err := json.MarshalIndent(t.Settings, "", "  ")
 	if err != nil {
 		return err
@@ -33,6 +36,9 @@ func (t *trainer) writeSettings() error {
 
 // writeLogs adds an epoch to the log, the events and the picture.
 func (t *trainer) writeLogs(e Epoch) error {
+	if !t.leads() {
+		return nil
+	}
 	b, err := json.Marshal(e)
 	if err != nil {
 		return err

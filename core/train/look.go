@@ -27,7 +27,7 @@ func Look(ctx context.Context, o Options, n int) (cut, changed []Patch, err erro
 	if t.config == nil || len(o.Train) == 0 {
 		return nil, nil, fmt.Errorf("train: no configuration %s, or no cases", o.Configuration)
 	}
-	t.recipe = o.Plan.Recipe.For(t.config)
+	t.recipe, t.local = o.Plan.Recipe.For(t.config), t.config.Batch
 	b := newBatcher(t)
 	g, err := unet.NewAugmentation(o.Plan, t.config, unet.TrainOptions{Batch: t.config.Batch, Source: b.source})
 	if err != nil {

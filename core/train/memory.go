@@ -24,7 +24,7 @@ func (m Memory) Total() int64 { return m.Device() + m.Host }
 
 // MemoryOf is what Run allocates for configuration c of p.
 func MemoryOf(p *plan.Plan, c *plan.Configuration, storage graph.DType) (m Memory, err error) {
-	t := &trainer{Options: Options{Plan: p, Storage: storage}, config: c, recipe: p.Recipe.For(c)}
+	t := &trainer{Options: Options{Plan: p, Storage: storage}, config: c, recipe: p.Recipe.For(c), local: c.Batch}
 	step, val, err := t.programs(backend.Limits{})
 	if err != nil {
 		return m, err

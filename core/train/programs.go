@@ -40,14 +40,14 @@ func (t *trainer) compile() error {
 
 // programs compiles training and validation for a device of these limits.
 func (t *trainer) programs(limits backend.Limits) (step, val *compile.Program, err error) {
-	o := unet.TrainOptions{Source: augment.SourceShape(t.recipe, t.config.Patch)}
+	o := unet.TrainOptions{Batch: t.local, First: t.first, Source: augment.SourceShape(t.recipe, t.config.Patch)}
 	if t.Storage == graph.F16 { // the range of BF16 is that of f32
 		o.Growth = growth
 	}
 	if t.step, err = unet.NewTrain(t.Plan, t.config, o); err != nil {
 		return nil, nil, err
 	}
-	if t.val, err = unet.NewValidation(t.Plan, t.config, 0); err != nil {
+	if t.val, err = unet.NewValidation(t.Plan, t.config, t.local); err != nil {
 		return nil, nil, err
 	}
 	co := compile.Options{

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,6 +33,7 @@ type state struct {
 	Storage       string `json:"storage"`
 	Batch         int    `json:"batch"`
 	Iterations    int    `json:"iterations"`
+	Ranks         int    `json:"ranks,omitempty"` // 0: one, as before there were several
 }
 
 // Steps is the number of training steps that are done.
@@ -40,12 +42,26 @@ func (s *state) Steps(sch plan.Schedule) int { return s.Epoch*sch.Iterations + s
 // stateKey is the part of checkpoint.State's Meta that holds the state.
 const stateKey = "state"
 
-// begin gives the device the first weights: fresh ones, or those of a checkpoint.
+// begin gives the device the first weights: fresh ones, or those of a checkpoint. Other
+// ranks have them from the first.
 func (t *trainer) begin(ctx context.Context) error {
 	t.state = state{
 		BestEpoch: -1, Seed: t.Seed, Configuration: t.Configuration, Fold: t.Fold,
-		Storage: t.Storage.String(), Batch: t.config.Batch, Iterations: t.recipe.Schedule.Iterations,
+		Storage: t.Storage.String(), Batch: t.config.Batch, Iterations: t.recipe.Schedule.Iterations, Ranks: t.world(),
 	}
+	if t.leads() {
+		if err := t.beginHere(ctx); err != nil {
+			return err
+		}
+	}
+	if err := t.spread(ctx); err != nil {
+		return err
+	}
+	return t.evaCtl(ctx)
+}
+
+// beginHere is begin on the rank that has the run folder.
+func (t *trainer) beginHere(ctx context.Context) error {
 	path := filepath.Join(t.Dir, checkpoint.StateFile)
 	if _, err := os.Stat(path); err == nil {
 		if !t.Resume {
@@ -79,10 +95,7 @@ func (t *trainer) begin(ctx context.Context) error {
 	if t.Storage == graph.F16 {
 		ctl[graph.CtlLossScale] = lossScale
 	}
-	if err := t.train.WriteF32(ctx, t.step.Ctl, ctl); err != nil {
-		return err
-	}
-	return t.evaCtl(ctx)
+	return t.train.WriteF32(ctx, t.step.Ctl, ctl)
 }
 
 // evaCtl gives the validation program a ctl of its own: no loss scale.
@@ -105,6 +118,14 @@ func (t *trainer) tensors() map[string]graph.Value {
 
 // save writes a checkpoint: the state, and the model of the same moment.
 func (t *trainer) save(ctx context.Context) error {
+	if !t.leads() {
+		return nil
+	}
+	return t.saveHere(ctx)
+}
+
+// saveHere is save on the rank that has the run folder.
+func (t *trainer) saveHere(ctx context.Context) error {
 	defer runtime.GC() // else the copies of some checkpoints lie about
 	b, err := json.Marshal(t.state)
 	if err != nil {
@@ -159,10 +180,7 @@ func (t *trainer) load(ctx context.Context) error {
 		}
 	}
 	t.state = s
-	if err := t.rewriteLogs(); err != nil {
-		return err
-	}
-	return t.evaCtl(ctx)
+	return t.rewriteLogs()
 }
 
 // same says what would keep a resumed run from having the bits of one that went on.
@@ -177,6 +195,7 @@ func (s *state) same(o state) error {
 		{"--precision", s.Storage, o.Storage},
 		{"--batch", s.Batch, o.Batch},
 		{"--iterations", s.Iterations, o.Iterations},
+		{"a number of ranks of", cmp.Or(s.Ranks, 1), cmp.Or(o.Ranks, 1)},
 	} {
 		if c.have != c.wants {
 			return fmt.Errorf("the training began with %s %v, not %v: resume with the same", c.what, c.wants, c.have)
@@ -208,6 +227,9 @@ func (t *trainer) model(ctx context.Context) (*checkpoint.Model, error) {
 
 // saveBest keeps the weights of the best epoch so far.
 func (t *trainer) saveBest(ctx context.Context) error {
+	if !t.leads() {
+		return nil
+	}
 	defer runtime.GC() // else the copies of some checkpoints lie about
 	m, err := t.model(ctx)
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/unet"
+	"github.com/gounet/gounet/internal/ranks"
 )
 
 // Options are a training. The recipe of the plan has everything else.
@@ -31,7 +32,8 @@ type Options struct {
 	Train, Val    []*dataset.Sample
 	Dir           string // the run folder
 	Device        backend.Device
-	Storage       graph.DType // of activations
+	Group         *ranks.Group // the ranks that train together, Device's part in AllReduce among them; nil: this one alone
+	Storage       graph.DType  // of activations
 	Seed          uint64
 	Rematerialise bool
 	MaxTime       time.Duration     // ends after the epoch in which it is over; 0: no limit
@@ -81,6 +83,8 @@ type trainer struct {
 	Options
 	config     *plan.Configuration
 	recipe     plan.Recipe
+	local      int // samples of a step that are this rank's
+	first      int // of them in the batch of all ranks
 	step, val  *unet.Train
 	train, eva *backend.Session
 	batches    *batcher
@@ -93,16 +97,30 @@ type trainer struct {
 //
 // The run folder has one writer: while another process trains into it, Run fails
 // before it has written anything.
+//
+// In a Group every rank calls Run with the same options. Rank 0 alone reads and writes
+// the run folder. An error on one rank ends all, and leaves a checkpoint.
 func Run(ctx context.Context, o Options) (*Result, error) {
-	release, err := takeFolder(o.Dir)
+	res, err := runInFolder(ctx, o)
 	if err != nil {
-		return nil, fmt.Errorf("train: %w", err)
-	}
-	res, err := train(ctx, o)
-	if err := errors.Join(err, release()); err != nil {
+		if o.Group != nil {
+			o.Group.Fail(err)
+		}
 		return nil, fmt.Errorf("train: %w", err)
 	}
 	return res, nil
+}
+
+func runInFolder(ctx context.Context, o Options) (*Result, error) {
+	if o.Group != nil && o.Group.Rank != 0 {
+		return train(ctx, o)
+	}
+	release, err := takeFolder(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	res, err := train(ctx, o)
+	return res, errors.Join(err, release())
 }
 
 func train(ctx context.Context, o Options) (*Result, error) {
@@ -131,6 +149,9 @@ func newTrainer(ctx context.Context, o Options) (*trainer, error) {
 		t.Every = 50
 	}
 	t.recipe = o.Plan.Recipe.For(t.config)
+	if err := t.share(); err != nil {
+		return nil, err
+	}
 	if err := t.compile(); err != nil {
 		return nil, err
 	}
@@ -173,15 +194,16 @@ func (t *trainer) run(ctx context.Context) (*Result, error) {
 		}
 		e, err := t.epoch(ctx)
 		if err != nil {
-			if ctx.Err() != nil {
-				err = errors.Join(err, t.save(context.WithoutCancel(ctx)))
-			}
-			return nil, err
+			return nil, t.broken(ctx, err)
 		}
 		if err := t.finish(ctx, e); err != nil {
 			return nil, err
 		}
-		if t.MaxTime > 0 && time.Since(t.started) >= t.MaxTime {
+		over, err := t.late(ctx)
+		if err != nil {
+			return nil, t.broken(ctx, err)
+		}
+		if over {
 			res.Stopped = fmt.Sprintf("time: %v are over", t.MaxTime)
 			break
 		}
@@ -195,6 +217,9 @@ func (t *trainer) run(ctx context.Context) (*Result, error) {
 
 // finish logs an epoch that is over and keeps checkpoints.
 func (t *trainer) finish(ctx context.Context, e Epoch) error {
+	if err := t.sameWeights(ctx); err != nil {
+		return err
+	}
 	t.state.Log = append(t.state.Log, e)
 	t.state.Epoch++
 	t.state.Iteration, t.state.LossSum = 0, 0
@@ -348,7 +373,7 @@ func (t *trainer) validate(ctx context.Context, e *Epoch) error {
 	feed, stop := t.batches.start(ctx, t.state.Epoch*n, n, ^t.Seed, false)
 	defer stop()
 	sums := make([]float64, t.Plan.Classes()*graph.SumsLen)
-	hard := make([]float32, t.config.Batch*len(sums))
+	hard := make([]float32, t.local*len(sums))
 	e.ValLoss = 0
 	for range n {
 		b, err := t.take(ctx, feed)
@@ -367,6 +392,9 @@ func (t *trainer) validate(ctx context.Context, e *Epoch) error {
 		for i, v := range hard {
 			sums[i%len(sums)] += float64(v)
 		}
+	}
+	if err := t.reduceValidation(ctx, e, sums); err != nil {
+		return err
 	}
 	e.measure(sums, t.Plan, t.state.Log)
 	t.state.Time.Validate += time.Since(begin).Seconds()

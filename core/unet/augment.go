@@ -25,8 +25,9 @@ type Slot struct {
 // An elastic recipe has a field beside these, which the host draws whole.
 //
 // Channels whose statistics are of the non-zero mask are 0 outside of it again
-// in the end, as in nnU-Net.
-func (t *Train) augmentation(b *graph.Builder, ts []plan.Transform, c *plan.Configuration) (x, y graph.Value) {
+// in the end, as in nnU-Net. first is the number of samples of the batch that other
+// devices have before these.
+func (t *Train) augmentation(b *graph.Builder, ts []plan.Transform, c *plan.Configuration, first int) (x, y graph.Value) {
 	patch, ctl := c.Patch, t.Ctl
 	n := b.Type(t.Source).Shape[0]
 	t.Slots, _ = slotsOf(ts, patch, n, b.Type(t.Source).Shape[4])
@@ -47,7 +48,15 @@ func (t *Train) augmentation(b *graph.Builder, ts []plan.Transform, c *plan.Conf
 		case plan.LowRes:
 			op = graph.LowRes{Ctl: s.Ctl}
 		default:
-			op = graph.Intensity{Kind: intensities[s.Op], Ctl: s.Ctl, Seed: s.Seed}
+			i := graph.Intensity{Kind: intensities[s.Op], Ctl: s.Ctl, Seed: s.Seed}
+			if s.Op == plan.Noise {
+				shape := b.Type(x).Shape
+				i.First = first * (shape.Elems() / shape[0])
+				if end := int64(i.First) + int64(shape.Elems()); end > 1<<32 {
+					b.Fail("%s: a batch of %d elements, noise has numbers for 2^32: choose a smaller batch", name, end)
+				}
+			}
+			op = i
 		}
 		x = b.Apply(name, op, x, ctl)[0]
 	}

@@ -24,7 +24,7 @@ func NewAugmentation(p *plan.Plan, c *plan.Configuration, o TrainOptions) (*Augm
 		t.Ctl = b.Declare("ctl", graph.IO, graph.F32, t.CtlLen)
 		t.Source = b.Declare("source", graph.IO, graph.F32, n, s[0], s[1], s[2], channels)
 		t.Labels = b.Declare("labels", graph.IO, graph.U8, n, s[0], s[1], s[2])
-		t.X, t.Y = t.augmentation(b, ts, c)
+		t.X, t.Y = t.augmentation(b, ts, c, o.First)
 		b.Place(t.X, graph.IO)
 		b.Place(t.Y, graph.IO)
 		return []graph.Value{t.X, t.Y}

@@ -27,31 +27,37 @@ func Loss(b *graph.Builder, p *plan.Plan, c *plan.Configuration, logits []graph.
 		}
 		op := segLoss(p, c, float32(w[i]))
 		if p.Recipe.Loss.Voxel == plan.TopK {
-			total = topK(b, p, name, z, labels, total, ctl, op, at)
+			total = topK(b, p, c, name, z, labels, total, ctl, op, at)
 			op.CE = 0
 			if op.Dice == 0 {
 				continue
 			}
 		}
-		sums := b.Apply(name+".sums", segSums(p, at), z, labels)[0]
-		if c.BatchDice {
-			b.Place(sums, graph.IO) // where it can be reduced in place
-			b.Apply(name+".reduce", graph.AllReduce{}, sums)
-		}
+		sums := allSums(b, c, name, segSums(p, at), z, labels)
 		total = b.Apply(name, op, sums, total, ctl)[0]
 	}
 	return total
 }
 
+// allSums are the sums of a loss: with batch Dice those of all devices.
+func allSums(b *graph.Builder, c *plan.Configuration, name string, op graph.SegSums, z, labels graph.Value) graph.Value {
+	sums := b.Apply(name+".sums", op, z, labels)[0]
+	if c.BatchDice {
+		b.Place(sums, graph.IO) // where it can be reduced in place
+		b.Apply(name+".reduce", graph.AllReduce{}, sums)
+	}
+	return sums
+}
+
 // topK adds the cross entropy of the voxels where it is the largest, over all samples
-// of this device.
-func topK(b *graph.Builder, p *plan.Plan, name string, z, labels, total, ctl graph.Value, op graph.SegLoss, stride [3]int) graph.Value {
+// of each device.
+func topK(b *graph.Builder, p *plan.Plan, c *plan.Configuration, name string, z, labels, total, ctl graph.Value, op graph.SegLoss, stride [3]int) graph.Value {
 	name += ".hardest"
 	voxels := b.Type(z).Shape[:4].Elems()
 	share := p.Recipe.Loss.TopK
 	count := max(1, int(share*float64(voxels)+1e-6)) // a share such as 0.29 lies below its decimal
 	hard := b.Apply(name, graph.Hardest{Stride: stride, Ignore: p.Ignore, Count: count}, z, labels)[0]
-	sums := b.Apply(name+".sums", graph.SegSums{Stride: one, Act: graph.Softmax, Ignore: graph.Unseen}, z, hard)[0]
+	sums := allSums(b, c, name, graph.SegSums{Stride: one, Act: graph.Softmax, Ignore: graph.Unseen}, z, hard)
 	op.Dice = 0
 	return b.Apply(name+".loss", op, sums, total, ctl)[0]
 }

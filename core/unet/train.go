@@ -2,6 +2,7 @@ package unet
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/core/plan"
@@ -9,7 +10,8 @@ import (
 
 // TrainOptions are what a training step depends on beside the plan.
 type TrainOptions struct {
-	Batch  int    // samples a step; 0: the configuration's
+	Batch  int    // samples a step on this device; 0: the configuration's
+	First  int    // samples of the step that devices before this one have
 	Source [3]int // voxels of the padded crops that the host provides; zero: the patch
 	Growth int    // steps after which the loss scale doubles; 0: it is fixed
 }
@@ -63,7 +65,7 @@ func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, ts []plan.Transf
 		t.Ctl = b.Declare("ctl", graph.IO, graph.F32, t.CtlLen)
 		t.Source = b.Declare("source", graph.IO, graph.F32, n, s[0], s[1], s[2], channels)
 		t.Labels = b.Declare("labels", graph.IO, graph.U8, n, s[0], s[1], s[2])
-		x, y := t.augmentation(b, ts, c)
+		x, y := t.augmentation(b, ts, c, o.First)
 		var before graph.Value
 		if c.Previous != "" {
 			t.Stage, before = newStage(b, p, c, n)
@@ -77,7 +79,7 @@ func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, ts []plan.Transf
 		t.Loss = Loss(b, p, c, logits, y, t.Ctl, weights)
 		b.Place(t.Loss, graph.IO)
 		if step {
-			update(b, p, t.Ctl, t.Loss, t.Params, o.Growth)
+			update(b, p, c, t, o.Growth)
 		}
 		return []graph.Value{t.Loss, t.Hard}
 	})
@@ -90,14 +92,24 @@ func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, ts []plan.Transf
 
 // update adds the backward pass and the optimizer. Parameters without a
 // gradient are left alone: neither decay nor momentum touches them.
-func update(b *graph.Builder, p *plan.Plan, ctl, loss graph.Value, params []graph.Value, growth int) {
+//
+// Over several devices, gradient and loss are those of one device with all of their
+// samples. With batch Dice the sums of the loss are reduced before it is made: each
+// device has the loss of all, and its part of the gradient, so that gradients are
+// added. Without it each has the loss of its samples, and both are averaged.
+func update(b *graph.Builder, p *plan.Plan, c *plan.Configuration, t *Train, growth int) {
+	ctl := t.Ctl
 	var trained, grads []graph.Value
-	for i, g := range b.Backward(loss, params) {
+	for i, g := range b.Backward(t.Loss, t.Params) {
 		if g != 0 {
-			trained, grads = append(trained, params[i]), append(grads, g)
+			trained, grads = append(trained, t.Params[i]), append(grads, g)
 		}
 	}
-	b.Apply("reduce", graph.AllReduce{Mean: true}, grads...)
+	reduced := grads
+	if !c.BatchDice {
+		reduced = append(slices.Clone(grads), t.Loss)
+	}
+	b.Apply("reduce", graph.AllReduce{Mean: !c.BatchDice}, reduced...)
 	b.Apply("norm", graph.GradNorm{Growth: growth}, append([]graph.Value{ctl}, grads...)...)
 	o := p.Recipe.Optimizer
 	op := graph.Step{

@@ -251,6 +251,8 @@ func augmentCases() []testCase {
 				name: "brightness by halves " + name, op: graph.Intensity{Kind: graph.Brightness, Ctl: first},
 				in: []operand{activation("x", r.eighths, shape...), params(0.5, 2, 0)}, exact: true,
 			})
+		part := graph.Intensity{Kind: graph.Noise, Ctl: first, Seed: first + n, First: 1000}
+		cs = append(cs, testCase{name: "noise of a later part " + name, op: part, in: []operand{x, params(0.8, 0, 1.3, 0.1)}})
 		flat := activation("x", constant(0.75), shape...)
 		for kind := graph.Noise; kind <= graph.GammaInvert; kind++ {
 			op := graph.Intensity{Kind: kind, Ctl: first, Seed: first + n}

@@ -199,7 +199,7 @@ func intensity(op graph.Intensity, x, ctl, y array) {
 		switch op.Kind {
 		case graph.Noise:
 			for j, i := range is {
-				v[j] = total(v[j], exact(a).times(normal(ctl, op.Seed, i)))
+				v[j] = total(v[j], exact(a).times(normal(ctl, op.Seed, op.First+i)))
 			}
 			set(v)
 		case graph.Brightness:

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/train"
+)
+
+// process is a gounet of its own, as a launcher starts it.
+type process struct {
+	*exec.Cmd
+	out  bytes.Buffer
+	done chan struct{} // closed when it has ended
+}
+
+// launched starts n processes with the variables that torchrun sets, and change's.
+func launched(t *testing.T, n int, args []string, change func(rank int) []string) []*process {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free
+	require.NoError(t, err)
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	list := make([]*process, n)
+	for rank := range list {
+		p := &process{Cmd: exec.Command(os.Args[0], args...), done: make(chan struct{})}
+		p.Env = append(os.Environ(), asProgram+"=1", "MASTER_ADDR=127.0.0.1", "MASTER_PORT="+port,
+			fmt.Sprintf("WORLD_SIZE=%d", n), fmt.Sprintf("RANK=%d", rank), fmt.Sprintf("LOCAL_RANK=%d", rank))
+		if change != nil {
+			p.Env = append(p.Env, change(rank)...)
+		}
+		p.Stdout, p.Stderr = &p.out, &p.out
+		require.NoError(t, p.Start())
+		t.Cleanup(func() { _ = p.Process.Kill() })
+		go func() {
+			_ = p.Wait() // the code says it
+			close(p.done)
+		}()
+		list[rank] = p
+	}
+	return list
+}
+
+// code waits for the end of a process.
+func (p *process) code(t *testing.T) int {
+	t.Helper()
+	select {
+	case <-p.done:
+		return p.ProcessState.ExitCode()
+	case <-time.After(30 * time.Second):
+		require.Fail(t, "a process does not end")
+		return -1
+	}
+}
+
+func TestProcessesTrainTogether(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for seconds")
+	}
+	work := smallWork(t)
+	args := func(run string, more ...string) []string {
+		return append([]string{
+			"train", hippocampus, "3d_fullres", "--work", work, "--output", run, "--no-validation", "--seed", "5", "--epochs", "2",
+			"--iterations", "3", "--val-iterations", "1", "--batch", "4", "--width", "4", "--threads", "1",
+		}, more...)
+	}
+	dir := t.TempDir()
+	here := filepath.Join(dir, "here")
+	got := gounet(t, args(here, "--ranks", "4")...)
+	require.Equal(t, exitOK, got.code, got.err)
+	assert.Contains(t, got.err, "on each of 4 ranks")
+
+	apart := filepath.Join(dir, "apart")
+	for rank, p := range launched(t, 4, args(apart), nil) {
+		require.Equal(t, exitOK, p.code(t), p.out.String())
+		assert.Equal(t, rank == 0, strings.Contains(p.out.String(), "trained   2 epochs"), "one of them speaks")
+	}
+	for _, file := range []string{checkpoint.StateFile, checkpoint.WeightsFile, checkpoint.BestFile} {
+		assert.Equal(t, tensorsOf(t, filepath.Join(here, file)), tensorsOf(t, filepath.Join(apart, file)), "the same bits: %s", file)
+	}
+
+	one := filepath.Join(dir, "one")
+	got = gounet(t, args(one)...)
+	require.Equal(t, exitOK, got.code, got.err)
+	a, err := train.ReadLog(one)
+	require.NoError(t, err)
+	b, err := train.ReadLog(apart)
+	require.NoError(t, err)
+	for i := range a { // how near is core/train's test
+		assert.InDelta(t, float64(a[i].TrainLoss), float64(b[i].TrainLoss), 1e-4)
+	}
+}
+
+// A process that is killed ends the others within seconds, with its name; rank 0
+// leaves a checkpoint, or rank 1 where that was rank 0 (core/train: to which bits it goes on).
+func TestAKilledProcessEndsTheOthers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for seconds")
+	}
+	work := smallWork(t)
+	dir := t.TempDir()
+	for _, killed := range []int{2, 0} {
+		run := filepath.Join(dir, strconv.Itoa(killed))
+		list := launched(t, 4, []string{
+			"train", hippocampus, "3d_fullres", "--work", work, "--output", run, "--no-validation", "--epochs", "1000", "--max-time", "1h",
+			"--iterations", "3", "--val-iterations", "1", "--batch", "4", "--width", "4", "--threads", "1", "--checkpoint-every", "1000",
+		}, nil)
+		require.Eventually(t, func() bool {
+			log, err := train.ReadLog(run)
+			return err == nil && len(log) > 0
+		}, 30*time.Second, 10*time.Millisecond)
+		pid := list[killed].Process.Pid
+		require.NoError(t, list[killed].Process.Signal(syscall.SIGKILL))
+		begin := time.Now()
+		for rank, p := range list {
+			if rank != killed {
+				require.Equal(t, exitError, p.code(t), p.out.String())
+				assert.Contains(t, p.out.String(), fmt.Sprintf("rank %d (", killed))
+				assert.Contains(t, p.out.String(), fmt.Sprintf("process %d): it ended without a word", pid))
+			}
+		}
+		assert.Less(t, time.Since(begin), 10*time.Second)
+		assert.FileExists(t, filepath.Join(run, checkpoint.StateFile), "no epoch was the 1000th: it is the one that the loss left")
+		saver := list[0]
+		if killed == 0 {
+			saver = list[1]
+		}
+		assert.Contains(t, saver.out.String(), "go on with --resume")
+	}
+}
+
+func TestProcessesThatDoNotBelongTogetherSaySo(t *testing.T) {
+	work := smallWork(t)
+	args := []string{"train", hippocampus, "3d_fullres", "--work", work, "--batch", "2", "--width", "2"}
+	for want, change := range map[string]func(int) []string{
+		`--seed is "1", of rank 0 "0"`:      func(rank int) []string { return []string{fmt.Sprintf("GOUNET_SEED=%d", rank)} },
+		"it is one of 3 ranks, rank 0 of 2": func(rank int) []string { return []string{fmt.Sprintf("WORLD_SIZE=%d", rank+2)} },
+		"its plan differs":                  func(rank int) []string { return []string{fmt.Sprintf("GOUNET_LEARNING_RATE=0.0%d", rank+1)} },
+	} {
+		for _, p := range launched(t, 2, args, change) {
+			assert.NotEqual(t, exitOK, p.code(t))
+			assert.Contains(t, p.out.String(), want)
+		}
+	}
+}
+
+func TestFlagsOfSeveralDevicesAreChecked(t *testing.T) {
+	base := []string{"train", hippocampus, "3d_fullres", "--work", t.TempDir()}
+	for want, more := range map[string][]string{
+		"give one of them":             {"--gpus", "2", "--ranks", "2"},
+		"leave --device away":          {"--gpus", "2", "--device", "cpu"},
+		"--ranks shares the processor": {"--ranks", "2", "--device", "cuda"},
+		"--ranks is 0":                 {"--ranks", "0"},
+		"wanted at most 4096":          {"--ranks", "5000"},
+	} {
+		got := gounet(t, append(slices.Clone(base), more...)...)
+		assert.Equal(t, exitUsage, got.code, got.err)
+		assert.Contains(t, got.err, want)
+	}
+	t.Setenv("WORLD_SIZE", "2")
+	got := gounet(t, base...)
+	assert.Equal(t, exitUsage, got.code, got.err)
+	assert.Contains(t, got.err, `RANK is ""`)
+	t.Setenv("RANK", "1")
+	t.Setenv("MASTER_ADDR", "127.0.0.1")
+	t.Setenv("MASTER_PORT", "1")
+	got = gounet(t, append(slices.Clone(base), "--device", "webgpu")...)
+	assert.Equal(t, exitUsage, got.code, got.err)
+	assert.Contains(t, got.err, "several processes train on cpu or cuda")
+}

@@ -1,0 +1,257 @@
+package train_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cpu "github.com/gounet/gounet/backend_cpu"
+	"github.com/gounet/gounet/core/backend"
+	"github.com/gounet/gounet/core/backend/backendtest"
+	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/core/train"
+	"github.com/gounet/gounet/internal/ranks"
+)
+
+// together trains with n ranks in this process. change, if any, may give a rank other
+// options, and see its group.
+func together(ctx context.Context, t *testing.T, n int, o train.Options, change func(*train.Options)) (*train.Result, []error) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	results, errs := make([]*train.Result, n), make([]error, n)
+	var all sync.WaitGroup
+	for rank := range n {
+		all.Go(func() {
+			at := ranks.Options{Rank: rank, World: n, Master: l.Addr().String()}
+			if rank == 0 {
+				at.Listener = l
+			}
+			g, err := ranks.Join(t.Context(), at)
+			if !assert.NoError(t, err) {
+				return
+			}
+			mine := o
+			mine.Group = g
+			mine.Device = cpu.Open(cpu.Options{Workers: 1, World: n, Reduce: g.AllReduce})
+			if change != nil {
+				change(&mine)
+			}
+			results[rank], errs[rank] = train.Run(ctx, mine)
+			errs[rank] = errors.Join(errs[rank], g.Close(), mine.Device.Close())
+		})
+	}
+	all.Wait()
+	return results[0], errs
+}
+
+// TestRanksTrainAsOneDeviceDoesWithTheirBatch compares weights. Ranks add the same
+// terms in another order. The gradient of a weight is a sum of n terms, one a voxel of
+// the batch, whose rounding is about √n units of the sum of their absolute values. A step
+// may then be wrong by √n units of itself, of which nothing was seen to cancel here; a
+// sample, a factor or a noise that differs changes it by hundredths. The errors of steps
+// add up.
+func TestRanksTrainAsOneDeviceDoesWithTheirBatch(t *testing.T) {
+	for _, batchDice := range []bool{false, true} {
+		o := options(t)
+		c := &o.Plan.Configurations[0]
+		c.Batch, c.BatchDice = 4, batchDice
+		for i := range o.Plan.Recipe.Augmentation {
+			o.Plan.Recipe.Augmentation[i].P = 1 // so that each is seen
+		}
+		s := &o.Plan.Recipe.Schedule
+		s.Epochs, s.Iterations, s.ValIterations = 2, 2, 1
+		units := math.Sqrt(float64(c.Batch*c.Patch[0]*c.Patch[1]*c.Patch[2])) * 0x1p-24
+		one, err := train.Run(t.Context(), o)
+		require.NoError(t, err)
+		want := weights(t, o.Dir, checkpoint.WeightsFile)
+
+		start := o
+		start.Dir = filepath.Join(t.TempDir(), "start")
+		ctx, cancel := context.WithCancel(t.Context())
+		start.Progress = func(train.Progress) { cancel() } // after the first step
+		_, err = train.Run(ctx, start)
+		require.ErrorIs(t, err, context.Canceled)
+		before := weights(t, start.Dir, checkpoint.WeightsFile)
+
+		for _, n := range []int{2, 4} {
+			o.Dir = filepath.Join(t.TempDir(), "run")
+			res, errs := together(t.Context(), t, n, o, nil)
+			require.NoError(t, errors.Join(errs...))
+			got := weights(t, o.Dir, checkpoint.WeightsFile)
+			require.Len(t, got, len(want))
+			steps := float64(s.Epochs * s.Iterations)
+			moved, wrong := 0.0, 0.0
+			for name := range want {
+				for i, w := range want[name] {
+					moved += square(w - before[name][i])
+					wrong += square(w - got[name][i])
+				}
+			}
+			t.Logf("batch Dice %v, %d ranks: weights moved by %.3g, and differ by %.3g of that", batchDice, n, math.Sqrt(moved), math.Sqrt(wrong/moved))
+			assert.Less(t, math.Sqrt(wrong/moved), steps*units)
+			for i, e := range one.Epochs {
+				assert.InDelta(t, float64(e.TrainLoss), float64(res.Epochs[i].TrainLoss), steps*units)
+				assert.InDelta(t, float64(e.ValLoss), float64(res.Epochs[i].ValLoss), steps*units)
+				for k := range e.Dice { // decided labels: a voxel in a thousand may fall on the other side
+					assert.InDelta(t, float64(e.Dice[k]), float64(res.Epochs[i].Dice[k]), 2e-3)
+				}
+			}
+		}
+	}
+}
+
+func square(x float32) float64 { return float64(x) * float64(x) }
+
+func TestRanksHaveTheSameBitsInEveryRunAndAfterAnInterruption(t *testing.T) {
+	o := options(t)
+	o.Storage = graph.F16 // a scale that is decided by all
+	c := &o.Plan.Configurations[0]
+	c.Batch, c.BatchDice = 3, true
+	o.Plan.Recipe.Schedule.Epochs = 2
+	whole, errs := together(t.Context(), t, 3, o, nil)
+	require.NoError(t, errors.Join(errs...))
+	want := weights(t, o.Dir, checkpoint.StateFile)
+
+	cut := o
+	cut.Dir = filepath.Join(t.TempDir(), "cut")
+	for _, at := range []int{2, 5} {
+		ctx, cancel := context.WithCancel(t.Context())
+		_, errs = together(ctx, t, 3, cut, func(o *train.Options) {
+			if o.Group.Rank == 1 {
+				o.Progress = func(p train.Progress) {
+					if p.Done == nil && p.Epoch*4+p.Iteration == at {
+						cancel()
+					}
+				}
+			}
+		})
+		for _, err := range errs {
+			require.Error(t, err)
+		}
+		cut.Resume = true
+		cancel()
+	}
+	res, errs := together(t.Context(), t, 3, cut, nil)
+	require.NoError(t, errors.Join(errs...))
+	assert.Equal(t, want, weights(t, cut.Dir, checkpoint.StateFile))
+	assert.Equal(t, whole.Epochs[1].TrainLoss, res.Epochs[1].TrainLoss)
+	assert.Equal(t, whole.Epochs[1].Dice, res.Epochs[1].Dice)
+	assert.Equal(t, whole.Epochs[1].LossScale, res.Epochs[1].LossScale)
+
+	_, errs = together(t.Context(), t, 3, cut, func(o *train.Options) { o.Resume = false })
+	for _, err := range errs {
+		require.ErrorContains(t, err, "holds a training already")
+	}
+	dev := cpu.Open(cpu.Options{})
+	defer dev.Close()
+	cut.Device = dev
+	_, err := train.Run(t.Context(), cut)
+	require.ErrorContains(t, err, "began with a number of ranks of 3, not 1")
+}
+
+func TestARankThatComputesDifferentlyIsNamed(t *testing.T) {
+	o := options(t)
+	o.Plan.Configurations[0].Batch = 3
+	_, errs := together(t.Context(), t, 3, o, func(o *train.Options) {
+		if g := o.Group; g.Rank == 2 {
+			o.Device = cpu.Open(cpu.Options{Workers: 1, World: 3, Reduce: func(ctx context.Context, v [][]float32) error {
+				err := g.AllReduce(ctx, v)
+				v[0][0]++
+				return err
+			}})
+		}
+	})
+	for _, err := range errs {
+		require.ErrorContains(t, err, "rank 2 (")
+		require.ErrorContains(t, err, "its weights differs")
+	}
+	assert.NoFileExists(t, filepath.Join(o.Dir, checkpoint.StateFile), "weights that may be wrong are not kept")
+}
+
+// A rank that ends, also the first, leaves a checkpoint of the last step of all: the
+// training goes on to the bits of one that lost nobody.
+func TestALostRankLeavesACheckpoint(t *testing.T) {
+	o := options(t)
+	o.Plan.Configurations[0].Batch = 3
+	o.Plan.Recipe.Schedule.Epochs = 1
+	o.Plan.Recipe.Schedule.Iterations = 6
+	_, errs := together(t.Context(), t, 3, o, nil)
+	require.NoError(t, errors.Join(errs...))
+	want := weights(t, o.Dir, checkpoint.StateFile)
+	for _, ending := range []int{0, 2} {
+		o.Dir = filepath.Join(t.TempDir(), "run")
+		begin := time.Now()
+		_, errs := together(t.Context(), t, 3, o, func(o *train.Options) {
+			if g := o.Group; g.Rank == ending {
+				o.Progress = func(p train.Progress) {
+					if p.Iteration == 3 {
+						g.Fail(errors.New("no more memory"))
+					}
+				}
+			}
+		})
+		assert.Less(t, time.Since(begin), 10*time.Second)
+		for _, err := range errs {
+			require.ErrorContains(t, err, "no more memory")
+		}
+		again := o
+		again.Resume = true
+		_, errs = together(t.Context(), t, 3, again, nil)
+		require.NoError(t, errors.Join(errs...))
+		assert.Equal(t, want, weights(t, o.Dir, checkpoint.StateFile), "rank %d ended", ending)
+	}
+}
+
+func TestTheRingPassesTheConformanceSuite(t *testing.T) {
+	backendtest.RunGroup(t, func(t testing.TB) []backend.Device {
+		const n = 3
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		devices, groups := make([]backend.Device, n), make([]*ranks.Group, n)
+		var all sync.WaitGroup
+		for rank := range n {
+			all.Go(func() {
+				at := ranks.Options{Rank: rank, World: n, Master: l.Addr().String()}
+				if rank == 0 {
+					at.Listener = l
+				}
+				g, err := ranks.Join(context.Background(), at)
+				if assert.NoError(t, err) {
+					devices[rank], groups[rank] = cpu.Open(cpu.Options{Workers: 1, World: n, Reduce: g.AllReduce}), g
+				}
+			})
+		}
+		all.Wait()
+		require.False(t, t.Failed())
+		t.Cleanup(func() {
+			for _, g := range groups {
+				all.Go(func() { assert.NoError(t, g.Close()) })
+			}
+			all.Wait()
+		})
+		return devices
+	})
+}
+
+func TestABatchThatCannotBeSharedIsAnError(t *testing.T) {
+	o := options(t)
+	_, errs := together(t.Context(), t, 3, o, nil)
+	for _, err := range errs {
+		require.ErrorContains(t, err, "a batch of 2 samples cannot be shared by 3 ranks: choose --batch 3")
+	}
+	dev := cpu.Open(cpu.Options{World: 2, Reduce: func(context.Context, [][]float32) error { return nil }})
+	defer dev.Close()
+	o.Device = dev
+	_, err := train.Run(t.Context(), o)
+	require.ErrorContains(t, err, "takes part in a group of 2 devices, the ranks are 1")
+}
