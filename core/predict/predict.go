@@ -129,6 +129,13 @@ type ImageOptions struct {
 	Progress      func(Progress) // after each run or few of them; may be nil
 	EveryRun      bool           // Progress after each run, for which the device is waited for
 
+	// Partial gets labels of tiles as they are added, between two runs of the device:
+	// at most as often as PartialEvery, and in at most PartialShare of the time (0: all).
+	// Later tiles may change them. May be nil.
+	Partial      func(Partial)
+	PartialEvery time.Duration
+	PartialShare float64
+
 	// Save gets the state of the segmentation, from which Resume goes on, as often as
 	// SaveEvery (0: never) and when Pause is closed, which ends the segmentation with
 	// ErrPaused after the run that is under way. Nil saves nothing.
@@ -200,7 +207,7 @@ func (p *Predictor) segment(ctx context.Context, pre *volume.Preprocessed, o Ima
 	if err != nil {
 		return nil, err
 	}
-	s := newSweep(p, e, pre.Image, o)
+	s := newSweep(p, e, pre, o)
 	if err := s.run(ctx); err != nil {
 		return nil, err
 	}
