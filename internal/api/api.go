@@ -49,7 +49,8 @@ type Open struct {
 	Series []string `json:"series,omitempty"` // of DICOM: number or UID, a channel each
 }
 
-// Segment asks for the labels of the scan. Answered by Progress, Saved and Done.
+// Segment asks for the labels of the scan. Answered by Progress, Partial, Saved and
+// Done.
 type Segment struct {
 	Device   string   `json:"device,omitempty"`  // DeviceWebGPU or DeviceCPU; "": a real GPU, else the CPU
 	Storage  string   `json:"storage,omitempty"` // of activations: f32 (also ""), f16
@@ -60,7 +61,7 @@ type Segment struct {
 	// SaveSeconds asks for a Saved as often as that; 0: only if a Cancel asks for it.
 	SaveSeconds float64 `json:"save_seconds,omitempty"`
 	Resume      *File   `json:"resume,omitempty"` // what a Saved had: goes on from there
-	Page        bool    `json:"page,omitempty"`   // labels in the grid of Looked
+	Page        bool    `json:"page,omitempty"`   // labels in the grid of Looked, and parts of them as Partial
 }
 
 // Kinds of devices.
@@ -104,6 +105,7 @@ type Device struct {
 	Kind        string `json:"kind"`
 	Name        string `json:"name,omitempty"`
 	Why         string `json:"why,omitempty"` // it was chosen, or is not there
+	Software    bool   `json:"software,omitempty"` // WebGPU that the processor computes
 	BufferBytes int64  `json:"buffer_bytes,omitempty"`
 	ValueBytes  int64  `json:"value_bytes,omitempty"`
 	TotalBytes  int64  `json:"total_bytes,omitempty"` // 0: unknown
@@ -168,6 +170,9 @@ const (
 	StagePreprocess = "preprocess" // no numbers
 	StageSegment    = "segment"    // tiles, mirrored ones and folds counted each
 )
+
+// Last tells whether no other answer to the request follows.
+func (a *Answer) Last() bool { return a.Progress == nil && a.Partial == nil && a.Saved == nil }
 
 // Progress is how far a request is.
 type Progress struct {

@@ -19,6 +19,7 @@ type PageRequest struct {
 
 // PageAnswer is the part of an Answer that is a page's.
 type PageAnswer struct {
+	Partial    *Partial    `json:"partial,omitempty"`
 	Listed     *Listed     `json:"listed,omitempty"`
 	Thumbed    *Thumbed    `json:"thumbed,omitempty"`
 	Looked     *Looked     `json:"looked,omitempty"`
@@ -27,6 +28,13 @@ type PageAnswer struct {
 	Surfaced   *Surfaced   `json:"surfaced,omitempty"`
 	Exported   *Exported   `json:"exported,omitempty"`
 	ReadLabels *ReadLabels `json:"read_labels,omitempty"`
+}
+
+// Partial has labels of a box of the grid of Looked in buffer 0, a byte a voxel, W
+// fastest: what the tiles of a running segmentation with Segment.Page say so far.
+type Partial struct {
+	Lo    [3]int `json:"lo"` // D H W
+	Shape [3]int `json:"shape"`
 }
 
 // List asks which scans are in files. Answered by Listed.

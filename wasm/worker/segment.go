@@ -164,6 +164,9 @@ func (w *Worker) options(j *job, saves bool) (predict.ImageOptions, error) {
 			return o, fail(api.FailedRequest, err)
 		}
 	}
+	if s.Page {
+		o.Partial, o.PartialEvery, o.PartialShare = func(p predict.Partial) { w.partial(j, p) }, partialEvery, partialShare
+	}
 	e := estimate{}
 	o.Progress = func(p predict.Progress) {
 		left := e.left(time.Now(), p)
@@ -172,6 +175,25 @@ func (w *Worker) options(j *job, saves bool) (predict.ImageOptions, error) {
 		}})
 	}
 	return o, nil
+}
+
+const (
+	partialEvery = 500 * time.Millisecond
+	partialShare = 0.02
+	// partialBytes are sent at a time: a page puts them on the screen in a few ms.
+	partialBytes = 4 << 20
+)
+
+// partial sends labels of the tiles that are done.
+func (w *Worker) partial(j *job, p predict.Partial) {
+	lo, shape, labels := turnOf(w.scan.Grid).part(p.Box, p.Labels)
+	plane := shape[1] * shape[2]
+	few := max(partialBytes/plane, 1)
+	for d := 0; d < shape[0]; d += few {
+		n := min(few, shape[0]-d)
+		part := &api.Partial{Lo: [3]int{lo[0] + d, lo[1], lo[2]}, Shape: [3]int{n, shape[1], shape[2]}}
+		w.tell(j, api.Answer{PageAnswer: api.PageAnswer{Partial: part}}, labels[d*plane:(d+n)*plane])
+	}
 }
 
 // saved sends a state.

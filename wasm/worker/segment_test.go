@@ -221,6 +221,7 @@ func TestTheDeviceIsAGPUThenTheCPUAndSoftwareIfAskedFor(t *testing.T) {
 			require.NotNil(t, m.Done, "%+v", m.Failed)
 			assert.Equal(t, c.kind, m.Done.Device.Kind)
 			assert.Equal(t, c.device, m.Done.Device.Name)
+			assert.Equal(t, c.device == "software", m.Done.Device.Software)
 			assert.NotEmpty(t, m.Done.Device.Why)
 		})
 	}

@@ -1,7 +1,6 @@
 package page
 
 import (
-	"strings"
 	"time"
 
 	"github.com/gounet/gounet/internal/api"
@@ -86,11 +85,10 @@ func (c *Check) Estimate() (time.Duration, bool) {
 
 // Advice is what to do where there is no WebGPU.
 func (p *Page) Advice() string {
-	why := p.NoGPU()
-	if why == "" {
+	if p.NoGPU() == "" {
 		return ""
 	}
-	if strings.Contains(why, "software") {
+	if p.softwareOnly() {
 		return "This browser offers WebGPU by software only. The processor is faster, and is taken."
 	}
 	return "This browser has no WebGPU, so the processor computes. Chrome and Edge from 113 on have it; in Firefox and Safari it depends on the system. Viewing and correcting work without it."

@@ -187,3 +187,41 @@ func TestATableForASpreadsheetHasNoFormulas(t *testing.T) {
 	p.Diff.Rows = []CompareRow{{Label: Label{Label: api.Label{Value: 1, Name: "=1+1"}}}}
 	assert.True(t, strings.Contains(p.CompareCSV(), `"'=1+1"`))
 }
+
+// Labels of tiles are laid over the scan in the model's colours, and go when the run does.
+func TestTilesThatAreDoneAreShownAsLabels(t *testing.T) {
+	p, f := opened(t)
+	part := func() {
+		f.answer(api.Answer{PageAnswer: api.PageAnswer{Partial: &api.Partial{Lo: [3]int{1, 0, 0}, Shape: [3]int{1, 2, 2}}}}, held{1, 2, 0, 0})
+	}
+	p.Start()
+	part()
+	assert.Equal(t, [][3]int{{0, 0, 1}}, f.boxes, "x y z")
+	assert.Equal(t, Palette[0][:], f.lut[4:7])
+	assert.Nil(t, p.LabelAt([3]int{0, 0, 1}), "no result says so yet")
+	f.answer(api.Answer{Done: &api.Done{Labels: model.Labels}}, held{0, 1, 1, 2, 0, 0, 0, 0})
+	require.NotNil(t, p.LabelAt([3]int{1, 0, 0}))
+	p.Start()
+	assert.Nil(t, f.labels, "a new run begins with none")
+	part()
+	run := f.hear[len(f.hear)-1]
+	p.Cancel()
+	assert.Equal(t, []byte{0, 1, 1, 2, 0, 0, 0, 0}, f.labels, "the result before is there again")
+	run(api.Answer{PageAnswer: api.PageAnswer{Partial: &api.Partial{}}}, []Bytes{held{}})
+	assert.Len(t, f.boxes, 2, "what comes late is not shown")
+}
+
+func TestTheStatusSaysWhatComputes(t *testing.T) {
+	p, _ := opened(t)
+	processor := api.Device{Kind: api.DeviceCPU, Name: "cpu (2 workers)"}
+	for want, r := range map[string]api.Ready{
+		"Processor (2 workers); WebGPU in software only": {Devices: []api.Device{processor}, Missing: []api.Device{{Kind: api.DeviceWebGPU, Why: "webgpu: there is no GPU, only a software adapter (SwiftShader): ask for it"}}},
+		"Processor (2 workers); no WebGPU":               {Devices: []api.Device{processor}, Missing: []api.Device{{Kind: api.DeviceWebGPU, Why: "webgpu: this browser has none"}}},
+		"Some GPU, WebGPU":                               {Devices: []api.Device{{Kind: api.DeviceWebGPU, Name: "Some GPU"}, processor}},
+	} {
+		p.Hello(&r)
+		assert.Equal(t, want, p.Adapter())
+	}
+	p.Check.Result = &api.Checked{Device: api.Device{Kind: api.DeviceWebGPU, Name: "SwiftShader", Software: true}}
+	assert.Equal(t, "SwiftShader, WebGPU in software", p.Adapter())
+}

@@ -154,6 +154,9 @@ func (p *Page) jumpToLargest() {
 // paint tells the viewer the colours.
 func (p *Page) paint() {
 	r := p.Result
+	if p.Run.partial != nil {
+		r = p.Run.partial
+	}
 	if r == nil {
 		return
 	}
@@ -333,7 +336,7 @@ func (l *Label) MLText() string {
 // LabelAt is the label at a voxel x y z, or nil.
 func (p *Page) LabelAt(v [3]int) *Label {
 	r := p.Result
-	if r == nil || p.Scan == nil {
+	if r == nil || p.Scan == nil || p.Run.partial != nil {
 		return nil
 	}
 	s := p.Scan.Look.Grid.Shape

@@ -35,12 +35,15 @@ type Run struct {
 	spoken    int64
 	Last      *api.Done // of the last run
 	LastModel string
+	partial   *Result // colours of labels of the tiles that are done; nil: none are shown
 }
 
 // Start segments here.
 func (p *Page) Start() {
 	p.stopCheck()
 	p.Run = Run{segment: p.segment(), Last: p.Run.Last, LastModel: p.Run.LastModel}
+	p.Host.Viewer().Labels(nil)
+	p.Host.Viewer().Surfaces(nil)
 	p.keepScan()
 	p.run(nil)
 }
@@ -80,6 +83,8 @@ func (p *Page) heard(a api.Answer, b []Bytes) {
 	switch {
 	case a.Progress != nil:
 		p.progress(a.Progress)
+	case a.Partial != nil:
+		p.partial(a.Partial, b[0])
 	case a.Saved != nil:
 		p.Run.Saved, p.Run.state = a.Saved, b[0].Blob()
 		p.keepState(a.Saved, p.Run.state)
@@ -109,6 +114,31 @@ func (p *Page) progress(g *api.Progress) {
 			r.spoken = share
 			p.Host.Announce(fmt.Sprintf("%d percent of the tiles are done", share*100/spokenShares))
 		}
+	}
+}
+
+// partial shows labels of the tiles that are done.
+func (p *Page) partial(part *api.Partial, b Bytes) {
+	r, m := &p.Run, p.Model()
+	if r.ended || m == nil {
+		return
+	}
+	lo, n := part.Lo, part.Shape
+	p.Host.Viewer().Box([3]int{lo[2], lo[1], lo[0]}, [3]int{n[2], n[1], n[0]}, b)
+	if r.partial == nil {
+		r.partial = resultOf(Title(m.Dataset), m.Labels, nil)
+		p.paint()
+	}
+}
+
+// endPartial shows the result that there was before, if there was one.
+func (p *Page) endPartial() {
+	p.Run.partial = nil
+	p.Host.Viewer().Labels(nil)
+	if p.Result != nil {
+		p.Host.Viewer().Labels(p.Result.Map)
+		p.paint()
+		p.measure(false)
 	}
 }
 
@@ -152,6 +182,7 @@ func (p *Page) Cancel() {
 	r.ended = true
 	r.Stage, r.state, r.Saved = "", nil, nil
 	p.forgetRun()
+	p.endPartial()
 	p.Go(PanelCheck)
 }
 
@@ -169,6 +200,9 @@ func (p *Page) stopped(f *api.Failed) {
 		return
 	}
 	r.Stage = RunStopped
+	if f.Code != api.FailedLost { // only then it is gone on with
+		p.endPartial()
+	}
 	kept := int64(0)
 	if r.Saved != nil {
 		kept = r.Saved.Done
@@ -213,7 +247,7 @@ func memoryText(f *api.Failed) string {
 
 // finished takes the labels.
 func (p *Page) finished(d *api.Done, labels Bytes) {
-	p.Run.Last, p.Run.Stage = d, ""
+	p.Run.Last, p.Run.Stage, p.Run.partial = d, "", nil
 	m := p.Model()
 	if m != nil {
 		p.Run.LastModel = Title(m.Dataset)

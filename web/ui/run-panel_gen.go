@@ -321,7 +321,7 @@ func (c *RunPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "You can go on reading; the labels appear when all tiles are done."}
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "Labels appear over the scan as tiles are done."}
 					vgparent.AppendChild(vgn)
 				}
 			}
