@@ -114,6 +114,8 @@ type Device struct {
 // Loaded describes a model.
 type Loaded struct {
 	Dataset       string   `json:"dataset"`
+	Description   string   `json:"description,omitempty"` // of the data set
+	Licence       string   `json:"licence,omitempty"`     // of the data set; "": not stated
 	Configuration string   `json:"configuration"`
 	Folds         []string `json:"folds"`
 	Patch         [3]int   `json:"patch"` // D H W

@@ -213,8 +213,13 @@ func (m *Model) Modality() string {
 	return ""
 }
 
-// Purpose names the labels.
+// Purpose is what the data set was made for, and the labels.
 func (m *Model) Purpose() string {
+	return strings.TrimSpace(sentence(m.Description) + " " + m.labels())
+}
+
+// labels names them.
+func (m *Model) labels() string {
 	var names []string
 	for i, l := range m.Labels {
 		if i == 6 {

@@ -166,11 +166,15 @@ func short(s string, n int) string {
 	return strings.ToValidUTF8(s[:n], "") + " …"
 }
 
-const longName = 80 // bytes
+const (
+	longName = 80  // bytes
+	longText = 240 // of a description
+)
 
 // shown is a model whose texts can be.
 func shown(l api.Loaded) api.Loaded {
 	l.Dataset, l.Configuration = short(l.Dataset, longName), short(l.Configuration, longName)
+	l.Description, l.Licence = short(strings.TrimSpace(l.Description), longText), short(strings.TrimSpace(l.Licence), longName)
 	l.Channels = append([]string{}, l.Channels[:min(len(l.Channels), 32)]...)
 	for i, c := range l.Channels {
 		l.Channels[i] = short(c, longName)

@@ -81,6 +81,10 @@ func (c *ModelCard) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 				vgn.SetInnerHTML(m)
 			}
+			vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "span", Attr: []vugu.VGAttribute{{Namespace: "", Key: "title", Val: "Licence of the data that it was trained on"}}}
+			vgparent.AppendChild(vgn)
+			vgn.AddAttrInterface("hidden", c.M.Licence == "")
+			vgn.SetInnerHTML(c.M.Licence)
 		}
 		vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "p", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "say warn"}}}
 		vgparent.AppendChild(vgn)
