@@ -159,7 +159,7 @@ type Result struct {
 	// Uncertainty is 255 times the probability that a label is wrong, on the grid of
 	// the scan; nil unless it was asked for.
 	Uncertainty *volume.Labels
-	Memory        Memory         // what was taken
+	Memory      Memory // what was taken
 }
 
 // Image segments a scan, as it was read: preprocessing is included. It needs on

@@ -60,8 +60,9 @@ type Segment struct {
 	Memory   int64    `json:"memory_bytes,omitempty"` // bound on the device; 0: what the device says
 	// SaveSeconds asks for a Saved as often as that; 0: only if a Cancel asks for it.
 	SaveSeconds float64 `json:"save_seconds,omitempty"`
-	Resume      *File   `json:"resume,omitempty"` // what a Saved had: goes on from there
-	Page        bool    `json:"page,omitempty"`   // labels in the grid of Looked, and parts of them as Partial
+	Resume      *File   `json:"resume,omitempty"`      // what a Saved had: goes on from there
+	Uncertainty bool    `json:"uncertainty,omitempty"` // a map of it too; states are not saved where the scan is worked off in slabs
+	Page        bool    `json:"page,omitempty"`        // labels in the grid of Looked, and parts of them as Partial
 }
 
 // Kinds of devices.
@@ -104,7 +105,7 @@ type Ready struct {
 type Device struct {
 	Kind        string `json:"kind"`
 	Name        string `json:"name,omitempty"`
-	Why         string `json:"why,omitempty"` // it was chosen, or is not there
+	Why         string `json:"why,omitempty"`      // it was chosen, or is not there
 	Software    bool   `json:"software,omitempty"` // WebGPU that the processor computes
 	BufferBytes int64  `json:"buffer_bytes,omitempty"`
 	ValueBytes  int64  `json:"value_bytes,omitempty"`
@@ -193,13 +194,15 @@ type Saved struct {
 	Bytes int64 `json:"bytes"`
 }
 
-// Done has the labels in buffer 0: a byte for each voxel of the grid, W fastest.
+// Done has the labels in buffer 0: a byte for each voxel of the grid, W fastest. With
+// Uncertainty buffer 1 has 255 times the probability that each is wrong.
 type Done struct {
-	Grid   Grid    `json:"grid"`
-	Labels []Label `json:"labels"` // without background
-	Device Device  `json:"device"` // Why says why it was chosen
-	Times  Times   `json:"times"`
-	Memory Memory  `json:"memory"`
+	Uncertainty bool    `json:"uncertainty,omitempty"`
+	Grid        Grid    `json:"grid"`
+	Labels      []Label `json:"labels"` // without background
+	Device      Device  `json:"device"` // Why says why it was chosen
+	Times       Times   `json:"times"`
+	Memory      Memory  `json:"memory"`
 }
 
 // Times are what the parts of a segmentation took.

@@ -112,6 +112,8 @@ type Checked struct {
 	TileMS float64 `json:"tile_ms"` // of one run, mirrored tiles and folds counted each; 0: not measured
 	Rows   int     `json:"rows"`    // tiles of a segmentation, counted so
 	State  int64   `json:"state_bytes"`
+	// Uncertainty is what its map takes beside Memory.HostBytes.
+	Uncertainty int64 `json:"uncertainty_bytes"`
 }
 
 // Measure asks for numbers of labels. Answered by Measured.
@@ -154,6 +156,8 @@ const (
 	ExportNRRD     = "seg.nrrd"
 	ExportSTL      = "stl"
 	ExportCSV      = "csv"
+	// ExportUncertainty is a NIfTI file of Export.Uncertainty.
+	ExportUncertainty = "uncertainty"
 )
 
 // Export asks for files of labels. Answered by Exported.
@@ -163,6 +167,8 @@ type Export struct {
 	Names   []Label  `json:"names"` // those that are written; others become background
 	Name    string   `json:"name"`  // of the files, without ending
 	Model   string   `json:"model,omitempty"`
+	// Uncertainty is a map of it as Done has it, in the grid of Looked.
+	Uncertainty *File `json:"uncertainty,omitempty"`
 }
 
 // Exported has the files, whose Blob is the buffer.

@@ -8,13 +8,14 @@ import (
 
 // Check is what is known before a segmentation.
 type Check struct {
-	Busy     string // what is done now
-	Result   *api.Checked
-	Failed   *api.Failed
-	Mirror   bool
-	Device   string // api.DeviceWebGPU, api.DeviceCPU, or "": the worker's choice
-	OnServer bool   // the place that is chosen
-	id       int
+	Busy        string // what is done now
+	Result      *api.Checked
+	Failed      *api.Failed
+	Mirror      bool
+	Uncertainty bool   // a map of it is wanted
+	Device      string // api.DeviceWebGPU, api.DeviceCPU, or "": the worker's choice
+	OnServer    bool   // the place that is chosen
+	id          int
 }
 
 // StartCheck asks what a segmentation takes.
@@ -52,7 +53,7 @@ func (p *Page) stopCheck() {
 
 // segment is the request of the options that are set.
 func (p *Page) segment() api.Segment {
-	return api.Segment{Device: p.Check.Device, NoMirror: !p.Check.Mirror, Page: true}
+	return api.Segment{Device: p.Check.Device, NoMirror: !p.Check.Mirror, Page: true, Uncertainty: p.Check.Uncertainty}
 }
 
 // SetMirror chooses between one look and one from each side.

@@ -294,6 +294,9 @@ func (p *Page) Close() {
 
 // Go shows a panel.
 func (p *Page) Go(panel Panel) {
+	if panel != PanelLabels {
+		p.ShowUncertainty(false)
+	}
 	if p.Panel == PanelEdit && panel != PanelEdit {
 		p.View.setTool(p, "cross")
 	}

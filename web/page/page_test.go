@@ -225,3 +225,38 @@ func TestTheStatusSaysWhatComputes(t *testing.T) {
 	p.Check.Result = &api.Checked{Device: api.Device{Kind: api.DeviceWebGPU, Name: "SwiftShader", Software: true}}
 	assert.Equal(t, "SwiftShader, WebGPU in software", p.Adapter())
 }
+
+// The map takes the place of the labels until another panel, or fill or outline, is chosen.
+func TestUncertaintyIsShownInThePlaceOfTheLabels(t *testing.T) {
+	p, f := opened(t)
+	p.SetUncertainty(true)
+	p.Start()
+	require.True(t, f.last().Segment.Uncertainty)
+	m, unsure := held{0, 1, 1, 2, 0, 0, 0, 0}, held{0, 13, 64, 128, 255, 0, 0, 0}
+	f.answer(api.Answer{Done: &api.Done{Labels: model.Labels, Uncertainty: true}}, m, unsure)
+	assert.Equal(t, []byte(m), f.labels)
+	u := KeyStroke{Key: "u", View: -1}
+	require.True(t, p.Key(u))
+	assert.Equal(t, []byte(unsure), f.labels)
+	assert.Equal(t, byte(0), f.lut[4*12+3], "less than 5 % is clear")
+	assert.Equal(t, []byte{255, 255, 255, 255}, f.lut[4*128:4*129], "a guess between two is white")
+	assert.Equal(t, "25 % unsure", p.UnsureAt([3]int{0, 1, 0}))
+	p.Key(u)
+	assert.Equal(t, []byte(m), f.labels)
+	assert.Equal(t, Palette[0][:], f.lut[4:7])
+	p.Key(u)
+	p.StartEdit()
+	assert.Equal(t, []byte(m), f.labels, "strokes change labels")
+	assert.Empty(t, p.UnsureAt([3]int{0, 1, 0}))
+
+	p.OpenExport()
+	for i, e := range p.Export.Formats {
+		if e.ID == api.ExportUncertainty {
+			require.Empty(t, e.Why)
+			p.ToggleFormat(i)
+		}
+	}
+	p.DoExport()
+	require.NotNil(t, f.last().Export)
+	assert.Equal(t, 1, f.last().Export.Uncertainty.Blob)
+}

@@ -42,6 +42,7 @@ type Run struct {
 func (p *Page) Start() {
 	p.stopCheck()
 	p.Run = Run{segment: p.segment(), Last: p.Run.Last, LastModel: p.Run.LastModel}
+	p.View.Unsure = false
 	p.Host.Viewer().Labels(nil)
 	p.Host.Viewer().Surfaces(nil)
 	p.keepScan()
@@ -89,7 +90,7 @@ func (p *Page) heard(a api.Answer, b []Bytes) {
 		p.Run.Saved, p.Run.state = a.Saved, b[0].Blob()
 		p.keepState(a.Saved, p.Run.state)
 	case a.Done != nil:
-		p.finished(a.Done, b[0])
+		p.finished(a.Done, b)
 	case a.Failed != nil:
 		p.stopped(a.Failed)
 	}
@@ -246,7 +247,7 @@ func memoryText(f *api.Failed) string {
 }
 
 // finished takes the labels.
-func (p *Page) finished(d *api.Done, labels Bytes) {
+func (p *Page) finished(d *api.Done, b []Bytes) {
 	p.Run.Last, p.Run.Stage, p.Run.partial = d, "", nil
 	m := p.Model()
 	if m != nil {
@@ -254,5 +255,8 @@ func (p *Page) finished(d *api.Done, labels Bytes) {
 	}
 	p.forgetRun()
 	p.Host.Announce("The labels are there")
-	p.setResult(d.Labels, labels, p.Run.LastModel)
+	p.setResult(d.Labels, b[0], p.Run.LastModel)
+	if d.Uncertainty && len(b) > 1 {
+		p.Result.Unsure = b[1].Copy()
+	}
 }

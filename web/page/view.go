@@ -20,6 +20,7 @@ type View struct {
 	Hover        *Hover
 
 	Fill    bool // else outlines
+	Unsure  bool // in their place
 	Opacity int  // of all labels, percent
 	Show3D  bool
 	Ruler   *Ruler

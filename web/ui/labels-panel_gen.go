@@ -26,6 +26,10 @@ func (c *LabelsPanel) from() string {
 	return s
 }
 
+func (c *LabelsPanel) fill() bool	{ return c.P.View.Fill && !c.P.View.Unsure }
+
+func (c *LabelsPanel) outline() bool	{ return !c.P.View.Fill && !c.P.View.Unsure }
+
 func (c *LabelsPanel) opacity() string	{ return fmt.Sprintf("%d %%", c.P.View.Opacity) }
 
 func (c *LabelsPanel) unit() string {
@@ -158,8 +162,8 @@ func (c *LabelsPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						_ = vgparent
 						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "button", Attr: []vugu.VGAttribute{{Namespace: "", Key: "role", Val: "radio"}}}
 						vgparent.AppendChild(vgn)
-						vgn.AddAttrInterface("aria-checked", yes(c.P.View.Fill))
-						vgn.AddAttrInterface("tabindex", tab(c.P.View.Fill))
+						vgn.AddAttrInterface("aria-checked", yes(c.fill()))
+						vgn.AddAttrInterface("tabindex", tab(c.fill()))
 						vgn.DOMEventHandlerSpecList = append(vgn.DOMEventHandlerSpecList, vugu.DOMEventHandlerSpec{
 							EventType:	"click",
 							Func:		func(event vugu.DOMEvent) { c.P.SetFill(true) },
@@ -173,8 +177,8 @@ func (c *LabelsPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "button", Attr: []vugu.VGAttribute{{Namespace: "", Key: "role", Val: "radio"}}}
 						vgparent.AppendChild(vgn)
-						vgn.AddAttrInterface("aria-checked", yes(!c.P.View.Fill))
-						vgn.AddAttrInterface("tabindex", tab(!c.P.View.Fill))
+						vgn.AddAttrInterface("aria-checked", yes(c.outline()))
+						vgn.AddAttrInterface("tabindex", tab(c.outline()))
 						vgn.DOMEventHandlerSpecList = append(vgn.DOMEventHandlerSpecList, vugu.DOMEventHandlerSpec{
 							EventType:	"click",
 							Func:		func(event vugu.DOMEvent) { c.P.SetFill(false) },
@@ -184,6 +188,22 @@ func (c *LabelsPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "Outline"}
+							vgparent.AppendChild(vgn)
+						}
+						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "button", Attr: []vugu.VGAttribute{{Namespace: "", Key: "role", Val: "radio"}, vugu.VGAttribute{Namespace: "", Key: "id", Val: "unsure"}, vugu.VGAttribute{Namespace: "", Key: "title", Val: "Uncertainty (U)"}}}
+						vgparent.AppendChild(vgn)
+						vgn.AddAttrInterface("aria-checked", yes(c.P.View.Unsure))
+						vgn.AddAttrInterface("hidden", c.P.Result.Unsure == nil)
+						vgn.AddAttrInterface("tabindex", tab(c.P.View.Unsure))
+						vgn.DOMEventHandlerSpecList = append(vgn.DOMEventHandlerSpecList, vugu.DOMEventHandlerSpec{
+							EventType:	"click",
+							Func:		func(event vugu.DOMEvent) { c.P.ShowUncertainty(true) },
+							// TODO: implement capture, etc. mostly need to decide syntax
+						})
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "Uncertainty"}
 							vgparent.AppendChild(vgn)
 						}
 					}
@@ -219,7 +239,7 @@ func (c *LabelsPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 				vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "label", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "slider"}}}
 				vgparent.AppendChild(vgn)
-				vgn.AddAttrInterface("hidden", !c.P.View.Fill)
+				vgn.AddAttrInterface("hidden", !c.fill())
 				{
 					vgparent := vgn
 					_ = vgparent

@@ -37,6 +37,14 @@ func (c *Status) label() string {
 	return ""
 }
 
+func (c *Status) unsure() string {
+	if !c.open() {
+		return ""
+	}
+	v, _ := c.at()
+	return c.P.UnsureAt(v)
+}
+
 func (c *Status) labelColour() string {
 	if !c.open() {
 		return ""
@@ -93,6 +101,12 @@ func (c *Status) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgparent.AppendChild(vgn)
 			vgn.SetInnerHTML(c.label())
 		}
+		vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
+		vgparent.AppendChild(vgn)
+		vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "span", Attr: []vugu.VGAttribute(nil)}
+		vgparent.AppendChild(vgn)
+		vgn.AddAttrInterface("hidden", c.unsure() == "")
+		vgn.SetInnerHTML(c.unsure())
 		vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
 		vgparent.AppendChild(vgn)
 		vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "span", Attr: []vugu.VGAttribute(nil)}
