@@ -133,13 +133,28 @@ func (s *sweep) decideRows(ctx context.Context, z int, dst []uint8) error {
 // partial brings a box of the result to the scan's axes.
 func (s *sweep) partial(b volume.Box) Partial {
 	place := &s.shower.place
-	back := place.Axes.Inverse()
-	p := Partial{}
-	for a, from := range back {
-		p.Box.Lo[a] = place.Crop.Lo[from] + b.Lo[from]
-		p.Box.Hi[a] = place.Crop.Lo[from] + b.Hi[from]
-	}
 	l := volume.Labels{Grid: volume.Grid{Shape: s.out}, Data: s.labels}
-	p.Labels = l.Crop(b).Transpose(back).Data
-	return p
+	return Partial{s.inScan(b), l.Crop(b).Transpose(place.Axes.Inverse()).Data}
+}
+
+// inScan is a box of the result in the scan's axes.
+func (s *sweep) inScan(b volume.Box) (out volume.Box) {
+	place := &s.shower.place
+	for a, from := range place.Axes.Inverse() {
+		out.Lo[a] = place.Crop.Lo[from] + b.Lo[from]
+		out.Hi[a] = place.Crop.Lo[from] + b.Hi[from]
+	}
+	return out
+}
+
+// following is the tile of the row that comes next: chunk by chunk, and in each fold
+// by fold.
+func (s *sweep) following() volume.Box {
+	if s.at >= s.total() {
+		return volume.Box{}
+	}
+	rows := len(s.tiles) * len(s.p.mirrors)
+	first := s.at / (s.chunk * len(s.p.Model.Folds)) * s.chunk
+	within := s.at - first*len(s.p.Model.Folds)
+	return s.inScan(s.covered(s.corner(first + within%min(s.chunk, rows-first))))
 }

@@ -133,3 +133,28 @@ func TestPartialLabelsAreRare(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 1, s.times)
 }
+
+// A run of one tile tells of the labels in the box that was said to be next.
+func TestTheNextTileIsKnown(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		folds int
+		shape [3]int
+		tta   bool
+	}{{"one fold", 1, [3]int{31, 17, 20}, false}, {"mirrors", 1, [3]int{13, 9, 20}, true}, {"three folds", 3, [3]int{61, 17, 20}, false}} {
+		t.Run(c.name, func(t *testing.T) {
+			im := noise(c.shape, mm, 1, 1)
+			p := newTest(t, tiny{dim: 3, spacing: mm, folds: c.folds}.model(), Options{NoMirror: !c.tta, Rows: 1})
+			var next, shown []volume.Box
+			_, err := p.Image(t.Context(), im, ImageOptions{
+				EveryRun: true,
+				Progress: func(p Progress) { next = append(next, p.Next) },
+				Partial:  func(p Partial) { shown = append(shown, p.Box) },
+			})
+			require.NoError(t, err)
+			require.Greater(t, len(next), 8)
+			assert.Equal(t, shown[1:], next[:len(next)-1])
+			assert.Zero(t, next[len(next)-1])
+		})
+	}
+}

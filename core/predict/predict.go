@@ -119,7 +119,8 @@ func (p *Predictor) Close() {
 
 // Progress is how far the prediction of one scan is.
 type Progress struct {
-	Done, Total int // tiles: mirrored ones and folds counted each
+	Done, Total int        // tiles: mirrored ones and folds counted each
+	Next        volume.Box // of the scan: the tile that comes next, empty after the last
 }
 
 // ImageOptions say what is wanted of one scan beside its labels.

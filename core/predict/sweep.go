@@ -175,7 +175,7 @@ func (s *sweep) step(ctx context.Context, n int) error {
 		return err
 	}
 	if s.o.Progress != nil {
-		s.o.Progress(Progress{Done: s.done, Total: s.total()})
+		s.o.Progress(Progress{Done: s.done, Total: s.total(), Next: s.following()})
 	}
 	if err := s.show(ctx, false); err != nil {
 		return err

@@ -183,6 +183,8 @@ type Progress struct {
 	Done   int64   `json:"done"`
 	Of     int64   `json:"of"`      // 0: unknown
 	LeftMS float64 `json:"left_ms"` // estimate; 0: unknown
+	// Next is the tile that comes next, in the grid of Looked; nil unless Segment.Page.
+	Next *Box `json:"next,omitempty"`
 }
 
 // Saved has the state of a segmentation in buffer 0, to be kept for Segment.Resume.

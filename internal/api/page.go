@@ -32,7 +32,10 @@ type PageAnswer struct {
 
 // Partial has labels of a box of the grid of Looked in buffer 0, a byte a voxel, W
 // fastest: what the tiles of a running segmentation with Segment.Page say so far.
-type Partial struct {
+type Partial struct{ Box }
+
+// Box is a part of a grid.
+type Box struct {
 	Lo    [3]int `json:"lo"` // D H W
 	Shape [3]int `json:"shape"`
 }

@@ -183,9 +183,12 @@ func (w *Worker) options(j *job, saves bool) (predict.ImageOptions, error) {
 	e := estimate{}
 	o.Progress = func(p predict.Progress) {
 		left := e.left(time.Now(), p)
-		w.tell(j, api.Answer{Progress: &api.Progress{
-			Stage: api.StageSegment, Done: int64(p.Done), Of: int64(p.Total), LeftMS: float64(left) / float64(time.Millisecond),
-		}})
+		g := &api.Progress{Stage: api.StageSegment, Done: int64(p.Done), Of: int64(p.Total), LeftMS: float64(left) / float64(time.Millisecond)}
+		if s.Page && p.Done < p.Total {
+			g.Next = &api.Box{}
+			g.Next.Lo, g.Next.Shape = turnOf(w.scan.Grid).box(p.Next)
+		}
+		w.tell(j, api.Answer{Progress: g})
 	}
 	return o, nil
 }
@@ -204,7 +207,7 @@ func (w *Worker) partial(j *job, p predict.Partial) {
 	few := max(partialBytes/plane, 1)
 	for d := 0; d < shape[0]; d += few {
 		n := min(few, shape[0]-d)
-		part := &api.Partial{Lo: [3]int{lo[0] + d, lo[1], lo[2]}, Shape: [3]int{n, shape[1], shape[2]}}
+		part := &api.Partial{Box: api.Box{Lo: [3]int{lo[0] + d, lo[1], lo[2]}, Shape: [3]int{n, shape[1], shape[2]}}}
 		w.tell(j, api.Answer{PageAnswer: api.PageAnswer{Partial: part}}, labels[d*plane:(d+n)*plane])
 	}
 }

@@ -102,6 +102,11 @@ func (p *Page) CheckAlert() *Alert {
 		return nil
 	}
 	a := &Alert{Title: "This cannot run here", Text: sentence(f.Reason), More: sentence(f.Do), Do: "Choose another model", OnDo: func() { p.Go(PanelModels) }}
+	m := p.Model()
+	server := p.Server.There && m != nil && m.ID != ""
+	if server {
+		a.Do, a.OnDo = "Run on the server", p.StartOnServer
+	}
 	switch f.Code {
 	case api.FailedMemory:
 		a.Title, a.Text = "Not enough memory", memoryText(f)
@@ -110,6 +115,9 @@ func (p *Page) CheckAlert() *Alert {
 		}
 	case api.FailedDevice, api.FailedLost:
 		a.Title = "The GPU cannot be used"
+		if server {
+			a.Other, a.OnOther = a.Do, a.OnDo
+		}
 		a.Do, a.OnDo = "Use the processor", func() { p.SetDevice(api.DeviceCPU) }
 	}
 	return a

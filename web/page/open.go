@@ -30,6 +30,7 @@ type Scan struct {
 	Files  []File
 	Series string // UID of DICOM
 	Bytes  int64  // of the files
+	SentAt int64  // bytes that the page had sent when it was opened
 }
 
 // accepted are the endings that a chooser of files shows.
@@ -249,7 +250,7 @@ func (p *Page) look(s *Scan, channel int) {
 		if a.Looked == nil {
 			return
 		}
-		s.Look = *a.Looked
+		s.Look, s.SentAt = *a.Looked, p.Host.Facts().Sent
 		p.Scan, p.Result, p.Other, p.Alert = s, nil, nil, nil
 		p.Screen, p.Panel, p.Open.Busy, p.Open.List = ScreenWork, PanelScan, "", nil
 		p.View.begin(p)

@@ -226,6 +226,22 @@ func (p *Page) Adapter() string {
 	return name + "; no WebGPU"
 }
 
+// MemoryText is what the last check has planned to take on the device, "" without one.
+func (p *Page) MemoryText() string {
+	c := p.Check.Result
+	if c == nil {
+		return ""
+	}
+	s := "Memory " + Size(c.Memory.DeviceBytes)
+	if c.Device.Kind == api.DeviceWebGPU {
+		s = "GPU " + Size(c.Memory.DeviceBytes)
+	}
+	if c.Device.TotalBytes > 0 {
+		s += " of " + Size(c.Device.TotalBytes)
+	}
+	return s
+}
+
 // softwareOnly tells WebGPU that the processor computes, by why it is not taken.
 func (p *Page) softwareOnly() bool { return strings.Contains(p.NoGPU(), "software adapter") }
 

@@ -192,7 +192,7 @@ func TestATableForASpreadsheetHasNoFormulas(t *testing.T) {
 func TestTilesThatAreDoneAreShownAsLabels(t *testing.T) {
 	p, f := opened(t)
 	part := func() {
-		f.answer(api.Answer{PageAnswer: api.PageAnswer{Partial: &api.Partial{Lo: [3]int{1, 0, 0}, Shape: [3]int{1, 2, 2}}}}, held{1, 2, 0, 0})
+		f.answer(api.Answer{PageAnswer: api.PageAnswer{Partial: &api.Partial{Box: api.Box{Lo: [3]int{1, 0, 0}, Shape: [3]int{1, 2, 2}}}}}, held{1, 2, 0, 0})
 	}
 	p.Start()
 	part()
@@ -259,4 +259,27 @@ func TestUncertaintyIsShownInThePlaceOfTheLabels(t *testing.T) {
 	p.DoExport()
 	require.NotNil(t, f.last().Export)
 	assert.Equal(t, 1, f.last().Export.Uncertainty.Blob)
+}
+
+// The outline of a tile is where its voxels are, from the crosshair on.
+func TestTheTileInWorkIsOutlinedInItsSlices(t *testing.T) {
+	p, f := opened(t)
+	p.Scan.Look.Grid = api.Grid{Shape: [3]int{20, 30, 40}, Spacing: [3]float64{3, 2, 1}}
+	p.Start()
+	f.answer(api.Answer{Progress: &api.Progress{Stage: api.StageSegment, Done: 1, Of: 4, Next: &api.Box{Lo: [3]int{5, 10, 20}, Shape: [3]int{5, 10, 12}}}})
+	p.View.Voxel = [3]int{24, 12, 6}
+	for i := range p.View.Planes {
+		p.View.Planes[i] = Plane{X: .5, Y: .25, MM: .5}
+	}
+	// Axial, of the head seen from below: x of 20 to 32 lies from 15 mm to the left of
+	// the middle of voxel 24, y of 10 to 20 from 15 mm above that of voxel 12.
+	assert.Equal(t, "left:calc(50.000% + -15.0px);top:calc(25.000% + -30.0px);width:24.0px;height:40.0px", p.TileStyle(0))
+	p.SetRadiological(false)
+	assert.Equal(t, "left:calc(50.000% + -9.0px);top:calc(25.000% + -30.0px);width:24.0px;height:40.0px", p.TileStyle(0))
+	assert.Equal(t, "left:calc(50.000% + -30.0px);top:calc(25.000% + -21.0px);width:40.0px;height:30.0px", p.TileStyle(2))
+	p.View.Voxel[2] = 10
+	assert.Empty(t, p.TileStyle(0), "another slice")
+	assert.NotEmpty(t, p.TileStyle(1))
+	p.Pause()
+	assert.Empty(t, p.TileStyle(1), "nothing is in work")
 }

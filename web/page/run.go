@@ -26,7 +26,6 @@ type Run struct {
 	Tiles     time.Time // when the first tile began
 	First     int64     // tiles that were done before
 	Prepared  time.Duration
-	SentAt    int64 // bytes the page had sent when it began
 	Saved     *api.Saved
 	ended     bool
 	state     Blob
@@ -35,7 +34,8 @@ type Run struct {
 	spoken    int64
 	Last      *api.Done // of the last run
 	LastModel string
-	partial   *Result // colours of labels of the tiles that are done; nil: none are shown
+	next      *api.Box // the tile that is in work
+	partial   *Result  // colours of labels of the tiles that are done; nil: none are shown
 }
 
 // Start segments here.
@@ -62,7 +62,6 @@ const (
 func (p *Page) run(state Blob) {
 	r := &p.Run
 	r.Stage, r.Doing, r.Begun, r.ended = RunPreparing, api.StageRead, p.Host.Now(), false
-	r.SentAt = p.Host.Facts().Sent
 	p.Panel, p.Alert = PanelRun, nil
 	p.Host.Focus(".panel [data-first]")
 	s := r.segment
@@ -109,7 +108,7 @@ func (p *Page) progress(g *api.Progress) {
 			r.First = 0
 		}
 	}
-	r.Done, r.Of, r.Left = g.Done, g.Of, ms(g.LeftMS)
+	r.Done, r.Of, r.Left, r.next = g.Done, g.Of, ms(g.LeftMS), g.Next
 	if g.Of > 0 {
 		if share := g.Done * spokenShares / g.Of; share > r.spoken {
 			r.spoken = share

@@ -34,6 +34,13 @@ func (c *EditPanel) recent() (out []labels.Change) {
 	return out
 }
 
+func (c *EditPanel) class(i int) string {
+	if i == 0 {
+		return "now"
+	}
+	return "done"
+}
+
 func (c *EditPanel) delta(i int) string {
 	change := c.recent()[i]
 	return c.P.DeltaML(&change)
@@ -542,8 +549,9 @@ func (c *EditPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						_ = vgiterkey
 						i := i
 						_ = i
-						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "li", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "done"}}}
+						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "li", Attr: []vugu.VGAttribute(nil)}
 						vgparent.AppendChild(vgn)
+						vgn.AddAttrInterface("class", c.class(i))
 						{
 							vgparent := vgn
 							_ = vgparent

@@ -26,6 +26,13 @@ func (c *LabelsPanel) from() string {
 	return s
 }
 
+func (c *LabelsPanel) unsureTitle() string {
+	if c.P.Result.Unsure == nil {
+		return "A map of it is chosen before the segmentation runs"
+	}
+	return "Uncertainty (U)"
+}
+
 func (c *LabelsPanel) fill() bool	{ return c.P.View.Fill && !c.P.View.Unsure }
 
 func (c *LabelsPanel) outline() bool	{ return !c.P.View.Fill && !c.P.View.Unsure }
@@ -190,11 +197,13 @@ func (c *LabelsPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "Outline"}
 							vgparent.AppendChild(vgn)
 						}
-						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "button", Attr: []vugu.VGAttribute{{Namespace: "", Key: "role", Val: "radio"}, vugu.VGAttribute{Namespace: "", Key: "id", Val: "unsure"}, vugu.VGAttribute{Namespace: "", Key: "title", Val: "Uncertainty (U)"}}}
+						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "button", Attr: []vugu.VGAttribute{{Namespace: "", Key: "role", Val: "radio"}, vugu.VGAttribute{Namespace: "", Key: "id", Val: "unsure"}}}
 						vgparent.AppendChild(vgn)
 						vgn.AddAttrInterface("aria-checked", yes(c.P.View.Unsure))
-						vgn.AddAttrInterface("hidden", c.P.Result.Unsure == nil)
+						vgn.AddAttrInterface("aria-disabled", yes(c.P.Result.Unsure == nil))
+						vgn.AddAttrInterface("disabled", c.P.Result.Unsure == nil)
 						vgn.AddAttrInterface("tabindex", tab(c.P.View.Unsure))
+						vgn.AddAttrInterface("title", c.unsureTitle())
 						vgn.DOMEventHandlerSpecList = append(vgn.DOMEventHandlerSpecList, vugu.DOMEventHandlerSpec{
 							EventType:	"click",
 							Func:		func(event vugu.DOMEvent) { c.P.ShowUncertainty(true) },
