@@ -109,12 +109,12 @@ func (p *Page) CheckAlert() *Alert {
 	}
 	switch f.Code {
 	case api.FailedMemory:
-		a.Title, a.Text = "Not enough memory", memoryText(f)
+		a.Title, a.Text, a.More = "Not enough memory", memoryText(f), lessMemory
 		if p.Check.Device != api.DeviceCPU {
 			a.Other, a.OnOther = "Try the processor", func() { p.SetDevice(api.DeviceCPU) }
 		}
 	case api.FailedDevice, api.FailedLost:
-		a.Title = "The GPU cannot be used"
+		a.Title, a.More = "The GPU cannot be used", "Viewing and correcting work without it."
 		if server {
 			a.Other, a.OnOther = a.Do, a.OnDo
 		}

@@ -91,7 +91,7 @@ func (p *Page) PickDifference(i int) {
 	lut := make([]byte, 4*256)
 	copy(lut[4*labels.OnlyA:], []byte{Palette[0][0], Palette[0][1], Palette[0][2], 255})
 	copy(lut[4*labels.OnlyB:], []byte{Palette[1][0], Palette[1][1], Palette[1][2], 255})
-	copy(lut[4*labels.Hatched:], []byte{0x22, 0x33, 0x44, 255})
+	copy(lut[4*labels.Hatched:], []byte{0xcf, 0xe3, 0xfc, 255})
 	copy(lut[4*labels.InAB:], []byte{255, 255, 255, 40})
 	v := p.Host.Viewer()
 	v.Labels(labels.Hatch(d.diff, [3]int{s[2], s[1], s[0]}))

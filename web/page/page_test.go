@@ -283,3 +283,20 @@ func TestTheTileInWorkIsOutlinedInItsSlices(t *testing.T) {
 	p.Pause()
 	assert.Empty(t, p.TileStyle(1), "nothing is in work")
 }
+
+func TestNumbersThatAreTypedAreShort(t *testing.T) {
+	for want, v := range map[string]float64{"816.4": 816.379, "-0.0001234": -0.00012341, "12346": 12345.6, "400": 400, "0": 0, "35.75": 35.754} {
+		assert.Equal(t, want, Plain(v))
+	}
+}
+
+// Models of one name are told apart by what else they are.
+func TestACardOfANamesakeIsKnown(t *testing.T) {
+	p, f := opened(t)
+	assert.False(t, p.Namesake(p.Model()))
+	other := model
+	other.SHA256, other.Configuration = "def", "2d"
+	p.AddModel([]File{{Path: "other.gounet"}})
+	f.answer(api.Answer{Loaded: &other})
+	assert.True(t, p.Namesake(p.Model()))
+}

@@ -221,8 +221,7 @@ func (p *Page) stopped(f *api.Failed) {
 			p.run(nil)
 		}
 	case api.FailedMemory:
-		p.Alert.Title = "Not enough memory"
-		p.Alert.Text = memoryText(f)
+		p.Alert.Title, p.Alert.Text, p.Alert.More = "Not enough memory", memoryText(f), lessMemory
 		p.Alert.Do, p.Alert.OnDo = "Choose another model", func() { p.Go(PanelModels) }
 	case api.FailedScan, api.FailedModel, api.FailedRequest:
 		p.Alert.Do, p.Alert.OnDo = "Back", func() { p.Go(PanelModels) }
@@ -236,6 +235,8 @@ func keptText(n int64) string {
 	}
 	return fmt.Sprintf("The %s before it are kept.", Plural(int(n), "tile", "tiles"))
 }
+
+const lessMemory = "A model with a smaller patch or fewer labels takes less."
 
 // memoryText says what is wanted and what is there.
 func memoryText(f *api.Failed) string {
