@@ -56,7 +56,7 @@ var headers = map[string]string{
 var kinds = map[string]string{
 	".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
 	".wasm": "application/wasm", ".svg": "image/svg+xml", ".webmanifest": "application/manifest+json",
-	".txt": "text/plain; charset=utf-8",
+	".txt": "text/plain; charset=utf-8", ".nii": "application/octet-stream",
 }
 
 // Handler serves the files of a page, which may be those of Files: compressed where

@@ -139,7 +139,7 @@ func Make(fp *Fingerprint, ds *DatasetJSON, o Options) (*Plan, error) {
 // frame is the plan without its configurations.
 func (d *dataset) frame(spacing [3]float64) *Plan {
 	p := &Plan{
-		Version: FormatVersion, Dataset: d.Dataset, Name: d.Name, Planner: d.Planner,
+		Version: FormatVersion, Dataset: d.Dataset, Name: d.Name, Planner: d.Planner, Description: d.ds.Description, Licence: d.ds.Licence,
 		Labels: d.ds.Labels, RegionOrder: d.ds.RegionOrder, Ignore: d.ds.Ignore,
 		Intensities: d.fp.Intensities, FileEnding: d.ds.FileEnding,
 		Reader: first(d.ds.Reader, "SimpleITKIO"), Transpose: [3]int{0, 1, 2}, Recipe: NNUNet(3),

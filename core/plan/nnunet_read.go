@@ -31,7 +31,7 @@ func (in *plansFile) plan(ds *DatasetJSON) (*Plan, error) {
 		return nil, err
 	}
 	p := &Plan{
-		Version: FormatVersion, Dataset: in.Dataset, Name: in.Name, Planner: plannerOf(in.Planner),
+		Version: FormatVersion, Dataset: in.Dataset, Name: in.Name, Planner: plannerOf(in.Planner), Description: ds.Description, Licence: ds.Licence,
 		Labels: ds.Labels, RegionOrder: ds.RegionOrder, Ignore: ds.Ignore, FileEnding: ds.FileEnding,
 		Reader: in.Reader, Intensities: values, Recipe: NNUNet(3),
 	}

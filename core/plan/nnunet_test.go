@@ -131,3 +131,14 @@ func TestSlopeAndSeparationSurviveNNUNetsForm(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, p, got)
 }
+
+func TestDescriptionAndLicenceOfTheDataGoWithThePlan(t *testing.T) {
+	ds, err := LoadDatasetJSON("testdata/spleen/dataset.json")
+	require.NoError(t, err)
+	require.NotEmpty(t, ds.Description)
+	p, err := ReadNNUNet(bytes.NewReader(read(t, "testdata/spleen/nnunet.json")), ds)
+	require.NoError(t, err)
+	assert.Equal(t, "CC-BY-SA 4.0", p.Licence)
+	back := p.DatasetJSON(1)
+	assert.Equal(t, [2]string{ds.Description, ds.Licence}, [2]string{back.Description, back.Licence})
+}

@@ -148,7 +148,7 @@ func rowsOf(v [][3]int, dim int) rows {
 func (p *Plan) DatasetJSON(training int) *DatasetJSON {
 	d := &DatasetJSON{
 		Form: FormNNUNet, Name: p.Dataset, Labels: p.Labels, RegionOrder: p.RegionOrder, Ignore: p.Ignore,
-		NumTraining: training, FileEnding: p.FileEnding,
+		NumTraining: training, FileEnding: p.FileEnding, Description: p.Description, Licence: p.Licence,
 	}
 	for _, c := range p.Channels {
 		d.Channels = append(d.Channels, c.Name)

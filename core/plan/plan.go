@@ -65,6 +65,9 @@ type Plan struct {
 	Name    string `json:"name"`    // nnU-Net's plans_name, for example nnUNetPlans
 	Planner string `json:"planner"` // nnunet, resenc-m, resenc-l, resenc-xl, or what an imported file says
 
+	Description string `json:"description,omitempty"` // of the data set, by its dataset.json
+	Licence     string `json:"licence,omitempty"`     // of the data set, which may bind what is trained on it
+
 	Channels    []Channel   `json:"channels"`
 	Labels      []Label     `json:"labels"`                 // background first; without the ignore label
 	RegionOrder []int       `json:"region_order,omitempty"` // value painted for each region, in the order of Labels without background

@@ -197,7 +197,7 @@ func (p *Predictor) testLogits(t *testing.T, pre *volume.Preprocessed) []float32
 	t.Helper()
 	e, err := p.engine(pre.Placement)
 	require.NoError(t, err)
-	s := newSweep(p, e, pre.Image, ImageOptions{Probabilities: true})
+	s := newSweep(p, e, pre, ImageOptions{Probabilities: true})
 	require.NoError(t, s.run(t.Context()))
 	return asCZYX(s.logits, p.plan.Classes())
 }

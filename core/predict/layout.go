@@ -49,6 +49,7 @@ type Memory struct {
 	Depth  int                  // planes of the volume; more than Planes: it is worked off in slabs
 	Host   int64                // bytes beside the device: the scan as it was read, cropped and resampled, and labels
 	State  int64                // bytes of a State, which Save gets beside that
+	Unsure int64                // bytes that Uncertainty takes beside that
 }
 
 // Total is the sum over the regions.
@@ -94,8 +95,20 @@ func (p *Predictor) Plan(g volume.Grid) (Memory, error) {
 func (p *Predictor) memory(pr *programs, at volume.Placement) Memory {
 	m := pr.memory()
 	m.Host = hostBytes(at, p.plan.InputChannels(p.config))
+	m.Unsure = unsureBytes(&pr.layout, p.plan.Classes(), at)
 	m.State = 4*int64(pr.planes*pr.volume[1]*pr.volume[2])*int64(p.plan.Classes()+1) + int64(pr.out[0]*pr.out[1]*pr.out[2])
 	return m
+}
+
+// unsureBytes are those of the logits, of the sums that they are made of, and of two
+// maps.
+func unsureBytes(l *layout, k int, at volume.Placement) int64 {
+	plane := 4 * int64(l.volume[1]*l.volume[2])
+	sums := plane * int64(l.planes)
+	if l.slabs() {
+		sums *= int64(k + 1)
+	}
+	return plane*int64(l.volume[0]*k) + sums + 2*int64(at.BeforeCrop[0]*at.BeforeCrop[1]*at.BeforeCrop[2])
 }
 
 // hostBytes are those of f32 images of c channels and two label maps.

@@ -119,15 +119,24 @@ func (p *Predictor) Close() {
 
 // Progress is how far the prediction of one scan is.
 type Progress struct {
-	Done, Total int // tiles: mirrored ones and folds counted each
+	Done, Total int        // tiles: mirrored ones and folds counted each
+	Next        volume.Box // of the scan: the tile that comes next, empty after the last
 }
 
 // ImageOptions say what is wanted of one scan beside its labels.
 type ImageOptions struct {
 	Probabilities bool
+	Uncertainty   bool
 	Previous      *volume.Labels // of a cascade: labels of the previous stage, on the grid of the scan
 	Progress      func(Progress) // after each run or few of them; may be nil
 	EveryRun      bool           // Progress after each run, for which the device is waited for
+
+	// Partial gets labels of tiles as they are added, between two runs of the device:
+	// at most as often as PartialEvery, and in at most PartialShare of the time (0: all).
+	// Later tiles may change them. May be nil.
+	Partial      func(Partial)
+	PartialEvery time.Duration
+	PartialShare float64
 
 	// Save gets the state of the segmentation, from which Resume goes on, as often as
 	// SaveEvery (0: never) and when Pause is closed, which ends the segmentation with
@@ -148,7 +157,10 @@ type ImageOptions struct {
 type Result struct {
 	Labels        *volume.Labels // on the grid of the scan
 	Probabilities *Probabilities // nil unless they were asked for
-	Memory        Memory         // what was taken
+	// Uncertainty is 255 times the probability that a label is wrong, on the grid of
+	// the scan; nil unless it was asked for.
+	Uncertainty *volume.Labels
+	Memory      Memory // what was taken
 }
 
 // Image segments a scan, as it was read: preprocessing is included. It needs on
@@ -193,14 +205,14 @@ func (p *Predictor) segment(ctx context.Context, pre *volume.Preprocessed, o Ima
 	if have, want := len(pre.Image.Data), pre.Shape[0]*pre.Shape[1]*pre.Shape[2]*pre.Image.C; have != want || want == 0 {
 		return nil, fmt.Errorf("the preprocessed image has %d values, its shape %v (D H W) and %d channels want %d", have, pre.Shape, pre.Image.C, want)
 	}
-	if o.Probabilities && (o.Save != nil || o.Resume != nil) {
-		return nil, errors.New("probabilities of a segmentation that is saved or resumed, whose state has none: ask for one of the two")
-	}
 	e, err := p.engine(pre.Placement)
 	if err != nil {
 		return nil, err
 	}
-	s := newSweep(p, e, pre.Image, o)
+	if (o.Probabilities || o.Uncertainty && e.slabs()) && (o.Save != nil || o.Resume != nil) {
+		return nil, errors.New("probabilities of a segmentation that is saved or resumed, whose state has none: ask for one of the two")
+	}
+	s := newSweep(p, e, pre, o)
 	if err := s.run(ctx); err != nil {
 		return nil, err
 	}
@@ -209,7 +221,12 @@ func (p *Predictor) segment(ctx context.Context, pre *volume.Preprocessed, o Ima
 		return nil, err
 	}
 	if o.Probabilities {
-		r.Probabilities, err = p.probabilities(pre.Placement, s.logits)
+		if r.Probabilities, err = p.probabilities(pre.Placement, s.logits); err != nil {
+			return nil, err
+		}
+	}
+	if o.Uncertainty {
+		r.Uncertainty, err = p.uncertainty(pre.Placement, s.logits)
 	}
 	return r, err
 }

@@ -51,6 +51,9 @@ func (s *sweep) keep(ctx context.Context) error {
 	}
 	due := s.o.SaveEvery > 0 && time.Since(s.keeper.last) >= s.o.SaveEvery
 	if s.o.Save != nil && (paused || due) {
+		if err := s.show(ctx, true); err != nil { // with the labels of all tiles so far
+			return err
+		}
 		state, err := s.state(ctx)
 		if err != nil {
 			return err
@@ -93,7 +96,7 @@ func (s *sweep) resume(ctx context.Context, st *State) error {
 		return err
 	}
 	copy(s.labels, st.labels)
-	s.done, s.next, s.kept = st.Done, st.next, st.kept
+	s.done, s.next, s.kept, s.shower.all = st.Done, st.next, st.kept, true
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/core/volume"
 )
@@ -34,6 +33,7 @@ type sweep struct {
 	at     int // rows of all folds that were walked over
 	done   int // of these, in the sums: as many, until a resumed sweep has come to its place
 	keeper keeper
+	shower shower
 }
 
 const (
@@ -41,13 +41,13 @@ const (
 	syncRuns  = 4       // runs between two looks at the device, which bound what is queued there
 )
 
-func newSweep(p *Predictor, e *engine, im *volume.Image, o ImageOptions) *sweep {
+func newSweep(p *Predictor, e *engine, pre *volume.Preprocessed, o ImageOptions) *sweep {
 	s := &sweep{
-		engine: e, p: p, image: im, o: o, loaded: -1,
+		engine: e, p: p, image: pre.Image, o: o, loaded: -1, shower: shower{place: pre.Placement},
 		ctl:    make([]float32, graph.CtlRows+e.rows*graph.RowLen),
 		labels: make([]uint8, e.out[0]*e.out[1]*e.out[2]), keeper: keeper{last: time.Now()},
 	}
-	if o.Probabilities {
+	if o.Probabilities || o.Uncertainty {
 		plane, k := e.volume[1]*e.volume[2], p.plan.Classes()
 		s.logits = make([]float32, e.volume[0]*plane*k)
 		s.ring.norm = make([]float32, e.planes*plane)
@@ -146,6 +146,9 @@ func (s *sweep) add(ctx context.Context, first, last int) error {
 			row[graph.RowLoad] = float32(corner[0] - s.loaded)
 			row[graph.RowMirror] = float32(s.p.mirrors[(first+i)%len(s.p.mirrors)])
 			row[graph.RowWeight] = 1
+			if s.o.Partial != nil {
+				s.shower.fresh = append(s.shower.fresh, corner)
+			}
 		}
 		if err := s.step(ctx, n); err != nil {
 			return fmt.Errorf("tile %d/%d: %w", first/len(s.p.mirrors)+1, len(s.tiles), err)
@@ -172,7 +175,10 @@ func (s *sweep) step(ctx context.Context, n int) error {
 		return err
 	}
 	if s.o.Progress != nil {
-		s.o.Progress(Progress{Done: s.done, Total: s.total()})
+		s.o.Progress(Progress{Done: s.done, Total: s.total(), Next: s.following()})
+	}
+	if err := s.show(ctx, false); err != nil {
+		return err
 	}
 	return s.keep(ctx)
 }
@@ -230,13 +236,7 @@ func (s *sweep) decideUntil(ctx context.Context, end int) error {
 	plane := s.out[1] * s.out[2]
 	for s.next < end {
 		n := min(s.outRows, end-s.next)
-		if err := s.labeler.WriteAt(ctx, s.decide.Ctl, 4*graph.CtlRows, backend.F32Bytes([]float32{float32(s.next)})); err != nil {
-			return err
-		}
-		if err := s.labeler.Run(ctx); err != nil {
-			return err
-		}
-		if err := s.labeler.Read(ctx, s.decide.Labels, s.labels[s.next*plane:(s.next+n)*plane]); err != nil {
+		if err := s.decideRows(ctx, s.next, s.labels[s.next*plane:(s.next+n)*plane]); err != nil {
 			return err
 		}
 		s.next += n

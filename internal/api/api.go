@@ -49,7 +49,8 @@ type Open struct {
 	Series []string `json:"series,omitempty"` // of DICOM: number or UID, a channel each
 }
 
-// Segment asks for the labels of the scan. Answered by Progress, Saved and Done.
+// Segment asks for the labels of the scan. Answered by Progress, Partial, Saved and
+// Done.
 type Segment struct {
 	Device   string   `json:"device,omitempty"`  // DeviceWebGPU or DeviceCPU; "": a real GPU, else the CPU
 	Storage  string   `json:"storage,omitempty"` // of activations: f32 (also ""), f16
@@ -59,8 +60,9 @@ type Segment struct {
 	Memory   int64    `json:"memory_bytes,omitempty"` // bound on the device; 0: what the device says
 	// SaveSeconds asks for a Saved as often as that; 0: only if a Cancel asks for it.
 	SaveSeconds float64 `json:"save_seconds,omitempty"`
-	Resume      *File   `json:"resume,omitempty"` // what a Saved had: goes on from there
-	Page        bool    `json:"page,omitempty"`   // labels in the grid of Looked
+	Resume      *File   `json:"resume,omitempty"`      // what a Saved had: goes on from there
+	Uncertainty bool    `json:"uncertainty,omitempty"` // a map of it too; states are not saved where the scan is worked off in slabs
+	Page        bool    `json:"page,omitempty"`        // labels in the grid of Looked, and parts of them as Partial
 }
 
 // Kinds of devices.
@@ -103,7 +105,8 @@ type Ready struct {
 type Device struct {
 	Kind        string `json:"kind"`
 	Name        string `json:"name,omitempty"`
-	Why         string `json:"why,omitempty"` // it was chosen, or is not there
+	Why         string `json:"why,omitempty"`      // it was chosen, or is not there
+	Software    bool   `json:"software,omitempty"` // WebGPU that the processor computes
 	BufferBytes int64  `json:"buffer_bytes,omitempty"`
 	ValueBytes  int64  `json:"value_bytes,omitempty"`
 	TotalBytes  int64  `json:"total_bytes,omitempty"` // 0: unknown
@@ -112,6 +115,8 @@ type Device struct {
 // Loaded describes a model.
 type Loaded struct {
 	Dataset       string   `json:"dataset"`
+	Description   string   `json:"description,omitempty"` // of the data set
+	Licence       string   `json:"licence,omitempty"`     // of the data set; "": not stated
 	Configuration string   `json:"configuration"`
 	Folds         []string `json:"folds"`
 	Patch         [3]int   `json:"patch"` // D H W
@@ -169,12 +174,17 @@ const (
 	StageSegment    = "segment"    // tiles, mirrored ones and folds counted each
 )
 
+// Last tells whether no other answer to the request follows.
+func (a *Answer) Last() bool { return a.Progress == nil && a.Partial == nil && a.Saved == nil }
+
 // Progress is how far a request is.
 type Progress struct {
 	Stage  string  `json:"stage"`
 	Done   int64   `json:"done"`
 	Of     int64   `json:"of"`      // 0: unknown
 	LeftMS float64 `json:"left_ms"` // estimate; 0: unknown
+	// Next is the tile that comes next, in the grid of Looked; nil unless Segment.Page.
+	Next *Box `json:"next,omitempty"`
 }
 
 // Saved has the state of a segmentation in buffer 0, to be kept for Segment.Resume.
@@ -186,13 +196,15 @@ type Saved struct {
 	Bytes int64 `json:"bytes"`
 }
 
-// Done has the labels in buffer 0: a byte for each voxel of the grid, W fastest.
+// Done has the labels in buffer 0: a byte for each voxel of the grid, W fastest. With
+// Uncertainty buffer 1 has 255 times the probability that each is wrong.
 type Done struct {
-	Grid   Grid    `json:"grid"`
-	Labels []Label `json:"labels"` // without background
-	Device Device  `json:"device"` // Why says why it was chosen
-	Times  Times   `json:"times"`
-	Memory Memory  `json:"memory"`
+	Uncertainty bool    `json:"uncertainty,omitempty"`
+	Grid        Grid    `json:"grid"`
+	Labels      []Label `json:"labels"` // without background
+	Device      Device  `json:"device"` // Why says why it was chosen
+	Times       Times   `json:"times"`
+	Memory      Memory  `json:"memory"`
 }
 
 // Times are what the parts of a segmentation took.

@@ -19,6 +19,7 @@ type PageRequest struct {
 
 // PageAnswer is the part of an Answer that is a page's.
 type PageAnswer struct {
+	Partial    *Partial    `json:"partial,omitempty"`
 	Listed     *Listed     `json:"listed,omitempty"`
 	Thumbed    *Thumbed    `json:"thumbed,omitempty"`
 	Looked     *Looked     `json:"looked,omitempty"`
@@ -27,6 +28,16 @@ type PageAnswer struct {
 	Surfaced   *Surfaced   `json:"surfaced,omitempty"`
 	Exported   *Exported   `json:"exported,omitempty"`
 	ReadLabels *ReadLabels `json:"read_labels,omitempty"`
+}
+
+// Partial has labels of a box of the grid of Looked in buffer 0, a byte a voxel, W
+// fastest: what the tiles of a running segmentation with Segment.Page say so far.
+type Partial struct{ Box }
+
+// Box is a part of a grid.
+type Box struct {
+	Lo    [3]int `json:"lo"` // D H W
+	Shape [3]int `json:"shape"`
 }
 
 // List asks which scans are in files. Answered by Listed.
@@ -104,6 +115,8 @@ type Checked struct {
 	TileMS float64 `json:"tile_ms"` // of one run, mirrored tiles and folds counted each; 0: not measured
 	Rows   int     `json:"rows"`    // tiles of a segmentation, counted so
 	State  int64   `json:"state_bytes"`
+	// Uncertainty is what its map takes beside Memory.HostBytes.
+	Uncertainty int64 `json:"uncertainty_bytes"`
 }
 
 // Measure asks for numbers of labels. Answered by Measured.
@@ -146,6 +159,8 @@ const (
 	ExportNRRD     = "seg.nrrd"
 	ExportSTL      = "stl"
 	ExportCSV      = "csv"
+	// ExportUncertainty is a NIfTI file of Export.Uncertainty.
+	ExportUncertainty = "uncertainty"
 )
 
 // Export asks for files of labels. Answered by Exported.
@@ -155,6 +170,8 @@ type Export struct {
 	Names   []Label  `json:"names"` // those that are written; others become background
 	Name    string   `json:"name"`  // of the files, without ending
 	Model   string   `json:"model,omitempty"`
+	// Uncertainty is a map of it as Done has it, in the grid of Looked.
+	Uncertainty *File `json:"uncertainty,omitempty"`
 }
 
 // Exported has the files, whose Blob is the buffer.

@@ -132,9 +132,15 @@ type Model struct {
 	Channels      []string `json:"channels"`
 	Configuration string   `json:"configuration"`
 	Dataset       string   `json:"dataset"`
-	Folds         []string `json:"folds"`
-	ID            string   `json:"id"`
-	Labels        []Label  `json:"labels"`
+
+	// Description of the data set
+	Description string   `json:"description,omitempty"`
+	Folds       []string `json:"folds"`
+	ID          string   `json:"id"`
+	Labels      []Label  `json:"labels"`
+
+	// Licence of the data set
+	Licence string `json:"licence,omitempty"`
 
 	// Patch D H W
 	Patch []int `json:"patch"`

@@ -178,7 +178,7 @@ func describe(id string, m *checkpoint.Model, file string) (api.Model, error) {
 		return api.Model{ID: id}, err
 	}
 	out := api.Model{
-		ID: id, Dataset: m.Plan.Dataset, Configuration: c.Name, Patch: c.Patch[:], Spacing: c.Spacing[:], Labels: labelsOf(m.Plan),
+		ID: id, Dataset: m.Plan.Dataset, Description: m.Plan.Description, Licence: m.Plan.Licence, Configuration: c.Name, Patch: c.Patch[:], Spacing: c.Spacing[:], Labels: labelsOf(m.Plan),
 		Folds: []string{}, Channels: []string{},
 	}
 	for _, f := range m.Folds {

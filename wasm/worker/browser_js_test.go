@@ -114,7 +114,7 @@ func (p *tab) post(r api.Request, blobs ...[]byte) int {
 func (p *tab) end(id int) (last message, before []message) {
 	for m := range p.heard {
 		require.Equal(p.t, id, m.ID, "%+v", m.Failed)
-		if m.Progress == nil && m.Saved == nil {
+		if m.Last() {
 			return m, before
 		}
 		before = append(before, m)

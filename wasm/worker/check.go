@@ -37,7 +37,7 @@ func (w *Worker) check(j *job) (*api.Checked, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &api.Checked{Device: dev.describe(why), State: m.State, Memory: api.Memory{
+	c := &api.Checked{Device: dev.describe(why), State: m.State, Uncertainty: m.Unsure, Memory: api.Memory{
 		DeviceBytes: m.Total(), HostBytes: m.Host, Tiles: m.Tiles, Runs: m.Runs, Planes: m.Planes, Depth: m.Depth,
 	}}
 	pre, err := w.preprocessed(j, p, &api.Times{})

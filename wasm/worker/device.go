@@ -10,13 +10,14 @@ import (
 // opened is a device, and what is said of it.
 type opened struct {
 	backend.Device
-	kind string
+	kind     string
+	software bool
 }
 
 func (d *opened) describe(why string) api.Device {
 	l := d.Limits()
 	return api.Device{
-		Kind: d.kind, Name: d.Name(), Why: why,
+		Kind: d.kind, Name: d.Name(), Why: why, Software: d.software,
 		BufferBytes: l.BufferBytes, ValueBytes: l.ValueBytes, TotalBytes: l.TotalBytes,
 	}
 }
@@ -33,7 +34,7 @@ func (w *Worker) opening(key string) (*opened, error) {
 	if d := w.devices[key]; d != nil {
 		return d, nil
 	}
-	d := &opened{kind: api.DeviceWebGPU}
+	d := &opened{kind: api.DeviceWebGPU, software: key == software}
 	var err error
 	if key == cpu {
 		d.kind = api.DeviceCPU

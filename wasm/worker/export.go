@@ -40,7 +40,7 @@ func (w *Worker) export(j *job) (*api.Exported, [][]byte, error) {
 	for _, f := range j.Export.Formats {
 		write, ok := writers[f]
 		if !ok {
-			return nil, nil, fail(api.FailedRequest, fmt.Errorf("format %.20q: wanted nifti, seg, rtstruct, seg.nrrd, stl or csv", f))
+			return nil, nil, fail(api.FailedRequest, fmt.Errorf("format %.20q: wanted nifti, seg, rtstruct, seg.nrrd, stl, csv or uncertainty", f))
 		}
 		if err := write(e); err != nil {
 			return nil, nil, fail(api.FailedScan, fmt.Errorf("%s: %w", f, err))
@@ -116,6 +116,8 @@ var writers = map[string]func(*exporter) error{
 	api.ExportRTSTRUCT: func(e *exporter) error { return e.dicom(".rtstruct.dcm", (*dicom.Volume).WriteRTSTRUCT) },
 	api.ExportSTL:      (*exporter).stl,
 	api.ExportCSV:      (*exporter).csv,
+
+	api.ExportUncertainty: (*exporter).uncertainty,
 }
 
 func (e *exporter) dicom(ending string, write dicomWriter) error {
@@ -177,6 +179,26 @@ func (e *exporter) csv() error {
 		return err
 	}
 	return e.add(".csv", func(w io.Writer, _ string) error { return measure.WriteCSV(w, t) })
+}
+
+// uncertainty is a file of shares of 1.
+func (e *exporter) uncertainty() error {
+	if e.j.Export.Uncertainty == nil {
+		return errors.New("there is no map of it: ask for one with the segmentation")
+	}
+	l, err := e.w.labelsIn(e.j, *e.j.Export.Uncertainty)
+	if err != nil {
+		return err
+	}
+	im := volume.NewImage(e.w.scan.Grid, 1)
+	for i, v := range toScan(turnOf(e.w.scan.Grid), l.Data) {
+		im.Data[i] = float32(v) / 255
+	}
+	var like *nifti.Header
+	if e.w.scan.Channels == 1 {
+		like, _ = e.w.scan.Header().(*nifti.Header)
+	}
+	return e.add("_uncertainty.nii.gz", func(w io.Writer, name string) error { return nifti.EncodeImage(w, name, im, like) })
 }
 
 // surface makes surfaces of labels.

@@ -139,6 +139,7 @@ func (w *Worker) load(j *job) (*api.Loaded, error) {
 	}
 	w.model = &model{m, loaded.SHA256}
 	loaded.Dataset, loaded.Configuration, loaded.Patch = m.Plan.Dataset, c.Name, c.Patch
+	loaded.Description, loaded.Licence = m.Plan.Description, m.Plan.Licence
 	for _, f := range m.Folds {
 		loaded.Folds = append(loaded.Folds, f.Name)
 	}

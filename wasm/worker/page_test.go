@@ -244,3 +244,47 @@ func TestLabelsOfAnotherSizeAreRefused(t *testing.T) {
 		assert.Equal(t, api.FailedRequest, m.Failed.Code)
 	}
 }
+
+func TestAPartOfAScanLiesInThePageAsTheWholeDoes(t *testing.T) {
+	box := volume.Box{Lo: [3]int{1, 0, 1}, Hi: [3]int{2, 2, 4}}
+	for _, g := range leaning() {
+		whole := volume.NewLabels(g)
+		for i := range whole.Data {
+			whole.Data[i] = uint8(i + 1)
+		}
+		at := turnOf(g)
+		want := toPage(at, whole.Data, 1, 0)
+		lo, shape, part := at.part(box, whole.Crop(box).Data)
+		require.Len(t, part, box.Voxels())
+		n := at.grid().Shape
+		for i, v := range part {
+			d, h, w := lo[0]+i/(shape[1]*shape[2]), lo[1]+i/shape[2]%shape[1], lo[2]+i%shape[2]
+			require.Equal(t, want[(d*n[1]+h)*n[2]+w], v)
+		}
+	}
+}
+
+func TestAPageGetsLabelsOfTilesAsTheyAreDone(t *testing.T) {
+	p := prepared(t, Host{})
+	m, before := p.end(p.post(api.Request{Segment: &api.Segment{NoMirror: true, Page: true}}))
+	require.NotNil(t, m.Done, "%+v", m.Failed)
+	parts := 0
+	for _, b := range before {
+		if b.Partial == nil {
+			continue
+		}
+		parts++
+		require.Len(t, b.buffers, 1)
+		n := 1
+		for a, s := range b.Partial.Shape {
+			n *= s
+			assert.LessOrEqual(t, b.Partial.Lo[a]+s, m.Done.Grid.Shape[a])
+		}
+		assert.Len(t, b.buffers[0], n)
+	}
+	assert.Positive(t, parts)
+	_, before = p.end(p.post(api.Request{Segment: &api.Segment{NoMirror: true}}))
+	for _, b := range before {
+		assert.Nil(t, b.Partial, "others do not")
+	}
+}

@@ -16,7 +16,7 @@ import (
 )
 
 // segment labels the scan.
-func (w *Worker) segment(j *job) (*api.Done, []byte, error) {
+func (w *Worker) segment(j *job) (*api.Done, [][]byte, error) {
 	if w.model == nil || w.scan == nil {
 		return nil, nil, fail(api.FailedRequest, errors.New("there is no model, or no scan: load one and open one first"))
 	}
@@ -56,12 +56,18 @@ func (w *Worker) segment(j *job) (*api.Done, []byte, error) {
 		DeviceBytes: r.Memory.Total(), HostBytes: r.Memory.Host, Tiles: r.Memory.Tiles, Runs: r.Memory.Runs,
 		Planes: r.Memory.Planes, Depth: r.Memory.Depth,
 	}
+	maps := [][]byte{r.Labels.Data}
+	if done.Uncertainty = r.Uncertainty != nil; done.Uncertainty {
+		maps = append(maps, r.Uncertainty.Data)
+	}
 	if j.Segment.Page {
 		t := turnOf(w.scan.Grid)
 		done.Grid = gridOf(t.grid())
-		return done, toPage(t, r.Labels.Data, 1, 0), nil
+		for i, m := range maps {
+			maps[i] = toPage(t, m, 1, 0)
+		}
 	}
-	return done, r.Labels.Data, nil
+	return done, maps, nil
 }
 
 // predictor puts the model on the device, unless it is there for like options.
@@ -103,22 +109,29 @@ func (w *Worker) fits(p *predict.Predictor, s *api.Segment) (saves bool, err err
 		return false, fail(api.FailedScan, fmt.Errorf("the scan has %d channels, the model was trained on %d", have, want))
 	}
 	m, err := p.Plan(w.scan.Grid)
-	if err != nil || w.host.Bytes == 0 {
-		return err == nil, err
+	if err != nil {
+		return false, err
+	}
+	slabs := m.Planes < m.Depth // their states have no logits of those before
+	if w.host.Bytes == 0 {
+		return !(s.Uncertainty && slabs), nil
 	}
 	const copies = 3 // of a state: as it is made, as a file, as JavaScript has it
-	most, all := w.host.Bytes, m.Host+copies*m.State
-	what, need := "the scan takes", m.Host
+	what, need := "the scan", m.Host
+	if s.Uncertainty {
+		what, need = what+", the map of its uncertainty", need+m.Unsure
+	}
+	most, all := w.host.Bytes, need+copies*m.State
 	if s.SaveSeconds > 0 || s.Resume != nil {
-		what, need = "the scan and its saved states take", all
+		what, need = what+", its saved states", all
 	}
 	if need > most {
 		return false, &predict.MemoryError{
 			Need: need, Have: most,
-			Text: fmt.Sprintf("%s up to %d MiB beside the device, of %d MiB that a program in a browser may take", what, need>>20, most>>20),
+			Text: fmt.Sprintf("%s: up to %d MiB beside the device, of %d MiB that a program in a browser may take", what, need>>20, most>>20),
 		}
 	}
-	return all <= most, nil
+	return all <= most && !(s.Uncertainty && slabs), nil
 }
 
 // preprocessed reads the scan and makes of it what the model wants.
@@ -147,7 +160,7 @@ func (w *Worker) preprocessed(j *job, p *predict.Predictor, t *api.Times) (*volu
 func (w *Worker) options(j *job, saves bool) (predict.ImageOptions, error) {
 	s := j.Segment
 	o := predict.ImageOptions{
-		EveryRun: true, Model: w.model.sha, Pause: j.save, SaveEvery: time.Duration(s.SaveSeconds * float64(time.Second)),
+		EveryRun: true, Uncertainty: s.Uncertainty, Model: w.model.sha, Pause: j.save, SaveEvery: time.Duration(s.SaveSeconds * float64(time.Second)),
 	}
 	if saves {
 		o.Save = func(st *predict.State) { w.saved(j, st) }
@@ -164,14 +177,39 @@ func (w *Worker) options(j *job, saves bool) (predict.ImageOptions, error) {
 			return o, fail(api.FailedRequest, err)
 		}
 	}
+	if s.Page {
+		o.Partial, o.PartialEvery, o.PartialShare = func(p predict.Partial) { w.partial(j, p) }, partialEvery, partialShare
+	}
 	e := estimate{}
 	o.Progress = func(p predict.Progress) {
 		left := e.left(time.Now(), p)
-		w.tell(j, api.Answer{Progress: &api.Progress{
-			Stage: api.StageSegment, Done: int64(p.Done), Of: int64(p.Total), LeftMS: float64(left) / float64(time.Millisecond),
-		}})
+		g := &api.Progress{Stage: api.StageSegment, Done: int64(p.Done), Of: int64(p.Total), LeftMS: float64(left) / float64(time.Millisecond)}
+		if s.Page && p.Done < p.Total {
+			g.Next = &api.Box{}
+			g.Next.Lo, g.Next.Shape = turnOf(w.scan.Grid).box(p.Next)
+		}
+		w.tell(j, api.Answer{Progress: g})
 	}
 	return o, nil
+}
+
+const (
+	partialEvery = 500 * time.Millisecond
+	partialShare = 0.02
+	// partialBytes are sent at a time: a page puts them on the screen in a few ms.
+	partialBytes = 4 << 20
+)
+
+// partial sends labels of the tiles that are done.
+func (w *Worker) partial(j *job, p predict.Partial) {
+	lo, shape, labels := turnOf(w.scan.Grid).part(p.Box, p.Labels)
+	plane := shape[1] * shape[2]
+	few := max(partialBytes/plane, 1)
+	for d := 0; d < shape[0]; d += few {
+		n := min(few, shape[0]-d)
+		part := &api.Partial{Box: api.Box{Lo: [3]int{lo[0] + d, lo[1], lo[2]}, Shape: [3]int{n, shape[1], shape[2]}}}
+		w.tell(j, api.Answer{PageAnswer: api.PageAnswer{Partial: part}}, labels[d*plane:(d+n)*plane])
+	}
 }
 
 // saved sends a state.

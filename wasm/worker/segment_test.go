@@ -3,6 +3,8 @@ package worker
 import (
 	"errors"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,6 +14,7 @@ import (
 	backendcpu "github.com/gounet/gounet/backend_cpu"
 	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/nifti"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/internal/api"
 )
@@ -221,6 +224,7 @@ func TestTheDeviceIsAGPUThenTheCPUAndSoftwareIfAskedFor(t *testing.T) {
 			require.NotNil(t, m.Done, "%+v", m.Failed)
 			assert.Equal(t, c.kind, m.Done.Device.Kind)
 			assert.Equal(t, c.device, m.Done.Device.Name)
+			assert.Equal(t, c.device == "software", m.Done.Device.Software)
 			assert.NotEmpty(t, m.Done.Device.Why)
 		})
 	}
@@ -253,4 +257,34 @@ func TestALostDeviceIsOpenedAgain(t *testing.T) {
 	assert.Equal(t, api.FailedLost, f.Code)
 	require.NotNil(t, p.asked(api.Request{Segment: &api.Segment{NoMirror: true}}).Done)
 	assert.Equal(t, 2, opens)
+}
+
+func TestUncertaintyComesWithTheLabelsIfItIsAskedFor(t *testing.T) {
+	p := prepared(t, Host{})
+	c := p.asked(api.Request{PageRequest: api.PageRequest{Check: &api.Check{Segment: api.Segment{NoMirror: true}}}})
+	require.NotNil(t, c.Checked, "%+v", c.Failed)
+	m := p.asked(api.Request{Segment: &api.Segment{NoMirror: true, Page: true, Uncertainty: true}})
+	require.NotNil(t, m.Done, "%+v", m.Failed)
+	require.True(t, m.Done.Uncertainty)
+	require.Len(t, m.buffers, 2)
+	unsure := m.buffers[1]
+	require.Len(t, unsure, len(m.buffers[0]))
+	assert.Greater(t, c.Checked.Uncertainty, int64(len(unsure)), "logits, and two maps")
+
+	e := api.Export{Formats: []string{api.ExportUncertainty}, Labels: api.File{Name: "labels"}, Name: "x", Uncertainty: &api.File{Name: "unsure", Blob: 1}}
+	f := p.asked(api.Request{PageRequest: api.PageRequest{Export: &e}}, m.buffers[0], unsure)
+	require.NotNil(t, f.Exported, "%+v", f.Failed)
+	assert.Equal(t, "x_uncertainty.nii.gz", f.Exported.Files[0].Name)
+	path := filepath.Join(t.TempDir(), "u.nii.gz")
+	require.NoError(t, os.WriteFile(path, f.buffers[0], 0o600))
+	im, _, err := nifti.ReadImage(path)
+	require.NoError(t, err)
+	plain := p.asked(api.Request{Segment: &api.Segment{NoMirror: true, Uncertainty: true}})
+	require.Equal(t, plain.Done.Grid.Shape, im.Shape, "in the scan's own grid")
+	for i, v := range im.Data {
+		require.InDelta(t, float64(plain.buffers[1][i])/255, v, 0x1p-24)
+	}
+	e.Uncertainty = nil
+	assert.Contains(t, p.failed(api.Request{PageRequest: api.PageRequest{Export: &e}}, m.buffers[0]).Reason, "ask for one")
+	assert.Len(t, p.asked(api.Request{Segment: &api.Segment{NoMirror: true}}).buffers, 1)
 }

@@ -86,6 +86,25 @@ func toScan[T any](t turn, src []T) []T {
 	return dst
 }
 
+// part is a box of the scan, whose voxels are src, in the page's order, and where it
+// lies there.
+func (t turn) part(b volume.Box, src []uint8) (lo, shape [3]int, dst []uint8) {
+	lo, shape = t.box(b)
+	t.of.Shape = b.Shape()
+	return lo, shape, toPage(t, src, 1, 0)
+}
+
+// box is where a box of the scan lies in the page.
+func (t turn) box(b volume.Box) (lo, shape [3]int) {
+	for a, s := range t.from {
+		lo[a], shape[a] = b.Lo[s], b.Hi[s]-b.Lo[s]
+		if t.flip[a] {
+			lo[a] = t.of.Shape[s] - b.Hi[s]
+		}
+	}
+	return lo, shape
+}
+
 // walk visits the scan's voxels in the page's order.
 func (t turn) walk(visit func(at int)) {
 	first, step := t.steps()

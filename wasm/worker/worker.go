@@ -186,9 +186,7 @@ func (w *Worker) do(j *job) {
 		case j.Open != nil:
 			answer.Opened, err = w.open(j)
 		case j.Segment != nil:
-			var labels []byte
-			answer.Done, labels, err = w.segment(j)
-			buffers = [][]byte{labels}
+			answer.Done, buffers, err = w.segment(j)
 		case j.PageRequest != api.PageRequest{}:
 			buffers, err = w.serve(j, &answer)
 		default:

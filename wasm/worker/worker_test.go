@@ -77,7 +77,7 @@ func (p *page) end(id int) (last message, before []message) {
 			case m.Ready != nil:
 			case m.ID != id:
 				p.t.Fatalf("an answer to %d, wanted one to %d: %+v", m.ID, id, m.Answer)
-			case m.Progress == nil && m.Saved == nil:
+			case m.Last():
 				return m, before
 			default:
 				before = append(before, m)

@@ -107,7 +107,7 @@ func (b *Browser) answer(data js.Value) {
 			return
 		}
 		hear := b.hear[a.ID]
-		if a.Progress == nil && a.Saved == nil {
+		if a.Last() {
 			delete(b.hear, a.ID)
 		}
 		if hear != nil {

@@ -140,6 +140,10 @@ func (v *viewer) Labels(m []byte) {
 
 func (v *viewer) Part(offset int, b []byte) { v.call("part", offset, arrayOf(b)) }
 
+func (v *viewer) Box(lo, shape [3]int, b page.Bytes) {
+	v.call("box", lo[0], lo[1], lo[2], shape[0], shape[1], shape[2], b.(memory).Value)
+}
+
 func (v *viewer) Paint(lut []byte, fill, outline float64) {
 	v.call("paint", arrayOf(lut), fill, outline)
 }

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -128,10 +129,31 @@ func (b *builder) copies() error {
 			return err
 		}
 	}
+	if err := b.example(); err != nil {
+		return err
+	}
 	if err := b.licences(root); err != nil {
 		return err
 	}
 	return b.helper()
+}
+
+// example is a scan to try the page with; its licence is in licences.txt.
+func (b *builder) example() error {
+	f, err := os.Open(filepath.Join(web, "..", "testdata", "hippocampus", "imagesTr", "hippocampus_003.nii.gz"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // only read from
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return err
+	}
+	data, err := io.ReadAll(z)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(b.dist, "example.nii"), data, 0o666)
 }
 
 // licences adds those of all that is bundled to the ones that lie beside the page.
@@ -237,7 +259,8 @@ func (b *builder) service() error {
 	return os.WriteFile(path, data, 0o666)
 }
 
-// most are the compressed bytes of the page and its viewer, before the worker.
+// most are the compressed bytes of the page and its viewer, before the worker and
+// what somebody asks for.
 const most = 2_500_000
 
 // compress puts a gzipped copy beside each file.
@@ -267,7 +290,7 @@ func (b *builder) compress() error {
 			return err
 		}
 		fmt.Printf("%-24s %9d bytes, %9d compressed\n", filepath.Base(f), len(data), z.Len())
-		if filepath.Base(f) != "worker.wasm" {
+		if name := filepath.Base(f); name != "worker.wasm" && name != "example.nii" {
 			first += z.Len()
 		}
 	}

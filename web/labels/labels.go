@@ -246,6 +246,8 @@ const (
 	OnlyA = 1
 	OnlyB = 2
 	InAB  = 3
+	// Hatched is OnlyB in stripes: colour is not the only sign of it.
+	Hatched = 4
 )
 
 // Differences is where two maps differ on a label.
@@ -259,6 +261,19 @@ func Differences(a, b []byte, label byte) []byte {
 			out[i] = OnlyA
 		case in:
 			out[i] = OnlyB
+		}
+	}
+	return out
+}
+
+// Hatch is a map of differences whose OnlyB has stripes, along the diagonals of every
+// slice.
+func Hatch(diff []byte, shape [3]int) []byte {
+	out := append([]byte(nil), diff...)
+	for i, v := range diff {
+		x, y, z := i%shape[0], i/shape[0]%shape[1], i/shape[0]/shape[1]
+		if v == OnlyB && (x+y+z)%4 >= 2 {
+			out[i] = Hatched
 		}
 	}
 	return out

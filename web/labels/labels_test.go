@@ -149,3 +149,9 @@ func TestDiceIsTwiceTheOverlap(t *testing.T) {
 	d := Differences([]byte{1, 1, 1, 0, 2}, []byte{1, 1, 0, 1, 0}, 1)
 	assert.Equal(t, []byte{InAB, InAB, OnlyA, OnlyB, 0}, d)
 }
+
+func TestOnlyWhatIsInBIsHatched(t *testing.T) {
+	diff := []byte{OnlyB, OnlyB, OnlyB, OnlyB, OnlyA, InAB, OnlyA, 0}
+	assert.Equal(t, []byte{OnlyB, OnlyB, Hatched, Hatched, OnlyA, InAB, OnlyA, 0}, Hatch(diff, [3]int{4, 2, 1}))
+	assert.NotContains(t, diff, byte(Hatched), "what is counted stays")
+}

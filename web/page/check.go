@@ -1,7 +1,6 @@
 package page
 
 import (
-	"strings"
 	"time"
 
 	"github.com/gounet/gounet/internal/api"
@@ -9,13 +8,14 @@ import (
 
 // Check is what is known before a segmentation.
 type Check struct {
-	Busy     string // what is done now
-	Result   *api.Checked
-	Failed   *api.Failed
-	Mirror   bool
-	Device   string // api.DeviceWebGPU, api.DeviceCPU, or "": the worker's choice
-	OnServer bool   // the place that is chosen
-	id       int
+	Busy        string // what is done now
+	Result      *api.Checked
+	Failed      *api.Failed
+	Mirror      bool
+	Uncertainty bool   // a map of it is wanted
+	Device      string // api.DeviceWebGPU, api.DeviceCPU, or "": the worker's choice
+	OnServer    bool   // the place that is chosen
+	id          int
 }
 
 // StartCheck asks what a segmentation takes.
@@ -53,7 +53,7 @@ func (p *Page) stopCheck() {
 
 // segment is the request of the options that are set.
 func (p *Page) segment() api.Segment {
-	return api.Segment{Device: p.Check.Device, NoMirror: !p.Check.Mirror, Page: true}
+	return api.Segment{Device: p.Check.Device, NoMirror: !p.Check.Mirror, Page: true, Uncertainty: p.Check.Uncertainty}
 }
 
 // SetMirror chooses between one look and one from each side.
@@ -86,11 +86,10 @@ func (c *Check) Estimate() (time.Duration, bool) {
 
 // Advice is what to do where there is no WebGPU.
 func (p *Page) Advice() string {
-	why := p.NoGPU()
-	if why == "" {
+	if p.NoGPU() == "" {
 		return ""
 	}
-	if strings.Contains(why, "software") {
+	if p.softwareOnly() {
 		return "This browser offers WebGPU by software only. The processor is faster, and is taken."
 	}
 	return "This browser has no WebGPU, so the processor computes. Chrome and Edge from 113 on have it; in Firefox and Safari it depends on the system. Viewing and correcting work without it."
@@ -103,14 +102,22 @@ func (p *Page) CheckAlert() *Alert {
 		return nil
 	}
 	a := &Alert{Title: "This cannot run here", Text: sentence(f.Reason), More: sentence(f.Do), Do: "Choose another model", OnDo: func() { p.Go(PanelModels) }}
+	m := p.Model()
+	server := p.Server.There && m != nil && m.ID != ""
+	if server {
+		a.Do, a.OnDo = "Run on the server", p.StartOnServer
+	}
 	switch f.Code {
 	case api.FailedMemory:
-		a.Title, a.Text = "Not enough memory", memoryText(f)
+		a.Title, a.Text, a.More = "Not enough memory", memoryText(f), lessMemory
 		if p.Check.Device != api.DeviceCPU {
 			a.Other, a.OnOther = "Try the processor", func() { p.SetDevice(api.DeviceCPU) }
 		}
 	case api.FailedDevice, api.FailedLost:
-		a.Title = "The GPU cannot be used"
+		a.Title, a.More = "The GPU cannot be used", "Viewing and correcting work without it."
+		if server {
+			a.Other, a.OnOther = a.Do, a.OnDo
+		}
 		a.Do, a.OnDo = "Use the processor", func() { p.SetDevice(api.DeviceCPU) }
 	}
 	return a

@@ -91,16 +91,37 @@ func (p *Page) PickDifference(i int) {
 	lut := make([]byte, 4*256)
 	copy(lut[4*labels.OnlyA:], []byte{Palette[0][0], Palette[0][1], Palette[0][2], 255})
 	copy(lut[4*labels.OnlyB:], []byte{Palette[1][0], Palette[1][1], Palette[1][2], 255})
+	copy(lut[4*labels.Hatched:], []byte{0xcf, 0xe3, 0xfc, 255})
 	copy(lut[4*labels.InAB:], []byte{255, 255, 255, 40})
 	v := p.Host.Viewer()
-	v.Labels(d.diff)
+	v.Labels(labels.Hatch(d.diff, [3]int{s[2], s[1], s[0]}))
 	v.Paint(lut, .7, 1)
 	if d.slices[best] == 0 {
 		d.Where = d.Rows[i].Name + ": no difference."
 		return
 	}
-	d.Where = fmt.Sprintf("%s: the largest difference lies at slice %d.", d.Rows[i].Name, best+1)
+	d.Where = fmt.Sprintf("%s: the largest difference lies at slice %d, %s.", d.Rows[i].Name, best+1, p.mostOf(d.diff, best))
 	v.Go(p.View.Voxel[0], p.View.Voxel[1], best)
+}
+
+// mostOf says of which side there is more in a slice of a map of differences, and how much.
+func (p *Page) mostOf(diff []byte, slice int) string {
+	g := p.Scan.Look.Grid
+	plane := g.Shape[1] * g.Shape[2]
+	n := [2]int{}
+	for _, v := range diff[slice*plane : (slice+1)*plane] {
+		switch v {
+		case labels.OnlyA:
+			n[0]++
+		case labels.OnlyB:
+			n[1]++
+		}
+	}
+	side := "A"
+	if n[1] > n[0] {
+		side = "B"
+	}
+	return ML(float64(max(n[0], n[1]))*g.Spacing[0]*g.Spacing[1]*g.Spacing[2]/1000) + " mL in " + side + " only"
 }
 
 // NextDifference goes to the next slice with one, or the one before.

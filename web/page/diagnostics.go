@@ -35,7 +35,7 @@ func (p *Page) Diagnostics() []Section {
 			{"Scan read", Span(ms(d.Times.ReadMS))},
 			{"Scan prepared", Span(ms(d.Times.PreprocessMS))},
 			{"Model to the device", Span(ms(d.Times.ModelMS))},
-			{"Tiles", fmt.Sprintf("%d in %d runs", d.Memory.Tiles, d.Memory.Runs)},
+			{"Tiles", fmt.Sprintf("%d in %s", d.Memory.Tiles, Plural(d.Memory.Runs, "run", "runs"))},
 			{"Tiles and grid", Span(ms(d.Times.SegmentMS))},
 			{"Whole run", Span(ms(d.Times.TotalMS))},
 		}

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/gounet/gounet/internal/api"
@@ -39,6 +40,10 @@ func (p *Page) OpenExport() {
 		dicom = "The scan is no DICOM series."
 	}
 	old := e.Formats
+	unsure := ""
+	if p.Result.Unsure == nil {
+		unsure = "Choose it before the segmentation runs."
+	}
 	e.Failed, e.Saved = "", nil
 	e.Formats = []ExportFormat{
 		{ID: api.ExportNIfTI, Name: "NIfTI labels", What: "In the scan’s own grid, one number a label.", Ending: ".nii.gz", On: true},
@@ -47,6 +52,7 @@ func (p *Page) OpenExport() {
 		{ID: api.ExportNRRD, Name: "Segmentation for 3D Slicer", What: "With label names and colours.", Ending: ".seg.nrrd"},
 		{ID: api.ExportSTL, Name: "Surfaces", What: "One file a label, in mm.", Ending: ".stl"},
 		{ID: api.ExportCSV, Name: "Measurements", What: "Volume, mean, SD and centre of every label.", Ending: ".csv", On: true},
+		{ID: api.ExportUncertainty, Name: "Uncertainty map", What: "The probability that a label is wrong, from 0 to 1, in the scan’s own grid.", Ending: ".nii.gz", Why: unsure},
 		{ID: picture, Name: "Picture of the view", What: "As on screen, without patient data.", Ending: ".png"},
 	}
 	if len(old) == len(e.Formats) {
@@ -118,7 +124,12 @@ func (p *Page) DoExport() {
 		e.Busy = false
 		return
 	}
-	p.ask(api.Request{PageRequest: api.PageRequest{Export: &r}}, []Blob{p.Host.BlobOf(p.Result.Map)}, func(a api.Answer, b []Bytes) {
+	blobs := []Blob{p.Host.BlobOf(p.Result.Map)}
+	if slices.Contains(r.Formats, api.ExportUncertainty) {
+		r.Uncertainty = &api.File{Name: "uncertainty", Blob: len(blobs)}
+		blobs = append(blobs, p.Host.BlobOf(p.Result.Unsure))
+	}
+	p.ask(api.Request{PageRequest: api.PageRequest{Export: &r}}, blobs, func(a api.Answer, b []Bytes) {
 		if a.Exported == nil {
 			return
 		}

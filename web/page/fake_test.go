@@ -77,6 +77,7 @@ type fakeViewer struct {
 	low, high float64
 	at        [3]int
 	labels    []byte
+	boxes     [][3]int
 	lut       []byte
 }
 
@@ -85,6 +86,7 @@ func (v *fakeViewer) Hide()                          {}
 func (v *fakeViewer) Window(low, high float64)       { v.low, v.high = low, high }
 func (v *fakeViewer) Labels(m []byte)                { v.labels = m }
 func (v *fakeViewer) Part(int, []byte)               {}
+func (v *fakeViewer) Box(lo, _ [3]int, b Bytes)      { v.boxes = append(v.boxes, lo) }
 func (v *fakeViewer) Paint(lut []byte, _, _ float64) { v.lut = lut }
 func (v *fakeViewer) Surfaces([]Surface)             {}
 func (v *fakeViewer) Surface(int, [3]uint8, bool)    {}

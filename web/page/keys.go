@@ -147,6 +147,8 @@ func (p *Page) labelKey(key string) bool {
 		p.ToggleAll()
 	case key == "o":
 		p.SetFill(!p.View.Fill)
+	case key == "u" && p.Panel == PanelLabels:
+		p.ShowUncertainty(!p.View.Unsure)
 	case key == "n" && p.Panel == PanelCompare:
 		p.NextDifference(1)
 	case key == "p" && p.Panel == PanelCompare:

@@ -213,8 +213,23 @@ func (m *Model) Modality() string {
 	return ""
 }
 
-// Purpose names the labels.
+// Purpose is what the data set was made for, and the labels.
 func (m *Model) Purpose() string {
+	return strings.TrimSpace(sentence(m.Description) + " " + m.labels())
+}
+
+// Namesake tells whether another model has the name of m.
+func (p *Page) Namesake(m *Model) bool {
+	for i := range p.Models.List {
+		if o := &p.Models.List[i]; o.SHA256 != m.SHA256 && Title(o.Dataset) == Title(m.Dataset) {
+			return true
+		}
+	}
+	return false
+}
+
+// labels names them.
+func (m *Model) labels() string {
 	var names []string
 	for i, l := range m.Labels {
 		if i == 6 {

@@ -30,6 +30,7 @@ type Scan struct {
 	Files  []File
 	Series string // UID of DICOM
 	Bytes  int64  // of the files
+	SentAt int64  // bytes that the page had sent when it was opened
 }
 
 // accepted are the endings that a chooser of files shows.
@@ -40,6 +41,19 @@ func (p *Page) ChooseFiles() { p.Host.Choose(accepted, false, true, p.TakeFiles)
 
 // ChooseFolder asks for a folder of DICOM.
 func (p *Page) ChooseFolder() { p.Host.Choose("", true, true, p.TakeFiles) }
+
+// OpenExample opens a scan that comes with the page.
+func (p *Page) OpenExample() {
+	p.Alert, p.Open.Busy = nil, "Getting the example"
+	p.Host.Net().Fetch("example.nii", func(b Blob, size int64, err error) {
+		if err != nil {
+			p.Open.Busy = ""
+			p.fileAlert("The example did not arrive", sentence(err.Error()))
+			return
+		}
+		p.TakeFiles([]File{{Path: "hippocampus_003.nii", Size: size, Blob: b}})
+	})
+}
 
 // Drag tells of files over the page, n of them; 0: none any more.
 func (p *Page) Drag(n int) { p.Open.Over, p.Open.Dragged = n > 0, n }
@@ -236,7 +250,7 @@ func (p *Page) look(s *Scan, channel int) {
 		if a.Looked == nil {
 			return
 		}
-		s.Look = *a.Looked
+		s.Look, s.SentAt = *a.Looked, p.Host.Facts().Sent
 		p.Scan, p.Result, p.Other, p.Alert = s, nil, nil, nil
 		p.Screen, p.Panel, p.Open.Busy, p.Open.List = ScreenWork, PanelScan, "", nil
 		p.View.begin(p)

@@ -85,6 +85,7 @@ type Viewer interface {
 	Window(low, high float64)
 	Labels(m []byte) // nil: none
 	Part(offset int, b []byte)
+	Box(lo, shape [3]int, b Bytes) // labels, x y z; above none or others
 	Paint(lut []byte, fill, outline float64)
 	Surfaces(list []Surface)
 	Surface(value int, color [3]uint8, visible bool)
@@ -209,20 +210,47 @@ func (p *Page) Adapter() string {
 	if p.Ready == nil {
 		return "Starting"
 	}
-	for _, d := range p.Ready.Devices {
-		if d.Kind == api.DeviceWebGPU {
-			return DeviceName(d)
-		}
+	if c := p.Check.Result; c != nil {
+		return DeviceName(c.Device)
 	}
-	for _, d := range p.Ready.Devices {
-		return DeviceName(d) + ", no WebGPU"
+	if len(p.Ready.Devices) == 0 {
+		return "Nothing to compute with"
 	}
-	return "Nothing to compute with"
+	name := DeviceName(p.Ready.Devices[0])
+	switch {
+	case p.NoGPU() == "":
+		return name
+	case p.softwareOnly():
+		return name + "; WebGPU in software only"
+	}
+	return name + "; no WebGPU"
 }
+
+// MemoryText is what the last check has planned to take on the device, "" without one.
+func (p *Page) MemoryText() string {
+	c := p.Check.Result
+	if c == nil {
+		return ""
+	}
+	s := "Memory " + Size(c.Memory.DeviceBytes)
+	if c.Device.Kind == api.DeviceWebGPU {
+		s = "GPU " + Size(c.Memory.DeviceBytes)
+	}
+	if c.Device.TotalBytes > 0 {
+		s += " of " + Size(c.Device.TotalBytes)
+	}
+	return s
+}
+
+// softwareOnly tells WebGPU that the processor computes, by why it is not taken.
+func (p *Page) softwareOnly() bool { return strings.Contains(p.NoGPU(), "software adapter") }
 
 // DeviceName is a device as people call it.
 func DeviceName(d api.Device) string {
-	if d.Kind == api.DeviceWebGPU {
+	switch {
+	case d.Software:
+		return d.Name + ", WebGPU in software"
+	case d.Kind == api.DeviceWebGPU:
 		return d.Name + ", WebGPU"
 	}
 	if n, ok := strings.CutPrefix(d.Name, "cpu ("); ok {
@@ -282,6 +310,9 @@ func (p *Page) Close() {
 
 // Go shows a panel.
 func (p *Page) Go(panel Panel) {
+	if panel != PanelLabels {
+		p.ShowUncertainty(false)
+	}
 	if p.Panel == PanelEdit && panel != PanelEdit {
 		p.View.setTool(p, "cross")
 	}

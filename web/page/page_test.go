@@ -187,3 +187,116 @@ func TestATableForASpreadsheetHasNoFormulas(t *testing.T) {
 	p.Diff.Rows = []CompareRow{{Label: Label{Label: api.Label{Value: 1, Name: "=1+1"}}}}
 	assert.True(t, strings.Contains(p.CompareCSV(), `"'=1+1"`))
 }
+
+// Labels of tiles are laid over the scan in the model's colours, and go when the run does.
+func TestTilesThatAreDoneAreShownAsLabels(t *testing.T) {
+	p, f := opened(t)
+	part := func() {
+		f.answer(api.Answer{PageAnswer: api.PageAnswer{Partial: &api.Partial{Box: api.Box{Lo: [3]int{1, 0, 0}, Shape: [3]int{1, 2, 2}}}}}, held{1, 2, 0, 0})
+	}
+	p.Start()
+	part()
+	assert.Equal(t, [][3]int{{0, 0, 1}}, f.boxes, "x y z")
+	assert.Equal(t, Palette[0][:], f.lut[4:7])
+	assert.Nil(t, p.LabelAt([3]int{0, 0, 1}), "no result says so yet")
+	f.answer(api.Answer{Done: &api.Done{Labels: model.Labels}}, held{0, 1, 1, 2, 0, 0, 0, 0})
+	require.NotNil(t, p.LabelAt([3]int{1, 0, 0}))
+	p.Start()
+	assert.Nil(t, f.labels, "a new run begins with none")
+	part()
+	run := f.hear[len(f.hear)-1]
+	p.Cancel()
+	assert.Equal(t, []byte{0, 1, 1, 2, 0, 0, 0, 0}, f.labels, "the result before is there again")
+	run(api.Answer{PageAnswer: api.PageAnswer{Partial: &api.Partial{}}}, []Bytes{held{}})
+	assert.Len(t, f.boxes, 2, "what comes late is not shown")
+}
+
+func TestTheStatusSaysWhatComputes(t *testing.T) {
+	p, _ := opened(t)
+	processor := api.Device{Kind: api.DeviceCPU, Name: "cpu (2 workers)"}
+	for want, r := range map[string]api.Ready{
+		"Processor (2 workers); WebGPU in software only": {Devices: []api.Device{processor}, Missing: []api.Device{{Kind: api.DeviceWebGPU, Why: "webgpu: there is no GPU, only a software adapter (SwiftShader): ask for it"}}},
+		"Processor (2 workers); no WebGPU":               {Devices: []api.Device{processor}, Missing: []api.Device{{Kind: api.DeviceWebGPU, Why: "webgpu: this browser has none"}}},
+		"Some GPU, WebGPU":                               {Devices: []api.Device{{Kind: api.DeviceWebGPU, Name: "Some GPU"}, processor}},
+	} {
+		p.Hello(&r)
+		assert.Equal(t, want, p.Adapter())
+	}
+	p.Check.Result = &api.Checked{Device: api.Device{Kind: api.DeviceWebGPU, Name: "SwiftShader", Software: true}}
+	assert.Equal(t, "SwiftShader, WebGPU in software", p.Adapter())
+}
+
+// The map takes the place of the labels until another panel, or fill or outline, is chosen.
+func TestUncertaintyIsShownInThePlaceOfTheLabels(t *testing.T) {
+	p, f := opened(t)
+	p.SetUncertainty(true)
+	p.Start()
+	require.True(t, f.last().Segment.Uncertainty)
+	m, unsure := held{0, 1, 1, 2, 0, 0, 0, 0}, held{0, 13, 64, 128, 255, 0, 0, 0}
+	f.answer(api.Answer{Done: &api.Done{Labels: model.Labels, Uncertainty: true}}, m, unsure)
+	assert.Equal(t, []byte(m), f.labels)
+	u := KeyStroke{Key: "u", View: -1}
+	require.True(t, p.Key(u))
+	assert.Equal(t, []byte(unsure), f.labels)
+	assert.Equal(t, byte(0), f.lut[4*12+3], "less than 5 % is clear")
+	assert.Equal(t, []byte{255, 255, 255, 255}, f.lut[4*128:4*129], "a guess between two is white")
+	assert.Equal(t, "25 % unsure", p.UnsureAt([3]int{0, 1, 0}))
+	p.Key(u)
+	assert.Equal(t, []byte(m), f.labels)
+	assert.Equal(t, Palette[0][:], f.lut[4:7])
+	p.Key(u)
+	p.StartEdit()
+	assert.Equal(t, []byte(m), f.labels, "strokes change labels")
+	assert.Empty(t, p.UnsureAt([3]int{0, 1, 0}))
+
+	p.OpenExport()
+	for i, e := range p.Export.Formats {
+		if e.ID == api.ExportUncertainty {
+			require.Empty(t, e.Why)
+			p.ToggleFormat(i)
+		}
+	}
+	p.DoExport()
+	require.NotNil(t, f.last().Export)
+	assert.Equal(t, 1, f.last().Export.Uncertainty.Blob)
+}
+
+// The outline of a tile is where its voxels are, from the crosshair on.
+func TestTheTileInWorkIsOutlinedInItsSlices(t *testing.T) {
+	p, f := opened(t)
+	p.Scan.Look.Grid = api.Grid{Shape: [3]int{20, 30, 40}, Spacing: [3]float64{3, 2, 1}}
+	p.Start()
+	f.answer(api.Answer{Progress: &api.Progress{Stage: api.StageSegment, Done: 1, Of: 4, Next: &api.Box{Lo: [3]int{5, 10, 20}, Shape: [3]int{5, 10, 12}}}})
+	p.View.Voxel = [3]int{24, 12, 6}
+	for i := range p.View.Planes {
+		p.View.Planes[i] = Plane{X: .5, Y: .25, MM: .5}
+	}
+	// Axial, of the head seen from below: x of 20 to 32 lies from 15 mm to the left of
+	// the middle of voxel 24, y of 10 to 20 from 15 mm above that of voxel 12.
+	assert.Equal(t, "left:calc(50.000% + -15.0px);top:calc(25.000% + -30.0px);width:24.0px;height:40.0px", p.TileStyle(0))
+	p.SetRadiological(false)
+	assert.Equal(t, "left:calc(50.000% + -9.0px);top:calc(25.000% + -30.0px);width:24.0px;height:40.0px", p.TileStyle(0))
+	assert.Equal(t, "left:calc(50.000% + -30.0px);top:calc(25.000% + -21.0px);width:40.0px;height:30.0px", p.TileStyle(2))
+	p.View.Voxel[2] = 10
+	assert.Empty(t, p.TileStyle(0), "another slice")
+	assert.NotEmpty(t, p.TileStyle(1))
+	p.Pause()
+	assert.Empty(t, p.TileStyle(1), "nothing is in work")
+}
+
+func TestNumbersThatAreTypedAreShort(t *testing.T) {
+	for want, v := range map[string]float64{"816.4": 816.379, "-0.0001234": -0.00012341, "12346": 12345.6, "400": 400, "0": 0, "35.75": 35.754} {
+		assert.Equal(t, want, Plain(v))
+	}
+}
+
+// Models of one name are told apart by what else they are.
+func TestACardOfANamesakeIsKnown(t *testing.T) {
+	p, f := opened(t)
+	assert.False(t, p.Namesake(p.Model()))
+	other := model
+	other.SHA256, other.Configuration = "def", "2d"
+	p.AddModel([]File{{Path: "other.gounet"}})
+	f.answer(api.Answer{Loaded: &other})
+	assert.True(t, p.Namesake(p.Model()))
+}

@@ -13,6 +13,7 @@ type Result struct {
 	From   string // the model, or a file
 	Labels []Label
 	Map    []byte // in the grid of Looked
+	Unsure []byte // there too, 255 times the probability that a label is wrong; nil: not known
 	Picked int    // index of the label that is open; −1: none
 	More   bool   // its details are shown on a phone
 	Rename string // being typed; "\x00": nothing is renamed
@@ -80,7 +81,7 @@ func resultOf(from string, list []api.Label, m []byte) *Result {
 // setResult shows labels over the scan.
 func (p *Page) setResult(list []api.Label, m Bytes, from string) {
 	p.Result = resultOf(from, list, m.Copy())
-	p.Edit = Edit{}
+	p.Edit, p.View.Unsure = Edit{}, false
 	p.Panel, p.Alert = PanelLabels, nil
 	p.Host.Viewer().Labels(p.Result.Map)
 	p.paint()
@@ -154,7 +155,14 @@ func (p *Page) jumpToLargest() {
 // paint tells the viewer the colours.
 func (p *Page) paint() {
 	r := p.Result
+	if p.Run.partial != nil {
+		r = p.Run.partial
+	}
 	if r == nil {
+		return
+	}
+	if p.View.Unsure {
+		p.paintUncertainty()
 		return
 	}
 	lut := make([]byte, 4*256)
@@ -182,6 +190,7 @@ func (p *Page) paint() {
 // SetFill draws labels filled, or as outlines.
 func (p *Page) SetFill(yes bool) {
 	p.View.Fill = yes
+	p.ShowUncertainty(false)
 	p.paint()
 }
 
@@ -333,13 +342,18 @@ func (l *Label) MLText() string {
 // LabelAt is the label at a voxel x y z, or nil.
 func (p *Page) LabelAt(v [3]int) *Label {
 	r := p.Result
-	if r == nil || p.Scan == nil {
+	if r == nil || p.Scan == nil || p.Run.partial != nil {
 		return nil
 	}
-	s := p.Scan.Look.Grid.Shape
-	i := (v[2]*s[1]+v[1])*s[2] + v[0]
+	i := p.index(v)
 	if i < 0 || i >= len(r.Map) || r.Map[i] == 0 {
 		return nil
 	}
 	return r.of(int(r.Map[i]))
+}
+
+// index is where a voxel x y z is in maps in the grid of Looked.
+func (p *Page) index(v [3]int) int {
+	s := p.Scan.Look.Grid.Shape
+	return (v[2]*s[1]+v[1])*s[2] + v[0]
 }

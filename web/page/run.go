@@ -26,7 +26,6 @@ type Run struct {
 	Tiles     time.Time // when the first tile began
 	First     int64     // tiles that were done before
 	Prepared  time.Duration
-	SentAt    int64 // bytes the page had sent when it began
 	Saved     *api.Saved
 	ended     bool
 	state     Blob
@@ -35,12 +34,17 @@ type Run struct {
 	spoken    int64
 	Last      *api.Done // of the last run
 	LastModel string
+	next      *api.Box // the tile that is in work
+	partial   *Result  // colours of labels of the tiles that are done; nil: none are shown
 }
 
 // Start segments here.
 func (p *Page) Start() {
 	p.stopCheck()
 	p.Run = Run{segment: p.segment(), Last: p.Run.Last, LastModel: p.Run.LastModel}
+	p.View.Unsure = false
+	p.Host.Viewer().Labels(nil)
+	p.Host.Viewer().Surfaces(nil)
 	p.keepScan()
 	p.run(nil)
 }
@@ -58,7 +62,6 @@ const (
 func (p *Page) run(state Blob) {
 	r := &p.Run
 	r.Stage, r.Doing, r.Begun, r.ended = RunPreparing, api.StageRead, p.Host.Now(), false
-	r.SentAt = p.Host.Facts().Sent
 	p.Panel, p.Alert = PanelRun, nil
 	p.Host.Focus(".panel [data-first]")
 	s := r.segment
@@ -80,11 +83,13 @@ func (p *Page) heard(a api.Answer, b []Bytes) {
 	switch {
 	case a.Progress != nil:
 		p.progress(a.Progress)
+	case a.Partial != nil:
+		p.partial(a.Partial, b[0])
 	case a.Saved != nil:
 		p.Run.Saved, p.Run.state = a.Saved, b[0].Blob()
 		p.keepState(a.Saved, p.Run.state)
 	case a.Done != nil:
-		p.finished(a.Done, b[0])
+		p.finished(a.Done, b)
 	case a.Failed != nil:
 		p.stopped(a.Failed)
 	}
@@ -103,12 +108,37 @@ func (p *Page) progress(g *api.Progress) {
 			r.First = 0
 		}
 	}
-	r.Done, r.Of, r.Left = g.Done, g.Of, ms(g.LeftMS)
+	r.Done, r.Of, r.Left, r.next = g.Done, g.Of, ms(g.LeftMS), g.Next
 	if g.Of > 0 {
 		if share := g.Done * spokenShares / g.Of; share > r.spoken {
 			r.spoken = share
 			p.Host.Announce(fmt.Sprintf("%d percent of the tiles are done", share*100/spokenShares))
 		}
+	}
+}
+
+// partial shows labels of the tiles that are done.
+func (p *Page) partial(part *api.Partial, b Bytes) {
+	r, m := &p.Run, p.Model()
+	if r.ended || m == nil {
+		return
+	}
+	lo, n := part.Lo, part.Shape
+	p.Host.Viewer().Box([3]int{lo[2], lo[1], lo[0]}, [3]int{n[2], n[1], n[0]}, b)
+	if r.partial == nil {
+		r.partial = resultOf(Title(m.Dataset), m.Labels, nil)
+		p.paint()
+	}
+}
+
+// endPartial shows the result that there was before, if there was one.
+func (p *Page) endPartial() {
+	p.Run.partial = nil
+	p.Host.Viewer().Labels(nil)
+	if p.Result != nil {
+		p.Host.Viewer().Labels(p.Result.Map)
+		p.paint()
+		p.measure(false)
 	}
 }
 
@@ -152,6 +182,7 @@ func (p *Page) Cancel() {
 	r.ended = true
 	r.Stage, r.state, r.Saved = "", nil, nil
 	p.forgetRun()
+	p.endPartial()
 	p.Go(PanelCheck)
 }
 
@@ -169,6 +200,9 @@ func (p *Page) stopped(f *api.Failed) {
 		return
 	}
 	r.Stage = RunStopped
+	if f.Code != api.FailedLost { // only then it is gone on with
+		p.endPartial()
+	}
 	kept := int64(0)
 	if r.Saved != nil {
 		kept = r.Saved.Done
@@ -187,8 +221,7 @@ func (p *Page) stopped(f *api.Failed) {
 			p.run(nil)
 		}
 	case api.FailedMemory:
-		p.Alert.Title = "Not enough memory"
-		p.Alert.Text = memoryText(f)
+		p.Alert.Title, p.Alert.Text, p.Alert.More = "Not enough memory", memoryText(f), lessMemory
 		p.Alert.Do, p.Alert.OnDo = "Choose another model", func() { p.Go(PanelModels) }
 	case api.FailedScan, api.FailedModel, api.FailedRequest:
 		p.Alert.Do, p.Alert.OnDo = "Back", func() { p.Go(PanelModels) }
@@ -203,6 +236,8 @@ func keptText(n int64) string {
 	return fmt.Sprintf("The %s before it are kept.", Plural(int(n), "tile", "tiles"))
 }
 
+const lessMemory = "A model with a smaller patch or fewer labels takes less."
+
 // memoryText says what is wanted and what is there.
 func memoryText(f *api.Failed) string {
 	if f.Need == 0 {
@@ -212,13 +247,16 @@ func memoryText(f *api.Failed) string {
 }
 
 // finished takes the labels.
-func (p *Page) finished(d *api.Done, labels Bytes) {
-	p.Run.Last, p.Run.Stage = d, ""
+func (p *Page) finished(d *api.Done, b []Bytes) {
+	p.Run.Last, p.Run.Stage, p.Run.partial = d, "", nil
 	m := p.Model()
 	if m != nil {
 		p.Run.LastModel = Title(m.Dataset)
 	}
 	p.forgetRun()
 	p.Host.Announce("The labels are there")
-	p.setResult(d.Labels, labels, p.Run.LastModel)
+	p.setResult(d.Labels, b[0], p.Run.LastModel)
+	if d.Uncertainty && len(b) > 1 {
+		p.Result.Unsure = b[1].Copy()
+	}
 }

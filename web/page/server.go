@@ -73,7 +73,7 @@ func (p *Page) serverModels() {
 			var patch [3]int
 			copy(patch[:], m.Patch)
 			n := Model{ID: m.ID, From: "from the server", Loaded: shown(api.Loaded{
-				Dataset: m.Dataset, Configuration: m.Configuration, Folds: m.Folds, Patch: patch, Channels: m.Channels, Labels: m.Labels,
+				Dataset: m.Dataset, Description: m.Description, Licence: m.Licence, Configuration: m.Configuration, Folds: m.Folds, Patch: patch, Channels: m.Channels, Labels: m.Labels,
 				Bytes: m.Bytes, SHA256: m.SHA256,
 			})}
 			for _, have := range p.Models.List {

@@ -150,9 +150,13 @@ func Title(dataset string) string {
 	return strings.ToUpper(dataset[:1]) + dataset[1:]
 }
 
-// Plain is a number as it is typed.
+// Plain is a number as it is typed, with four digits or those before the point.
 func Plain(v float64) string {
-	return strconv.FormatFloat(math.Round(v*1000)/1000, 'f', -1, 64)
+	if math.Abs(v) >= 1000 {
+		return strconv.FormatFloat(math.Round(v), 'f', -1, 64)
+	}
+	r, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 4, 64), 64) // its own text
+	return strconv.FormatFloat(r, 'f', -1, 64)
 }
 
 // longest is a text that is shown, in bytes: what comes from files may be of any length.
@@ -166,11 +170,15 @@ func short(s string, n int) string {
 	return strings.ToValidUTF8(s[:n], "") + " …"
 }
 
-const longName = 80 // bytes
+const (
+	longName = 80  // bytes
+	longText = 240 // of a description
+)
 
 // shown is a model whose texts can be.
 func shown(l api.Loaded) api.Loaded {
 	l.Dataset, l.Configuration = short(l.Dataset, longName), short(l.Configuration, longName)
+	l.Description, l.Licence = short(strings.TrimSpace(l.Description), longText), short(strings.TrimSpace(l.Licence), longName)
 	l.Channels = append([]string{}, l.Channels[:min(len(l.Channels), 32)]...)
 	for i, c := range l.Channels {
 		l.Channels[i] = short(c, longName)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+
+	"github.com/gounet/gounet/internal/api"
 )
 
 // View is how the scan is shown.
@@ -20,6 +22,7 @@ type View struct {
 	Hover        *Hover
 
 	Fill    bool // else outlines
+	Unsure  bool // in their place
 	Opacity int  // of all labels, percent
 	Show3D  bool
 	Ruler   *Ruler
@@ -250,4 +253,40 @@ func (v *View) Classes(view int) string {
 		c += " tab"
 	}
 	return c
+}
+
+// TileStyle is where the tile that is in work lies in a view, "" if it is not in its
+// slice.
+func (p *Page) TileStyle(view int) string {
+	box, at := p.Run.next, p.View.Planes[view]
+	if box == nil || p.Run.Stage != RunTiles || p.Panel != PanelRun || !(at.MM > 0) {
+		return ""
+	}
+	normal := normals[view]
+	if v := p.View.Voxel[normal]; v < box.Lo[2-normal] || v >= box.Lo[2-normal]+box.Shape[2-normal] {
+		return ""
+	}
+	across, down := 0, 2
+	switch view {
+	case 0:
+		down = 1
+	case 2:
+		across = 1
+	}
+	right := view != 2 && !p.View.Radiological // the axis across counts to the right
+	left, width := p.span(box, across, at.MM, right)
+	top, height := p.span(box, down, at.MM, false)
+	return fmt.Sprintf("left:calc(%.3f%% + %.1fpx);top:calc(%.3f%% + %.1fpx);width:%.1fpx;height:%.1fpx", 100*at.X, left, 100*at.Y, top, width, height)
+}
+
+// span is where a box begins on an axis x y z, in pixels of mm from the crosshair, and
+// how long it is.
+func (p *Page) span(b *api.Box, axis int, mm float64, forward bool) (from, length float64) {
+	pixel := p.Scan.Look.Grid.Spacing[2-axis] / mm
+	middle := float64(p.View.Voxel[axis]) + .5
+	lo, hi := float64(b.Lo[2-axis])-middle, float64(b.Lo[2-axis]+b.Shape[2-axis])-middle
+	if !forward {
+		lo, hi = -hi, -lo
+	}
+	return lo * pixel, (hi - lo) * pixel
 }

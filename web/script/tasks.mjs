@@ -27,6 +27,7 @@ globalThis.tasks = {
 };
 
 const kept = ["maxBufferSize", "maxStorageBufferBindingSize", "maxComputeWorkgroupStorageSize", "maxComputeInvocationsPerWorkgroup"];
+const bytes = (n) => (n >= 1 << 20 ? Math.floor(n / (1 << 20)) + " MiB" : n / 1024 + " KiB");
 globalThis.tasks.gpu = async () => {
   const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
   if (!adapter) return JSON.stringify({ Info: [["WebGPU", navigator.gpu ? "no adapter" : "not in this browser"]], Limits: [] });
@@ -35,6 +36,6 @@ globalThis.tasks.gpu = async () => {
   return JSON.stringify({
     Info: [["Adapter", [i.vendor, i.description || i.device].filter(Boolean).join(" ") || "not named"], ["Architecture", i.architecture || "not named"],
       ["16-bit (shader-f16)", yes("shader-f16")], ["Subgroups", yes("subgroups")], ["Timestamps", yes("timestamp-query")]],
-    Limits: kept.map((k) => [k, String(adapter.limits[k])]),
+    Limits: kept.map((k) => [k, k.endsWith("Size") ? bytes(adapter.limits[k]) : String(adapter.limits[k])]),
   });
 };

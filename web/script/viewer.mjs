@@ -333,6 +333,27 @@ globalThis.viewer = {
     nv.refreshDrawing(false);
     invalidate();
   },
+  // box replaces labels of a box, of which there may be none yet.
+  box(x, y, z, w, h, d, buffer) {
+    if (!nv?.volumes.length) return;
+    if (!drawing) {
+      nv.createEmptyDrawing();
+      nv.drawClearAllUndoBitmaps();
+      drawing = nv.drawBitmap;
+    }
+    const bytes = new Uint8Array(buffer);
+    for (let k = 0; k < d; k++) {
+      for (let j = 0; j < h; j++) {
+        drawing.set(bytes.subarray((k * h + j) * w, (k * h + j + 1) * w), ((z + k) * dims[1] + y + j) * dims[0] + x);
+      }
+    }
+    const { gl } = nv; // only the box goes to the texture, of which NiiVue would send all
+    gl.activeTexture(gl.TEXTURE7);
+    gl.bindTexture(gl.TEXTURE_3D, nv.drawTexture);
+    gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
+    gl.texSubImage3D(gl.TEXTURE_3D, 0, x, y, z, w, h, d, gl.RED, gl.UNSIGNED_BYTE, bytes);
+    invalidate();
+  },
   // paint sets colours [256 RGBA], and how opaque fill and outline are; outline < 0: as fill.
   paint(lut, fill, outline) {
     if (!nv) return;

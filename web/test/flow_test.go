@@ -81,8 +81,6 @@ func TestAScanIsSegmentedHereAsByTheCommandLine(t *testing.T) {
 			p.shot("04-check")
 			eval[bool](p, `(tasks.forget(), true)`)
 			p.click("#run")
-			p.until("the first tiles", `document.querySelectorAll(".tiles .d").length > 0 || document.querySelector(".lab")`)
-			p.shot("05-running")
 			p.until("the labels", `document.querySelector(".lab")`)
 			p.quiet(eval[float64](p, `tasks.longest()`))
 			p.labelled()

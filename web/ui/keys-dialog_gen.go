@@ -32,7 +32,7 @@ var keyList = []struct {
 	}},
 	{"Labels", []keyLine{
 		{"Show or hide all", []string{"V"}, ""}, {"Fill or outline", []string{"O"}, ""}, {"Next, last label", []string{"N", "P"}, ""},
-		{"Go to centre", []string{"G"}, ""}, {"Rename", []string{"F2"}, ""}, {"Less, more opacity", []string{"[", "]"}, ""},
+		{"Go to centre", []string{"G"}, ""}, {"Rename", []string{"F2"}, ""}, {"Less, more opacity", []string{"[", "]"}, ""}, {"Uncertainty or labels", []string{"U"}, ""},
 	}},
 	{"Correct", []keyLine{
 		{"Brush, eraser", []string{"B", "E"}, ""}, {"Fill, threshold", []string{"F", "T"}, ""}, {"Smaller, larger", []string{",", "."}, ""},

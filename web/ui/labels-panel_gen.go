@@ -26,6 +26,17 @@ func (c *LabelsPanel) from() string {
 	return s
 }
 
+func (c *LabelsPanel) unsureTitle() string {
+	if c.P.Result.Unsure == nil {
+		return "A map of it is chosen before the segmentation runs"
+	}
+	return "Uncertainty (U)"
+}
+
+func (c *LabelsPanel) fill() bool	{ return c.P.View.Fill && !c.P.View.Unsure }
+
+func (c *LabelsPanel) outline() bool	{ return !c.P.View.Fill && !c.P.View.Unsure }
+
 func (c *LabelsPanel) opacity() string	{ return fmt.Sprintf("%d %%", c.P.View.Opacity) }
 
 func (c *LabelsPanel) unit() string {
@@ -158,8 +169,8 @@ func (c *LabelsPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						_ = vgparent
 						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "button", Attr: []vugu.VGAttribute{{Namespace: "", Key: "role", Val: "radio"}}}
 						vgparent.AppendChild(vgn)
-						vgn.AddAttrInterface("aria-checked", yes(c.P.View.Fill))
-						vgn.AddAttrInterface("tabindex", tab(c.P.View.Fill))
+						vgn.AddAttrInterface("aria-checked", yes(c.fill()))
+						vgn.AddAttrInterface("tabindex", tab(c.fill()))
 						vgn.DOMEventHandlerSpecList = append(vgn.DOMEventHandlerSpecList, vugu.DOMEventHandlerSpec{
 							EventType:	"click",
 							Func:		func(event vugu.DOMEvent) { c.P.SetFill(true) },
@@ -173,8 +184,8 @@ func (c *LabelsPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						}
 						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "button", Attr: []vugu.VGAttribute{{Namespace: "", Key: "role", Val: "radio"}}}
 						vgparent.AppendChild(vgn)
-						vgn.AddAttrInterface("aria-checked", yes(!c.P.View.Fill))
-						vgn.AddAttrInterface("tabindex", tab(!c.P.View.Fill))
+						vgn.AddAttrInterface("aria-checked", yes(c.outline()))
+						vgn.AddAttrInterface("tabindex", tab(c.outline()))
 						vgn.DOMEventHandlerSpecList = append(vgn.DOMEventHandlerSpecList, vugu.DOMEventHandlerSpec{
 							EventType:	"click",
 							Func:		func(event vugu.DOMEvent) { c.P.SetFill(false) },
@@ -184,6 +195,24 @@ func (c *LabelsPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							vgparent := vgn
 							_ = vgparent
 							vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "Outline"}
+							vgparent.AppendChild(vgn)
+						}
+						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "button", Attr: []vugu.VGAttribute{{Namespace: "", Key: "role", Val: "radio"}, vugu.VGAttribute{Namespace: "", Key: "id", Val: "unsure"}}}
+						vgparent.AppendChild(vgn)
+						vgn.AddAttrInterface("aria-checked", yes(c.P.View.Unsure))
+						vgn.AddAttrInterface("aria-disabled", yes(c.P.Result.Unsure == nil))
+						vgn.AddAttrInterface("disabled", c.P.Result.Unsure == nil)
+						vgn.AddAttrInterface("tabindex", tab(c.P.View.Unsure))
+						vgn.AddAttrInterface("title", c.unsureTitle())
+						vgn.DOMEventHandlerSpecList = append(vgn.DOMEventHandlerSpecList, vugu.DOMEventHandlerSpec{
+							EventType:	"click",
+							Func:		func(event vugu.DOMEvent) { c.P.ShowUncertainty(true) },
+							// TODO: implement capture, etc. mostly need to decide syntax
+						})
+						{
+							vgparent := vgn
+							_ = vgparent
+							vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "Uncertainty"}
 							vgparent.AppendChild(vgn)
 						}
 					}
@@ -219,7 +248,7 @@ func (c *LabelsPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgparent.AppendChild(vgn)
 				vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "label", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "slider"}}}
 				vgparent.AppendChild(vgn)
-				vgn.AddAttrInterface("hidden", !c.P.View.Fill)
+				vgn.AddAttrInterface("hidden", !c.fill())
 				{
 					vgparent := vgn
 					_ = vgparent
@@ -366,7 +395,7 @@ func (c *LabelsPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "Correct"}
 					vgparent.AppendChild(vgn)
 				}
-				vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "button", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "btn primary"}, vugu.VGAttribute{Namespace: "", Key: "id", Val: "export"}, vugu.VGAttribute{Namespace: "", Key: "data-first", Val: "1"}}}
+				vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "button", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "btn primary"}, vugu.VGAttribute{Namespace: "", Key: "id", Val: "export"}}}
 				vgparent.AppendChild(vgn)
 				vgn.DOMEventHandlerSpecList = append(vgn.DOMEventHandlerSpecList, vugu.DOMEventHandlerSpec{
 					EventType:	"click",

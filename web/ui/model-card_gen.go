@@ -29,11 +29,18 @@ func (c *ModelCard) place() string {
 }
 
 func (c *ModelCard) meta() []string {
-	m := []string{strings.Join(c.M.Channels, ", "), page.Plural(len(c.M.Labels), "label", "labels"), page.Size(c.M.Bytes), c.M.Configuration}
-	if n := len(c.M.Folds); n > 1 {
-		m = append(m, page.Plural(n, "fold", "folds"))
+	m := []string{strings.Join(c.M.Channels, ", "), page.Plural(len(c.M.Labels), "label", "labels"), page.Size(c.M.Bytes), c.licence()}
+	if c.P.Namesake(c.M) {
+		m = append(m, c.M.Configuration, page.Plural(len(c.M.Folds), "fold", "folds"))
 	}
 	return m
+}
+
+func (c *ModelCard) licence() string {
+	if c.M.Licence == "" {
+		return "licence not stated"
+	}
+	return c.M.Licence
 }
 
 func (c *ModelCard) why() string	{ return c.P.FitOf(c.M).Why }
@@ -65,7 +72,7 @@ func (c *ModelCard) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "p", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "what"}}}
 		vgparent.AppendChild(vgn)
 		vgn.SetInnerHTML(c.M.Purpose())
-		vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "p", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "meta"}}}
+		vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "p", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "meta"}, vugu.VGAttribute{Namespace: "", Key: "title", Val: "The licence is that of the data it was trained on"}}}
 		vgparent.AppendChild(vgn)
 		{
 			vgparent := vgn

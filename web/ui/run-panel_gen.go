@@ -143,7 +143,14 @@ func (c *RunPanel) ratio() string {
 }
 
 func (c *RunPanel) sent() string {
-	return "Your scan stays on this computer. Sent since it began: " + page.Size(c.P.Host.Facts().Sent-c.P.Run.SentAt) + "."
+	if c.P.Scan == nil {
+		return ""
+	}
+	n := c.P.Host.Facts().Sent - c.P.Scan.SentAt
+	if n > 0 {	// it was segmented on the server before
+		return "This run stays on this computer. Sent since you opened the scan: " + page.Size(n) + "."
+	}
+	return "Your scan stays on this computer. Sent since you opened it: 0 bytes."
 }
 
 func (c *RunPanel) kept() string {
@@ -321,7 +328,7 @@ func (c *RunPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "You can go on reading; the labels appear when all tiles are done."}
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "Labels appear over the scan as tiles are done. You can go on reading."}
 					vgparent.AppendChild(vgn)
 				}
 			}

@@ -27,6 +27,9 @@ func (c *ServerPanel) model() string {
 
 func (c *ServerPanel) kept() string {
 	if c.P.Server.Stage == page.ServerUpload {
+		if c.P.Server.Sent == 0 {
+			return "Nothing has arrived there yet; the upload begins by itself."
+		}
 		return fmt.Sprintf("%s of %s have arrived and are kept; the upload goes on by itself.", page.Size(c.P.Server.Sent), page.Size(c.P.Server.Of))
 	}
 	return "The job goes on there. The page asks again by itself."

@@ -1,0 +1,45 @@
+package test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// coloured is how many pixels of the picture are not grey.
+func (p *tab) coloured() float64 {
+	p.t.Helper()
+	return eval[float64](p, `viewer.picture().then(createImageBitmap).then(i => {
+		const g = new OffscreenCanvas(i.width, i.height).getContext("2d");
+		g.drawImage(i, 0, 0);
+		const d = g.getImageData(0, 0, i.width, i.height).data;
+		let n = 0;
+		for (let k = 0; k < d.length; k += 4) {
+			if (Math.max(d[k], d[k + 1], d[k + 2]) - Math.min(d[k], d[k + 1], d[k + 2]) > 24) n++;
+		}
+		return n;
+	})`)
+}
+
+// Labels lie over the scan while it is segmented, and go when that is cancelled.
+func TestLabelsAppearAsTilesAreDone(t *testing.T) {
+	many, model := mosaic(t), gounetFile(t)
+	p := open(t, newSite(t, nil), 1366, 768)
+	p.ready(many, model)
+	p.click(`[data-device="cpu"]`)
+	p.press("Mirrored")
+	p.until("an estimate", `document.getElementById("estimate")?.innerText.startsWith("about")`)
+	assert.Zero(t, p.coloured())
+	eval[bool](p, `(tasks.forget(), true)`)
+	p.click("#run")
+	p.until("some tiles", `document.querySelectorAll(".tiles .d").length > 8`)
+	p.quiet(eval[float64](p, `tasks.longest()`))
+	eval[bool](p, `(document.documentElement.dataset.theme = "dark", viewer.go(17, 25, 18), true)`) // the first of the heads that the scan is made of
+	p.shot("05-running")
+	assert.Positive(t, p.coloured())
+	assert.True(t, eval[bool](p, `document.querySelector("#pause").checkVisibility()`), "it runs")
+	p.click("#cancel")
+	p.until("the panel before", `document.querySelector(".panel h2").innerText === "Before it runs"`)
+	assert.Zero(t, p.coloured())
+	p.noErrors()
+}
