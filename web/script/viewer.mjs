@@ -4,12 +4,13 @@
 // Everything lies in the page's grid: x to the patient's right, y to the front, z to
 // the head. Views are 0 axial, 1 coronal, 2 sagittal, as NiiVue numbers them, 3 the
 // surfaces.
-import { Niivue, NVImage, NVMesh } from "@niivue/niivue";
+import { Niivue, NVMesh } from "@niivue/niivue";
+import { Volume } from "./volume.mjs";
 
 const normal = [2, 1, 0]; // axis that a view is perpendicular to
 let stage, nv, nv3, tell;
 let rects = []; // of visible planes: {view, x, y, w, h} in pixels of the canvas
-let drawing = null; // labels, a byte a voxel
+let volume; // scan and labels on the GPU
 let dims = [1, 1, 1];
 let pending = false;
 let lines = new Map(); // of surfaces, by label
@@ -273,6 +274,7 @@ globalThis.viewer = {
     await made.attachToCanvas(canvasIn(host));
     const made3 = new Niivue({ ...options, isRadiologicalConvention: false });
     await made3.attachToCanvas(canvasIn(host3));
+    volume = new Volume(made, invalidate);
     made3.opts.sliceType = 4;
     [nv, nv3] = [made, made3];
     stage.addEventListener("pointerdown", down);
@@ -288,51 +290,30 @@ globalThis.viewer = {
   },
   // show takes a NIfTI file, of which nothing is sent anywhere.
   async show(buffer) {
-    drawing = null;
     this.surfaces([]);
-    while (nv.volumes.length) nv.removeVolume(nv.volumes[0]);
     nv.scene.pan2Dxyzmm = [0, 0, 0, 1];
-    const image = await NVImage.loadFromUrl({ url: "scan.nii", name: "scan.nii", buffer, colormap: "gray" });
-    dims = [image.hdr.dims[1], image.hdr.dims[2], image.hdr.dims[3]];
-    nv.addVolume(image);
+    if (!await volume.show(buffer)) return;
+    dims = volume.grid.dims;
     moveTo([0.5, 0.5, 0.5]);
     place();
   },
   hide() {
-    drawing = null;
-    while (nv?.volumes.length) nv.removeVolume(nv.volumes[0]);
+    volume?.clear();
     this.surfaces([]);
   },
   window(low, high) {
     if (!nv?.volumes.length) return;
-    nv.volumes[0].cal_min = low;
-    nv.volumes[0].cal_max = high;
-    nv.refreshLayers(nv.volumes[0], 0);
-    nv.refreshColormaps();
+    volume.window(low, high);
     invalidate();
   },
   // labels lays a map over the scan; null: none.
   labels(bytes) {
     if (!nv?.volumes.length) return;
-    if (!bytes) {
-      drawing = null;
-      nv.closeDrawing();
-      return;
-    }
-    if (!nv.drawBitmap) nv.createEmptyDrawing();
-    nv.drawClearAllUndoBitmaps();
-    drawing = nv.drawBitmap;
-    drawing.set(bytes);
-    nv.refreshDrawing(false);
+    volume.label(bytes);
     invalidate();
   },
   // part replaces labels from an offset on.
-  part(offset, bytes) {
-    if (!drawing) return;
-    drawing.set(bytes, offset);
-    nv.refreshDrawing(false);
-    invalidate();
-  },
+  part(offset, bytes) { volume?.part(offset, bytes); },
   // paint sets colours [256 RGBA], and how opaque fill and outline are; outline < 0: as fill.
   paint(lut, fill, outline) {
     if (!nv) return;
