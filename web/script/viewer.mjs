@@ -47,7 +47,7 @@ const fillTiles = (nv) => {
 };
 
 const invalidate = () => {
-  if (pending || !nv) return;
+  if (pending || !nv?.volumes.length) return;
   pending = true;
   requestAnimationFrame(() => {
     pending = false;
