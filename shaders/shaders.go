@@ -4,16 +4,12 @@
 package shaders
 
 import (
-	"embed"
 	"fmt"
 	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
 )
-
-//go:embed *.wgsl *.cu *.cuh
-var files embed.FS
 
 // prelude is the name of the file in front of every kernel.
 const prelude = "prelude"

@@ -30,6 +30,9 @@ func main() {
 	root := &ui.Root{P: b.Page}
 	begun := false
 	for ok := true; ok; ok = renderer.EventWait() {
+		if begun {
+			breathe()
+		}
 		if err := renderer.Render(env.RunBuild(root)); err != nil {
 			panic(err)
 		}
@@ -39,4 +42,17 @@ func main() {
 			go b.Run()
 		}
 	}
+}
+
+// breathe lets the browser do what waits, so that what an event did and drawing the
+// page are two tasks; events that come meanwhile are drawn with it.
+func breathe() {
+	done := make(chan struct{})
+	f := js.FuncOf(func(js.Value, []js.Value) any {
+		close(done)
+		return nil
+	})
+	js.Global().Call("setTimeout", f)
+	<-done
+	f.Release()
 }

@@ -5,7 +5,6 @@ package browser
 import (
 	"encoding/binary"
 	"encoding/json"
-	"runtime"
 	"syscall/js"
 	"time"
 
@@ -200,12 +199,10 @@ func (b *Browser) Net() page.Net { return b.net }
 func (b *Browser) Facts() page.Facts {
 	g := js.Global()
 	tasks := g.Get("tasks")
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
 	return page.Facts{
 		Agent: g.Get("navigator").Get("userAgent").String(), Adapter: b.gpu.Info, Limits: b.gpu.Limits,
 		LongestTask: tasks.Call("longest").Float(), Sent: int64(tasks.Call("sent").Float()),
-		Online: g.Get("navigator").Get("onLine").Bool(), Version: b.Version, HeapBytes: int64(m.Sys),
+		Online: g.Get("navigator").Get("onLine").Bool(), Version: b.Version, HeapBytes: int64(tasks.Call("heap").Float()),
 	}
 }
 

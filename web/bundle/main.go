@@ -223,14 +223,14 @@ func (b *builder) app() error {
 	return c.Run()
 }
 
-// service tells the service worker its version and parts.
+// service tells the service worker its version, and its parts with their hashes.
 func (b *builder) service() error {
 	files, err := b.files()
 	if err != nil {
 		return err
 	}
 	all := sha256.New()
-	parts := []string{"./"}
+	parts := map[string]string{}
 	for _, f := range files {
 		data, err := os.ReadFile(f)
 		if err != nil {
@@ -240,10 +240,12 @@ func (b *builder) service() error {
 		if name == "service.js" {
 			continue
 		}
-		fmt.Fprintf(all, "%s %x\n", name, sha256.Sum256(data))
-		if name != "index.html" { // "./"
-			parts = append(parts, name)
+		hash := fmt.Sprintf("%x", sha256.Sum256(data))
+		fmt.Fprintln(all, name, hash)
+		if name == "index.html" {
+			name = "./"
 		}
+		parts[name] = hash
 	}
 	list, err := json.Marshal(parts)
 	if err != nil {

@@ -24,6 +24,7 @@ globalThis.tasks = {
   longest: () => longest,
   forget: () => { longest = 0; },
   sent: () => sent,
+  heap: () => globalThis.program.exports.mem.buffer.byteLength, // start.js has put it there
 };
 
 const kept = ["maxBufferSize", "maxStorageBufferBindingSize", "maxComputeWorkgroupStorageSize", "maxComputeInvocationsPerWorkgroup"];

@@ -4,12 +4,13 @@
 // Everything lies in the page's grid: x to the patient's right, y to the front, z to
 // the head. Views are 0 axial, 1 coronal, 2 sagittal, as NiiVue numbers them, 3 the
 // surfaces.
-import { Niivue, NVImage, NVMesh } from "@niivue/niivue";
+import { Niivue, NVMesh } from "@niivue/niivue";
+import { Volume } from "./volume.mjs";
 
 const normal = [2, 1, 0]; // axis that a view is perpendicular to
 let stage, nv, nv3, tell;
 let rects = []; // of visible planes: {view, x, y, w, h} in pixels of the canvas
-let drawing = null; // labels, a byte a voxel
+let volume; // scan and labels on the GPU
 let dims = [1, 1, 1];
 let pending = false;
 let lines = new Map(); // of surfaces, by label
@@ -46,7 +47,7 @@ const fillTiles = (nv) => {
 };
 
 const invalidate = () => {
-  if (pending || !nv) return;
+  if (pending || !nv?.volumes.length) return;
   pending = true;
   requestAnimationFrame(() => {
     pending = false;
@@ -273,6 +274,7 @@ globalThis.viewer = {
     await made.attachToCanvas(canvasIn(host));
     const made3 = new Niivue({ ...options, isRadiologicalConvention: false });
     await made3.attachToCanvas(canvasIn(host3));
+    volume = new Volume(made, invalidate);
     made3.opts.sliceType = 4;
     [nv, nv3] = [made, made3];
     stage.addEventListener("pointerdown", down);
@@ -288,71 +290,33 @@ globalThis.viewer = {
   },
   // show takes a NIfTI file, of which nothing is sent anywhere.
   async show(buffer) {
-    drawing = null;
     this.surfaces([]);
-    while (nv.volumes.length) nv.removeVolume(nv.volumes[0]);
     nv.scene.pan2Dxyzmm = [0, 0, 0, 1];
-    const image = await NVImage.loadFromUrl({ url: "scan.nii", name: "scan.nii", buffer, colormap: "gray" });
-    dims = [image.hdr.dims[1], image.hdr.dims[2], image.hdr.dims[3]];
-    nv.addVolume(image);
+    if (!await volume.show(buffer)) return;
+    dims = volume.grid.dims;
     moveTo([0.5, 0.5, 0.5]);
     place();
   },
   hide() {
-    drawing = null;
-    while (nv?.volumes.length) nv.removeVolume(nv.volumes[0]);
+    volume?.clear();
     this.surfaces([]);
   },
   window(low, high) {
     if (!nv?.volumes.length) return;
-    nv.volumes[0].cal_min = low;
-    nv.volumes[0].cal_max = high;
-    nv.refreshLayers(nv.volumes[0], 0);
-    nv.refreshColormaps();
+    volume.window(low, high);
     invalidate();
   },
   // labels lays a map over the scan; null: none.
   labels(bytes) {
     if (!nv?.volumes.length) return;
-    if (!bytes) {
-      drawing = null;
-      nv.closeDrawing();
-      return;
-    }
-    if (!nv.drawBitmap) nv.createEmptyDrawing();
-    nv.drawClearAllUndoBitmaps();
-    drawing = nv.drawBitmap;
-    drawing.set(bytes);
-    nv.refreshDrawing(false);
+    volume.label(bytes);
     invalidate();
   },
   // part replaces labels from an offset on.
-  part(offset, bytes) {
-    if (!drawing) return;
-    drawing.set(bytes, offset);
-    nv.refreshDrawing(false);
-    invalidate();
-  },
+  part(offset, bytes) { volume?.part(offset, bytes); },
   // box replaces labels of a box, of which there may be none yet.
   box(x, y, z, w, h, d, buffer) {
-    if (!nv?.volumes.length) return;
-    if (!drawing) {
-      nv.createEmptyDrawing();
-      nv.drawClearAllUndoBitmaps();
-      drawing = nv.drawBitmap;
-    }
-    const bytes = new Uint8Array(buffer);
-    for (let k = 0; k < d; k++) {
-      for (let j = 0; j < h; j++) {
-        drawing.set(bytes.subarray((k * h + j) * w, (k * h + j + 1) * w), ((z + k) * dims[1] + y + j) * dims[0] + x);
-      }
-    }
-    const { gl } = nv; // only the box goes to the texture, of which NiiVue would send all
-    gl.activeTexture(gl.TEXTURE7);
-    gl.bindTexture(gl.TEXTURE_3D, nv.drawTexture);
-    gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
-    gl.texSubImage3D(gl.TEXTURE_3D, 0, x, y, z, w, h, d, gl.RED, gl.UNSIGNED_BYTE, bytes);
-    invalidate();
+    if (nv?.volumes.length) volume.box([x, y, z], [w, h, d], new Uint8Array(buffer));
   },
   // paint sets colours [256 RGBA], and how opaque fill and outline are; outline < 0: as fill.
   paint(lut, fill, outline) {

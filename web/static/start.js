@@ -8,6 +8,7 @@
   const go = new Go();
   const { instance } = await WebAssembly.instantiateStreaming(fetch("app.wasm"), go.importObject);
   performance.mark("started");
+  globalThis.program = instance;
   go.run(instance).then(() => { throw new Error("the program of the page has ended"); });
   if ("serviceWorker" in navigator && isSecureContext) {
     navigator.serviceWorker.register("service.js").catch(() => {}); // without it the page needs the network

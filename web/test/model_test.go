@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/scan"
 )
 
@@ -23,20 +22,11 @@ func data(t testing.TB, path ...string) string {
 	return filepath.Join(append([]string{dir}, path...)...)
 }
 
-func results(t testing.TB) string {
-	return data(t, "golden", "nnunetv2_results", "Dataset004_Hippocampus", "nnUNetTrainer__nnUNetPlansF8__3d_fullres")
-}
-
-// gounetFile is a small model of nnU-Net as a .gounet file.
+// gounetFile is the small model of the hippocampus that the repository has.
 func gounetFile(t testing.TB) string {
 	t.Helper()
-	m, err := checkpoint.Open(results(t))
+	path, err := filepath.Abs("../../testdata/model/hippocampus.gounet")
 	require.NoError(t, err)
-	path := filepath.Join(t.TempDir(), "hippocampus.gounet")
-	f, err := os.Create(path)
-	require.NoError(t, err)
-	require.NoError(t, checkpoint.Write(f, m))
-	require.NoError(t, f.Close())
 	return path
 }
 
@@ -71,7 +61,7 @@ func native(t testing.TB, scanPath string, flags ...string) []byte {
 	gounet, err := program()
 	require.NoError(t, err)
 	out := t.TempDir()
-	c := exec.Command(gounet, append([]string{"predict", "--model", results(t), "--input", scanPath, "--output", out}, flags...)...)
+	c := exec.Command(gounet, append([]string{"predict", "--model", gounetFile(t), "--input", scanPath, "--output", out}, flags...)...)
 	text, err := c.CombinedOutput()
 	require.NoError(t, err, "%s", text)
 	list, err := filepath.Glob(filepath.Join(out, "*.nii.gz"))

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,7 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gounet/gounet/core/dicom"
+	"github.com/gounet/gounet/core/nifti"
 	"github.com/gounet/gounet/core/scan"
+	"github.com/gounet/gounet/core/volume"
 )
 
 func TestADICOMFolderBecomesASegmentationAndAStructureSet(t *testing.T) {
@@ -75,17 +78,32 @@ func TestSeveralSeriesAreChosenFrom(t *testing.T) {
 	p.noErrors()
 }
 
-// mosaic is a scan of many tiles.
-func mosaic(t testing.TB) string {
-	list, err := filepath.Glob(data(t, "golden", "predict", "inputs", "mosaic222*"))
+// mosaic is a scan of many tiles: n times the hippocampus along each axis.
+func mosaic(t testing.TB, n int) string {
+	t.Helper()
+	im, _, err := nifti.ReadImage(hippocampus(t))
 	require.NoError(t, err)
-	require.NotEmpty(t, list)
-	return list[0]
+	from := im.Shape
+	out := volume.Image{Grid: im.Grid, C: 1}
+	for a := range out.Shape {
+		out.Shape[a] *= n
+	}
+	for d := range out.Shape[0] {
+		for h := range out.Shape[1] {
+			at := (d%from[0]*from[1] + h%from[1]) * from[2]
+			for range n {
+				out.Data = append(out.Data, im.Data[at:at+from[2]]...)
+			}
+		}
+	}
+	path := filepath.Join(t.TempDir(), "mosaic.nii.gz")
+	require.NoError(t, nifti.WriteImage(path, &out, nil))
+	return path
 }
 
 // What was paused goes on after a reload, to the labels of one that was not.
 func TestAPausedSegmentationGoesOnAfterAReload(t *testing.T) {
-	many, model := mosaic(t), gounetFile(t)
+	many, model := mosaic(t, 3), gounetFile(t)
 	p := open(t, newSite(t, nil), 1366, 768)
 	p.ready(many, model)
 	p.click(`[data-device="cpu"]`)
@@ -112,13 +130,13 @@ func TestAPausedSegmentationGoesOnAfterAReload(t *testing.T) {
 	name := eval[string](p, `document.querySelector(".dialog .field input").value`)
 	got, err := scan.ReadLabels(p.downloaded(name + ".nii.gz"))
 	require.NoError(t, err)
-	assert.Equal(t, native(t, mosaic(t)), got.Data)
+	assert.Equal(t, native(t, many), got.Data)
 	p.until("nothing is kept any more", `store.all("runs").then(l => l.length === 0)`)
 	p.noErrors()
 }
 
 func TestWhatIsCancelledIsForgotten(t *testing.T) {
-	many, model := mosaic(t), gounetFile(t)
+	many, model := mosaic(t, 3), gounetFile(t)
 	p := open(t, newSite(t, nil), 1366, 768)
 	p.ready(many, model)
 	p.click(`[data-device="cpu"]`)
@@ -152,25 +170,27 @@ func TestABrokenFileIsToldOf(t *testing.T) {
 	p.noErrors()
 }
 
-// withoutWebGPU takes navigator.gpu away, as in a browser that has none.
-func withoutWebGPU(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/api/") {
-			w.WriteHeader(http.StatusNoContent)
-			return
-		}
-		if name := r.URL.Path; name == "/worker.js" || name == "/begin.js" {
+// patched puts code at the begin of scripts of the page.
+func patched(code string, names ...string) func(http.Handler) http.Handler {
+	const begin = `"use strict";`
+	return func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.URL.Path, "/api/") {
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+			if !slices.Contains(names, strings.TrimPrefix(r.URL.Path, "/")) {
+				h.ServeHTTP(w, r)
+				return
+			}
 			r.Header.Del("Accept-Encoding")
-			w.Header().Set("Content-Type", "text/javascript")
 			b := &buffered{ResponseWriter: w}
 			h.ServeHTTP(b, r)
 			w.Header().Del("Content-Length")
 			w.WriteHeader(http.StatusOK)
-			_, _ = w.Write([]byte(strings.Replace(b.String(), `"use strict";`, `"use strict"; Object.defineProperty(Object.getPrototypeOf(navigator), "gpu", { value: undefined });`, 1)))
-			return
-		}
-		h.ServeHTTP(w, r)
-	})
+			_, _ = w.Write([]byte(strings.Replace(b.String(), begin, begin+code, 1)))
+		})
+	}
 }
 
 type buffered struct {
@@ -183,7 +203,8 @@ func (b *buffered) WriteHeader(int)             {}
 
 func TestWithoutWebGPUTheProcessorIsOffered(t *testing.T) {
 	model := gounetFile(t)
-	p := open(t, newSite(t, withoutWebGPU), 1366, 768)
+	const none = `Object.defineProperty(Object.getPrototypeOf(navigator), "gpu", { value: undefined });`
+	p := open(t, newSite(t, patched(none, "worker.js", "begin.js")), 1366, 768)
 	p.until("it is said", `document.querySelector(".after").innerText.includes("no WebGPU")`)
 	p.shot("01-no-webgpu")
 	p.ready(hippocampus(t), model)

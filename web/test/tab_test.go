@@ -177,11 +177,12 @@ func eval[T any](p *tab, expression string) T {
 
 const patience = 90 * time.Second
 
-// until waits until an expression is true.
+// until waits until an expression, or what it promises, is true.
 func (p *tab) until(what, expression string) {
 	p.t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); {
-		v, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
+		v, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool](
+			"Promise.race([(async () => Boolean(await ("+expression+")))(), new Promise(r => setTimeout(r, 1000, false))])", chromedp.EvalAwaitPromise))
 		if err == nil && v {
 			return
 		}

@@ -40,7 +40,7 @@ func TestUncertaintyIsShownAndSaved(t *testing.T) {
 	gounet, err := program()
 	require.NoError(t, err)
 	out := t.TempDir()
-	text, err := exec.Command(gounet, "predict", "--model", results(t), "--input", hippocampus(t), "--output", out, "--no-mirror", "--save-probabilities").CombinedOutput()
+	text, err := exec.Command(gounet, "predict", "--model", model, "--input", hippocampus(t), "--output", out, "--no-mirror", "--save-probabilities").CombinedOutput()
 	require.NoError(t, err, "%s", text)
 	list, err := filepath.Glob(filepath.Join(out, "*.npz"))
 	require.NoError(t, err)

@@ -1,0 +1,111 @@
+package test
+
+import (
+	"encoding/json"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/tracing"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// quiet tells whether this machine does nothing else, which GOUNET_QUIET=1 says: only
+// there can times of the clock be held against limits.
+func quiet() bool { return os.Getenv("GOUNET_QUIET") != "" }
+
+// event is one of Chromium's trace.
+type event struct {
+	Name, Ph string
+	PID, TID int
+	Dur      float64 // µs, of the clock
+	TDur     float64 // µs that the thread computed
+	Args     struct{ Name string }
+}
+
+// watched runs f and holds the longest task of the page's main thread against a limit
+// in ms: what the thread computed itself, which a machine that does other things does
+// not change much, and on a quiet machine also the time by the clock.
+func (p *tab) watched(when string, most float64, f func()) {
+	p.t.Helper()
+	events := p.trace(f)
+	mains := map[[2]int]bool{}
+	for _, e := range events {
+		if e.Ph == "M" && e.Name == "thread_name" && e.Args.Name == "CrRendererMain" {
+			mains[[2]int{e.PID, e.TID}] = true
+		}
+	}
+	require.NotEmpty(p.t, mains)
+	tasks, computed := 0, 0.
+	for _, e := range events {
+		if e.Ph == "X" && mains[[2]int{e.PID, e.TID}] {
+			tasks++
+			computed = max(computed, e.TDur/1000)
+		}
+	}
+	require.Positive(p.t, tasks)
+	clock := eval[float64](p, `tasks.longest()`)
+	p.t.Logf("while %s: longest of %d tasks of the main thread computed for %.0f ms; longest by the clock %.0f ms (0: less than 50)", when, tasks, computed, clock)
+	assert.Less(p.t, computed, most, when)
+	if quiet() {
+		assert.Less(p.t, clock, most, when)
+	}
+}
+
+// trace is what the browser's threads do while f runs.
+func (p *tab) trace(f func()) []event {
+	p.t.Helper()
+	eval[bool](p, `(tasks.forget(), true)`)
+	var mu sync.Mutex
+	var events []event
+	done := make(chan struct{}, 1)
+	require.NoError(p.t, chromedp.ListenBrowser(p.ctx, func(ev any) {
+		switch ev := ev.(type) {
+		case *tracing.EventDataCollected:
+			mu.Lock()
+			defer mu.Unlock()
+			for _, v := range ev.Value {
+				var e event
+				if json.Unmarshal(v, &e) == nil { // what is not one is of no interest
+					events = append(events, e)
+				}
+			}
+		case *tracing.EventTracingComplete:
+			select {
+			case done <- struct{}{}:
+			default:
+			}
+		}
+	}))
+	_, err := chromedp.CallBrowser(p.ctx, tracing.Start, tracing.StartParams{
+		TransferMode: tracing.StartTransferModeReportEvents, TraceConfig: &tracing.TraceConfig{IncludedCategories: []string{"toplevel"}},
+	})
+	require.NoError(p.t, err)
+	f()
+	_, err = chromedp.CallBrowser(p.ctx, tracing.End, struct{}{})
+	require.NoError(p.t, err)
+	select {
+	case <-done:
+	case <-time.After(patience):
+		p.fail("the trace does not end")
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	return events
+}
+
+func TestTheLongestTaskIsSeen(t *testing.T) {
+	p := open(t, newSite(t, nil), 1366, 768)
+	const busy = 300 // ms
+	events := p.trace(func() {
+		eval[bool](p, `(() => { const begun = performance.now(); while (performance.now() < begun + 300); return true; })()`)
+	})
+	longest := 0.
+	for _, e := range events {
+		longest = max(longest, e.Dur/1000)
+	}
+	assert.GreaterOrEqual(t, longest, float64(busy))
+}
