@@ -247,7 +247,11 @@ func (f *workFlags) options(a *app) (o server.Options, err error) {
 			Name: name, MemoryBytes: gigabytes(f.memoryGB),
 			Open: func() (backend.Device, error) {
 				again := one // auto decides anew
-				return again.open(a.settings)
+				dev, err := again.open(a.settings)
+				if err == nil && strings.HasPrefix(again.device, onCPU) {
+					yieldToRequests()
+				}
+				return dev, err
 			},
 			Storage: func(dev backend.Device) (graph.DType, error) { return one.storage(dev) },
 		})
