@@ -137,6 +137,12 @@ func (f *serveFlags) run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	trace, flush, err := tracer(ctx)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer flush()
+	o.Trace = trace
 	s, err := server.New(ctx, o)
 	if err != nil {
 		return errors.Join(err, l.Close())
