@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Load on gounet serve: clients that submit and follow jobs at the same time.
 
-    bench/serve.py http://localhost:8080 MODEL SCAN [--clients 200] [--seconds 60] [--pid PID]
+    bench/serve.py http://localhost:8080 MODEL SCAN [--clients 200] [--seconds 60] [--pid PID] [--step]
 
 Prints how many jobs were done, every answer by its status, the percentiles of
-status calls in ms, and the memory of the server's process before, in the middle and
-after. Start the server with --rate 0 --user-jobs 1000 --user-streams 1000: all
+status calls in ms and of the script's own delay, which is in them, and the memory of
+the server's process before, in the middle and after. --step: all ask at the same
+moment, each half second. Start the server with --rate 0 --user-jobs 1000 --user-streams 1000: all
 clients are one user. Only Python's own library is used.
 """
 import argparse
@@ -62,6 +63,18 @@ def memory(pid):
         return next(int(line.split()[1]) // 1024 for line in f if line.startswith("VmRSS"))
 
 
+async def pause(a):
+    """Between two calls of a client: people do not ask in step."""
+    await asyncio.sleep(0.5 - time.monotonic() % 0.5 if a.step else random.uniform(0.25, 0.75))
+
+
+async def delays(until, late):
+    """How late this program, not the server, is: in ms, every 10 ms."""
+    while (now := time.monotonic()) < until:
+        await asyncio.sleep(0.01)
+        late.append((time.monotonic() - now - 0.01) * 1000)
+
+
 async def client(a, scan, until, statuses, times, done):
     c = Client(a.url)
     await asyncio.sleep(random.random())
@@ -79,7 +92,7 @@ async def client(a, scan, until, statuses, times, done):
             continue
         job = json.loads(body)["id"]
         while time.monotonic() < until:
-            await asyncio.sleep(random.uniform(0.25, 0.75))  # people do not ask in step
+            await pause(a)
             begun = time.monotonic()
             status, _, body = await c.call("GET", "/api/v1/jobs/" + job)
             times.append((time.monotonic() - begun) * 1000)
@@ -98,26 +111,28 @@ async def main():
     p.add_argument("--clients", type=int, default=200)
     p.add_argument("--seconds", type=float, default=60)
     p.add_argument("--pid", type=int, help="of the server, to read its memory")
+    p.add_argument("--step", action="store_true", help="all clients ask at the same moments")
     a = p.parse_args()
     with open(a.scan, "rb") as f:
         scan = f.read()
-    statuses, times, done = collections.Counter(), [], collections.Counter()
+    statuses, times, late, done = collections.Counter(), [], [], collections.Counter()
     sizes = [memory(a.pid)]
     until = time.monotonic() + a.seconds
     work = [asyncio.create_task(client(a, scan, until, statuses, times, done)) for _ in range(a.clients)]
+    work.append(asyncio.create_task(delays(until, late)))
     await asyncio.sleep(a.seconds / 2)
     sizes.append(memory(a.pid))
     for result in await asyncio.gather(*work, return_exceptions=True):
         if result is not None:
             statuses["error", repr(result)] += 1
     sizes.append(memory(a.pid))
-    times.sort()
     print(f"{a.clients} clients, {a.seconds:g} s: jobs over {dict(done)}")
     for (what, status), n in sorted(statuses.items(), key=str):
         print(f"  {what:7} {status}: {n}")
-    if times:
-        at = lambda q: times[min(int(q * len(times)), len(times) - 1)]
-        print(f"  status calls, ms: p50 {at(.5):.1f}  p95 {at(.95):.1f}  p99 {at(.99):.1f}  largest {times[-1]:.1f}")
+    for what, all in ("status calls", times), ("this script", late):
+        all.sort()
+        at = lambda q: all[min(int(q * len(all)), len(all) - 1)] if all else 0
+        print(f"  {what}, ms: p50 {at(.5):.1f}  p95 {at(.95):.1f}  p99 {at(.99):.1f}  largest {at(1):.1f}")
     print(f"  memory of the server, MiB: {sizes[0]} before, {sizes[1]} in the middle, {sizes[2]} after")
 
 

@@ -5,12 +5,14 @@ import (
 	_ "embed"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
 	"github.com/gounet/gounet/internal/api"
+	"github.com/gounet/gounet/server/engine"
 )
 
 //go:embed openapi.yaml
@@ -107,6 +109,12 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		took := time.Since(begun)
 		status := c.Response().Status
 		s.meter.request(c.Request().Method, c.Path(), status, took)
+		if s.o.Trace != nil {
+			s.o.Trace(engine.Span{
+				Name: c.Request().Method + " " + c.Path(), In: c.Request().Header.Get("Traceparent"), Begun: begun, Took: took, Bad: status >= http.StatusInternalServerError,
+				Facts: map[string]string{"http.response.status_code": strconv.Itoa(status), "request_id": c.Response().Header().Get(echo.HeaderXRequestID)},
+			})
+		}
 		s.o.Log.Debug("request", "method", c.Request().Method, "route", c.Path(), "status", status, "ms", took.Milliseconds(),
 			"user", who(c).user, "request_id", c.Response().Header().Get(echo.HeaderXRequestID))
 		return nil

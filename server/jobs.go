@@ -35,7 +35,7 @@ func (s rest) GetInfo(c echo.Context) error {
 		info.Dicomweb = append(info.Dicomweb, name)
 	}
 	slices.Sort(info.Dicomweb)
-	s.queue.Jobs.Each(func(_ string, r *queue.Record) bool {
+	s.queue.Jobs.EachOpen(func(_ string, r *queue.Record) bool {
 		switch r.State {
 		case api.JobQueued:
 			info.Queued++
@@ -183,12 +183,12 @@ func (s *Server) submit(c echo.Context, submit api.Submit, key string) (r *queue
 	if err := s.acceptable(c, &submit); err != nil {
 		return nil, false, err
 	}
+	if err := s.ready(c.Request().Context()); err != nil {
+		return nil, false, later(http.StatusServiceUnavailable, 10, "the server takes no jobs at the moment (%v): try again later", err)
+	}
 	defer s.locks.lock("jobs of " + i.user)() // so that two at once do not pass the limit
 	if n := s.unfinished(i.user); s.o.Bounds.Jobs > 0 && n >= s.o.Bounds.Jobs {
 		return nil, false, later(http.StatusTooManyRequests, 10, "%d jobs of %s are not over, which is as many as one may have here: wait for one, or cancel one", n, i.user)
-	}
-	if err := s.ready(c.Request().Context()); err != nil {
-		return nil, false, later(http.StatusServiceUnavailable, 10, "the server takes no jobs at the moment (%v): try again later", err)
 	}
 	have, err := s.queue.Submit(context.WithoutCancel(c.Request().Context()), r)
 	if errors.Is(err, queue.ErrExists) {
@@ -211,8 +211,8 @@ func same(have, r *queue.Record) (*queue.Record, bool, error) {
 
 // unfinished counts the jobs of a user that are not over.
 func (s *Server) unfinished(user string) (n int) {
-	s.queue.Jobs.Each(func(_ string, r *queue.Record) bool {
-		if r.Owner == user && !api.JobOver(r.State) {
+	s.queue.Jobs.EachOpen(func(_ string, r *queue.Record) bool {
+		if r.Owner == user {
 			n++
 		}
 		return true

@@ -53,6 +53,8 @@ type Options struct {
 	AckWait    time.Duration
 	Attempts   int
 
+	Trace func(engine.Span) // is told of requests and stages of jobs; may be nil
+
 	Auth     Auth
 	Archives map[string]Archive // DICOMweb archives by their names
 	Bounds   Bounds
@@ -151,7 +153,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 		s.engine, err = engine.Start(engine.Options{
 			Queue: s.queue, Blobs: s.blobs, Models: s.models, Devices: s.o.Devices, Work: filepath.Join(s.o.Data, "work"),
 			Formats: s.o.Formats, Fetch: archives.Fetch, Store: archives.Store,
-			HostBytes: s.o.Bounds.HostBytes, VolumeBytes: s.o.Bounds.VolumeBytes, Log: s.o.Log, Observe: s.meter,
+			HostBytes: s.o.Bounds.HostBytes, VolumeBytes: s.o.Bounds.VolumeBytes, Log: s.o.Log, Observe: s.meter, Trace: s.o.Trace,
 		})
 		if err != nil {
 			return err

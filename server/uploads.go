@@ -246,11 +246,9 @@ func (s *Server) deleteUpload(ctx context.Context, id string) error {
 // needed are the uploads of jobs that are not over.
 func (s *Server) needed() map[string]bool {
 	ids := map[string]bool{}
-	s.queue.Jobs.Each(func(_ string, r *queue.Record) bool {
-		if !api.JobOver(r.State) {
-			for _, in := range r.Submit.Inputs {
-				ids[in.Upload] = true
-			}
+	s.queue.Jobs.EachOpen(func(_ string, r *queue.Record) bool {
+		for _, in := range r.Submit.Inputs {
+			ids[in.Upload] = true
 		}
 		return true
 	})

@@ -137,6 +137,12 @@ func (f *serveFlags) run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	trace, flush, err := tracer(ctx)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer flush()
+	o.Trace = trace
 	s, err := server.New(ctx, o)
 	if err != nil {
 		return errors.Join(err, l.Close())
@@ -247,7 +253,11 @@ func (f *workFlags) options(a *app) (o server.Options, err error) {
 			Name: name, MemoryBytes: gigabytes(f.memoryGB),
 			Open: func() (backend.Device, error) {
 				again := one // auto decides anew
-				return again.open(a.settings)
+				dev, err := again.open(a.settings)
+				if err == nil && strings.HasPrefix(again.device, onCPU) {
+					yieldToRequests()
+				}
+				return dev, err
 			},
 			Storage: func(dev backend.Device) (graph.DType, error) { return one.storage(dev) },
 		})

@@ -56,6 +56,18 @@ type Options struct {
 	VolumeBytes int64 // of one scan when it is decompressed; 0: no bound
 	Log         *slog.Logger
 	Observe     Observer
+	Trace       func(Span) // nil: nobody wants to know
+}
+
+// Span is what took time: a stage of a job, or a request.
+type Span struct {
+	Name  string
+	Job   string // id, which is its trace; "" of a request
+	In    string // traceparent of a request, as its client sent it
+	Begun time.Time
+	Took  time.Duration
+	Facts map[string]string // nothing of a patient
+	Bad   bool
 }
 
 // Observer is told what the engine does, for metrics.

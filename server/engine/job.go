@@ -125,6 +125,12 @@ func (o *owner) end(j *job) {
 	} else {
 		j.log.Info("job ends", "state", state, "took", time.Since(j.begun).Round(time.Millisecond))
 	}
+	if o.o.Trace != nil {
+		o.o.Trace(Span{
+			Name: "job", Job: j.ID, Begun: j.begun, Took: time.Since(j.begun), Bad: state == api.JobFailed,
+			Facts: map[string]string{"state": state, "code": code, "model": j.Submit.Model, "device": j.device},
+		})
+	}
 	if o.o.Observe != nil {
 		o.o.Observe.Ended(state, code, j.begun.Sub(j.Created), time.Since(j.begun))
 	}

@@ -62,7 +62,7 @@ func (o *owner) prepare(j *job) error {
 	if err != nil {
 		return failed(api.FailedScan, err)
 	}
-	o.took(api.StageRead, &j.times.ReadMS, at)
+	o.took(j, api.StageRead, &j.times.ReadMS, at)
 	at = time.Now()
 	j.Progress(api.Progress{Stage: api.StagePreprocess})
 	if j.pre, err = volume.Preprocess(im, nil, options); err != nil {
@@ -71,15 +71,19 @@ func (o *owner) prepare(j *job) error {
 	if j.Submit.Statistics || j.Submit.Preview {
 		j.image = im
 	}
-	o.took(api.StagePreprocess, &j.times.PreprocessMS, at)
+	o.took(j, api.StagePreprocess, &j.times.PreprocessMS, at)
 	return nil
 }
 
-func (o *owner) took(stage string, ms *float64, since time.Time) {
+// took tells of a stage of a job that went well.
+func (o *owner) took(j *job, stage string, ms *float64, since time.Time) {
 	d := time.Since(since)
 	*ms = float64(d) / float64(time.Millisecond)
 	if o.o.Observe != nil {
 		o.o.Observe.Stage(stage, d)
+	}
+	if o.o.Trace != nil {
+		o.o.Trace(Span{Name: stage, Job: j.ID, Begun: since, Took: d})
 	}
 }
 
@@ -218,7 +222,7 @@ func (o *owner) segment(j *job) error {
 	if err != nil {
 		return err
 	}
-	o.took("model", &j.times.ModelMS, at)
+	o.took(j, "model", &j.times.ModelMS, at)
 	if j.memory, err = o.admit(w, j); err != nil {
 		return err
 	}
@@ -241,7 +245,7 @@ func (o *owner) segment(j *job) error {
 	}
 	j.pre = nil
 	j.labels, j.memory = r.Labels, r.Memory
-	o.took(api.StageSegment, &j.times.SegmentMS, at)
+	o.took(j, api.StageSegment, &j.times.SegmentMS, at)
 	return nil
 }
 
@@ -305,7 +309,7 @@ func (o *owner) write(j *job) error {
 	j.counted = labelsOf(j.model.Plan)
 	api.CountLabels(j.counted, j.labels.Counts(), mesh.VoxelVolume(j.labels.Grid)/1000)
 	var ms float64
-	o.took(api.StageWrite, &ms, at)
+	o.took(j, api.StageWrite, &ms, at)
 	j.times.TotalMS = float64(time.Since(j.begun)) / float64(time.Millisecond)
 	return nil
 }

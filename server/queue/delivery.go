@@ -190,7 +190,9 @@ func (d *Delivery) Release(ctx context.Context, counts bool, after time.Duration
 	if err != nil {
 		return err
 	}
-	return d.message().NakWithDelay(after)
+	err = d.message().NakWithDelay(after)
+	d.q.pick.add(laneOf(d.Record)) // its message is there again
+	return err
 }
 
 func (d *Delivery) over() {

@@ -127,10 +127,13 @@ func isOnce(err error) bool {
 	return errors.As(err, &api) && (api.ErrorCode == maxPerSubject || strings.Contains(api.Description, "per subject"))
 }
 
+// lookEvery is how often Next looks for what dead workers had in hand.
+const lookEvery = time.Second
+
 // Next waits for a job and claims it. The job stays this worker's until Finish or
 // Release, or until the worker dies.
 func (q *Queue) Next(ctx context.Context) (*Delivery, error) {
-	look := time.NewTicker(min(q.o.AckWait/2, time.Second)) // for what dead workers had in hand
+	look := time.NewTicker(min(q.o.AckWait/2, lookEvery))
 	defer look.Stop()
 	for {
 		for _, l := range q.pick.order() {
@@ -243,7 +246,7 @@ func (q *Queue) Waiting(id string) int {
 	}
 	before := map[string]int{} // jobs of each user in this class that are older than mine
 	own, ahead := 0, 0
-	q.Jobs.Each(func(_ string, r *Record) bool {
+	q.Jobs.EachOpen(func(_ string, r *Record) bool {
 		if r.State != api.JobQueued || r.ID == id {
 			return true
 		}

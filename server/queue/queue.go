@@ -54,6 +54,8 @@ type Record struct {
 	Fingerprint string `json:"fingerprint,omitempty"`
 }
 
+func jobOver(r *Record) bool { return api.JobOver(r.State) }
+
 // UploadRecord is an upload as it is kept.
 type UploadRecord struct {
 	api.Upload
@@ -116,13 +118,13 @@ func (q *Queue) open(ctx context.Context) (err error) {
 	q.Hub = newHub()
 	q.pick.wake = make(chan struct{}, 1)
 	q.running.all = map[string]*Delivery{}
-	if q.Jobs, err = openTable(ctx, q.js, jobBucket, replicas, q.jobChanged); err != nil {
+	if q.Jobs, err = openTable(ctx, q.js, jobBucket, replicas, jobOver, q.jobChanged); err != nil {
 		return err
 	}
-	if q.Uploads, err = openTable[UploadRecord](ctx, q.js, uploadBucket, replicas, nil); err != nil {
+	if q.Uploads, err = openTable[UploadRecord](ctx, q.js, uploadBucket, replicas, nil, nil); err != nil {
 		return err
 	}
-	if q.Devices, err = openTable[api.ServerDevice](ctx, q.js, deviceBucket, replicas, nil); err != nil {
+	if q.Devices, err = openTable[api.ServerDevice](ctx, q.js, deviceBucket, replicas, nil, nil); err != nil {
 		return err
 	}
 	q.Jobs.follow()

@@ -27,6 +27,8 @@ type Table[T any] struct {
 	mu   sync.RWMutex
 	rows map[string]versioned[T]
 	gone map[string]uint64 // revisions of deletions that the watch has not told of
+	open map[string]*T     // rows that are not over
+	over func(*T) bool
 }
 
 type versioned[T any] struct {
@@ -34,13 +36,14 @@ type versioned[T any] struct {
 	revision uint64
 }
 
-// openTable reads the bucket; follow has to be called when changed may be.
-func openTable[T any](ctx context.Context, js jetstream.JetStream, bucket string, replicas int, changed func(string, *T)) (*Table[T], error) {
+// openTable reads the bucket; follow has to be called when changed may be. Over says
+// which rows EachOpen leaves out; nil: none.
+func openTable[T any](ctx context.Context, js jetstream.JetStream, bucket string, replicas int, over func(*T) bool, changed func(string, *T)) (*Table[T], error) {
 	kv, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: bucket, History: 1, Storage: jetstream.FileStorage, Replicas: replicas})
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", bucket, err)
 	}
-	t := &Table[T]{kv: kv, rows: map[string]versioned[T]{}, gone: map[string]uint64{}}
+	t := &Table[T]{kv: kv, rows: map[string]versioned[T]{}, gone: map[string]uint64{}, open: map[string]*T{}, over: over}
 	if t.watch, err = kv.WatchAll(context.WithoutCancel(ctx)); err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", bucket, err)
 	}
@@ -91,6 +94,11 @@ func (t *Table[T]) apply(id string, row *T, revision uint64) {
 	} else {
 		t.rows[id] = versioned[T]{row, revision}
 	}
+	if row == nil || t.over != nil && t.over(row) {
+		delete(t.open, id)
+	} else {
+		t.open[id] = row
+	}
 	t.mu.Unlock()
 	if t.changed != nil {
 		t.changed(id, row)
@@ -111,6 +119,17 @@ func (t *Table[T]) Each(f func(id string, row *T) bool) {
 	defer t.mu.RUnlock()
 	for id, v := range t.rows {
 		if !f(id, v.row) {
+			return
+		}
+	}
+}
+
+// EachOpen is Each for the rows that are not over, of which there are few.
+func (t *Table[T]) EachOpen(f func(id string, row *T) bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for id, row := range t.open {
+		if !f(id, row) {
 			return
 		}
 	}
@@ -208,6 +227,7 @@ func (t *Table[T]) Delete(ctx context.Context, id string) error {
 	t.mu.Lock()
 	_, there := t.rows[id]
 	delete(t.rows, id)
+	delete(t.open, id)
 	t.gone[id] = revision + 1
 	t.mu.Unlock()
 	if there && t.changed != nil {
