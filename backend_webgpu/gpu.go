@@ -3,6 +3,7 @@ package webgpu
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -135,10 +136,22 @@ type listError struct {
 func (e *listError) Error() string { return e.err.Error() }
 func (e *listError) Unwrap() error { return e.err }
 
-// told is err, and says that the device is gone where the library says so.
+// told is what the library says, on one line, and what it means: that the device is
+// gone, or what to do where it has no memory left.
 func told(err error) error {
-	if err != nil && strings.Contains(strings.ToLower(err.Error()), "lost") {
+	if err == nil {
+		return nil
+	}
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if text != err.Error() {
+		err = errors.New(text)
+	}
+	text = strings.ToLower(text)
+	switch {
+	case strings.Contains(text, "lost"):
 		return fmt.Errorf("%w: %w", backend.ErrLost, err)
+	case strings.Contains(text, "enough memory"), strings.Contains(text, "out of memory"):
+		return fmt.Errorf("%w: choose a smaller patch or batch, or close what else is on the GPU", err)
 	}
 	return err
 }

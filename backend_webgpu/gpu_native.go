@@ -42,6 +42,7 @@ type layout struct {
 // v0.23.0 passes memory that it does not set.
 func openGPU(o Options) (gpu, error) {
 	wgpu.SetLogLevel(wgpu.LogLevelError) // it warns of windows, which nobody wants
+	noDisplay()
 	g := &native{instance: wgpu.CreateInstance(nil), layouts: map[int]layout{}}
 	if g.instance == nil {
 		return nil, errors.New("the library makes no instance")

@@ -8,6 +8,7 @@
 // as one that panics, and frees less on it. What the device held is not freed either.
 #include "guard_native.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 // Of the C++ ABI: what a thread has caught, whose first member is the exception that
@@ -36,6 +37,14 @@ static int guarded(Call call) {
 		*__cxa_get_globals() = nullptr; // forgotten: Rust ends the process when others delete a panic
 		return 1;
 	}
+}
+
+// Mesa's layer that sorts GPUs asks Wayland which one draws, and Wayland complains on
+// standard error where it is not told where to look. Then it looks where nothing is.
+void gounet_no_display() {
+#ifdef __linux__
+	setenv("XDG_RUNTIME_DIR", "/nonexistent", 0);
+#endif
 }
 
 static void set(int32_t status, void *done) {

@@ -13,6 +13,9 @@ typedef struct {
 	char text[1024];
 } gounet_error;
 
+// Tells the drivers of a process without a display that it has none.
+void gounet_no_display(void);
+
 int gounet_open(void *device);
 int gounet_poll(void *device, gounet_error *failed);
 int gounet_submit(void *queue, void *commands);

@@ -1,7 +1,9 @@
 package webgpu
 
 import (
+	"errors"
 	"maps"
+	"slices"
 
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/shaders"
@@ -215,15 +217,13 @@ func (s *scope) convFlipped(dx, dy, w graph.Value, c0 int, stride []int) error {
 func (s *scope) conv3DGradWeight(op graph.Conv3DGradWeight, n graph.Node) error {
 	dy, dw := n.In[0], s.Type(n.Out[0]).Shape
 	y := s.Type(dy).Shape
-	name, block := "conv3d_grad_weight", 1
+	name, row, block := "conv3d_grad_weight", 1, 1
 	if !s.simple && s.channels(n.In[1])%4 == 0 && s.channels(input(n, 2))%4 == 0 && y[4]%4 == 0 {
-		name, block = "conv3d_grad_weight_blocked", 16
+		name, row = "conv3d_grad_weight_blocked", taps(op.Kernel[2], op.Stride[2])
+		block = 16 * row
 	}
 	parts := splits(y[0]*y[1]*y[2], dw.Elems()/block)
-	sums := s.value(n.Out[0])
-	if parts > 1 {
-		sums = s.partial(int64(parts) * int64(dw.Elems()))
-	}
+	sums := s.parts(n.Out[0], parts)
 	first := 0
 	for _, x := range []graph.Value{n.In[1], input(n, 2)} {
 		if x == 0 {
@@ -232,18 +232,30 @@ func (s *scope) conv3DGradWeight(op graph.Conv3DGradWeight, n graph.Node) error 
 		t := s.Type(x).Shape
 		count := parts * (dw.Elems() / dw[3] * t[4] / block)
 		c := convolved(t, y, op.Kernel[:], op.Stride[:])
-		c["C"], c["C0"], c["CI"], c["SPLITS"], c["COUNT"], c["T_HALF"] = t[4], first, dw[3], parts, count, s.halved(x)
+		c["C"], c["C0"], c["CI"], c["TAPS"], c["TURNED"] = t[4], first, dw[3], row, false
+		c["SPLITS"], c["COUNT"], c["T_HALF"] = parts, count, s.halved(x)
 		if err := s.each(name, count, c, sums, s.value(dy), s.value(x)); err != nil {
 			return err
 		}
 		first += t[4]
 	}
-	if parts > 1 {
-		if err := s.fold(s.value(n.Out[0]), sums, parts, dw.Elems()); err != nil {
-			return err
-		}
+	return errors.Join(s.folded(n.Out[0], sums, parts), s.gradBias(n.Out[1], dy))
+}
+
+// parts is memory for so many parts of v.
+func (s *scope) parts(v graph.Value, parts int) operand {
+	if parts == 1 {
+		return s.value(v)
 	}
-	return s.gradBias(n.Out[1], dy)
+	return s.partial(int64(parts) * int64(s.Type(v).Shape.Elems()))
+}
+
+// folded adds the kernel that makes v of its parts.
+func (s *scope) folded(v graph.Value, sums operand, parts int) error {
+	if parts == 1 {
+		return nil
+	}
+	return s.fold(s.value(v), sums, parts, s.Type(v).Shape.Elems())
 }
 
 // gradBias adds the kernels of db = Σ dy over all voxels.
@@ -298,20 +310,22 @@ func (s *scope) upConv3DGradInput(n graph.Node) error {
 func (s *scope) upConv3DGradWeight(op graph.UpConv3DGradWeight, n graph.Node) error {
 	dy, x := n.In[0], n.In[1]
 	t, dw := s.Type(x).Shape, s.Type(n.Out[0]).Shape
-	parts := splits(t[0]*t[1]*t[2], dw.Elems())
-	sums := s.value(n.Out[0])
-	if parts > 1 {
-		sums = s.partial(int64(parts) * int64(dw.Elems()))
+	// x is the gradient of a convolution of dy; of stride above 2 that begins before its
+	// voxel.
+	turned := !s.simple && dw[3]%4 == 0 && dw[4]%4 == 0 && slices.Max(op.Stride[:]) <= 2
+	name, block := "upconv3d_grad_weight", 1
+	c, of := upConvolved(t, op.Stride[:], dw[4]), []operand{s.value(dy), s.value(x)}
+	if turned {
+		name, block = "conv3d_grad_weight_blocked", 16
+		c, of = convolved(s.Type(dy).Shape, t, op.Stride[:], op.Stride[:]), []operand{s.value(x), s.value(dy)}
+		c["C"], c["C0"], c["CI"], c["TAPS"], c["TURNED"] = dw[4], 0, dw[4], 1, true
 	}
-	c := upConvolved(t, op.Stride[:], dw[4])
-	c["SPLITS"], c["COUNT"], c["T_HALF"] = parts, parts*dw.Elems(), s.halved(x)
-	if err := s.each("upconv3d_grad_weight", parts*dw.Elems(), c, sums, s.value(dy), s.value(x)); err != nil {
+	parts := splits(t[0]*t[1]*t[2], dw.Elems()/block)
+	count := parts * (dw.Elems() / block)
+	c["SPLITS"], c["COUNT"], c["T_HALF"] = parts, count, s.halved(x)
+	sums := s.parts(n.Out[0], parts)
+	if err := s.each(name, count, c, append([]operand{sums}, of...)...); err != nil {
 		return err
 	}
-	if parts > 1 {
-		if err := s.fold(s.value(n.Out[0]), sums, parts, dw.Elems()); err != nil {
-			return err
-		}
-	}
-	return s.gradBias(n.Out[1], dy)
+	return errors.Join(s.folded(n.Out[0], sums, parts), s.gradBias(n.Out[1], dy))
 }

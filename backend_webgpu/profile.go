@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // timer is a gpu whose adapter may have timestamp queries.
@@ -17,8 +18,8 @@ type timer interface {
 // tell.
 var ErrNoTimestamps = errors.New("the adapter has no timestamp queries")
 
-// Profile runs the program once, a submit a node, and returns the seconds of each
-// node by the clock of the device.
+// Profile runs the program once, each node by itself in slabs as Run cuts them, and
+// returns the seconds of each node by the clock of the device.
 func (e *executable) Profile(ctx context.Context) ([]float64, error) {
 	d := e.dev
 	t, ok := d.gpu.(timer)
@@ -37,11 +38,16 @@ func (e *executable) Profile(ctx context.Context) ([]float64, error) {
 		for n < len(rest) && rest[n].node == rest[0].node {
 			n++
 		}
-		s, err := t.timed(ctx, rest[:n])
-		if err != nil {
-			return nil, fmt.Errorf("webgpu: profile: %s: %w", e.nodes[rest[0].node], err)
+		for node, row := rest[:n], 0; len(node) > 0; {
+			now, left, next, work := d.pace.cut(node, row)
+			s, err := t.timed(ctx, now)
+			if err != nil {
+				return nil, fmt.Errorf("webgpu: profile: %s: %w", e.nodes[rest[0].node], err)
+			}
+			d.pace.took(work, time.Duration(s*float64(time.Second)))
+			seconds[rest[0].node] += s
+			node, row = left, next
 		}
-		seconds[rest[0].node] += s
 		rest = rest[n:]
 	}
 	return seconds, nil

@@ -49,7 +49,7 @@ func (g *native) newClock(ctx context.Context) (*clock, error) {
 }
 
 // compare sets the period of c: the time between two readings, which lasts until it
-// is long beside the time that a reading takes.
+// is long beside the time that a reading takes. A slow reading is replaced by the next.
 func (g *native) compare(ctx context.Context, c *clock) error {
 	first, err := g.now(ctx, c)
 	if err != nil {
@@ -68,6 +68,9 @@ func (g *native) compare(ctx context.Context, c *clock) error {
 		if (first.within + last.within).Seconds() <= exactness*passed {
 			c.period = passed / float64(last.ticks-first.ticks)
 			return nil
+		}
+		if last.within < first.within/2 {
+			first = last
 		}
 	}
 }

@@ -47,6 +47,10 @@ func (g *native) poll() error {
 	return nil
 }
 
+// noDisplay tells drivers, not the processes that this one starts, that there is no
+// display where there is none.
+func noDisplay() { C.gounet_no_display() }
+
 // begin prepares the device for poll.
 func (g *native) begin() error { return g.guarded("PushErrorScope", C.gounet_open(handle(g.device))) }
 

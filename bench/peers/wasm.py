@@ -10,9 +10,8 @@ threads of the browser, in the round where it was least: other load on the machi
 disturbs it less. The sums of the logits must be the same to 1e-3 of their size, or the
 script ends with an error.
 
-Needs Chromium (CHROMIUM names it), Go, onnxruntime-web (npm install --prefix .tools
-onnxruntime-web@1.30.0; ORT names another folder dist) and Python's onnx (pip install
-onnx==1.23.2 numpy).
+Needs Chromium (CHROMIUM names it), Go and Python's onnx (pip install onnx==1.23.2
+numpy). onnxruntime-web goes to .tools/peers by npm, unless ORT names its folder dist.
 """
 import argparse
 import functools
@@ -32,6 +31,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 NETS = {"small": ((40, 56, 40), (8, 16, 32, 64), 3), "unet64": ((64, 64, 64), (32, 64, 128), 4)}
 CLOSE = 1e-3
+VERSION = "1.30.0"  # of onnxruntime-web
 
 
 def hashed(seed, n):
@@ -169,6 +169,19 @@ def read(*path):
         return f.read()
 
 
+def peer():
+    """The folder dist of onnxruntime-web, where ort_webgpu/run.sh has it too."""
+    prefix = os.path.join(ROOT, ".tools", "peers", "ort_webgpu")
+    dist = os.environ.get("ORT", os.path.join(prefix, "node_modules", "onnxruntime-web", "dist"))
+    if "ORT" not in os.environ and not os.path.exists(dist):
+        os.makedirs(prefix, exist_ok=True)
+        subprocess.run(["npm", "install", "--prefix", prefix, "--ignore-scripts", "--no-audit", "--no-fund", "--silent",
+                        "onnxruntime-web@" + VERSION], check=True)
+    if not os.path.exists(os.path.join(dist, "ort.wasm.min.mjs")):
+        sys.exit(f"wasm: no ort.wasm.min.mjs in {dist}: ORT names the folder dist of onnxruntime-web's npm package")
+    return dist
+
+
 def prepare(nets, ort, folder):
     """What the page loads."""
     files = {f"/{name}": read(HERE, "wasm", name) for name in os.listdir(os.path.join(HERE, "wasm"))}
@@ -203,9 +216,12 @@ def main():
     p.add_argument("--isa", default="", help="of gounet: wasm-fma, or wasm for browsers without relaxed SIMD; the fastest if not given")
     a = p.parse_args()
     nets, threads = a.nets.split(","), [int(t) for t in a.threads.split(",")]
+    for net in nets:
+        if net not in NETS:
+            sys.exit(f"wasm: network {net}: wanted one of {', '.join(NETS)}")
     messages, browser = queue.Queue(), []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        files = prepare(nets, os.environ.get("ORT", os.path.join(ROOT, ".tools", "node_modules", "onnxruntime-web", "dist")), folder)
+        files = prepare(nets, peer(), folder)
         server = serve(files, messages, browser)
         query = f"threads={a.threads}&nets={a.nets}&rounds={a.rounds}&runs={a.runs}&isa={a.isa}"
         browser.append(Browser(f"http://127.0.0.1:{server.server_port}/?{query}", os.path.join(folder, "profile")))

@@ -55,7 +55,6 @@ type benchFlags struct {
 	classes       int
 	seconds       float64
 	asJSON        bool
-	webgpu        bool // may be the device: its times are known
 }
 
 func (f *benchFlags) add(cmd *cobra.Command, threads []int, seconds float64) {
@@ -195,8 +194,8 @@ func (f *benchFlags) open(s *settings) (*bench, error) {
 	}
 	b := &bench{report: machineReport{CPU: machine.CPU(), ISA: kernels}}
 	threads := f.threads
-	if name == auto || name == onWebGPU && !f.webgpu {
-		return nil, usagef("device %q: wanted cpu, cpu:KERNELS, cuda or cuda:NUMBER, or webgpu for bench ops", f.device.device)
+	if name == auto {
+		return nil, usagef("device %q: wanted the one to measure: cpu, cpu:KERNELS, cuda, cuda:NUMBER, webgpu or webgpu:software", f.device.device)
 	}
 	language, gpu := map[string]string{onWebGPU: "WGSL", onCUDA: "CUDA"}[name]
 	if gpu {

@@ -47,7 +47,6 @@ On a GPU the times are those of its own clock, where it has one.`,
 			return f.run(cmd.Context(), a)
 		},
 	}
-	f.webgpu = true
 	f.add(cmd, []int{1, 0}, 0.3)
 	flags := cmd.Flags()
 	flags.IntSliceVar(&f.widths, "width", []int{defaultWidth, 8}, "features of the first stage of each network; they double up to 320")

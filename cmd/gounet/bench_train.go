@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	webgpu "github.com/gounet/gounet/backend_webgpu"
 	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/compile"
 	"github.com/gounet/gounet/core/graph"
@@ -33,7 +35,7 @@ func newBenchTrain(a *app) *cobra.Command {
 entropy over deep supervision, backward pass, clipping, SGD with Nesterov
 momentum. Loading runs beside the steps of a real training and is left out;
 augmentation is a part of them with --augment. The table says where the time
-goes, op by op.`,
+goes, op by op, by the device's own clock: a GPU without one has no table.`,
 		Example: `  gounet bench train
   gounet bench train --plan plan.json --threads 1,0 --augment
   gounet bench train --patch 128 --stages 6 --precision bf16 --json`,
@@ -198,11 +200,14 @@ func (t *nodeTime) rate() { t.GFLOPS, t.GBps = rates(t.cost, t.Seconds) }
 const profileRuns = 3
 
 // profile runs the program with a clock around each node and returns the best
-// time of each, in the order of the program.
+// time of each, in the order of the program; nothing where the device has no clock.
 func profile(ctx context.Context, s *backend.Session) ([]nodeTime, error) {
 	var best []float64
 	for range profileRuns {
 		seconds, err := s.Profile(ctx)
+		if errors.Is(err, webgpu.ErrNoTimestamps) {
+			return nil, nil
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -254,6 +259,9 @@ func (r *stepResult) print(w io.Writer) error {
 				return err
 			}
 			fmt.Fprintln(w)
+		}
+		if row.Ops == nil {
+			continue
 		}
 		if err := printNodes(w, row.Ops); err != nil {
 			return err
