@@ -55,6 +55,26 @@ const invalidate = () => {
   });
 };
 
+// layer is where labels are, here and as a texture, which begins clear. NiiVue would
+// make copies to undo, and look through and send all voxels with every change.
+const layer = () => {
+  if (drawing) return;
+  drawing = nv.drawBitmap = new Uint8Array(dims[0] * dims[1] * dims[2]);
+  nv.drawTexture = nv.r8Tex(nv.drawTexture, nv.gl.TEXTURE7, nv.back.dims);
+};
+const upload = (x, y, z, w, h, d, bytes) => {
+  const { gl } = nv;
+  gl.activeTexture(gl.TEXTURE7);
+  gl.bindTexture(gl.TEXTURE_3D, nv.drawTexture);
+  gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
+  gl.texSubImage3D(gl.TEXTURE_3D, 0, x, y, z, w, h, d, gl.RED, gl.UNSIGNED_BYTE, bytes);
+  invalidate();
+};
+const clear = () => {
+  if (drawing) nv.closeDrawing();
+  drawing = null;
+};
+
 const tileOf = (view) => nv.screenSlices.findIndex((s) => s.axCorSag === view && Number.isFinite(s.sliceFrac));
 const fracAt = (tile, x, y) => nv.screenXY2TextureFrac(x, y, tile, false);
 const voxel = (frac) => [0, 1, 2].map((a) => Math.min(Math.max(Math.floor(frac[a] * dims[a]), 0), dims[a] - 1));
@@ -288,7 +308,7 @@ globalThis.viewer = {
   },
   // show takes a NIfTI file, of which nothing is sent anywhere.
   async show(buffer) {
-    drawing = null;
+    clear();
     this.surfaces([]);
     while (nv.volumes.length) nv.removeVolume(nv.volumes[0]);
     nv.scene.pan2Dxyzmm = [0, 0, 0, 1];
@@ -299,7 +319,7 @@ globalThis.viewer = {
     place();
   },
   hide() {
-    drawing = null;
+    clear();
     while (nv?.volumes.length) nv.removeVolume(nv.volumes[0]);
     this.surfaces([]);
   },
@@ -315,44 +335,31 @@ globalThis.viewer = {
   labels(bytes) {
     if (!nv?.volumes.length) return;
     if (!bytes) {
-      drawing = null;
-      nv.closeDrawing();
+      clear();
       return;
     }
-    if (!nv.drawBitmap) nv.createEmptyDrawing();
-    nv.drawClearAllUndoBitmaps();
-    drawing = nv.drawBitmap;
+    layer();
     drawing.set(bytes);
-    nv.refreshDrawing(false);
-    invalidate();
+    upload(0, 0, 0, ...dims, drawing);
   },
   // part replaces labels from an offset on.
   part(offset, bytes) {
     if (!drawing) return;
     drawing.set(bytes, offset);
-    nv.refreshDrawing(false);
-    invalidate();
+    const plane = dims[0] * dims[1], first = Math.floor(offset / plane), end = Math.ceil((offset + bytes.length) / plane);
+    upload(0, 0, first, dims[0], dims[1], end - first, drawing.subarray(first * plane, end * plane));
   },
   // box replaces labels of a box, of which there may be none yet.
   box(x, y, z, w, h, d, buffer) {
     if (!nv?.volumes.length) return;
-    if (!drawing) {
-      nv.createEmptyDrawing();
-      nv.drawClearAllUndoBitmaps();
-      drawing = nv.drawBitmap;
-    }
+    layer();
     const bytes = new Uint8Array(buffer);
     for (let k = 0; k < d; k++) {
       for (let j = 0; j < h; j++) {
         drawing.set(bytes.subarray((k * h + j) * w, (k * h + j + 1) * w), ((z + k) * dims[1] + y + j) * dims[0] + x);
       }
     }
-    const { gl } = nv; // only the box goes to the texture, of which NiiVue would send all
-    gl.activeTexture(gl.TEXTURE7);
-    gl.bindTexture(gl.TEXTURE_3D, nv.drawTexture);
-    gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
-    gl.texSubImage3D(gl.TEXTURE_3D, 0, x, y, z, w, h, d, gl.RED, gl.UNSIGNED_BYTE, bytes);
-    invalidate();
+    upload(x, y, z, w, h, d, bytes);
   },
   // paint sets colours [256 RGBA], and how opaque fill and outline are; outline < 0: as fill.
   paint(lut, fill, outline) {
