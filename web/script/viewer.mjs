@@ -5,11 +5,12 @@
 // the head. Views are 0 axial, 1 coronal, 2 sagittal, as NiiVue numbers them, 3 the
 // surfaces.
 import { Niivue, NVImage, NVMesh } from "@niivue/niivue";
+import { Layer } from "./layer.mjs";
 
 const normal = [2, 1, 0]; // axis that a view is perpendicular to
 let stage, nv, nv3, tell;
 let rects = []; // of visible planes: {view, x, y, w, h} in pixels of the canvas
-let drawing = null; // labels, a byte a voxel
+let layer; // of labels
 let dims = [1, 1, 1];
 let pending = false;
 let lines = new Map(); // of surfaces, by label
@@ -53,26 +54,6 @@ const invalidate = () => {
     nv.drawScene();
     geometry();
   });
-};
-
-// layer is where labels are, here and as a texture, which begins clear. NiiVue would
-// make copies to undo, and look through and send all voxels with every change.
-const layer = () => {
-  if (drawing) return;
-  drawing = nv.drawBitmap = new Uint8Array(dims[0] * dims[1] * dims[2]);
-  nv.drawTexture = nv.r8Tex(nv.drawTexture, nv.gl.TEXTURE7, nv.back.dims);
-};
-const upload = (x, y, z, w, h, d, bytes) => {
-  const { gl } = nv;
-  gl.activeTexture(gl.TEXTURE7);
-  gl.bindTexture(gl.TEXTURE_3D, nv.drawTexture);
-  gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
-  gl.texSubImage3D(gl.TEXTURE_3D, 0, x, y, z, w, h, d, gl.RED, gl.UNSIGNED_BYTE, bytes);
-  invalidate();
-};
-const clear = () => {
-  if (drawing) nv.closeDrawing();
-  drawing = null;
 };
 
 const tileOf = (view) => nv.screenSlices.findIndex((s) => s.axCorSag === view && Number.isFinite(s.sliceFrac));
@@ -294,7 +275,7 @@ globalThis.viewer = {
     const made3 = new Niivue({ ...options, isRadiologicalConvention: false });
     await made3.attachToCanvas(canvasIn(host3));
     made3.opts.sliceType = 4;
-    [nv, nv3] = [made, made3];
+    [nv, nv3, layer] = [made, made3, new Layer(made)];
     stage.addEventListener("pointerdown", down);
     stage.addEventListener("pointermove", move);
     stage.addEventListener("pointerup", up);
@@ -308,7 +289,7 @@ globalThis.viewer = {
   },
   // show takes a NIfTI file, of which nothing is sent anywhere.
   async show(buffer) {
-    clear();
+    layer.set(null);
     this.surfaces([]);
     while (nv.volumes.length) nv.removeVolume(nv.volumes[0]);
     nv.scene.pan2Dxyzmm = [0, 0, 0, 1];
@@ -319,7 +300,7 @@ globalThis.viewer = {
     place();
   },
   hide() {
-    clear();
+    layer?.set(null);
     while (nv?.volumes.length) nv.removeVolume(nv.volumes[0]);
     this.surfaces([]);
   },
@@ -334,32 +315,19 @@ globalThis.viewer = {
   // labels lays a map over the scan; null: none.
   labels(bytes) {
     if (!nv?.volumes.length) return;
-    if (!bytes) {
-      clear();
-      return;
-    }
-    layer();
-    drawing.set(bytes);
-    upload(0, 0, 0, ...dims, drawing);
+    layer.set(bytes);
+    invalidate();
   },
   // part replaces labels from an offset on.
   part(offset, bytes) {
-    if (!drawing) return;
-    drawing.set(bytes, offset);
-    const plane = dims[0] * dims[1], first = Math.floor(offset / plane), end = Math.ceil((offset + bytes.length) / plane);
-    upload(0, 0, first, dims[0], dims[1], end - first, drawing.subarray(first * plane, end * plane));
+    layer.part(offset, bytes);
+    invalidate();
   },
   // box replaces labels of a box, of which there may be none yet.
   box(x, y, z, w, h, d, buffer) {
     if (!nv?.volumes.length) return;
-    layer();
-    const bytes = new Uint8Array(buffer);
-    for (let k = 0; k < d; k++) {
-      for (let j = 0; j < h; j++) {
-        drawing.set(bytes.subarray((k * h + j) * w, (k * h + j + 1) * w), ((z + k) * dims[1] + y + j) * dims[0] + x);
-      }
-    }
-    upload(x, y, z, w, h, d, bytes);
+    layer.box([x, y, z], [w, h, d], new Uint8Array(buffer));
+    invalidate();
   },
   // paint sets colours [256 RGBA], and how opaque fill and outline are; outline < 0: as fill.
   paint(lut, fill, outline) {
