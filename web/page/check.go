@@ -106,7 +106,10 @@ func (p *Page) CheckAlert() *Alert {
 	switch f.Code {
 	case api.FailedMemory:
 		a.Title, a.Text = "Not enough memory", memoryText(f)
-		if p.Check.Device != api.DeviceCPU {
+		switch m := p.Model(); {
+		case p.Server.There && m != nil && m.ID != "":
+			a.Other, a.OnOther = "Run on the server", p.StartOnServer
+		case p.Check.Device != api.DeviceCPU:
 			a.Other, a.OnOther = "Try the processor", func() { p.SetDevice(api.DeviceCPU) }
 		}
 	case api.FailedDevice, api.FailedLost:

@@ -190,6 +190,9 @@ func (p *Page) stopped(f *api.Failed) {
 		p.Alert.Title = "Not enough memory"
 		p.Alert.Text = memoryText(f)
 		p.Alert.Do, p.Alert.OnDo = "Choose another model", func() { p.Go(PanelModels) }
+		if m := p.Model(); p.Server.There && m != nil && m.ID != "" {
+			p.Alert.Other, p.Alert.OnOther = "Run on the server", p.StartOnServer
+		}
 	case api.FailedScan, api.FailedModel, api.FailedRequest:
 		p.Alert.Do, p.Alert.OnDo = "Back", func() { p.Go(PanelModels) }
 	}

@@ -81,7 +81,7 @@ func TestSeveralSeriesAreChosenFrom(t *testing.T) {
 // mosaic is a scan of many tiles: n times the hippocampus along each axis.
 func mosaic(t testing.TB, n int) string {
 	t.Helper()
-	im, header, err := nifti.ReadImage(hippocampus(t))
+	im, _, err := nifti.ReadImage(hippocampus(t))
 	require.NoError(t, err)
 	from := im.Shape
 	out := volume.Image{Grid: im.Grid, C: 1}
@@ -97,7 +97,7 @@ func mosaic(t testing.TB, n int) string {
 		}
 	}
 	path := filepath.Join(t.TempDir(), "mosaic.nii.gz")
-	require.NoError(t, nifti.WriteImage(path, &out, header))
+	require.NoError(t, nifti.WriteImage(path, &out, nil))
 	return path
 }
 
