@@ -223,6 +223,9 @@ func (p *Page) stopped(f *api.Failed) {
 	case api.FailedMemory:
 		p.Alert.Title, p.Alert.Text, p.Alert.More = "Not enough memory", memoryText(f), lessMemory
 		p.Alert.Do, p.Alert.OnDo = "Choose another model", func() { p.Go(PanelModels) }
+		if m := p.Model(); p.Server.There && m != nil && m.ID != "" {
+			p.Alert.Other, p.Alert.OnOther = "Run on the server", p.StartOnServer
+		}
 	case api.FailedScan, api.FailedModel, api.FailedRequest:
 		p.Alert.Do, p.Alert.OnDo = "Back", func() { p.Go(PanelModels) }
 	}

@@ -3,6 +3,7 @@ package test
 import (
 	"encoding/json"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -23,8 +24,10 @@ type event struct {
 	PID, TID int
 	Dur      float64 // µs, of the clock
 	TDur     float64 // µs that the thread computed
-	Args     struct{ Name string }
 }
+
+// mark is an event of the thread that is watched.
+const mark = "watched"
 
 // watched runs f and holds the longest task of the page's main thread against a limit
 // in ms: what the thread computed itself, which a machine that does other things does
@@ -32,16 +35,11 @@ type event struct {
 func (p *tab) watched(when string, most float64, f func()) {
 	p.t.Helper()
 	events := p.trace(f)
-	mains := map[[2]int]bool{}
-	for _, e := range events {
-		if e.Ph == "M" && e.Name == "thread_name" && e.Args.Name == "CrRendererMain" {
-			mains[[2]int{e.PID, e.TID}] = true
-		}
-	}
-	require.NotEmpty(p.t, mains)
+	of := slices.IndexFunc(events, func(e event) bool { return e.Name == mark })
+	require.GreaterOrEqual(p.t, of, 0, "the page's thread tells itself apart from those of other pages")
 	tasks, computed := 0, 0.
 	for _, e := range events {
-		if e.Ph == "X" && mains[[2]int{e.PID, e.TID}] {
+		if e.Ph == "X" && e.PID == events[of].PID && e.TID == events[of].TID {
 			tasks++
 			computed = max(computed, e.TDur/1000)
 		}
@@ -81,9 +79,10 @@ func (p *tab) trace(f func()) []event {
 		}
 	}))
 	_, err := chromedp.CallBrowser(p.ctx, tracing.Start, tracing.StartParams{
-		TransferMode: tracing.StartTransferModeReportEvents, TraceConfig: &tracing.TraceConfig{IncludedCategories: []string{"toplevel"}},
+		TransferMode: tracing.StartTransferModeReportEvents, TraceConfig: &tracing.TraceConfig{IncludedCategories: []string{"toplevel", "blink.user_timing"}},
 	})
 	require.NoError(p.t, err)
+	eval[bool](p, `(performance.mark("`+mark+`"), true)`)
 	f()
 	_, err = chromedp.CallBrowser(p.ctx, tracing.End, struct{}{})
 	require.NoError(p.t, err)

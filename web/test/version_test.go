@@ -1,0 +1,125 @@
+package test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/fstest"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gounet/gounet/web"
+)
+
+// What a browser gets before the worker is small, and what it can be used after short.
+func TestThePageIsThereSoon(t *testing.T) {
+	p := open(t, newSite(t, nil), 1366, 768)
+	p.until("the viewer is there", `globalThis.viewer`)
+	bytes := eval[float64](p, `performance.getEntriesByType("navigation").concat(performance.getEntriesByType("resource"))
+		.filter(e => !/worker\.(js|wasm)$|service\.js$/.test(e.name)).reduce((n, e) => n + e.encodedBodySize, 0)`)
+	drawn := eval[float64](p, `performance.getEntriesByName("drawn")[0].startTime`)
+	t.Logf("%.0f bytes before the worker; the page can be used after %.0f ms", bytes, drawn)
+	assert.Greater(t, bytes, 1e6, "program and viewer are among them")
+	assert.Less(t, bytes, 2.5e6)
+	if quiet() {
+		assert.Less(t, drawn, 2000.)
+	}
+}
+
+// scripts that say of which version they are, before the worker is asked.
+var scripts = []string{"start.js", "browser.js", "viewer.js", "begin.js"}
+
+func hashOf(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
+
+// versioned are the files of a page whose scripts say that they are of a version, which
+// the service worker's list has like that of a page that was built so.
+func versioned(t testing.TB, version string) fs.FS {
+	t.Helper()
+	files, err := web.Files()
+	require.NoError(t, err)
+	out := fstest.MapFS{}
+	require.NoError(t, fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasSuffix(name, ".gz") {
+			return err
+		}
+		b, err := fs.ReadFile(files, name)
+		out[name] = &fstest.MapFile{Data: b}
+		return err
+	}))
+	service := out["service.js"].Data
+	for _, name := range scripts {
+		before := out[name].Data
+		after := append([]byte("(globalThis.versions ??= new Set()).add("+quote(version)+");"), before...)
+		out[name] = &fstest.MapFile{Data: after}
+		require.Contains(t, string(service), hashOf(before), name)
+		service = bytes.Replace(service, []byte(hashOf(before)), []byte(hashOf(after)), 1)
+	}
+	out["service.js"] = &fstest.MapFile{Data: append(service, "\n// "+version...)}
+	service = bytes.Replace(out["service.js"].Data, []byte(`const version = "`), []byte(`const version = "`+version), 1)
+	out["service.js"] = &fstest.MapFile{Data: service}
+	return out
+}
+
+// A page that is open when the server gets a new version stays whole, and so is the
+// next one; a version that changes while it is fetched is not kept.
+func TestVersionsAreNeverMixed(t *testing.T) {
+	var now atomic.Pointer[http.Handler]
+	var late atomic.Bool // viewer.js comes from the version after
+	set := func(version string) http.Handler {
+		h := web.Handler(versioned(t, version))
+		now.Store(&h)
+		return h
+	}
+	set("one")
+	next := web.Handler(versioned(t, "three"))
+	s := serve(t, os.DirFS("."), func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case strings.HasPrefix(r.URL.Path, "/api/"):
+				w.WriteHeader(http.StatusNoContent)
+			case late.Load() && r.URL.Path == "/viewer.js":
+				next.ServeHTTP(w, r)
+			default:
+				(*now.Load()).ServeHTTP(w, r)
+			}
+		})
+	})
+	p := open(t, s, 1366, 768)
+	kept := func(version string) {
+		t.Helper()
+		p.until("version "+version+" is kept", `caches.keys().then(k => k.some(n => n.startsWith(`+quote(version)+`)))`)
+		p.until("nothing is fetched any more", `navigator.serviceWorker.getRegistration().then(r => !r.installing)`)
+	}
+	whole := func(version string) {
+		t.Helper()
+		p.until("the viewer is there", `globalThis.viewer`)
+		assert.Equal(t, version, eval[string](p, `[...versions].join()`))
+	}
+	whole("one")
+	kept("one")
+	p.until("it has taken over", `navigator.serviceWorker.controller !== null`)
+
+	late.Store(true)
+	set("two")
+	eval[bool](p, `navigator.serviceWorker.getRegistration().then(r => r.update()).then(() => true, () => true)`)
+	p.until("the version that was torn is not kept", `caches.keys().then(k => k.length === 1 && k[0].startsWith("one"))`)
+	late.Store(false)
+	p.do(chromedp.Reload())
+	whole("one")
+	kept("two")
+	p.do(chromedp.Reload())
+	whole("one")
+	p.do(chromedp.Navigate("about:blank")) // no page of version one is open any more
+	p.do(chromedp.Navigate(s.URL))
+	p.until("the page begins", `document.querySelector(".drop") !== null`)
+	whole("two")
+	p.until("version one is forgotten", `caches.keys().then(k => k.length === 1 && k[0].startsWith("two"))`)
+}
