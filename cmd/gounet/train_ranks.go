@@ -236,6 +236,6 @@ func (f *trainFlags) openRank(ctx context.Context, c *crew, g *ranks.Group) (bac
 		gpu, _ = ordinalOf(which) // which was checked
 	}
 	return cuda.Open(cuda.Options{Ordinal: gpu, Group: &cuda.Group{
-		Rank: g.Rank, World: g.World, Share: func(id []byte) error { return g.Broadcast(ctx, id) },
+		Rank: g.Rank, World: g.World, Share: func(id []byte) error { return g.Broadcast(ctx, id) }, Ended: g.Ended(), Fail: g.Fail,
 	}})
 }

@@ -117,6 +117,9 @@ func (g *Group) Fail(err error) {
 	g.lose(g.Rank, short(err.Error()))
 }
 
+// Ended is over when a rank is lost; its cause is the LostError.
+func (g *Group) Ended() context.Context { return g.ended }
+
 // Close leaves the group. It waits until every rank is done, or one is lost: then it
 // returns the LostError.
 func (g *Group) Close() error {
