@@ -124,8 +124,12 @@ func (e *executable) place(p *compile.Program, made *launches, bound map[graph.R
 	}
 	for _, l := range made.List {
 		s := start{launch: l, op: graph.OpName(p.Nodes[l.Node].Op), function: e.dev.functions[key(l)]}
-		if err := e.dev.allow(s.function, l); err != nil {
-			return blame(p, l, err)
+		if l.Reduce == nil {
+			if err := e.dev.allow(s.function, l); err != nil {
+				return blame(p, l, err)
+			}
+		} else if e.dev.comm == nil {
+			return blame(p, l, errors.New("the device was opened without a Group"))
 		}
 		for _, a := range l.Args {
 			at := uintptr(a.Offset)
@@ -190,6 +194,9 @@ func (e *executable) name() string {
 // start starts one launch.
 func (e *executable) start(s start) error {
 	d := e.dev
+	if s.Reduce != nil {
+		return d.told(e.nodes[s.Node], d.comm.reduce(s, d.stream))
+	}
 	return d.told(fmt.Sprintf("%s: %s: kernel %s", e.nodes[s.Node], s.op, s.Kernel), d.driver.start(s.function.Function, s.launch, d.stream, s.pointers))
 }
 
@@ -260,7 +267,7 @@ func (d *device) compileAll(p *compile.Program, list []launch) error {
 	var missing []launch
 	seen := map[string]bool{}
 	for _, l := range list {
-		if _, ok := d.functions[key(l)]; !ok && !seen[key(l)] {
+		if _, ok := d.functions[key(l)]; !ok && l.Reduce == nil && !seen[key(l)] {
 			seen[key(l)] = true
 			missing = append(missing, l)
 		}

@@ -34,9 +34,10 @@ type device struct {
 	stage     *stage
 	flights   []flight // runs that may not be done, the oldest first
 	spare     []cu.Event
-	simple    bool  // only the simple kernels, which an emulated GPU runs fast
-	careful   bool  // every launch is waited for, so that errors have the name of the op
-	lost      error // what every call answers from then on
+	simple    bool          // only the simple kernels, which an emulated GPU runs fast
+	careful   bool          // every launch is waited for, so that errors have the name of the op
+	comm      *communicator // nil where it takes part in no group
+	lost      error         // what every call answers from then on
 }
 
 // facts of a GPU.
@@ -63,6 +64,16 @@ func Open(o Options) (backend.Device, error) {
 	dev, err := open(d, c, userCache(), o)
 	if err != nil {
 		return nil, fmt.Errorf("cuda: %w", err)
+	}
+	if o.Group == nil {
+		return dev, nil
+	}
+	n, err := loadNCCL(ncclPaths())
+	if err == nil {
+		err = dev.join(n, o.Group)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("cuda: %s: %w", dev.facts.name, err), dev.Close())
 	}
 	return dev, nil
 }
@@ -179,12 +190,20 @@ func (d *device) Name() string { return "cuda (" + d.facts.name + ")" }
 
 // Limits: bf16 has instructions from Ampere on.
 func (d *device) Limits() backend.Limits {
-	return backend.Limits{TotalBytes: d.facts.bytes, F16: true, BF16: d.facts.arch >= 80, World: 1}
+	l := backend.Limits{TotalBytes: d.facts.bytes, F16: true, BF16: d.facts.arch >= 80, World: 1}
+	if d.comm != nil {
+		l.World = d.comm.group.World
+	}
+	return l
 }
 
 // enter makes the context that of the thread, which the goroutine keeps until it
-// unlocks it. A device that is lost says so.
+// unlocks it. A device that is lost says so; so does one whose group has ended, as
+// sums that were aborted may be in its memory.
 func (d *device) enter() error {
+	if err := d.comm.trouble(); err != nil && d.lost == nil {
+		d.lost = fmt.Errorf("cuda: %s: %w", d.facts.name, err)
+	}
 	if d.lost != nil {
 		return d.lost
 	}
@@ -215,7 +234,7 @@ func (d *device) Close() error {
 	var errs []error
 	if err := d.enter(); err == nil {
 		defer runtime.UnlockOSThread()
-		errs = append(errs, d.land(context.Background(), 0), d.told("close", d.stream.Synchronize()))
+		errs = append(errs, d.land(context.Background(), 0), d.told("close", d.stream.Synchronize()), d.comm.close())
 		d.stage.close()
 		for i := range d.spare {
 			errs = append(errs, d.told("an event", cu.DestroyEvent(&d.spare[i])))

@@ -10,7 +10,10 @@
 // in others Open says so.
 package cuda
 
-import "errors"
+import (
+	"context"
+	"errors"
+)
 
 // Options choose a GPU.
 type Options struct {
@@ -23,6 +26,8 @@ type Options struct {
 type Group struct {
 	Rank, World int
 	Share       func(id []byte) error // replaces id by that of rank 0
+	Ended       context.Context       // when a GPU of the group is lost, with the cause: the device is lost then too
+	Fail        func(error)           // ends the group
 }
 
 // ErrNoDevice is in the chain of the error of Open where there is nothing to open:

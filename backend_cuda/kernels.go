@@ -11,9 +11,11 @@ import (
 	"github.com/gounet/gounet/core/graph"
 )
 
-// launch is one kernel of a program: its file, what completes it, and its operands.
+// launch is one kernel of a program: its file, what completes it, and its operands. An
+// AllReduce is one without a kernel.
 type launch struct {
-	Node        int       // of the program
+	Node        int // of the program
+	Reduce      *graph.AllReduce
 	Kernel      string    // shaders/NAME.cu, whose entry has the same name
 	Prelude     string    // constants in front of it, see shaders.CUDA
 	Grid, Block [3]uint32 // blocks, and threads of a block
@@ -43,7 +45,7 @@ const (
 
 // launches is a program as kernels.
 type launches struct {
-	List     []launch // in order; AllReduce has none
+	List     []launch // in order
 	Partials int64    // bytes of partial sums: undefined before a run
 	Tables   []byte   // constants that kernels read
 }

@@ -69,7 +69,8 @@ func (s *scope) node(n graph.Node) error {
 func (s *scope) other(n graph.Node) error {
 	switch op := n.Op.(type) {
 	case graph.AllReduce:
-		return nil // not a kernel
+		s.reduce(op, n)
+		return nil
 	case graph.GradNorm:
 		return s.gradNorm(op, n)
 	case graph.Step:
@@ -92,6 +93,19 @@ func (s *scope) other(n graph.Node) error {
 		return s.intensity(op, n)
 	}
 	return fmt.Errorf("the cuda backend does not have this op")
+}
+
+// reduce adds an AllReduce. Values without a gap between them are added up as one.
+func (s *scope) reduce(op graph.AllReduce, n graph.Node) {
+	var list []place
+	for _, p := range s.values(n.In...) {
+		if i := len(list) - 1; i >= 0 && list[i].Region == p.Region && list[i].Chunk == p.Chunk && list[i].Offset+list[i].Bytes == p.Offset {
+			list[i].Bytes += p.Bytes
+			continue
+		}
+		list = append(list, p)
+	}
+	s.out.List = append(s.out.List, launch{Node: s.at, Reduce: &op, Args: list})
 }
 
 // elements adds a kernel that makes each element of y, its first operand, whose

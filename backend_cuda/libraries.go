@@ -30,18 +30,24 @@ func Libraries() []Library {
 	} else {
 		kernels.Path, kernels.Version = n.Path, fmt.Sprintf("%d.%d", n.Major, n.Minor)
 	}
-	return []Library{driver, kernels, nccl()}
+	return []Library{driver, kernels, lookForNCCL()}
 }
 
 // plain is the text of an error without what every one begins with.
 func plain(err error) string { return strings.TrimPrefix(err.Error(), ErrNoDevice.Error()+": ") }
 
-// nccl looks for NCCL.
-func nccl() Library {
+// ncclPackages have NCCL.
+const ncclPackages = "install Debian's or NVIDIA's libnccl2, or the wheel nvidia-nccl-cu13, and name its folder in LD_LIBRARY_PATH"
+
+// ncclPaths are where NCCL may be.
+func ncclPaths() []string { return append([]string{"libnccl.so.2"}, library.Find("libnccl.so.2")...) }
+
+// lookForNCCL looks for NCCL.
+func lookForNCCL() Library {
 	l := Library{Name: "NCCL", Needed: "to train on several GPUs"}
-	handle, path, err := library.Open(append([]string{"libnccl.so.2"}, library.Find("libnccl.so.2")...))
+	handle, path, err := library.Open(ncclPaths())
 	if err != nil {
-		l.Missing = fmt.Sprintf("%v: install Debian's or NVIDIA's libnccl2, or the wheel nvidia-nccl-cu13, and name its folder in LD_LIBRARY_PATH", err)
+		l.Missing = fmt.Sprintf("%v: %s", err, ncclPackages)
 		return l
 	}
 	l.Path = path

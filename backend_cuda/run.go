@@ -61,7 +61,11 @@ func (d *device) land(ctx context.Context, left int) error {
 			return fmt.Errorf("cuda: during %s: %w", f.name, err)
 		}
 		d.flights = d.flights[1:]
-		if err := d.wait(f.done, f.name); err != nil {
+		err := d.wait(f.done, f.name)
+		if gone := d.comm.trouble(); err == nil && gone != nil {
+			err = fmt.Errorf("cuda: during %s: %w", f.name, gone)
+		}
+		if err != nil {
 			if errors.Is(err, backend.ErrLost) {
 				err = fmt.Errorf("%w (with CUDA_LAUNCH_BLOCKING=1 the op has a name)", err)
 				d.lost = err

@@ -6,13 +6,23 @@ import (
 	"strings"
 )
 
-//go:embed runtime/libcuda.cpp
-var driverSource string
+var (
+	//go:embed runtime/libcuda.cpp
+	driverSource string
+	//go:embed runtime/libnccl.cpp
+	ncclSource string
+)
 
 // Driver builds a libcuda that loads the images of Text. The library of Runtime must
 // be loaded before it, for all to see.
 func (c *Compiler) Driver() (string, error) {
 	return c.build("libcuda", driverSource, "-O2")
+}
+
+// NCCL builds a libnccl for the libcuda of Driver, which must be loaded before it, for
+// all to see.
+func (c *Compiler) NCCL() (string, error) {
+	return c.build("libnccl", ncclSource, "-O2")
 }
 
 // Text is i as the driver loads it, with the name of its entry.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,44 +73,16 @@ func (f *trainFlags) join(ctx context.Context, a *app, w *workspace, name string
 	if world > ranks.MostRanks {
 		return nil, usagef("%d ranks, wanted at most %d", world, ranks.MostRanks)
 	}
-	o := ranks.Options{World: world, Master: c.place.Master, Facts: map[string]string{
+	o := ranks.Options{Rank: c.place.Rank * here, World: world, Master: c.place.Master, Facts: map[string]string{
 		"gounet": version, "data set": w.raw.Name(), "CONFIG": name, "--fold": f.fold, "--seed": strconv.FormatUint(f.seed, 10),
 		"--device": strings.SplitN(f.device, ":", 2)[0], "--precision": f.precision, "--max-time": f.maxTime.String(), "ranks of a process": strconv.Itoa(here),
 	}}
-	var l net.Listener
-	if o.Master == "" { // all are in this process
-		var err error
-		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			return nil, err
-		}
-		o.Master = l.Addr().String()
-	} else if c.leads() {
+	if c.leads() && o.Master != "" {
 		fmt.Fprintf(a.err, "waiting for %s at %s\n", count(world-here, "other rank"), o.Master)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	c.groups = make([]*ranks.Group, here)
-	errs := make([]error, here)
-	var all sync.WaitGroup
-	for i := range here {
-		all.Go(func() {
-			mine := o
-			mine.Rank = c.place.Rank*here + i
-			if mine.Rank == 0 {
-				mine.Listener = l
-			}
-			if c.groups[i], errs[i] = ranks.Join(ctx, mine); errs[i] != nil {
-				cancel() // the others of this process need not wait
-			}
-		})
-	}
-	all.Wait()
-	err := worst(errs)
-	if err == nil {
-		return c, nil
-	}
-	c.groups = slices.DeleteFunc(c.groups, func(g *ranks.Group) bool { return g == nil })
-	return nil, c.leave(err)
+	var err error
+	c.groups, err = ranks.JoinAll(ctx, here, o)
+	return c, err
 }
 
 // worst is the error that says most: not that of a rank that ended because of another.
@@ -236,6 +207,6 @@ func (f *trainFlags) openRank(ctx context.Context, c *crew, g *ranks.Group) (bac
 		gpu, _ = ordinalOf(which) // which was checked
 	}
 	return cuda.Open(cuda.Options{Ordinal: gpu, Group: &cuda.Group{
-		Rank: g.Rank, World: g.World, Share: func(id []byte) error { return g.Broadcast(ctx, id) },
+		Rank: g.Rank, World: g.World, Share: func(id []byte) error { return g.Broadcast(ctx, id) }, Ended: g.Ended(), Fail: g.Fail,
 	}})
 }

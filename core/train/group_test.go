@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"net"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -26,20 +25,12 @@ import (
 // options, and see its group.
 func together(ctx context.Context, t *testing.T, n int, o train.Options, change func(*train.Options)) (*train.Result, []error) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	groups, err := ranks.JoinAll(t.Context(), n, ranks.Options{World: n})
 	require.NoError(t, err)
 	results, errs := make([]*train.Result, n), make([]error, n)
 	var all sync.WaitGroup
-	for rank := range n {
+	for rank, g := range groups {
 		all.Go(func() {
-			at := ranks.Options{Rank: rank, World: n, Master: l.Addr().String()}
-			if rank == 0 {
-				at.Listener = l
-			}
-			g, err := ranks.Join(t.Context(), at)
-			if !assert.NoError(t, err) {
-				return
-			}
 			mine := o
 			mine.Group = g
 			mine.Device = cpu.Open(cpu.Options{Workers: 1, World: n, Reduce: g.AllReduce})
@@ -215,25 +206,14 @@ func TestALostRankLeavesACheckpoint(t *testing.T) {
 func TestTheRingPassesTheConformanceSuite(t *testing.T) {
 	backendtest.RunGroup(t, func(t testing.TB) []backend.Device {
 		const n = 3
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		groups, err := ranks.JoinAll(context.Background(), n, ranks.Options{World: n})
 		require.NoError(t, err)
-		devices, groups := make([]backend.Device, n), make([]*ranks.Group, n)
-		var all sync.WaitGroup
-		for rank := range n {
-			all.Go(func() {
-				at := ranks.Options{Rank: rank, World: n, Master: l.Addr().String()}
-				if rank == 0 {
-					at.Listener = l
-				}
-				g, err := ranks.Join(context.Background(), at)
-				if assert.NoError(t, err) {
-					devices[rank], groups[rank] = cpu.Open(cpu.Options{Workers: 1, World: n, Reduce: g.AllReduce}), g
-				}
-			})
+		var devices []backend.Device
+		for _, g := range groups {
+			devices = append(devices, cpu.Open(cpu.Options{Workers: 1, World: n, Reduce: g.AllReduce}))
 		}
-		all.Wait()
-		require.False(t, t.Failed())
 		t.Cleanup(func() {
+			var all sync.WaitGroup
 			for _, g := range groups {
 				all.Go(func() { assert.NoError(t, g.Close()) })
 			}

@@ -99,6 +99,46 @@ func join(ctx context.Context, o Options) (*Group, error) {
 	return g, nil
 }
 
+// JoinAll is Join for n ranks of this process, from o.Rank on. Without a Master they
+// are all there is, and meet on the loopback.
+func JoinAll(ctx context.Context, n int, o Options) ([]*Group, error) {
+	if o.Master == "" {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("ranks: %w", err)
+		}
+		o.Master, o.Listener = l.Addr().String(), l
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	groups := make([]*Group, n)
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			mine := o
+			if mine.Rank += i; mine.Rank != 0 {
+				mine.Listener = nil
+			}
+			var err error
+			if groups[i], err = Join(ctx, mine); err != nil {
+				cancel(err) // the others of this process need not wait
+			}
+		})
+	}
+	all.Wait()
+	err := context.Cause(ctx)
+	if err == nil {
+		return groups, nil
+	}
+	for _, g := range groups {
+		if g != nil {
+			g.Fail(err)
+			_ = g.Close() // it says err
+		}
+	}
+	return nil, err
+}
+
 // name is what this process is called in messages.
 func (o Options) name() string {
 	host, err := os.Hostname()
@@ -116,6 +156,9 @@ func (g *Group) Fail(err error) {
 	}
 	g.lose(g.Rank, short(err.Error()))
 }
+
+// Ended is over when a rank is lost; its cause is the LostError.
+func (g *Group) Ended() context.Context { return g.ended }
 
 // Close leaves the group. It waits until every rank is done, or one is lost: then it
 // returns the LostError.

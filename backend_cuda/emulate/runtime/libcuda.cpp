@@ -134,6 +134,16 @@ extern "C" __attribute__((visibility("default"))) void emulated_set(const char *
     std::string w = what;
     (w == "devices" ? gpu.devices : w == "arch" ? gpu.arch : w == "pools" ? gpu.pools : gpu.memory) = value;
 }
+// Puts a function into a stream, which the GPU's other streams do not wait for.
+extern "C" __attribute__((visibility("default"))) int emulated_put(Stream *s, int (*f)(void *), void *with) {
+    std::lock_guard<std::recursive_mutex> guard(mutex);
+    return put(s, [=] {
+        mutex.unlock();
+        int rc = f(with);
+        mutex.lock();
+        return rc;
+    });
+}
 extern "C" __attribute__((visibility("default"))) void emulated_inject(int rc) {
     std::lock_guard<std::recursive_mutex> guard(mutex);
     injected = rc;

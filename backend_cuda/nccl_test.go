@@ -1,0 +1,134 @@
+//go:build cuda && linux
+
+package cuda
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ebitengine/purego"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gounet/gounet/backend_cuda/library"
+	"github.com/gounet/gounet/core/backend"
+	"github.com/gounet/gounet/core/backend/backendtest"
+	"github.com/gounet/gounet/core/compile"
+	"github.com/gounet/gounet/core/graph"
+)
+
+// meeting is what a group of devices of this process has in the place of ranks.Group.
+type meeting struct {
+	id    [128]byte
+	known chan struct{} // closed when rank 0 has said it
+	ended context.Context
+	end   context.CancelCauseFunc
+}
+
+// emulatedGroup opens devices of one group on the emulated driver and NCCL.
+func emulatedGroup(t testing.TB, world int) ([]*device, *meeting) {
+	e := emulatedOnly(t)
+	path, err := e.compiler.c.NCCL()
+	require.NoError(t, err)
+	n, err := loadNCCL([]string{path})
+	require.NoError(t, err)
+	m := &meeting{known: make(chan struct{})}
+	m.ended, m.end = context.WithCancelCause(context.Background())
+	devices, errs := make([]*device, world), make([]error, world)
+	var all sync.WaitGroup
+	for rank := range world {
+		devices[rank], err = open(e.driver, e.compiler, &cache{}, Options{})
+		require.NoError(t, err)
+		devices[rank].simple = true
+		all.Go(func() {
+			errs[rank] = devices[rank].join(n, &Group{Rank: rank, World: world, Ended: m.ended, Fail: m.end, Share: func(id []byte) error {
+				if rank == 0 {
+					copy(m.id[:], id)
+					close(m.known)
+				}
+				<-m.known
+				copy(id, m.id[:])
+				return nil
+			}})
+		})
+	}
+	all.Wait()
+	require.NoError(t, errors.Join(errs...))
+	return devices, m
+}
+
+func TestAllReducePassesTheConformanceSuite(t *testing.T) {
+	backendtest.RunGroup(t, func(t testing.TB) []backend.Device {
+		devices, _ := emulatedGroup(t, 3)
+		list := make([]backend.Device, len(devices))
+		for i, d := range devices {
+			assert.Equal(t, 3, d.Limits().World)
+			list[i] = d
+		}
+		return list
+	})
+}
+
+// reducing is Σ of n numbers over devices.
+func reducing(t *testing.T, n int) (p *compile.Program, x graph.Value) {
+	g, err := graph.Build(func(b *graph.Builder) []graph.Value {
+		x = b.Declare("x", graph.IO, graph.F32, n)
+		b.Apply("reduce", graph.AllReduce{}, x)
+		return nil
+	})
+	require.NoError(t, err)
+	p, err = compile.Compile(g, compile.Options{World: 2})
+	require.NoError(t, err)
+	return p, x
+}
+
+// A rank that waits for one that is gone is let go, and never gives out the numbers that
+// were left.
+func TestADeviceWhoseGroupEndsIsLost(t *testing.T) {
+	devices, m := emulatedGroup(t, 2)
+	p, x := reducing(t, 100)
+	s := session(t, devices[0], p)
+	require.NoError(t, s.WriteF32(t.Context(), x, make([]float32, 100)))
+	gone := errors.New("rank 1 is gone")
+	time.AfterFunc(50*time.Millisecond, func() { m.end(gone) })
+	require.NoError(t, s.Run(t.Context()))
+	_ = s.ReadF32(t.Context(), x, make([]float32, 100)) // waits for the sum
+	require.ErrorIs(t, s.Run(t.Context()), gone)
+	require.ErrorIs(t, s.ReadF32(t.Context(), x, make([]float32, 100)), gone)
+	for _, d := range devices {
+		require.NoError(t, d.Close())
+	}
+}
+
+func TestAnErrorOfTheNetworkEndsTheGroup(t *testing.T) {
+	devices, m := emulatedGroup(t, 2)
+	e := emulatedOnly(t)
+	path, err := e.compiler.c.NCCL()
+	require.NoError(t, err)
+	handle, err := purego.Dlopen(path, purego.RTLD_NOW)
+	require.NoError(t, err)
+	var fail func(uintptr)
+	require.NoError(t, library.Bind(handle, map[string]any{"emulated_fail": &fail}))
+	fail(devices[1].comm.handle)
+	select {
+	case <-m.ended.Done():
+		require.ErrorContains(t, context.Cause(m.ended), "unhandled system error")
+	case <-time.After(10 * time.Second):
+		require.Fail(t, "nobody noticed")
+	}
+	for _, d := range devices {
+		require.NoError(t, d.Close())
+	}
+}
+
+func TestADeviceWithoutAGroupDoesNotReduce(t *testing.T) {
+	p, _ := reducing(t, 10)
+	_, err := backend.NewSession(closing(t), p, nil)
+	require.ErrorContains(t, err, "reduce: AllReduce")
+	require.ErrorContains(t, err, "opened without a Group")
+	_, err = loadNCCL([]string{"libnothing.so.2"})
+	require.ErrorContains(t, err, "install Debian's or NVIDIA's libnccl2")
+}
