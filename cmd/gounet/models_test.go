@@ -84,6 +84,46 @@ func TestTheRecipeIsData(t *testing.T) {
 	assert.NotContains(t, m.Folds[0].Weights, "encoder.stages.0.0.convs.0.conv.bias", "DynUNet has none")
 }
 
+// TestNormsBlocksAndLossesAreTrained plans batch norms and residual blocks and trains a
+// few steps with weights of classes, then with the hardest voxels; the running
+// statistics are part of the model, which validates with them.
+func TestNormsBlocksAndLossesAreTrained(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for seconds")
+	}
+	work := filepath.Join(t.TempDir(), "work")
+	got := gounet(t, "plan", hippocampus, "--work", work, "--recipe", "nvidia", "--network", "residual", "--norm", "batch", "--features", "4,6,8,10")
+	require.Equal(t, exitOK, got.code, got.err)
+	assert.Contains(t, got.out, "strided, batch norm")
+	p, err := plan.Load(filepath.Join(work, plan.FileName))
+	require.NoError(t, err)
+	p.Configuration(plan.ConfigFullRes).Patch = [3]int{16, 24, 16}
+	require.NoError(t, p.Save(filepath.Join(work, plan.FileName)))
+	train := func(dir string, more ...string) *checkpoint.Model {
+		args := append([]string{"train", hippocampus, "3d_fullres", "--work", work, "--output", dir}, short...)
+		got := gounet(t, append(args, more...)...)
+		require.Equal(t, exitOK, got.code, got.err)
+		m, err := checkpoint.Open(dir)
+		require.NoError(t, err)
+		return m
+	}
+	dir := filepath.Join(t.TempDir(), "a")
+	m := train(dir, "--class-weights", "0.5,1,2")
+	assert.Equal(t, []float64{0.5, 1, 2}, m.Plan.Recipe.Loss.ClassWeights)
+	running := m.Folds[0].Weights["encoder.stages.1.blocks.0.skip.0.norm.running_var"].Data
+	require.NotEmpty(t, running)
+	assert.NotEqual(t, float32(1), running[0], "it has followed the batches")
+	assert.FileExists(t, filepath.Join(dir, "validation", "summary.json"))
+	m = train(filepath.Join(t.TempDir(), "b"), "--loss", "dice-topk", "--no-validation")
+	assert.Equal(t, plan.TopK, m.Plan.Recipe.Loss.Voxel)
+	got = gounet(t, append([]string{"train", hippocampus, "3d_fullres", "--work", work, "--loss", "topk", "--class-weights", "1,1,1"}, short...)...)
+	assert.Equal(t, exitUsage, got.code)
+	assert.Contains(t, got.err, "class_weights")
+	got = gounet(t, "plan", hippocampus, "--work", work, "--network", "brats22")
+	assert.Equal(t, exitUsage, got.code)
+	assert.Contains(t, got.err, "are of --recipe nvidia")
+}
+
 // TestTrainingBeginsWithOtherWeights trains on labels with sides, beginning with a
 // model of nnU-Net's for another data set.
 func TestTrainingBeginsWithOtherWeights(t *testing.T) {

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,6 +25,9 @@ type planFlags struct {
 	fingerprint, datasetJSON string
 	planner, recipe          string
 	compat                   bool
+	norm, network            string
+	groups, depth, minEdge   int
+	features                 []int
 	memoryGB                 float64
 	fitMemory                bool
 	precision                string
@@ -50,6 +55,7 @@ nnU-Net's own dataset_fingerprint.json and dataset.json.`,
 		Example: `  gounet plan Task04_Hippocampus
   gounet plan DATASET --planner resenc-l --nnunet-plans nnUNetResEncUNetLPlans.json
   gounet plan Task04_Hippocampus --recipe nvidia
+  gounet plan Task11_BraTS2021_train --recipe nvidia --features 64,96,128,192,256,384,512 --depth 6 --min-edge 2
   gounet plan DATASET --check --fix MENDED
   gounet plan DATASET --fit-memory --memory-gb 16 --precision bf16
   gounet plan --fingerprint dataset_fingerprint.json --dataset-json dataset.json --json`,
@@ -74,6 +80,12 @@ nnU-Net's own dataset_fingerprint.json and dataset.json.`,
 	flags.StringVar(&f.planner, "planner", plan.PlannerNNUNet, strings.Join(plan.PlannerNames(), ", "))
 	flags.StringVar(&f.recipe, "recipe", plan.RecipeNNUNet, "how networks are made, trained and used: "+strings.Join(plan.RecipeNames(), " or "))
 	flags.BoolVar(&f.compat, "nvidia-compat", false, "of --recipe nvidia: also with the defects of the original")
+	flags.StringVar(&f.norm, "norm", plan.InstanceNorm, "of all networks: "+strings.Join(norms, ", "))
+	flags.IntVar(&f.groups, "groups", 0, "of --norm group: groups of channels")
+	flags.StringVar(&f.network, "network", "plain", "of --recipe nvidia: plain, residual (NVIDIA's --res_block) or brats22 (its --brats22_model)")
+	flags.IntSliceVar(&f.features, "features", nil, "of --recipe nvidia: features of each stage, for example 64,96,128,192,256,384,512 (NVIDIA's --filters)")
+	flags.IntVar(&f.depth, "depth", 0, "of --recipe nvidia: poolings at most; 0 is NVIDIA's 5")
+	flags.IntVar(&f.minEdge, "min-edge", 0, "of --recipe nvidia: voxels that a pooled axis keeps at least; 0 is NVIDIA's 4 (its --min_fmap)")
 	flags.Float64Var(&f.memoryGB, "memory-gb", 0, "memory target in `GB`; 0 is the planner's own (8, 24 or 40)")
 	flags.BoolVar(&f.fitMemory, "fit-memory", false, "fit patch and batch to the memory that training really needs, not to nnU-Net's estimate")
 	flags.StringVar(&f.precision, "precision", "f32", "of activations, for --fit-memory: f32, bf16 or f16")
@@ -259,13 +271,23 @@ func (f *planFlags) sources(ctx context.Context, a *app, args []string, o *plan.
 }
 
 func (f *planFlags) options() (plan.Options, error) {
-	if err := errors.Join(oneOf("planner", f.planner, plan.PlannerNames()...), oneOf("recipe", f.recipe, plan.RecipeNames()...)); err != nil {
+	err := errors.Join(oneOf("planner", f.planner, plan.PlannerNames()...), oneOf("recipe", f.recipe, plan.RecipeNames()...),
+		oneOf("norm", f.norm, norms...), oneOf("network", f.network, slices.Sorted(maps.Keys(dynKinds))...))
+	if err != nil {
 		return plan.Options{}, err
+	}
+	dyn := plan.Dyn{Kind: dynKinds[f.network], Features: f.features, Depth: f.depth, MinEdge: f.minEdge}
+	if told := f.network != "plain" || len(f.features) > 0 || f.depth != 0 || f.minEdge != 0; told && f.recipe != plan.RecipeNVIDIA {
+		return plan.Options{}, usagef("--network, --features, --depth and --min-edge are of --recipe nvidia")
+	}
+	if min(f.depth, f.minEdge, f.groups) < 0 {
+		return plan.Options{}, usagef("--depth, --min-edge and --groups: wanted numbers above 0")
 	}
 	if f.compat && f.recipe != plan.RecipeNVIDIA || f.recipe == plan.RecipeNVIDIA && f.nnunetPlans != "" {
 		return plan.Options{}, usagef("--nvidia-compat is of --recipe nvidia, and --nnunet-plans of --recipe nnunetv2")
 	}
 	o := plan.Options{Planner: f.planner, Recipe: f.recipe, Compat: f.compat, MemoryGB: f.memoryGB, NoTranspose: f.noTranspose}
+	o.Norm, o.Groups, o.Dyn = f.norm, f.groups, dyn
 	t, err := storage(f.precision)
 	if err != nil {
 		return o, err
@@ -282,6 +304,11 @@ func (f *planFlags) options() (plan.Options, error) {
 	}
 	return o, nil
 }
+
+var norms = []string{plan.InstanceNorm, plan.BatchNorm, plan.GroupNorm}
+
+// dynKinds are the values of --network.
+var dynKinds = map[string]string{"plain": plan.Plain, "residual": plan.Strided, "brats22": plan.PreNorm}
 
 // parseSpacing reads "Z,Y,X" in mm.
 func parseSpacing(text string) (mm [3]float64, err error) {

@@ -96,6 +96,23 @@ func TestBlocksAndNormsOfMONAIAreImported(t *testing.T) {
 	sameAsMONAI(t, m, "brats22.json")
 }
 
+// TestBatchNormsOfNNUNetAreImported reads a checkpoint of nnUNetTrainerBN, whose plan
+// says that it has instance norms.
+func TestBatchNormsOfNNUNetAreImported(t *testing.T) {
+	m, err := Import("testdata/batchnorm.pth", ImportOptions{})
+	require.NoError(t, err)
+	c, err := m.Config()
+	require.NoError(t, err)
+	assert.Equal(t, plan.BatchNorm, c.Network.Norm)
+	assert.NotContains(t, m.Folds[0].Weights, "encoder.stages.0.0.convs.0.norm.num_batches_tracked")
+	sameAsMONAI(t, m, "../batchnorm.json")
+	path := filepath.Join(t.TempDir(), "model")
+	require.NoError(t, Save(path, m))
+	_, err = Open(path)
+	require.NoError(t, err)
+	assert.ErrorContains(t, SaveONNX(filepath.Join(t.TempDir(), "x.onnx"), m), `with the norm "batch"`)
+}
+
 func sameAsMONAI(t *testing.T, m *Model, file string) {
 	t.Helper()
 	var io struct{ Input, Output []float32 }

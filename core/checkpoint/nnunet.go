@@ -154,11 +154,24 @@ func (m *Model) importFold(top *pickle.Dict, path, name string, first bool) erro
 	if err != nil {
 		return fmt.Errorf("not a checkpoint of nnU-Net v2: %w", err)
 	}
+	if first && hasRunning(state) { // nnUNetTrainerBN, whatever the plan says
+		c.Network.Norm = plan.BatchNorm
+	}
 	if fold.Weights, err = importWeights(state, path, Parameters(m.Plan, c)); err != nil {
 		return err
 	}
 	m.Folds = append(m.Folds, fold)
 	return nil
+}
+
+// hasRunning says whether a state dict has the running statistics of batch norms.
+func hasRunning(state *pickle.Dict) bool {
+	for key := range state.All() {
+		if name, ok := key.(string); ok && strings.HasSuffix(name, ".running_mean") {
+			return true
+		}
+	}
+	return false
 }
 
 // configurationOf is what the checkpoint says of itself, else the third part of
@@ -209,7 +222,7 @@ func importWeights(state *pickle.Dict, path string, wanted []Parameter) (Weights
 			return nil, fmt.Errorf("network_weights: %v holds a %T, a tensor was wanted", key, v)
 		}
 		name = withoutWrappers(name)
-		if isAlias(name) {
+		if isAlias(name) || strings.HasSuffix(name, ".num_batches_tracked") {
 			continue
 		}
 		if shapes[name] != nil {

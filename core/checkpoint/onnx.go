@@ -52,6 +52,9 @@ func (m *Model) onnx() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if n := &c.Network; n.Kind != plan.Plain && n.Kind != plan.Residual || n.Norm != "" && n.Norm != plan.InstanceNorm {
+		return nil, fmt.Errorf("a network of the kind %s with the norm %q: ONNX is written of %s and %s ones with instance norms", n.Kind, n.Norm, plan.Plain, plan.Residual)
+	}
 	g := &onnxGraph{network: c.Network, dim: c.Dim, weights: m.Folds[0].Weights}
 	g.build()
 	spatial := c.Patch[3-c.Dim:]

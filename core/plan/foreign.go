@@ -72,6 +72,7 @@ func (f Foreign) Plan(n Network, dim, in, classes int) (*Plan, error) {
 		}
 		p.Labels = append(p.Labels, l)
 	}
+	p.Recipe.DeepSupervision.FullResolution = n.Kind != PreNorm
 	if p.HasRegions() {
 		p.Recipe.Loss.Voxel, p.Recipe.Loss.SumRegions = BinaryCrossEntropy, true
 	}

@@ -38,10 +38,22 @@ type Options struct {
 	Name        string      // nnU-Net's plans_name, "" is the planner's own
 	Recipe      string      // RecipeNNUNet …, "" is that
 	Compat      bool        // RecipeNVIDIA: also with the defects of the original
+	Norm        string      // of all networks: InstanceNorm, also if empty, BatchNorm or GroupNorm
+	Groups      int         // of channels, of GroupNorm
+	Dyn         Dyn
 
 	// Memory, if set, replaces nnU-Net's estimate: the bytes of a training step
 	// with c. The largest patch and then batch within MemoryGB are taken.
 	Memory func(c *Configuration, in, classes int) (int64, error)
+}
+
+// Dyn is what RecipeNVIDIA may be told of its networks; the zero value is what
+// NVIDIA's scripts take.
+type Dyn struct {
+	Kind     string // Plain, also if empty, Strided, or PreNorm, which is of 3-D
+	Features []int  // of the stages, instead of 32, 64 …
+	Depth    int    // poolings at most, 0: 5
+	MinEdge  int    // voxels that a pooled axis keeps at least, 0: 4
 }
 
 // planner is what distinguishes nnU-Net's planners.
@@ -114,13 +126,10 @@ func Make(fp *Fingerprint, ds *DatasetJSON, o Options) (*Plan, error) {
 	d.Name, d.Dataset = first(o.Name, d.name), first(o.Dataset, ds.Name)
 	if o.Recipe == RecipeNVIDIA {
 		p, err := d.nvidia()
-		if err == nil {
-			err = p.Validate()
-		}
 		if err != nil {
 			return nil, fmt.Errorf("plan: %w", err)
 		}
-		return p, nil
+		return d.finish(p)
 	}
 	spacing := d.targetSpacing()
 	if !positive(spacing[0]) || !positive(spacing[1]) || !positive(spacing[2]) {
@@ -130,8 +139,20 @@ func Make(fp *Fingerprint, ds *DatasetJSON, o Options) (*Plan, error) {
 	if err := d.configure(p, spacing); err != nil {
 		return nil, fmt.Errorf("plan: %w", err)
 	}
+	return d.finish(p)
+}
+
+// finish gives the networks their norm, and looks at everything.
+func (d *dataset) finish(p *Plan) (*Plan, error) {
+	for i := range p.Configurations {
+		n := &p.Configurations[i].Network
+		n.Norm, n.Groups = d.Norm, d.Groups
+		if n.Norm == InstanceNorm {
+			n.Norm = ""
+		}
+	}
 	if err := p.Validate(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("plan: %w", err)
 	}
 	return p, nil
 }

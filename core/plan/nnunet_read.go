@@ -159,9 +159,13 @@ func (a *architecture) network(dim int) (Network, error) {
 	}
 	n.Features, n.Convs = k.Features.of(k.Stages), convs.of(k.Stages)
 	n.DecoderConvs = k.DecoderConvs.of(k.Stages - 1)
+	wantNorm := fmt.Sprintf("InstanceNorm%dd", dim)
+	if batch := fmt.Sprintf("BatchNorm%dd", dim); lastName(k.NormOp) == batch {
+		n.Norm, wantNorm = BatchNorm, batch
+	}
 	for _, c := range []struct{ key, found, want string }{
 		{"conv_op", lastName(k.ConvOp), fmt.Sprintf("Conv%dd", dim)},
-		{"norm_op", lastName(k.NormOp), fmt.Sprintf("InstanceNorm%dd", dim)},
+		{"norm_op", lastName(k.NormOp), wantNorm},
 		{"nonlin", lastName(k.Nonlin), "LeakyReLU"},
 	} {
 		if c.found != c.want {

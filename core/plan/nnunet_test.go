@@ -92,8 +92,8 @@ func TestPlansErrorsNameTheProblem(t *testing.T) {
 		"force_separate_z differs": func(c map[string]map[string]any) {
 			c[Config2D]["resampling_fn_data_kwargs"].(map[string]any)["force_separate_z"] = true
 		},
-		`norm_op is "BatchNorm2d", wanted InstanceNorm2d`: func(c map[string]map[string]any) {
-			args(c[Config2D])["norm_op"] = "torch.nn.BatchNorm2d"
+		`norm_op is "BatchNorm3d", wanted InstanceNorm2d`: func(c map[string]map[string]any) {
+			args(c[Config2D])["norm_op"] = "torch.nn.BatchNorm3d"
 		},
 		`conv_op is "Conv3d", wanted Conv2d`:      func(c map[string]map[string]any) { args(c[Config2D])["conv_op"] = "torch.nn.Conv3d" },
 		"networks with dropout are not supported": func(c map[string]map[string]any) { args(c[Config2D])["dropout_op"] = "torch.nn.Dropout2d" },

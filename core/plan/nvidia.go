@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -66,23 +68,24 @@ const (
 	dynHeads   = 3 // outputs with a loss
 )
 
-// dynNetwork is NVIDIA's network for a patch at spacing, on 2 or 3 axes: an axis is
+// network is NVIDIA's network for a patch at spacing, on 2 or 3 axes: an axis is
 // halved as long as it is large enough and at most twice as fine as the finest, and
 // has kernels of 3 from there on. Its decoder has the kernels of the stage below.
-func dynNetwork(patch []int, spacing []float64) Network {
+func (o Dyn) network(patch []int, spacing []float64) (Network, error) {
 	dim := len(patch)
+	depth, minEdge := cmp.Or(o.Depth, dynDepth), float64(cmp.Or(o.MinEdge, dynMinEdge))
 	size, sp := make([]float64, dim), slices.Clone(spacing)
 	for a, p := range patch {
 		size[a] = float64(p)
 	}
 	var kernels, strides [][]int
-	for len(strides) < dynDepth {
+	for len(strides) < depth {
 		stride, kernel := fill(dim, 1), fill(dim, 1)
 		finest := slices.Min(sp)
 		for a := range dim {
 			if sp[a]/finest <= similar {
 				kernel[a] = 3
-				if size[a] >= 2*dynMinEdge {
+				if size[a] >= 2*minEdge {
 					stride[a] = 2
 				}
 			}
@@ -96,7 +99,20 @@ func dynNetwork(patch []int, spacing []float64) Network {
 		}
 		strides, kernels = append(strides, stride), append(kernels, kernel)
 	}
-	n := Network{Kind: Plain, UpBias: true, NormEps: 1e-5, Slope: 0.01, Heads: min(dynHeads, len(strides))}
+	n := Network{Kind: first(o.Kind, Plain), UpBias: true, NormEps: 1e-5, Slope: 0.01, Heads: min(dynHeads, len(strides))}
+	convs := 2
+	switch n.Kind {
+	case Strided:
+		convs = 1 // block
+	case PreNorm:
+		n.UpBias, n.Slope = false, 0
+		kernels[0] = fill(dim, 3)
+	}
+	features, err := o.features(dim, len(strides)+1)
+	if err != nil {
+		return n, err
+	}
+	n.Features = features
 	kernels = append(kernels, fill(dim, 3))
 	for l, k := range kernels {
 		stride := fill(dim, 1)
@@ -104,13 +120,27 @@ func dynNetwork(patch []int, spacing []float64) Network {
 			stride = strides[l-1]
 			n.DecoderKernels, n.DecoderConvs = append(n.DecoderKernels, cube(k, 1)), append(n.DecoderConvs, 2)
 		}
-		n.Kernels, n.Strides, n.Convs = append(n.Kernels, cube(k, 1)), append(n.Strides, cube(stride, 1)), append(n.Convs, 2)
-		n.Features = append(n.Features, min(32<<l, MostFeatures(dim)))
+		n.Kernels, n.Strides, n.Convs = append(n.Kernels, cube(k, 1)), append(n.Strides, cube(stride, 1)), append(n.Convs, convs)
 	}
 	if slices.Equal(n.DecoderKernels, n.Kernels[:len(strides)]) {
 		n.DecoderKernels = nil
 	}
-	return n
+	return n, nil
+}
+
+// features are those of a network of that many stages.
+func (o Dyn) features(dim, stages int) ([]int, error) {
+	list := o.Features
+	if list == nil && o.Kind == PreNorm {
+		list = []int{64, 128, 256, 512, 768, 1024, 2048} // NVIDIA's
+	}
+	for l := 0; o.Features == nil && o.Kind != PreNorm && l < stages; l++ {
+		list = append(list, min(32<<l, MostFeatures(dim)))
+	}
+	if len(list) < stages {
+		return nil, fmt.Errorf("features of %d stages, the network has %d: give more of them, or a smaller depth", len(list), stages)
+	}
+	return slices.Clone(list[:stages]), nil
 }
 
 // NVIDIA is the recipe of NVIDIA's nnU-Net for PyTorch (22.11). What is not its own:
@@ -155,9 +185,10 @@ func (d *dataset) nvidia() (*Plan, error) {
 	if p.HasRegions() {
 		p.Recipe.Loss.Voxel, p.Recipe.Loss.SumRegions = BinaryCrossEntropy, true
 	}
+	p.Recipe.DeepSupervision.FullResolution = d.Dyn.Kind != PreNorm
 	voxels := product(d.shape) * float64(d.ds.NumTraining)
 	for _, dim := range []int{3, 2} {
-		if dim == 3 && d.shape[0] == 1 {
+		if dim == 3 && d.shape[0] == 1 || dim == 2 && d.Dyn.Kind == PreNorm {
 			continue
 		}
 		name := map[int]string{2: Config2D, 3: ConfigFullRes}[dim]
@@ -171,7 +202,9 @@ func (d *dataset) nvidia() (*Plan, error) {
 				c.Patch = [3]int{1, known.plane[0], known.plane[1]}
 			}
 		}
-		c.Network = dynNetwork(c.Patch[3-dim:], spacing[3-dim:])
+		if c.Network, err = d.Dyn.network(c.Patch[3-dim:], spacing[3-dim:]); err != nil {
+			return nil, err
+		}
 		for a, m := range c.Network.Divisor() {
 			c.Patch[a] = max(c.Patch[a]/m, 1) * m
 		}
@@ -191,6 +224,9 @@ func (d *dataset) nvidia() (*Plan, error) {
 			v := &p.Intensities[i]
 			v.Mean, v.Std, v.Percentile_00_5, v.Percentile_99_5 = r.mean, r.std, r.lower, r.upper
 		}
+	}
+	if len(p.Configurations) == 0 {
+		return nil, errors.New("the network " + PreNorm + " is of 3-D, and the data set of 2-D")
 	}
 	const held = 5 // folds: an epoch is a pass over four of them
 	p.Recipe.Schedule.Iterations = max(1, d.ds.NumTraining*(held-1)/held/p.Configurations[0].Batch)

@@ -93,6 +93,53 @@ func TestNVIDIAsNetworksAreThose(t *testing.T) {
 	}
 }
 
+// TestNVIDIAsOtherNetworksAreThose compares with the counts of parameters that MONAI's
+// DynUNet with residual blocks has, and those of NVIDIA's networks for BraTS'21, of 50.8 M
+// in its notebook, and BraTS'22.
+func TestNVIDIAsOtherNetworksAreThose(t *testing.T) {
+	brats21 := Dyn{Features: []int{64, 96, 128, 192, 256, 384, 512}, Depth: 6, MinEdge: 2}
+	for _, c := range []struct {
+		task    string
+		in, out int
+		dyn     Dyn
+		p3, p2  int
+	}{
+		{"01_BrainTumour", 4, 4, Dyn{Kind: Strided}, 31423340, 0},
+		{"02_Heart", 1, 2, Dyn{Kind: Strided}, 31010598, 0},
+		{"04_Hippocampus", 1, 3, Dyn{Kind: Strided}, 5645769, 1971081},
+		{"05_Prostate", 2, 3, Dyn{Kind: Strided}, 30785289, 0},
+		{"09_Spleen", 1, 2, Dyn{Kind: Strided}, 31392998, 0},
+		{"11_BraTS2021_train", 5, 3, brats21, 50838665, 0},
+		{"11_BraTS2021_train", 5, 3, Dyn{Kind: PreNorm}, 177310217, 0},
+		{"11_BraTS2021_train", 5, 3, Dyn{Kind: PreNorm, Depth: 6, MinEdge: 2}, 460440073, 0},
+	} {
+		number, name, _ := strings.Cut(c.task, "_")
+		fp, ds, o := ofTask(number, name, c.in, c.out)
+		o.Dyn = c.dyn
+		p, err := Make(fp, ds, o)
+		require.NoError(t, err)
+		assert.Equal(t, c.p3, p.Configuration(ConfigFullRes).Network.Parameters(c.in, c.out), "%s %v", c.task, c.dyn)
+		if c.p2 > 0 {
+			assert.Equal(t, c.p2, p.Configuration(Config2D).Network.Parameters(c.in, c.out), c.task)
+		}
+		assert.Equal(t, c.dyn.Kind == PreNorm, p.Configuration(Config2D) == nil)
+		assert.Equal(t, c.dyn.Kind != PreNorm, p.Recipe.DeepSupervision.FullResolution)
+		var b strings.Builder
+		assert.Error(t, WriteNNUNet(&b, p))
+	}
+	fp, ds, o := ofTask("04", "Hippocampus", 1, 3)
+	o.Dyn.Features = []int{8, 16}
+	_, err := Make(fp, ds, o)
+	assert.ErrorContains(t, err, "features of 2 stages, the network has 4")
+	o.Dyn.Features, o.Norm, o.Groups = nil, GroupNorm, 8
+	p, err := Make(fp, ds, o)
+	require.NoError(t, err)
+	assert.Equal(t, 8, p.Configuration(Config2D).Network.Groups)
+	o.Groups = 7
+	_, err = Make(fp, ds, o)
+	assert.ErrorContains(t, err, "features[0] is 32, which are not 7 groups of one size")
+}
+
 func TestUnknownTasksArePlanned(t *testing.T) {
 	fp, ds, o := ofTask("04", "Something", 1, 3)
 	fp.Spacings = [][3]float64{{5, 0.7, 0.8}, {5, 0.6, 0.8}, {1, 0.7, 0.8}}

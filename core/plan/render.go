@@ -79,7 +79,7 @@ func fields() []field {
 			return "sample"
 		}},
 		{"cascade", func(_ *Plan, c *Configuration) string { return cascade(c) }},
-		{"network", func(_ *Plan, c *Configuration) string { return c.Network.Kind }},
+		{"network", func(_ *Plan, c *Configuration) string { return c.Network.Kind + c.Network.otherNorm() }},
 		{"features", func(_ *Plan, c *Configuration) string { return join(c.Network.Features, " ") }},
 		{"convolutions", func(_ *Plan, c *Configuration) string {
 			return depths(c.Network.Convs) + " down, " + depths(c.Network.DecoderConvs) + " up"
@@ -226,4 +226,15 @@ func (l Loss) String() string {
 		voxel += fmt.Sprintf(" weighing %v", l.ClassWeights)
 	}
 	return fmt.Sprintf("%s × %s + %s × Dice", short(l.VoxelWeight), voxel, short(l.DiceWeight))
+}
+
+// otherNorm says which norm it is if it is not that of nnU-Net.
+func (n *Network) otherNorm() string {
+	switch n.Norm {
+	case BatchNorm:
+		return ", batch norm"
+	case GroupNorm:
+		return fmt.Sprintf(", norm of %d groups", n.Groups)
+	}
+	return ""
 }

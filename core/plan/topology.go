@@ -122,7 +122,7 @@ func (n *Network) Cost(patch [3]int, labels int) float64 {
 	sizes := n.Sizes(patch)
 	for i, f := range n.Features {
 		v := prod(sizes[i])
-		if n.Kind == Plain {
+		if n.Kind == Plain || n.Kind == PreNorm {
 			total += n.Convs[i] * f * v
 			continue
 		}

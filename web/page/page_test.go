@@ -118,7 +118,7 @@ func TestMissingMemoryIsToldWithNumbers(t *testing.T) {
 	assert.Equal(t, "This model needs 9.4 GB for this scan; 4.0 GB are available.", a.Text)
 	assert.Equal(t, "Try the processor", a.Other)
 	p.Server.There, p.Model().ID = true, "1"
-	assert.Equal(t, "Run on the server", p.CheckAlert().Other)
+	assert.Equal(t, "Run on the server", p.CheckAlert().Do)
 }
 
 func TestModelsThatDoNotFitSayWhy(t *testing.T) {
