@@ -114,7 +114,7 @@ func dynNetwork(patch []int, spacing []float64) Network {
 }
 
 // NVIDIA is the recipe of NVIDIA's nnU-Net for PyTorch (22.11). What is not its own:
-// images are zoomed linearly; contrast keeps the mean.
+// images are zoomed linearly; the range that contrast keeps is that of a channel.
 func NVIDIA(compat bool) Recipe {
 	all := [3]bool{true, true, true}
 	r := Recipe{
@@ -131,7 +131,7 @@ func NVIDIA(compat bool) Recipe {
 			{Op: Noise, P: 0.15, PChannel: 1, Shared: true, Axes: all, Ranges: map[string]Range{"sigma": {0, 0.33}}},
 			{Op: Blur, P: 0.15, PChannel: 1, Shared: true, Axes: all, Ranges: map[string]Range{"sigma": {0.5, 1.5}}},
 			{Op: Brightness, P: 0.15, PChannel: 1, Shared: true, Axes: all, Ranges: map[string]Range{"factor": {0.7, 1.3}}},
-			{Op: Contrast, P: 0.15, PChannel: 1, Shared: true, Axes: all, Ranges: map[string]Range{"factor": {0.65, 1.5}}},
+			{Op: ContrastZero, P: 0.15, PChannel: 1, Shared: true, Axes: all, Ranges: map[string]Range{"factor": {0.65, 1.5}}},
 		},
 		Inference: Inference{Step: 0.75, Blend: BlendConstant, Sigma: 0.125, Mirror: all},
 	}

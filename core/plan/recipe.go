@@ -123,6 +123,7 @@ const (
 	Blur          = "blur"           // sigma in voxels, drawn for each axis
 	Brightness    = "brightness"     // factor; or below, above: one of the two by a coin, then a factor of it
 	Contrast      = "contrast"       // the same, factor around the mean, range kept
+	ContrastZero  = "contrast_zero"  // the same, factor around 0, range kept
 	LowRes        = "low_resolution" // scale: nearest down, linear up
 	GammaInverted = "gamma_inverted" // below, above: exponent, of the inverted image; mean and std kept
 	Gamma         = "gamma"          // below, above: exponent; mean and std kept

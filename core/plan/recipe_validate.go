@@ -56,7 +56,7 @@ func (s Schedule) validate(e problems) {
 func ops() map[string][]string {
 	return map[string][]string{
 		Rotation: nil, Scaling: {"scale"}, Noise: {"sigma"}, Blur: {"sigma"},
-		Brightness: {"below", "above"}, Contrast: {"below", "above"}, LowRes: {"scale"},
+		Brightness: {"below", "above"}, Contrast: {"below", "above"}, ContrastZero: {"below", "above"}, LowRes: {"scale"},
 		GammaInverted: {"below", "above"}, Gamma: {"below", "above"}, Mirror: nil,
 		Elastic: {"sigma", "magnitude"}, Morphology: {"radius"}, Removal: {"share"},
 	}
@@ -74,7 +74,7 @@ func (t Transform) validate(e problems) {
 			names = []string{"angle_3d", "angle_2d", "angle_2d_long", "long", "planar"}
 		}
 	}
-	if _, ok := t.Ranges["factor"]; ok && (t.Op == Brightness || t.Op == Contrast) {
+	if _, ok := t.Ranges["factor"]; ok && (t.Op == Brightness || t.Op == Contrast || t.Op == ContrastZero) {
 		names = []string{"factor"}
 	}
 	for _, n := range names {
