@@ -40,6 +40,9 @@ type Loss struct {
 	DiceBackground bool    `json:"dice_background"`       // Dice counts the background too
 	SumRegions     bool    `json:"sum_regions,omitempty"` // regions are added up, not averaged
 	Gamma          float64 `json:"gamma,omitempty"`       // of Focal
+
+	// Of Focal over labels: as MONAI 1.0, without the background's logit even in the softmax.
+	FocalForeground bool `json:"focal_foreground,omitempty"`
 }
 
 // Values of Optimizer.Kind.
