@@ -39,10 +39,8 @@ type Loss struct {
 	Smooth         float64 `json:"smooth"`                // added to numerator and denominator of Dice
 	DiceBackground bool    `json:"dice_background"`       // Dice counts the background too
 	SumRegions     bool    `json:"sum_regions,omitempty"` // regions are added up, not averaged
+	Foreground     bool    `json:"foreground,omitempty"`  // of Focal over labels: without the background's logit even in the softmax, as MONAI 1.0
 	Gamma          float64 `json:"gamma,omitempty"`       // of Focal
-
-	// Of Focal over labels: as MONAI 1.0, without the background's logit even in the softmax.
-	FocalForeground bool `json:"focal_foreground,omitempty"`
 }
 
 // Values of Optimizer.Kind.

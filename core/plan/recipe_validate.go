@@ -8,7 +8,7 @@ import (
 
 func (r *Recipe) validate(e problems) {
 	r.Loss.validate(e.in("loss"))
-	e.need(!r.Loss.FocalForeground || r.DeepSupervision.FullResolution || r.DeepSupervision.Heads == 1, "loss: focal_foreground wants all heads at the full resolution: deep_supervision with full_resolution, or heads 1")
+	e.need(!r.Loss.Foreground || r.DeepSupervision.FullResolution || r.DeepSupervision.Heads == 1, "loss: foreground wants all heads at the full resolution: deep_supervision with full_resolution, or heads 1")
 	r.Optimizer.validate(e.in("optimizer"))
 	r.Schedule.validate(e.in("schedule"))
 	d := r.DeepSupervision

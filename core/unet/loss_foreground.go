@@ -21,7 +21,7 @@ type foreground struct {
 // NewShift declares the shift for heads like z, to be written once with Shift, or returns 0
 // where the recipe has no such loss. All heads have the full resolution then.
 func NewShift(b *graph.Builder, p *plan.Plan, z graph.Value) graph.Value {
-	if l := p.Recipe.Loss; l.Voxel != plan.Focal || !l.FocalForeground || p.HasRegions() {
+	if l := p.Recipe.Loss; l.Voxel != plan.Focal || !l.Foreground || p.HasRegions() {
 		return 0
 	}
 	return b.Declare("shift", graph.IO, b.Type(z).DType, b.Type(z).Shape...)

@@ -91,7 +91,7 @@ func (g *dyn) plan(loss string) (*plan.Plan, *plan.Configuration) {
 		p.Recipe.Loss.Voxel, p.Recipe.Loss.SumRegions = plan.BinaryCrossEntropy, true
 	}
 	if strings.HasSuffix(loss, "focal") {
-		p.Recipe.Loss.Voxel, p.Recipe.Loss.Gamma, p.Recipe.Loss.FocalForeground = plan.Focal, 2, true
+		p.Recipe.Loss.Voxel, p.Recipe.Loss.Gamma, p.Recipe.Loss.Foreground = plan.Focal, 2, true
 	}
 	for _, r := range regions {
 		p.Labels = append(p.Labels, plan.Label{Values: r})
