@@ -66,8 +66,8 @@ func TestDisplacementsAreDistributedAsInNNUNet(t *testing.T) {
 	// Means of two samples differ by four standard errors at most. The correlation
 	// of eight boxes with themselves has an excess kurtosis of −1.2/16 over a Gaussian, which
 	// by Edgeworth's series is 0.011 at most.
-	near := func(want [2]float64, got float64, what ...any) {
-		assert.InDelta(t, want[0], got, 4*want[1]*math.Sqrt(1/float64(want.Fields)+1/n)+0.011, what...)
+	near := func(their [2]float64, got float64, what ...any) {
+		assert.InDelta(t, their[0], got, 4*their[1]*math.Sqrt(1/float64(want.Fields)+1/n)+0.011, what...)
 	}
 	for a := range 3 {
 		near([2]float64{want.RMS[a][0] / want.Magnitude, want.RMS[a][1] / want.Magnitude}, rms[a]/want.Magnitude, "size, axis %d", a)
