@@ -32,7 +32,7 @@ func (s *scope) intensity(op graph.Intensity, n graph.Node) []part {
 	list := p.measure(p.of, func(w *worker, unit int) []float32 {
 		return p.isa.read(p.x, unit*p.plane, p.plane, w.scratch)
 	})
-	if op.Kind != graph.Contrast {
+	if op.Kind != graph.Contrast && op.Kind != graph.ContrastZero {
 		p.power = make([]moment, p.n*p.c)
 		s.pool.reserve(need{shared: planes * p.plane})
 		list = append(list, s.parallel(planes, p.raise))
@@ -166,10 +166,14 @@ func (p *intense) channel(n, c, at int, a float32, x, y []float32) {
 		for i := c; i < len(x); i += p.c {
 			y[i] = x[i] * a
 		}
-	case graph.Contrast:
+	case graph.Contrast, graph.ContrastZero:
 		m := &p.of[n*p.c+c]
+		around := m.mean
+		if p.op.Kind == graph.ContrastZero {
+			around = 0
+		}
 		for i := c; i < len(x); i += p.c {
-			v := (float64(x[i])-m.mean)*float64(a) + m.mean
+			v := (float64(x[i])-around)*float64(a) + around
 			y[i] = float32(min(max(v, m.low), m.high))
 		}
 	default:

@@ -2,7 +2,7 @@
 //
 //   x, y T [N V C]   ctl: a of [N C] from CTL on, seed at SEED   whole, powers [N C 4]: moments of x and of gamma's powers
 //   0 noise: v + a·normal   1 brightness: v·a   2 contrast: (v − mean)·a + mean within [min, max]
-//   3 gamma, 4 on −v: the power a of v's place in [min, max], with mean and deviation as before
+//   3 v·a within [min, max]   4 gamma, 5 on −v: the power a of v's place in [min, max], with mean and deviation as before
 //
 // normal = √(−2·ln u)·cos(2π·t) of two words of Philox 2×32-10 (Salmon et al.
 // 2011). One thread makes one element of y. Threads: COUNT.
@@ -52,6 +52,10 @@ KERNEL intensity(T *y, const T *x, const float *ctl, const float *whole, const f
     const float mean = m[0], low = m[2], high = m[3];
     if (KIND == 2) {
         y[i] = stored<T>(fminf(fmaxf((v - mean) * a + mean, low), high));
+        return;
+    }
+    if (KIND == 3) {
+        y[i] = stored<T>(fminf(fmaxf(v * a, low), high));
         return;
     }
     if (low == high) {

@@ -2,7 +2,7 @@
 //
 //   x, y [N V C]   ctl: a of [N C] from CTL on, seed at SEED   whole, powers [N C 4]: moments of x and of gamma's powers
 //   0 noise: v + a·normal   1 brightness: v·a   2 contrast: (v − mean)·a + mean within [min, max]
-//   3 gamma, 4 on −v: the power a of v's place in [min, max], with mean and deviation as before
+//   3 v·a within [min, max]   4 gamma, 5 on −v: the power a of v's place in [min, max], with mean and deviation as before
 //
 // normal = √(−2·ln u)·cos(2π·t) of two words of Philox 2×32-10 (Salmon et al.
 // 2011). One invocation makes one word of y. Dispatch: WORDS.
@@ -71,6 +71,9 @@ fn element(i: u32) -> f32 {
     let high = whole[4u * channel + 3u];
     if KIND == 2u {
         return clamp((v - mean) * a + mean, low, high);
+    }
+    if KIND == 3u {
+        return clamp(v * a, low, high);
     }
     if low == high {
         return v;

@@ -106,6 +106,7 @@ func TestACascadeIsTrainedChosenAndUsed(t *testing.T) {
 	assert.Equal(t, best.Candidates[0].Configurations, best.Best)
 	_, err = metric.ReadPostprocessing(filepath.Join(work, postprocessingFile))
 	require.NoError(t, err)
+	assert.FileExists(t, filepath.Join(work, pickledFile))
 	for _, id := range []string{"tiny_6", "tiny_7"} {
 		assert.FileExists(t, filepath.Join(work, predictionsFolder, id+".nii.gz"))
 	}

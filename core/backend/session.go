@@ -141,6 +141,17 @@ func (s *Session) WriteWeight(ctx context.Context, w graph.Value, src []float32)
 	return nil
 }
 
+// WriteFloats writes f32 values to v, stored in whatever float type.
+func (s *Session) WriteFloats(ctx context.Context, v graph.Value, src []float32) error {
+	d := s.Program.Type(v).DType
+	if d == graph.F32 {
+		return s.WriteF32(ctx, v, src)
+	}
+	b := make([]byte, 2*len(src))
+	encode(b, src, d)
+	return s.Write(ctx, v, b)
+}
+
 // ReadFloats reads v, stored in whatever float type, as f32.
 func (s *Session) ReadFloats(ctx context.Context, v graph.Value, dst []float32) error {
 	d := s.Program.Type(v).DType

@@ -185,7 +185,7 @@ func onnxNodes(t *testing.T, file []byte) (ops map[string]int, order []string, b
 }
 
 // TestONNXHasTheNodesOfTheOriginal compares with the file that PyTorch exported of
-// the same network. bench/peers/onnx.py compares what onnxruntime makes of ours.
+// the same network. bench/peers/export.py compares what onnxruntime makes of ours.
 func TestONNXHasTheNodesOfTheOriginal(t *testing.T) {
 	data := os.Getenv("GOUNET_DATA")
 	if data == "" {

@@ -87,15 +87,16 @@ type IntensityKind uint8
 
 // What Intensity does.
 const (
-	Noise       IntensityKind = iota // v + a·normal(seed, index); a = 0 changes nothing
-	Brightness                       // v·a; a = 0 changes nothing
-	Contrast                         // (v − mean)·a + mean, kept within [min, max]; a = 0 changes nothing
-	Gamma                            // the power a of v's place in [min, max], then mean and deviation as before; a = 0 changes nothing
-	GammaInvert                      // −Gamma(−v)
+	Noise        IntensityKind = iota // v + a·normal(seed, index); a = 0 changes nothing
+	Brightness                        // v·a; a = 0 changes nothing
+	Contrast                          // (v − mean)·a + mean, kept within [min, max]; a = 0 changes nothing
+	ContrastZero                      // v·a, kept within [min, max]; a = 0 changes nothing
+	Gamma                             // the power a of v's place in [min, max], then mean and deviation as before; a = 0 changes nothing
+	GammaInvert                       // −Gamma(−v)
 )
 
 func (k IntensityKind) String() string {
-	return [...]string{"noise", "brightness", "contrast", "gamma", "gamma-invert"}[k]
+	return [...]string{"noise", "brightness", "contrast", "contrast-zero", "gamma", "gamma-invert"}[k]
 }
 
 // Intensity changes the values of a channel. Each sample and channel has its

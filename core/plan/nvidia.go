@@ -144,7 +144,7 @@ func (o Dyn) features(dim, stages int) ([]int, error) {
 }
 
 // NVIDIA is the recipe of NVIDIA's nnU-Net for PyTorch (22.11). What is not its own:
-// images are zoomed linearly; contrast keeps the mean.
+// images are zoomed linearly; the range that contrast keeps is that of a channel.
 func NVIDIA(compat bool) Recipe {
 	all := [3]bool{true, true, true}
 	r := Recipe{
@@ -161,10 +161,11 @@ func NVIDIA(compat bool) Recipe {
 			{Op: Noise, P: 0.15, PChannel: 1, Shared: true, Axes: all, Ranges: map[string]Range{"sigma": {0, 0.33}}},
 			{Op: Blur, P: 0.15, PChannel: 1, Shared: true, Axes: all, Ranges: map[string]Range{"sigma": {0.5, 1.5}}},
 			{Op: Brightness, P: 0.15, PChannel: 1, Shared: true, Axes: all, Ranges: map[string]Range{"factor": {0.7, 1.3}}},
-			{Op: Contrast, P: 0.15, PChannel: 1, Shared: true, Axes: all, Ranges: map[string]Range{"factor": {0.65, 1.5}}},
+			{Op: ContrastZero, P: 0.15, PChannel: 1, Shared: true, Axes: all, Ranges: map[string]Range{"factor": {0.65, 1.5}}},
 		},
 		Inference: Inference{Step: 0.75, Blend: BlendConstant, Sigma: 0.125, Mirror: all},
 	}
+	r.Loss.Foreground = compat
 	if !compat {
 		r.Schedule.Patience = 100 // described there, and never in force
 	}

@@ -40,6 +40,7 @@ type Loss struct {
 	Smooth         float64 `json:"smooth"`                // added to numerator and denominator of Dice
 	DiceBackground bool    `json:"dice_background"`       // Dice counts the background too
 	SumRegions     bool    `json:"sum_regions,omitempty"` // regions are added up, not averaged
+	Foreground     bool    `json:"foreground,omitempty"`  // of Focal over labels: without the background's logit even in the softmax, as MONAI 1.0
 	Gamma          float64 `json:"gamma,omitempty"`       // of Focal
 
 	TopK         float64   `json:"top_k,omitempty"`         // of TopK; nnU-Net's is 0.1
@@ -127,6 +128,7 @@ const (
 	Blur          = "blur"           // sigma in voxels, drawn for each axis
 	Brightness    = "brightness"     // factor; or below, above: one of the two by a coin, then a factor of it
 	Contrast      = "contrast"       // the same, factor around the mean, range kept
+	ContrastZero  = "contrast_zero"  // the same, factor around 0, range kept
 	LowRes        = "low_resolution" // scale: nearest down, linear up
 	GammaInverted = "gamma_inverted" // below, above: exponent, of the inverted image; mean and std kept
 	Gamma         = "gamma"          // below, above: exponent; mean and std kept

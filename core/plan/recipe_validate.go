@@ -8,6 +8,7 @@ import (
 
 func (r *Recipe) validate(e problems) {
 	r.Loss.validate(e.in("loss"))
+	e.need(!r.Loss.Foreground || r.DeepSupervision.FullResolution || r.DeepSupervision.Heads == 1, "loss: foreground wants all heads at the full resolution: deep_supervision with full_resolution, or heads 1")
 	r.Optimizer.validate(e.in("optimizer"))
 	r.Schedule.validate(e.in("schedule"))
 	d := r.DeepSupervision
@@ -63,7 +64,7 @@ func (s Schedule) validate(e problems) {
 func ops() map[string][]string {
 	return map[string][]string{
 		Rotation: nil, Scaling: {"scale"}, Noise: {"sigma"}, Blur: {"sigma"},
-		Brightness: {"below", "above"}, Contrast: {"below", "above"}, LowRes: {"scale"},
+		Brightness: {"below", "above"}, Contrast: {"below", "above"}, ContrastZero: {"below", "above"}, LowRes: {"scale"},
 		GammaInverted: {"below", "above"}, Gamma: {"below", "above"}, Mirror: nil,
 		Elastic: {"sigma", "magnitude"}, Morphology: {"radius"}, Removal: {"share"},
 	}
@@ -81,7 +82,7 @@ func (t Transform) validate(e problems) {
 			names = []string{"angle_3d", "angle_2d", "angle_2d_long", "long", "planar"}
 		}
 	}
-	if _, ok := t.Ranges["factor"]; ok && (t.Op == Brightness || t.Op == Contrast) {
+	if _, ok := t.Ranges["factor"]; ok && (t.Op == Brightness || t.Op == Contrast || t.Op == ContrastZero) {
 		names = []string{"factor"}
 	}
 	for _, n := range names {

@@ -233,6 +233,30 @@ func TestLogitsAreThoseOfNNUNetInFloat32(t *testing.T) {
 	}
 }
 
+// TestAPatchHasTheLogitsOfPyTorch runs the network alone: on the random patch that
+// PyTorch's ONNX file was tried with.
+func TestAPatchHasTheLogitsOfPyTorch(t *testing.T) {
+	f, err := safetensors.Open(filepath.Join(golden(t), "onnx", "small3d_io.safetensors"))
+	require.NoError(t, err)
+	defer f.Close()
+	input, _, err := f.Float32s("input")
+	require.NoError(t, err)
+	want, _, err := f.Float32s("logits_torch")
+	require.NoError(t, err)
+	p := newTest(t, small(t, "3d_fullres"), Options{NoMirror: true})
+	patch, mm := p.config.Patch, [3]float64{1, 1, 1}
+	g := volume.Grid{Shape: patch, Spacing: mm}
+	far, most := furthest(t, p.testLogits(t, &volume.Preprocessed{
+		Image: &volume.Image{Grid: g, C: 1, Data: input},
+		Placement: volume.Placement{
+			Original: g, Axes: volume.SameAxes(), BeforeCrop: patch, Crop: volume.Box{Hi: patch}, Cropped: patch,
+			CropSpacing: mm, Shape: patch, Spacing: mm,
+		},
+	}), want)
+	t.Logf("off by at most %.2g of %.4g", far, most)
+	assert.LessOrEqual(t, far, 1e-4*most)
+}
+
 func TestProbabilitiesAreThoseOfNNUNet(t *testing.T) {
 	f, err := safetensors.Open(filepath.Join(golden(t), "predict/probabilities/hippocampus_017_small3d_tta.safetensors"))
 	require.NoError(t, err)

@@ -12,8 +12,17 @@ import (
 	"github.com/gounet/gounet/core/unet"
 )
 
-// writeStage gives a program what it reads of a previous stage beside the labels.
-func writeStage(ctx context.Context, s *backend.Session, g *unet.Stage) error {
+// writeConstants gives a program what it reads and never changes.
+func writeConstants(ctx context.Context, s *backend.Session, t *unet.Train) error {
+	if t.Shift != 0 {
+		if err := s.WriteFloats(ctx, t.Shift, unet.Shift(s.Program.Type(t.Shift).Shape)); err != nil {
+			return err
+		}
+	}
+	g := t.Stage
+	if g == nil {
+		return nil
+	}
 	zeros := make([]byte, s.Program.Type(g.Zeros).Bytes())
 	picks := unet.Picks(s.Program.Type(g.Pick).Shape.Elems())
 	return errors.Join(s.Write(ctx, g.Zeros, zeros), s.WriteF32(ctx, g.Pick, picks))

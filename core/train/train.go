@@ -158,10 +158,10 @@ func newTrainer(ctx context.Context, o Options) (*trainer, error) {
 	err := t.begin(ctx)
 	for _, p := range []struct {
 		session *backend.Session
-		stage   *unet.Stage
-	}{{t.train, t.step.Stage}, {t.eva, t.val.Stage}} {
-		if err == nil && p.stage != nil {
-			err = writeStage(ctx, p.session, p.stage)
+		net     *unet.Train
+	}{{t.train, t.step}, {t.eva, t.val}} {
+		if err == nil {
+			err = writeConstants(ctx, p.session, p.net)
 		}
 	}
 	if err == nil {

@@ -67,7 +67,7 @@ func (t *Train) augmentation(b *graph.Builder, ts []plan.Transform, c *plan.Conf
 }
 
 var intensities = map[string]graph.IntensityKind{
-	plan.Noise: graph.Noise, plan.Brightness: graph.Brightness, plan.Contrast: graph.Contrast,
+	plan.Noise: graph.Noise, plan.Brightness: graph.Brightness, plan.Contrast: graph.Contrast, plan.ContrastZero: graph.ContrastZero,
 	plan.Gamma: graph.Gamma, plan.GammaInverted: graph.GammaInvert,
 }
 

@@ -11,6 +11,11 @@ import (
 //
 //	logits T[N D/s H/s W/s K] a head   labels u8[N D H W] → f32[1]
 func Loss(b *graph.Builder, p *plan.Plan, c *plan.Configuration, logits []graph.Value, labels, ctl graph.Value, w []float64) graph.Value {
+	return LossOfForeground(b, p, c, logits, labels, ctl, w, 0)
+}
+
+// LossOfForeground is Loss with what newShift declares, for a recipe that wants it.
+func LossOfForeground(b *graph.Builder, p *plan.Plan, c *plan.Configuration, logits []graph.Value, labels, ctl graph.Value, w []float64, shift graph.Value) graph.Value {
 	var total graph.Value
 	stride := one
 	for i, z := range logits {
@@ -18,6 +23,11 @@ func Loss(b *graph.Builder, p *plan.Plan, c *plan.Configuration, logits []graph.
 			stride[a] *= c.Network.Strides[i][a]
 		}
 		if w[i] == 0 {
+			continue
+		}
+		if shift != 0 {
+			f := foreground{b, p, c, labels, ctl, shift}
+			total = f.loss(fmt.Sprintf("loss.%d", i), z, total, stride, float32(w[i]))
 			continue
 		}
 		name := fmt.Sprintf("loss.%d", i)

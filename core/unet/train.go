@@ -22,6 +22,7 @@ type Train struct {
 	Graph  *graph.Graph
 	Source graph.Value   // IO f32[N d h w C]: padded crops of the images
 	Labels graph.Value   // IO u8[N d h w]
+	Shift  graph.Value   // IO T[N D H W K]: to be written once, with Shift; 0 if the recipe needs none
 	Stage  *Stage        // of a cascade; nil without one
 	Ctl    graph.Value   // IO f32
 	Field  graph.Value   // IO f32[N D H W 3]: displacements of an elastic recipe, in voxels; else 0
@@ -76,7 +77,8 @@ func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, ts []plan.Transf
 		hard.Act, hard.Gamma = graph.Hard, 0
 		t.Hard = b.Apply("dice", hard, logits[0], y)[0]
 		b.Place(t.Hard, graph.IO)
-		t.Loss = Loss(b, p, c, logits, y, t.Ctl, weights)
+		t.Shift = NewShift(b, p, logits[0])
+		t.Loss = LossOfForeground(b, p, c, logits, y, t.Ctl, weights, t.Shift)
 		b.Place(t.Loss, graph.IO)
 		if step {
 			update(b, p, c, t, o.Growth)

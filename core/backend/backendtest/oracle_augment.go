@@ -214,6 +214,11 @@ func intensity(op graph.Intensity, x, ctl, y array) {
 				v[j] = total(d, mean).bound(func(x float64) float64 { return min(max(x, low), high) })
 			}
 			set(v)
+		case graph.ContrastZero:
+			for j := range v {
+				v[j] = v[j].times(exact(a)).bound(func(x float64) float64 { return min(max(x, low), high) })
+			}
+			set(v)
 		case graph.Gamma:
 			set(gammaOf(v, a, low, high))
 		case graph.GammaInvert:

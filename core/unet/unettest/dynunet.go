@@ -25,9 +25,6 @@ var DynUNetCases = []string{"e_dynunet2d", "e_dynunet3d", "e_dynunet3d_aniso", "
 
 // DynUNet runs all cases on a device: outputs, losses, gradients, and weights after
 // three steps of three optimizers. dir is the folder golden/networks.
-//
-// dice_focal is left out: the original takes the background away before the softmax,
-// which our loss does not.
 func DynUNet(t *testing.T, open func(t testing.TB) backend.Device, dir string) {
 	for _, name := range DynUNetCases {
 		t.Run(name, func(t *testing.T) {
@@ -35,9 +32,6 @@ func DynUNet(t *testing.T, open func(t testing.TB) backend.Device, dir string) {
 			defer func() { assert.NoError(t, dev.Close()) }()
 			g := loadDynUNet(t, filepath.Join(dir, name))
 			for loss := range g.Losses {
-				if loss == "dice_focal" {
-					continue
-				}
 				t.Run(loss, func(t *testing.T) { g.gradients(t, dev, loss) })
 			}
 			for _, optimizer := range []string{plan.SGD, plan.Adam, plan.AdamW} {
@@ -156,7 +150,7 @@ func (g *dyn) plan(loss string) (*plan.Plan, *plan.Configuration) {
 		p.Recipe.Loss.Voxel, p.Recipe.Loss.SumRegions = plan.BinaryCrossEntropy, true
 	}
 	if strings.HasSuffix(loss, "focal") {
-		p.Recipe.Loss.Voxel, p.Recipe.Loss.Gamma = plan.Focal, 2
+		p.Recipe.Loss.Voxel, p.Recipe.Loss.Gamma, p.Recipe.Loss.Foreground = plan.Focal, 2, true
 	}
 	for _, r := range regions {
 		p.Labels = append(p.Labels, plan.Label{Values: r})
@@ -219,7 +213,7 @@ func (g *dyn) labels() []byte {
 func (g *dyn) gradients(t *testing.T, dev backend.Device, lossName string) {
 	p, c := g.plan(lossName)
 	w := p.Recipe.DeepSupervision.Weights(c.Network.Stages())
-	var x, ctl, labels, loss graph.Value
+	var x, ctl, labels, shift, loss graph.Value
 	var logits, params, grads []graph.Value
 	gr, err := graph.Build(func(b *graph.Builder) []graph.Value {
 		n, s := c.Batch, c.Patch
@@ -228,7 +222,8 @@ func (g *dyn) gradients(t *testing.T, dev backend.Device, lossName string) {
 		x = b.Param("input", n, s[0], s[1], s[2], g.In)
 		logits, params = unet.Forward(b, c.Network, x, g.Out, g.Heads+1)
 		b.Place(logits[0], graph.IO)
-		loss = unet.Loss(b, p, c, logits, labels, ctl, w)
+		shift = unet.NewShift(b, p, logits[0])
+		loss = unet.LossOfForeground(b, p, c, logits, labels, ctl, w, shift)
 		b.Place(loss, graph.IO)
 		grads = b.Backward(loss, params)
 		return []graph.Value{loss}
@@ -240,6 +235,9 @@ func (g *dyn) gradients(t *testing.T, dev backend.Device, lossName string) {
 	require.NoError(t, s.WriteF32(ctx, x, channelsLast(g.io["input"])))
 	require.NoError(t, s.Write(ctx, labels, g.labels()))
 	require.NoError(t, s.WriteF32(ctx, ctl, []float32{graph.CtlLossScale: 1}))
+	if shift != 0 {
+		require.NoError(t, s.WriteF32(ctx, shift, unet.Shift(s.Program.Type(shift).Shape)))
+	}
 	require.NoError(t, s.Run(ctx))
 
 	want := channelsLast(g.io["output_eval"])
