@@ -59,10 +59,6 @@ func (f foreground) loss(name string, z, total graph.Value, stride [3]int, weigh
 }
 
 func (f foreground) add(name string, op graph.SegSums, loss graph.SegLoss, z, total graph.Value) graph.Value {
-	sums := f.b.Apply(name+".sums", op, z, f.labels)[0]
-	if f.c.BatchDice {
-		f.b.Place(sums, graph.IO) // where it can be reduced in place
-		f.b.Apply(name+".reduce", graph.AllReduce{}, sums)
-	}
+	sums := allSums(f.b, f.c, name, op, z, f.labels)
 	return f.b.Apply(name, loss, sums, total, f.ctl)[0]
 }
