@@ -43,7 +43,7 @@ func (f *fake) Put(store string, s Stored, done func(error)) {
 func (f *fake) All(string, func([]Stored, error))                 {}
 func (f *fake) Remove(store, key string)                          { delete(f.stored, store+"/"+key) }
 func (f *fake) Room(func(used, allowed int64))                    {}
-func (f *fake) After(time.Duration, func())                       {}
+func (f *fake) After(_ time.Duration, later func())               { later() }
 func (f *fake) Now() time.Time                                    { return f.now }
 func (f *fake) Focus(string)                                      {}
 func (f *fake) FocusBack()                                        {}

@@ -302,3 +302,30 @@ func TestACardOfANamesakeIsKnown(t *testing.T) {
 	f.answer(api.Answer{Loaded: &other})
 	assert.True(t, p.Namesake(p.Model()))
 }
+
+// A server that does not answer is asked again to forget, while the scan is segmented here.
+func TestWhatIsOnASilentServerIsDeletedLater(t *testing.T) {
+	p, f := opened(t)
+	p.Server.There = true
+	p.Models.List[0].ID = "hippo"
+	p.StartOnServer()
+	answer := func(want string, status int, body string) {
+		t.Helper()
+		require.Equal(t, want, f.net[len(f.net)-1])
+		f.answers[len(f.answers)-1](status, []byte(body))
+	}
+	answer("upload scan.nii.gz", 0, "")
+	answer("POST api/v1/jobs", 201, `{"id":"j1","state":"running"}`)
+	p.RunHereInstead()
+	assert.Equal(t, PanelCheck, p.Panel)
+	require.NotNil(t, f.last().Check)
+	answer("POST api/v1/jobs/j1/cancel", 0, "")
+	answer("DELETE api/v1/jobs/j1", 0, "")
+	answer("POST api/v1/jobs/j1/cancel", 200, "{}")
+	answer("DELETE api/v1/jobs/j1", 409, "")
+	answer("POST api/v1/jobs/j1/cancel", 200, "{}")
+	answer("DELETE api/v1/jobs/j1", 204, "")
+	answer("DELETE api/v1/uploads/u1", 0, "")
+	answer("DELETE api/v1/uploads/u1", 204, "")
+	assert.Equal(t, "DELETE api/v1/uploads/u1", f.net[len(f.net)-1])
+}

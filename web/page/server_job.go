@@ -10,12 +10,15 @@ func (p *Page) serverFailed(title, why string) {
 	p.Alert = &Alert{Title: title, Text: sentence(why), Do: "Try again", OnDo: func() {
 		p.closeJob()
 		p.StartOnServer()
-	}, Other: "Run here instead", OnOther: func() {
-		p.closeJob()
-		p.Check.OnServer = false
-		p.Go(PanelCheck)
-	}}
+	}, Other: "Run here instead", OnOther: p.RunHereInstead}
 	p.Host.Focus(".panel [role=alert] button")
+}
+
+// RunHereInstead ends the job, and checks what it takes here.
+func (p *Page) RunHereInstead() {
+	p.closeJob()
+	p.Check.OnServer = false
+	p.Go(PanelCheck)
 }
 
 // CancelJob ends the job and deletes what is on the server.
@@ -28,11 +31,10 @@ func (p *Page) CancelJob() {
 func (p *Page) closeJob() {
 	s := &p.Server
 	s.endWatch()
-	none := func(int, []byte) {}
 	uploads, id := s.uploads, s.Job.ID
 	removeUploads := func() {
 		for _, u := range uploads {
-			p.Host.Net().JSON("DELETE", base+"uploads/"+u, nil, none)
+			p.removeUpload(u, 0)
 		}
 	}
 	if id == "" {
@@ -45,21 +47,38 @@ func (p *Page) closeJob() {
 	p.Host.Remove(runStore, runKey)
 }
 
+// What is left on a server is removed again and again where it does not answer; then
+// it expires there.
+const (
+	removeTries = 60
+	removePause = time.Second
+)
+
+func (p *Page) removeUpload(id string, n int) {
+	p.Host.Net().JSON("DELETE", base+"uploads/"+id, nil, func(status int, _ []byte) {
+		if status == 0 && n < removeTries {
+			p.Host.After(removePause, func() { p.removeUpload(id, n+1) })
+		}
+	})
+}
+
 // deleteJob cancels a job, and deletes it when it is over.
 func (p *Page) deleteJob(id string, then func()) {
-	const tries, pause = 60, time.Second
 	var try func(n int)
 	try = func(n int) {
-		p.Host.Net().JSON("DELETE", base+"jobs/"+id, nil, func(status int, _ []byte) {
-			const conflict = 409 // it is not over yet
-			if status == conflict && n < tries {
-				p.Host.After(pause, func() { try(n + 1) })
-				return
-			}
-			then()
-		})
+		remove := func(int, []byte) {
+			p.Host.Net().JSON("DELETE", base+"jobs/"+id, nil, func(status int, _ []byte) {
+				const conflict = 409 // it is not over yet
+				if (status == conflict || status == 0) && n < removeTries {
+					p.Host.After(removePause, func() { try(n + 1) })
+					return
+				}
+				then()
+			})
+		}
+		p.Host.Net().JSON("POST", base+"jobs/"+id+"/cancel", nil, remove)
 	}
-	p.Host.Net().JSON("POST", base+"jobs/"+id+"/cancel", nil, func(int, []byte) { try(0) })
+	try(0)
 }
 
 // job is the JSON of a job that a reload may interrupt the watching of.
