@@ -109,7 +109,7 @@ func (p *Page) CheckAlert() *Alert {
 		switch m := p.Model(); {
 		case p.Server.There && m != nil && m.ID != "":
 			a.Other, a.OnOther = "Run on the server", p.StartOnServer
-		case p.Check.Device != api.DeviceCPU:
+		case p.Check.Device == api.DeviceWebGPU, p.Check.Device == "" && p.NoGPU() == "":
 			a.Other, a.OnOther = "Try the processor", func() { p.SetDevice(api.DeviceCPU) }
 		}
 	case api.FailedDevice, api.FailedLost:
