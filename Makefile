@@ -99,8 +99,8 @@ web: worker ## web/dist, the page: vugu's program, NiiVue, the worker; at most 2
 		echo "no npm: the page is not built"; \
 	fi
 
-# What takes minutes on a software adapter, or half a minute: of test-long.
-WEB_SKIP ?= TheCommandLine/webgpu|TestAPaused
+# What takes a minute and more on a software adapter: of test-long.
+WEB_SKIP ?= TheCommandLine/webgpu|ALostGPU/Go
 
 web-test: web ## the page in a headless Chromium; GOUNET_SCREENS names a folder for pictures of every state
 	$(GO) -C web/test vet ./...

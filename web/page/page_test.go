@@ -117,6 +117,8 @@ func TestMissingMemoryIsToldWithNumbers(t *testing.T) {
 	require.NotNil(t, a)
 	assert.Equal(t, "This model needs 9.4 GB for this scan; 4.0 GB are available.", a.Text)
 	assert.Equal(t, "Try the processor", a.Other)
+	p.Ready = &api.Ready{Missing: []api.Device{{Kind: api.DeviceWebGPU, Why: "no adapter"}}}
+	assert.Empty(t, p.CheckAlert().Other, "it was the processor")
 	p.Server.There, p.Model().ID = true, "1"
 	assert.Equal(t, "Run on the server", p.CheckAlert().Do)
 }

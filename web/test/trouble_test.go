@@ -1,7 +1,6 @@
 package test
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gounet/gounet/core/checkpoint"
-	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/scan"
 )
 
@@ -81,27 +79,16 @@ func TestAScanThatDoesNotFitIsToldOf(t *testing.T) {
 	p.noErrors()
 }
 
-// manyLabels is a model whose labels are so many that their probabilities fill any
-// memory.
-func manyLabels(t testing.TB) string {
+// largePatch is a model whose tiles are so large that their activations fill any memory
+// of a browser.
+func largePatch(t testing.TB) string {
 	t.Helper()
 	m, err := checkpoint.Open(gounetFile(t))
 	require.NoError(t, err)
-	for v := len(m.Plan.Labels); v < 250; v++ {
-		m.Plan.Labels = append(m.Plan.Labels, plan.Label{Name: fmt.Sprint("Part ", v), Values: []int{v}})
-	}
 	m.Plan.Dataset = "Everything"
 	c, err := m.Config()
 	require.NoError(t, err)
-	w := checkpoint.Weights{}
-	for _, q := range checkpoint.Parameters(m.Plan, c) {
-		n := 1
-		for _, d := range q.Shape {
-			n *= d
-		}
-		w[q.Name] = checkpoint.Tensor{Shape: q.Shape, Data: make([]float32, n)}
-	}
-	m.Folds = []checkpoint.Fold{{Name: "0", Weights: w}}
+	c.Patch = [3]int{448, 448, 448}
 	path := filepath.Join(t.TempDir(), "everything.gounet")
 	f, err := os.Create(path)
 	require.NoError(t, err)
@@ -114,16 +101,17 @@ func manyLabels(t testing.TB) string {
 // goes on with another one.
 func TestAModelThatDoesNotFitIsToldOf(t *testing.T) {
 	p := open(t, newSite(t, nil), 1366, 768)
-	p.give("Choose files", largeCT(t, 256, 256, 160))
+	p.give("Choose files", hippocampus(t))
 	p.scanIsOpen()
 	p.press("Choose a model")
-	p.give("Add .gounet file", manyLabels(t))
+	p.give("Add .gounet file", largePatch(t))
 	p.until("the card of the model", `document.querySelector(".card.on .name")?.innerText === "Everything"`)
 	p.press("Continue with Everything")
 	p.until("it is said", `document.querySelector(".panel [role=alert] h2")?.innerText === "Not enough memory"`)
 	said := p.text(".panel [role=alert]")
 	t.Log(said)
 	assert.Regexp(t, regexp.MustCompile(`This model needs [\d.]+ GB for this scan; [\d.]+ GB are available\.`), said)
+	assert.NotContains(t, said, "Try the processor", "it is the processor whose memory does not suffice")
 	assert.True(t, eval[bool](p, `document.getElementById("run").disabled`))
 	p.shot("04-memory")
 	p.accessible("too little memory")

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -117,9 +119,9 @@ func TestVersionsAreNeverMixed(t *testing.T) {
 	kept("two")
 	p.do(chromedp.Reload())
 	whole("one")
-	p.do(chromedp.Navigate("about:blank")) // no page of version one is open any more
-	p.do(chromedp.Navigate(s.URL))
-	p.until("the page begins", `document.querySelector(".drop") !== null`)
+	_, err := chromedp.Call(p.ctx, page.Close, cdp.Empty{})
+	require.NoError(t, err)
+	p = open(t, s, 1366, 768) // no page of version one is open any more
 	whole("two")
 	p.until("version one is forgotten", `caches.keys().then(k => k.length === 1 && k[0].startsWith("two"))`)
 }
