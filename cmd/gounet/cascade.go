@@ -170,11 +170,16 @@ func (s *stage) predict(ctx context.Context, a *app, t *task, f *deviceFlags, ru
 
 // predictor is a model on a device; release frees both.
 func (f *deviceFlags) predictor(a *app, model string, which checkpoint.Options) (p *predict.Predictor, release func() error, err error) {
+	return f.predictorOn(func() (backend.Device, error) { return f.open(a.settings) }, model, which)
+}
+
+// predictorOn is a model on the device that open opens.
+func (f *deviceFlags) predictorOn(open func() (backend.Device, error), model string, which checkpoint.Options) (p *predict.Predictor, release func() error, err error) {
 	m, err := checkpoint.OpenWith(model, which)
 	if err != nil {
 		return nil, nil, err
 	}
-	dev, err := f.open(a.settings)
+	dev, err := open()
 	if err != nil {
 		return nil, nil, err
 	}

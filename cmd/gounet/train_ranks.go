@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,7 +18,9 @@ import (
 	cpu "github.com/gounet/gounet/backend_cpu"
 	cuda "github.com/gounet/gounet/backend_cuda"
 	"github.com/gounet/gounet/core/backend"
+	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/dataset"
+	"github.com/gounet/gounet/core/predict"
 	"github.com/gounet/gounet/internal/ranks"
 )
 
@@ -191,13 +196,55 @@ func (c *crew) leave(err error) error {
 	return err
 }
 
-// openRank opens the device of a rank. From then on the precision is the one that is
-// used.
-func (f *trainFlags) openRank(ctx context.Context, c *crew, g *ranks.Group) (backend.Device, error) {
+// labelTogether shares the held-out cases among the ranks that see the run folder. What
+// is missing then, as those do not share a disk, is left to rank 0.
+func (f *trainFlags) labelTogether(ctx context.Context, p *progress, w *workspace, c *crew, r *ready, o predict.FolderOptions) error {
+	folder, cases := filepath.Join(r.Dir, validationFolder), w.cases(r.fold.Val)
+	for _, one := range cases {
+		if !c.leads() {
+			break
+		}
+		old := filepath.Join(folder, one.ID+predict.LabelFormat(r.Plan).Endings[0]) // of other weights, it may be
+		if err := os.Remove(old); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return c.each(func(g *ranks.Group) error {
+		if err := g.Wait(ctx); err != nil {
+			return err
+		}
+		var mine []dataset.Case
+		for i := g.Rank; i < len(cases); i += g.World {
+			mine = append(mine, cases[i])
+		}
+		if _, err := os.Stat(filepath.Join(r.Dir, checkpoint.WeightsFile)); err == nil && len(mine) > 0 {
+			open := func() (backend.Device, error) { return f.openRank(ctx, c, g, false) }
+			pr, release, err := f.predictorOn(open, r.Dir, checkpoint.Options{})
+			if err != nil {
+				return err
+			}
+			show := p
+			if g.Rank != 0 {
+				show = newProgress(io.Discard, true)
+			}
+			if err := errors.Join(label(ctx, show, "validate", pr, mine, folder, o), release()); err != nil {
+				return err
+			}
+		}
+		return g.Wait(ctx)
+	})
+}
+
+// openRank opens the device of a rank, as one of the group or alone.
+func (f *trainFlags) openRank(ctx context.Context, c *crew, g *ranks.Group, together bool) (backend.Device, error) {
 	name, which, _ := strings.Cut(f.device, ":")
 	here := g.Rank % len(c.groups) // in this process
 	if name == onCPU {
-		return cpu.Open(cpu.Options{Workers: max(1, f.workers()/len(c.groups)), ISA: which, World: g.World, Reduce: g.AllReduce}), nil
+		o := cpu.Options{Workers: max(1, f.workers()/len(c.groups)), ISA: which}
+		if together {
+			o.World, o.Reduce = g.World, g.AllReduce
+		}
+		return cpu.Open(o), nil
 	}
 	gpu := here
 	if c.place.World > 1 {
@@ -206,7 +253,10 @@ func (f *trainFlags) openRank(ctx context.Context, c *crew, g *ranks.Group) (bac
 	if which != "" {
 		gpu, _ = ordinalOf(which) // which was checked
 	}
-	return cuda.Open(cuda.Options{Ordinal: gpu, Group: &cuda.Group{
-		Rank: g.Rank, World: g.World, Share: func(id []byte) error { return g.Broadcast(ctx, id) }, Ended: g.Ended(), Fail: g.Fail,
-	}})
+	o := cuda.Options{Ordinal: gpu}
+	if together {
+		share := func(id []byte) error { return g.Broadcast(ctx, id) }
+		o.Group = &cuda.Group{Rank: g.Rank, World: g.World, Share: share, Ended: g.Ended(), Fail: g.Fail}
+	}
+	return cuda.Open(o)
 }

@@ -18,6 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/nifti"
+	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/train"
 )
 
@@ -73,6 +75,11 @@ func TestProcessesTrainTogether(t *testing.T) {
 		t.Skip("trains for seconds")
 	}
 	work := smallWork(t)
+	file := filepath.Join(work, plan.FileName)
+	made, err := plan.Load(file)
+	require.NoError(t, err)
+	made.Recipe.Inference.Mirror = [3]bool{} // for speed
+	require.NoError(t, made.Save(file))
 	args := func(run string, more ...string) []string {
 		return append([]string{
 			"train", hippocampus, "3d_fullres", "--work", work, "--output", run, "--no-validation", "--seed", "5", "--epochs", "2",
@@ -80,13 +87,25 @@ func TestProcessesTrainTogether(t *testing.T) {
 		}, more...)
 	}
 	dir := t.TempDir()
+	splits := filepath.Join(dir, "splits.json")
+	ids := `"val": ["hippocampus_003", "hippocampus_011", "hippocampus_024"], "train": ["hippocampus_036", "hippocampus_044", "hippocampus_051"]`
+	require.NoError(t, os.WriteFile(splits, []byte("[{"+ids+"}]"), 0o666))
 	here := filepath.Join(dir, "here")
-	got := gounet(t, args(here, "--ranks", "4")...)
+	got := gounet(t, args(here, "--splits", splits, "--ranks", "4", "--no-validation=false")...)
 	require.Equal(t, exitOK, got.code, got.err)
 	assert.Contains(t, got.err, "on each of 4 ranks")
+	assert.Contains(t, got.out, "validated 3 cases")
+	labels := filepath.Join(dir, "labels") // of a case that rank 1 made
+	predicted := gounet(t, "predict", "--model", here, "--input", filepath.Join(hippocampus, "imagesTr", "hippocampus_011.nii.gz"), "--output", labels)
+	require.Equal(t, exitOK, predicted.code, predicted.err)
+	want, _, err := nifti.ReadLabels(filepath.Join(labels, "hippocampus_011.nii.gz"))
+	require.NoError(t, err)
+	held, _, err := nifti.ReadLabels(filepath.Join(here, validationFolder, "hippocampus_011.nii.gz"))
+	require.NoError(t, err)
+	assert.Equal(t, want.Data, held.Data)
 
 	apart := filepath.Join(dir, "apart")
-	for rank, p := range launched(t, 4, args(apart), nil) {
+	for rank, p := range launched(t, 4, args(apart, "--splits", splits), nil) {
 		require.Equal(t, exitOK, p.code(t), p.out.String())
 		assert.Equal(t, rank == 0, strings.Contains(p.out.String(), "trained   2 epochs"), "one of them speaks")
 	}
@@ -95,7 +114,7 @@ func TestProcessesTrainTogether(t *testing.T) {
 	}
 
 	one := filepath.Join(dir, "one")
-	got = gounet(t, args(one)...)
+	got = gounet(t, args(one, "--splits", splits)...)
 	require.Equal(t, exitOK, got.code, got.err)
 	a, err := train.ReadLog(one)
 	require.NoError(t, err)

@@ -34,20 +34,24 @@ func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string)
 	if err == nil {
 		err = f.trainOn(ctx, a, w, p, c, r)
 	}
+	validates := !f.noValidation && len(r.fold.Val) > 0
+	o := predict.FolderOptions{Probabilities: f.probabilities, Continue: c.world() > 1}
+	if r.before != nil {
+		o.Previous = r.before.labels(r.Plan)
+	}
+	if err == nil && validates && c.world() > 1 {
+		err = f.labelTogether(ctx, p, w, c, r, o)
+	}
 	if r.store != nil {
 		err = errors.Join(err, r.store.Close())
 	}
 	if err = c.leave(err); err != nil {
 		return err
 	}
-	if f.noValidation || len(r.fold.Val) == 0 || !c.leads() {
+	if !validates || !c.leads() {
 		return nil
 	}
-	var previous func(dataset.Case) string
-	if r.before != nil {
-		previous = r.before.labels(r.Plan)
-	}
-	_, err = validate(ctx, a, p, w, r.Dir, r.fold.Val, &f.deviceFlags, predict.FolderOptions{Previous: previous, Probabilities: f.probabilities})
+	_, err = validate(ctx, a, p, w, r.Dir, r.fold.Val, &f.deviceFlags, o)
 	return err
 }
 
@@ -125,7 +129,7 @@ func (f *trainFlags) trainOn(ctx context.Context, a *app, w *workspace, p *progr
 		if g == nil {
 			o.Device, err = f.open(a.settings)
 		} else {
-			o.Device, err = f.openRank(ctx, c, g)
+			o.Device, err = f.openRank(ctx, c, g, true)
 		}
 		if err != nil {
 			return err

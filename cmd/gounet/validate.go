@@ -26,12 +26,7 @@ func validate(ctx context.Context, a *app, p *progress, w *workspace, dir string
 		return nil, err
 	}
 	defer func() { _ = release() }() // nothing is left to lose
-	var cases []dataset.Case
-	for _, c := range w.raw.Cases {
-		if slices.Contains(ids, c.ID) {
-			cases = append(cases, c)
-		}
-	}
+	cases := w.cases(ids)
 	folder := filepath.Join(dir, validationFolder)
 	if err := label(ctx, p, "validate", pr, cases, folder, o); err != nil {
 		return nil, err
@@ -45,6 +40,16 @@ func validate(ctx context.Context, a *app, p *progress, w *workspace, dir string
 	}
 	fmt.Fprintf(a.out, "validated %s, mean foreground Dice %.4f, HD95 %s: %s\n", count(len(cases), "case"), s.ForegroundMean.Dice, millimetres(s.ForegroundMean.HD95), folder)
 	return s, nil
+}
+
+// cases are those of ids, in the order of the data set.
+func (w *workspace) cases(ids []string) (cases []dataset.Case) {
+	for _, c := range w.raw.Cases {
+		if slices.Contains(ids, c.ID) {
+			cases = append(cases, c)
+		}
+	}
+	return cases
 }
 
 // label segments cases into a folder, with a bar.
