@@ -76,7 +76,7 @@ func (s *scope) hardest(op graph.Hardest, n graph.Node) error {
 	t := s.Type(z).Shape
 	voxels := t[0] * t[1] * t[2] * t[3]
 	keys, pick := s.floats(voxels), s.floats(2)
-	c := merged(axes("", t), triple("S", op.Stride[:]), consts{"K": t[4]})
+	c := merged(triple("S", op.Stride[:]), consts{"H": t[2], "W": t[3], "K": t[4]})
 	ignore := op.Ignore
 	if ignore < 0 {
 		ignore = 256 // no label

@@ -30,3 +30,10 @@ func TestGradientsAndStepsEqualThoseOfPyTorch(t *testing.T) {
 	}
 	unettest.Golden(t, func(t testing.TB) backend.Device { return opened(t) }, networks(t))
 }
+
+func TestBlocksAndNormsEqualThoseOfMONAI(t *testing.T) {
+	if os.Getenv("GOUNET_LONG") == "" && os.Getenv(onGPU) == "" {
+		t.Skip("GOUNET_LONG is not set: the backward passes need a minute on the CPU")
+	}
+	unettest.Blocks(t, func(t testing.TB) backend.Device { return opened(t) }, filepath.Join("..", "core", "unet", "testdata", "dynunet"))
+}

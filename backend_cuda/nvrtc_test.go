@@ -46,7 +46,10 @@ func realPlans() map[string]*plan.Configuration {
 		}
 		return n
 	}
+	prenorm := network(cube, []int{64, 128, 256, 512}, k(1, 1, 1), k(2, 2, 2), k(2, 2, 2), k(2, 2, 2))
+	prenorm.Kind, prenorm.Norm, prenorm.ConvBias, prenorm.Slope = plan.PreNorm, plan.BatchNorm, false, 0
 	return map[string]*plan.Configuration{
+		"pre-norm, top-k": {Name: "3d_fullres", Dim: 3, Patch: [3]int{64, 64, 64}, Batch: 2, Network: prenorm},
 		"hippocampus": {
 			Name: "3d_fullres", Dim: 3, Patch: [3]int{40, 56, 40}, Batch: 9,
 			Network: network(cube, []int{32, 64, 128, 256}, k(1, 1, 1), k(2, 2, 2), k(2, 2, 2), k(2, 2, 2)),
@@ -70,6 +73,9 @@ func realLaunches(t *testing.T, c *plan.Configuration, storage graph.DType, to t
 	for i := range 4 {
 		p.Channels = append(p.Channels, plan.Channel{Name: fmt.Sprint(i)})
 		p.Labels = append(p.Labels, plan.Label{Values: []int{i}})
+	}
+	if c.Network.Kind == plan.PreNorm {
+		p.Recipe.Loss.Voxel, p.Recipe.Loss.TopK = plan.TopK, 0.1
 	}
 	train, err := unet.NewTrain(p, c, unet.TrainOptions{})
 	require.NoError(t, err)

@@ -84,7 +84,7 @@ func (s *scope) hardest(op graph.Hardest, n graph.Node) error {
 	voxels := t[0] * t[1] * t[2] * t[3]
 	keys, pick := s.partial(int64(voxels)), s.partial(2)
 	c := s.segConsts(graph.SegSums{Stride: op.Stride, Ignore: op.Ignore}, z)
-	for _, name := range []string{"ACT", "REGIONS", "GAMMA"} {
+	for _, name := range []string{"D", "ACT", "REGIONS", "GAMMA"} {
 		delete(c, name)
 	}
 	k := merged(c, shaders.Consts{"COUNT": voxels, "T_HALF": s.halved(z)})

@@ -27,3 +27,10 @@ func TestGradientsAndStepsEqualThoseOfPyTorch(t *testing.T) {
 	}
 	unettest.Golden(t, open, golden(t))
 }
+
+func TestBlocksAndNormsEqualThoseOfMONAI(t *testing.T) {
+	if os.Getenv("GOUNET_LONG") == "" {
+		t.Skip("GOUNET_LONG is not set: a software adapter needs minutes to compile the backward passes")
+	}
+	unettest.Blocks(t, open, filepath.Join("..", "core", "unet", "testdata", "dynunet"))
+}

@@ -4,7 +4,7 @@
 //
 // One thread makes one label. Threads: COUNT.
 //
-// Prelude: D, H, W, K, SD, SH, SW, COUNT (unsigned).
+// Prelude: H, W, K, SD, SH, SW, COUNT (unsigned).
 
 KERNEL hardest(u8 *y, const u8 *labels, const unsigned *keys, const unsigned *pick) {
     const unsigned v = thread();

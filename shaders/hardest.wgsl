@@ -4,7 +4,7 @@
 //
 // One invocation makes four labels. Dispatch: WORDS.
 //
-// Prelude: D, H, W, K, SD, SH, SW, COUNT, WORDS, GRID (u32).
+// Prelude: H, W, K, SD, SH, SW, COUNT, WORDS, GRID (u32).
 
 @group(0) @binding(0) var<storage, read_write> y: array<u32>;
 @group(0) @binding(1) var<storage, read_write> labels: array<u32>;

@@ -5,7 +5,7 @@
 // The bits of floats >= 0 have the order of the floats. One thread makes the key of
 // one voxel. Threads: COUNT = N·D·H·W.
 //
-// Prelude: T; D, H, W, K, SD, SH, SW, IGNORE (256: none), COUNT (unsigned).
+// Prelude: T; H, W, K, SD, SH, SW, IGNORE (256: none), COUNT (unsigned).
 
 KERNEL hardest_keys(unsigned *keys, const T *logits, const u8 *labels) {
     const unsigned v = thread();

@@ -5,7 +5,7 @@
 // The bits of floats ≥ 0 have the order of the floats. One invocation makes the key
 // of one voxel. Dispatch: COUNT = N·D·H·W.
 //
-// Prelude: T_HALF (bool); D, H, W, K, SD, SH, SW, IGNORE (256: none), COUNT, GRID (u32).
+// Prelude: T_HALF (bool); H, W, K, SD, SH, SW, IGNORE (256: none), COUNT, GRID (u32).
 
 @group(0) @binding(0) var<storage, read_write> keys: array<u32>;
 @group(0) @binding(1) var<storage, read_write> logits: array<u32>;
