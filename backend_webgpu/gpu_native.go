@@ -107,7 +107,7 @@ func (g *native) choose(o Options) error {
 	case g.adapter != nil:
 		return nil
 	case len(seen) > 0:
-		return fmt.Errorf("there is no GPU, only software adapters (%s): ask for them, or use the cpu", strings.Join(seen, ", "))
+		return fmt.Errorf("there is no GPU, only software adapters (%s): ask for webgpu:software, or use the cpu, which is faster", strings.Join(seen, ", "))
 	}
 	return errors.New("there is no Vulkan, Metal or DX12 adapter: install a driver (Debian's software one: apt-get install mesa-vulkan-drivers libvulkan1)")
 }

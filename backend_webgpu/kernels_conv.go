@@ -219,8 +219,10 @@ func (s *scope) conv3DGradWeight(op graph.Conv3DGradWeight, n graph.Node) error 
 	y := s.Type(dy).Shape
 	name, row, block := "conv3d_grad_weight", 1, 1
 	if !s.simple && s.channels(n.In[1])%4 == 0 && s.channels(input(n, 2))%4 == 0 && y[4]%4 == 0 {
-		name, row = "conv3d_grad_weight_blocked", taps(op.Kernel[2], op.Stride[2])
-		block = 16 * row
+		name, block = "conv3d_grad_weight_blocked", 16
+		if op.Kernel[2] == 3 && op.Stride[2] <= 2 {
+			row, block = 3, 3*16
+		}
 	}
 	parts := splits(y[0]*y[1]*y[2], dw.Elems()/block)
 	sums := s.parts(n.Out[0], parts)

@@ -68,6 +68,7 @@ func TestASoftwareAdapterIsOnlyTakenWhenAskedFor(t *testing.T) {
 	}
 	_, err := Open(Options{})
 	require.ErrorContains(t, err, "there is no GPU, only")
+	require.ErrorContains(t, err, ", or use the cpu")
 }
 
 // sample is a prelude as a kernel's header lists it: "A, B (bool); N, C (u32)".

@@ -3,8 +3,8 @@
 //   dy [N OD OH OW CO]   x [N D H W C], channels C0 … C0+C-1 of CI   parts [SPLITS KD KH KW CI CO]
 //
 // One invocation sums 4 channels c by 4 channels co of TAPS k in a row over the rows r
-// of dy, r mod SPLITS its own; fold adds the parts. TAPS is 3 where KW = 3 and SW = 1,
-// so that what it loads of x meets three voxels of dy, else 1. With TURNED parts are
+// of dy, r mod SPLITS its own; fold adds the parts. TAPS is 3 where KW = 3 and SW is 1
+// or 2, so that what it loads meets all taps of a row, else 1. With TURNED parts are
 // [SPLITS KD KH KW CO C], as of UpConv3DGradWeight, whose x is dy here. C and CO are
 // multiples of 4. x and dy are bound as pairs of words: 4 halves are one of them, 4
 // floats two. Dispatch: COUNT = SPLITS·KD·KH·KW/TAPS·C/4·CO/4.
@@ -97,15 +97,19 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             var before = vec4<f32>();
             var at = x_four(line * (C / 4u) + c);
             for (var ow = 0u; ow < OW; ow++) {
+                let xw = ow * SW;
+                if SW == 2u {
+                    at = x_four((line + xw) * (C / 4u) + c);
+                }
                 var behind = vec4<f32>();
-                if ow + 1u < W {
-                    behind = x_four((line + ow + 1u) * (C / 4u) + c);
+                if xw + 1u < W {
+                    behind = x_four((line + xw + 1u) * (C / 4u) + c);
                 }
                 let g = dy_four((row * OW + ow) * (CO / 4u) + co);
                 s0 = met(s0, before, g);
                 s1 = met(s1, at, g);
                 s2 = met(s2, behind, g);
-                before = at;
+                before = select(behind, at, SW == 1u);
                 at = behind;
             }
         } else {
