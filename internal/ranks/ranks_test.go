@@ -281,12 +281,12 @@ func TestARankThatHangsIsNamed(t *testing.T) {
 	for hanging := range 3 {
 		t.Run(fmt.Sprintf("rank %d as a whole", hanging), func(t *testing.T) {
 			t.Parallel()
-			groups := group(t, 3, Options{Silence: 400 * time.Millisecond})
+			groups := group(t, 3, Options{Silence: 3 * time.Second})
 			errs := each(groups, func(g *Group) error {
 				if g.Rank == hanging { // as a process that was stopped
 					g.writing.Lock() // no word of it gets out
 					defer g.writing.Unlock()
-					time.Sleep(800 * time.Millisecond)
+					time.Sleep(6 * time.Second)
 					return nil
 				}
 				return endless(t.Context(), g)
@@ -294,15 +294,15 @@ func TestARankThatHangsIsNamed(t *testing.T) {
 			for rank, err := range errs {
 				if rank != hanging {
 					require.ErrorContains(t, err, fmt.Sprintf("rank %d (", hanging))
-					require.ErrorContains(t, err, "nothing was heard of it for 400ms")
+					require.ErrorContains(t, err, "nothing was heard of it for 3s")
 				}
 			}
 		})
 		t.Run(fmt.Sprintf("rank %d in its work", hanging), func(t *testing.T) {
 			t.Parallel()
-			errs := each(group(t, 3, Options{Stall: 300 * time.Millisecond, Silence: time.Second}), func(g *Group) error {
+			errs := each(group(t, 3, Options{Stall: 2 * time.Second, Silence: 5 * time.Second}), func(g *Group) error {
 				if g.Rank == hanging {
-					time.Sleep(400 * time.Millisecond) // longer than it may hang
+					time.Sleep(2500 * time.Millisecond) // longer than it may hang
 				}
 				if err := g.Wait(t.Context()); err != nil {
 					return err
@@ -315,7 +315,7 @@ func TestARankThatHangsIsNamed(t *testing.T) {
 			})
 			for _, err := range errs {
 				require.ErrorContains(t, err, fmt.Sprintf("rank %d (", hanging))
-				require.ErrorContains(t, err, "the others have waited for it for 300ms")
+				require.ErrorContains(t, err, "the others have waited for it for 2s")
 			}
 		})
 	}
