@@ -189,7 +189,7 @@ func TestRankZeroIsHeardByAll(t *testing.T) {
 	})
 	for rank, err := range errs {
 		require.ErrorContains(t, err, "rank 2 (", rank)
-		require.ErrorContains(t, err, "its weights differs from that of rank 0 (", rank)
+		require.ErrorContains(t, err, "differs in its weights from rank 0 (", rank)
 	}
 
 	errs = each(group(t, 2, Options{}), func(g *Group) error {
