@@ -104,7 +104,7 @@ func (d *device) join(n *nccl, g *Group) error {
 	case <-g.Ended.Done():
 		return context.Cause(g.Ended)
 	}
-	c.unhook = context.AfterFunc(g.Ended, func() { _ = c.giveBack(n.abort) }) // the group has ended with a reason already
+	c.unhook = context.AfterFunc(g.Ended, func() { _ = c.giveBack(n.abort) }) // the device is lost, whatever it says
 	go c.watch()
 	d.comm = c
 	return nil

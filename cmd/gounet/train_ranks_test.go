@@ -169,7 +169,7 @@ func TestProcessesThatDoNotBelongTogetherSaySo(t *testing.T) {
 	for want, change := range map[string]func(int) []string{
 		`--seed is "1", of rank 0 "0"`:      func(rank int) []string { return []string{fmt.Sprintf("GOUNET_SEED=%d", rank)} },
 		"it is one of 3 ranks, rank 0 of 2": func(rank int) []string { return []string{fmt.Sprintf("WORLD_SIZE=%d", rank+2)} },
-		"its plan differs":                  func(rank int) []string { return []string{fmt.Sprintf("GOUNET_LEARNING_RATE=0.0%d", rank+1)} },
+		"differs in its plan from rank 0":   func(rank int) []string { return []string{fmt.Sprintf("GOUNET_LEARNING_RATE=0.0%d", rank+1)} },
 	} {
 		for _, p := range launched(t, 2, args, change) {
 			assert.NotEqual(t, exitOK, p.code(t))

@@ -36,7 +36,7 @@ func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string)
 	}
 	validates := !f.noValidation && len(r.fold.Val) > 0
 	o := predict.FolderOptions{Probabilities: f.probabilities, Continue: c.world() > 1}
-	if r.before != nil {
+	if err == nil && r.before != nil {
 		o.Previous = r.before.labels(r.Plan)
 	}
 	if err == nil && validates && c.world() > 1 {

@@ -164,7 +164,7 @@ func TestARankThatComputesDifferentlyIsNamed(t *testing.T) {
 	})
 	for _, err := range errs {
 		require.ErrorContains(t, err, "rank 2 (")
-		require.ErrorContains(t, err, "its weights differs")
+		require.ErrorContains(t, err, "differs in its weights from rank 0")
 	}
 	assert.NoFileExists(t, filepath.Join(o.Dir, checkpoint.StateFile), "weights that may be wrong are not kept")
 }

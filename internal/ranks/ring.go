@@ -290,7 +290,7 @@ func (g *Group) Agree(ctx context.Context, what, value string) error {
 	}
 	for rank, d := range differ {
 		if d != 0 {
-			return fmt.Errorf("%s: its %s differs from that of %s, which is %s", g.names[rank], what, g.names[0], its)
+			return fmt.Errorf("%s differs in its %s from %s, which has %s", g.names[rank], what, g.names[0], its)
 		}
 	}
 	return nil
