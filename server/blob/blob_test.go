@@ -68,6 +68,10 @@ func holds(t *testing.T, s Store) {
 	require.Error(t, err)
 	assert.Equal(t, []string{"a/1/x.bin", "a/2/y.bin"}, list("a/"), "what broke is not there")
 	assert.Equal(t, []string{"a/1/x.bin", "a/2/y.bin", "b"}, list(""))
+	assert.Equal(t, []string{"a/2/y.bin"}, list("a/2"))
+	assert.Equal(t, []string{"a/2/y.bin"}, list("a/2/"))
+	assert.Equal(t, []string{"a/2/y.bin"}, list("a/2/y"))
+	assert.Empty(t, list("a/none/of/them"))
 	_, err = s.Put(ctx, "b", strings.NewReader("again"))
 	require.NoError(t, err)
 

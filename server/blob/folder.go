@@ -163,7 +163,14 @@ func (f *Folder) Delete(_ context.Context, name string) error {
 
 // List implements Store.
 func (f *Folder) List(ctx context.Context, prefix string, each func(Info) error) error {
-	return filepath.WalkDir(f.root, func(path string, d fs.DirEntry, err error) error {
+	from := f.root
+	if at := strings.LastIndexByte(prefix, '/'); at > 0 { // others are not looked at, of which there may be many
+		var err error
+		if from, err = f.path(prefix[:at]); err != nil {
+			return err
+		}
+	}
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) { // deleted meanwhile
 			return nil
 		}

@@ -1,9 +1,9 @@
 // Package engine works off the jobs of a queue on devices: it reads a scan, sends
 // it through a model, and keeps the labels as blobs.
 //
-// The one idea: a device has one goroutine. Beside it one job is made ready and one
-// is written, so that the device never waits for files; all three share the host
-// memory that was granted.
+// The one idea: a device has one goroutine. Beside it one job is made ready and a few
+// are written, so that the device never waits for files; all share the host memory
+// that was granted.
 package engine
 
 import (
@@ -164,17 +164,23 @@ func (o *owner) set(change func(*api.ServerDevice)) {
 	change(&o.devices[o.index])
 }
 
+// writers of results: small ones wait for the disk most of the time, and not for each
+// other.
+const writers = 4
+
 // run works off jobs until taking ends, and the ones in hand until working does.
 func (o *owner) run(taking, working context.Context) {
 	ready, finished := make(chan *job), make(chan *job)
 	var wg sync.WaitGroup
 	wg.Go(func() { o.prepareAll(taking, working, ready) })
-	wg.Go(func() {
-		for j := range finished {
-			o.safely(j, o.write)
-			o.end(j)
-		}
-	})
+	for range writers {
+		wg.Go(func() {
+			for j := range finished {
+				o.safely(j, o.write)
+				o.end(j)
+			}
+		})
+	}
 	o.keepOpen(taking)
 	for j := range ready {
 		o.set(func(d *api.ServerDevice) { d.State = "busy" })

@@ -226,8 +226,10 @@ func (o *owner) segment(j *job) error {
 	if j.memory, err = o.admit(w, j); err != nil {
 		return err
 	}
-	if err := j.Update(j.ctx, func(r *queue.Record) { r.Device, r.Memory = j.device, memoryOf(j.memory) }); err != nil {
-		return err
+	if j.memory.Runs > 1 { // else it is over before anybody looks, and the device would wait for the disk
+		if err := j.Update(j.ctx, func(r *queue.Record) { r.Device, r.Memory = j.device, memoryOf(j.memory) }); err != nil {
+			return err
+		}
 	}
 	at = time.Now()
 	p := pace{j: j, o: o}

@@ -1,0 +1,43 @@
+package server
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gounet/gounet/internal/api"
+	"github.com/gounet/gounet/server/engine"
+)
+
+// BenchmarkTinyJobs is how many jobs of a few tiles are done in a second, which is a
+// matter of the queue and the disk, not of the device.
+func BenchmarkTinyJobs(b *testing.B) {
+	const jobs = 200
+	for range b.N {
+		b.StopTimer()
+		o := testOptions(b)
+		devices := o.Devices
+		o.Devices, o.Bounds.Jobs = nil, 0
+		r := start(b, o)
+		s := r.tiny()
+		for range jobs {
+			r.submit(s)
+		}
+		r.stop()
+		ended := make(chan string, jobs)
+		o.Devices = devices
+		o.Trace = func(s engine.Span) {
+			if s.Name == "job" {
+				ended <- s.Facts["state"]
+			}
+		}
+		b.StartTimer()
+		r = start(b, o)
+		for range jobs {
+			require.Equal(b, api.JobDone, <-ended)
+		}
+		b.StopTimer()
+		r.stop()
+	}
+	b.ReportMetric(float64(jobs*b.N)/b.Elapsed().Seconds(), "jobs/s")
+}
