@@ -75,8 +75,9 @@ func (w *Worker) look(j *job) (*api.Looked, []byte, error) {
 	if l.Min > l.Max {
 		return nil, nil, fail(api.FailedScan, errors.New("no voxel of the scan is a number"))
 	}
+	perValue := bins / max(l.Max-l.Min, 1e-30)
 	for _, v := range im.Data {
-		if at := (float64(v) - l.Min) / max(l.Max-l.Min, 1e-30) * bins; at >= 0 {
+		if at := (float64(v) - l.Min) * perValue; at >= 0 {
 			l.Histogram[min(int(at), bins-1)]++
 		}
 	}
@@ -124,12 +125,14 @@ func niftiOf(im *volume.Image, whole bool) []byte {
 		}
 	}
 	copy(b[344:], "n+1")
-	for i, v := range im.Data {
-		if whole {
+	if whole {
+		for i, v := range im.Data {
 			le.PutUint16(b[offset+2*i:], uint16(int16(v)))
-		} else {
-			le.PutUint32(b[offset+4*i:], math.Float32bits(v))
 		}
+		return b
+	}
+	for i, v := range im.Data {
+		le.PutUint32(b[offset+4*i:], math.Float32bits(v))
 	}
 	return b
 }

@@ -68,9 +68,12 @@ func (t turn) steps() (first int, step [3]int) {
 func toPage[T any](t turn, src []T, channels, c int) []T {
 	dst := make([]T, len(src)/channels)
 	i := 0
-	t.walk(func(at int) {
-		dst[i] = src[at*channels+c]
-		i++
+	t.rows(func(at, step, n int) {
+		for range n {
+			dst[i] = src[at*channels+c]
+			i++
+			at += step
+		}
 	})
 	return dst
 }
@@ -79,9 +82,12 @@ func toPage[T any](t turn, src []T, channels, c int) []T {
 func toScan[T any](t turn, src []T) []T {
 	dst := make([]T, len(src))
 	i := 0
-	t.walk(func(at int) {
-		dst[at] = src[i]
-		i++
+	t.rows(func(at, step, n int) {
+		for range n {
+			dst[at] = src[i]
+			i++
+			at += step
+		}
 	})
 	return dst
 }
@@ -105,17 +111,14 @@ func (t turn) box(b volume.Box) (lo, shape [3]int) {
 	return lo, shape
 }
 
-// walk visits the scan's voxels in the page's order.
-func (t turn) walk(visit func(at int)) {
+// rows visits the scan's voxels in the page's order, a row of the page at a time: where
+// its first one is, how far the next, and how many they are.
+func (t turn) rows(visit func(at, step, n int)) {
 	first, step := t.steps()
 	shape := t.grid().Shape
 	for d := range shape[0] {
 		for h := range shape[1] {
-			at := first + d*step[0] + h*step[1]
-			for range shape[2] {
-				visit(at)
-				at += step[2]
-			}
+			visit(first+d*step[0]+h*step[1], step[2], shape[2])
 		}
 	}
 }

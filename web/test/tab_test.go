@@ -175,7 +175,7 @@ func eval[T any](p *tab, expression string) T {
 	return v
 }
 
-const patience = 90 * time.Second
+const patience = 150 * time.Second
 
 // until waits until an expression, or what it promises, is true.
 func (p *tab) until(what, expression string) {
