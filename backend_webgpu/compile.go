@@ -17,6 +17,7 @@ type executable struct {
 	nodes   []string // names
 	list    []dispatch
 	buffers []*buffer // that are bound: they must live
+	kept    []*kept   // pipelines, once for each program
 	owned   []memory  // partial sums and tables
 }
 
@@ -55,8 +56,22 @@ func (d *device) Compile(p *compile.Program, bind map[graph.Region][]backend.Buf
 	return e, nil
 }
 
+// kept is a pipeline, which stays with the device when no program has it: the next one
+// may be for another scan, with the same network.
+type kept struct {
+	pipeline
+	programs int // that have it
+}
+
+// mostPipelines are kept before those that no program has are released: a scan of
+// another size has some of its own.
+const mostPipelines = 1024
+
 // Free gives bind groups and partial sums back; pipelines stay with the device.
 func (e *executable) Free() {
+	for _, k := range e.kept {
+		k.programs--
+	}
 	for _, d := range e.list {
 		if d.g != nil {
 			d.g.release()
@@ -65,7 +80,7 @@ func (e *executable) Free() {
 	for _, m := range e.owned {
 		m.release()
 	}
-	e.list, e.owned, e.buffers = nil, nil, nil
+	e.list, e.owned, e.buffers, e.kept = nil, nil, nil, nil
 }
 
 // scope is what making the dispatches of a node needs.
@@ -211,7 +226,7 @@ func (s *scope) settle() error {
 				spans[j].m = partials
 			}
 		}
-		list[i] = binding{s.pipelines[k.module.wgsl], spans}
+		list[i] = binding{s.pipelines[k.module.wgsl].pipeline, spans}
 		kernels[k.node]++
 	}
 	groups, err := s.gpu.groups(list)
@@ -227,12 +242,18 @@ func (s *scope) settle() error {
 
 // pipelinesOf compiles what the device has not compiled before, all together.
 func (s *scope) pipelinesOf(list []kernel) error {
+	if len(s.pipelines) > mostPipelines {
+		s.forget()
+	}
 	var missing []module
 	var from []kernel
 	seen := map[string]bool{}
 	for _, k := range list {
-		if s.pipelines[k.module.wgsl] == nil && !seen[k.module.wgsl] {
-			seen[k.module.wgsl] = true
+		if seen[k.module.wgsl] {
+			continue
+		}
+		seen[k.module.wgsl] = true
+		if s.pipelines[k.module.wgsl] == nil {
 			missing, from = append(missing, k.module), append(from, k)
 		}
 	}
@@ -241,9 +262,24 @@ func (s *scope) pipelinesOf(list []kernel) error {
 		return s.blame(from, err)
 	}
 	for i, p := range made {
-		s.pipelines[missing[i].wgsl] = p
+		s.pipelines[missing[i].wgsl] = &kept{pipeline: p}
+	}
+	for wgsl := range seen {
+		k := s.pipelines[wgsl]
+		k.programs++
+		s.exec.kept = append(s.exec.kept, k)
 	}
 	return nil
+}
+
+// forget releases the pipelines that no program has.
+func (d *device) forget() {
+	for wgsl, k := range d.pipelines {
+		if k.programs == 0 {
+			k.release()
+			delete(d.pipelines, wgsl)
+		}
+	}
 }
 
 // blame names the node and the kernel of a list's error.

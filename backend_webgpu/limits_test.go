@@ -1,6 +1,7 @@
 package webgpu
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -28,13 +29,16 @@ type paper struct {
 	marks   int
 }
 
-type sheet struct{ bytes int64 }
+type sheet struct {
+	bytes    int64
+	released bool
+}
 
-func (*sheet) release() {}
+func (s *sheet) release() { s.released = true }
 
 func (p *paper) buffer(bytes int64) (memory, error) {
 	p.largest = max(p.largest, bytes)
-	return &sheet{bytes}, nil
+	return &sheet{bytes: bytes}, nil
 }
 
 func (p *paper) pipelines(list []module) ([]pipeline, error) {
@@ -89,7 +93,7 @@ func brain(t *testing.T, stages int, patch [3]int) *unet.Tile {
 
 func TestTheStandardNetworkPredictsWithinThePromisedLimits(t *testing.T) {
 	g := &paper{}
-	d := &device{gpu: g, facts: promised, pipelines: map[string]pipeline{}, pace: newPace()}
+	d := &device{gpu: g, facts: promised, pipelines: map[string]*kept{}, pace: newPace()}
 	l := d.Limits()
 	assert.Equal(t, int64(256<<20), l.BufferBytes)
 	assert.Equal(t, int64(128<<20), l.ValueBytes)
@@ -116,7 +120,7 @@ func TestRowsOfTheStandardNetworkKeepTheBudget(t *testing.T) {
 	for _, software := range []bool{false, true} {
 		known := promised
 		known.software = software
-		d := &device{gpu: &paper{}, facts: known, staged: !software, pipelines: map[string]pipeline{}}
+		d := &device{gpu: &paper{}, facts: known, staged: !software, pipelines: map[string]*kept{}}
 		l := d.Limits()
 		p, err := compile.Compile(brain(t, 6, [3]int{128, 128, 128}).Graph, compile.Options{Storage: graph.F16, BufferBytes: l.BufferBytes, ValueBytes: l.ValueBytes})
 		require.NoError(t, err)
@@ -137,6 +141,41 @@ func TestRowsOfTheStandardNetworkKeepTheBudget(t *testing.T) {
 		}
 		assert.Greater(t, work, 1e12)
 		e.Free()
+	}
+}
+
+// A server sees scans of ever other sizes: what it compiles for them does not heap up,
+// and no program loses what it has.
+func TestPipelinesThatNoProgramHasAreReleased(t *testing.T) {
+	d := &device{gpu: &paper{}, facts: promised, pipelines: map[string]*kept{}, pace: newPace()}
+	session := func(n int) *backend.Session {
+		g, err := graph.Build(func(b *graph.Builder) []graph.Value {
+			x := b.Declare("x", graph.IO, graph.F32, 1, 1, 1, n, 4)
+			return b.Apply("twice", graph.Add{}, x, x)
+		})
+		require.NoError(t, err)
+		p, err := compile.Compile(g, compile.Options{})
+		require.NoError(t, err)
+		s, err := backend.NewSession(d, p, nil)
+		require.NoError(t, err)
+		return s
+	}
+	first := session(1)
+	own := maps.Clone(d.pipelines)
+	require.NotEmpty(t, own)
+	for n := range 2 * mostPipelines {
+		session(n + 2).Close()
+		require.LessOrEqual(t, len(d.pipelines), mostPipelines+len(own))
+	}
+	for wgsl, k := range own {
+		assert.Same(t, k, d.pipelines[wgsl])
+		assert.False(t, k.pipeline.(*sheet).released)
+	}
+	first.Close()
+	d.forget()
+	assert.Empty(t, d.pipelines)
+	for _, k := range own {
+		assert.True(t, k.pipeline.(*sheet).released)
 	}
 }
 

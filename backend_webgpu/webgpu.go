@@ -28,10 +28,10 @@ type Options struct {
 type device struct {
 	gpu       gpu
 	facts     facts
-	pipelines map[string]pipeline // by their WGSL
-	simple    bool                // without the kernels that work in blocks
-	staged    bool                // weights lie in workgroup memory: software has none that is faster
-	f16       bool                // kernels use shader-f16
+	pipelines map[string]*kept // by their WGSL
+	simple    bool             // without the kernels that work in blocks
+	staged    bool             // weights lie in workgroup memory: software has none that is faster
+	f16       bool             // kernels use shader-f16
 	pace      pace
 	flights   []flight  // submits that may not be done, the oldest first
 	landed    time.Time // when the last of the others was
@@ -45,7 +45,7 @@ func Open(o Options) (backend.Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("webgpu: %w", err)
 	}
-	d := &device{gpu: g, facts: g.facts(), pipelines: map[string]pipeline{}, pace: newPace()}
+	d := &device{gpu: g, facts: g.facts(), pipelines: map[string]*kept{}, pace: newPace()}
 	d.staged = !d.facts.software
 	if d.facts.bindings < mostBindings {
 		g.close()
