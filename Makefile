@@ -75,6 +75,7 @@ test: system vet lint portable generated-unchanged js nvrtc $(CUDA) ## everythin
 test-long: nvrtc $(CUDA) ## also what takes minutes: the race detector and tests that -short leaves out
 	GOUNET_LONG=1 $(WITHCUDA) CUDA_HOME=$(NVRTC)/nvidia/cu13 $(GO) test $(CUDATAG) -timeout 120m ./...
 	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/gounet
+	$(WITHCUDA) $(GO) test -tags otel -run Traces ./cmd/gounet
 	$(MAKE) generated-unchanged GENERATE_SKIP=none
 	$(MAKE) browser BROWSER_SKIP=none
 	$(MAKE) web-test WEB_SKIP=none
@@ -139,6 +140,7 @@ js: ## formats of scans and backend_cpu as a browser runs them, in node
 vet: $(CUDA)
 	$(WITHCUDA) $(GO) vet $(CUDATAG) ./...
 	$(WITHCUDA) $(GO) vet ./backend_cuda/... ./cmd/...
+	$(WITHCUDA) $(GO) vet -tags otel ./server/... ./cmd/gounet
 
 lint: $(LINTER) $(CUDA) ## gofumpt, depguard and the other checks of .golangci.yml
 	$(LINTER) fmt --diff
