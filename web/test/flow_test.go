@@ -63,11 +63,11 @@ func TestAScanIsSegmentedHereAsByTheCommandLine(t *testing.T) {
 			p.click(`[data-device="` + device + `"]`)
 			p.until("an estimate", `document.getElementById("estimate")?.innerText.startsWith("about")`)
 			p.shot("04-check")
-			p.watched("it is computed and the labels are shown", 100, func() {
+			p.watched("it is computed", 100, func() {
 				p.click("#run")
 				p.until("the labels", `document.querySelector(".lab")`)
-				p.labelled()
 			})
+			p.drawn("the labels are shown", 100, p.labelled)
 			p.shot("06-labels")
 			p.click("#export")
 			p.until("the dialog", `document.querySelector("[data-format=csv]")`)

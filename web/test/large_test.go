@@ -82,7 +82,7 @@ func TestALargeCTIsOpenedAndScrolled(t *testing.T) {
 	p := open(t, newSite(t, nil), 1366, 768)
 	p.until("the worker is there", `document.querySelector(".status").innerText.includes("WebGPU")`)
 	begun := time.Now()
-	p.watched("a scan of 512×512×300 is opened", 100, func() {
+	p.drawn("a scan of 512×512×300 is opened", 100, func() {
 		p.give("Choose files", path)
 		p.scanIsOpen()
 	})
@@ -98,7 +98,7 @@ func TestALargeCTIsOpenedAndScrolled(t *testing.T) {
 	}
 	before := slice()
 	var frames []float64
-	p.watched("it is scrolled", 100, func() { frames = eval[[]float64](p, scroll) })
+	p.drawn("it is scrolled", 100, func() { frames = eval[[]float64](p, scroll) })
 	assert.Equal(t, before-len(frames), slice(), "a slice a frame")
 	slices.Sort(frames)
 	middle, worst := frames[len(frames)/2], frames[len(frames)-1]
@@ -106,7 +106,7 @@ func TestALargeCTIsOpenedAndScrolled(t *testing.T) {
 	bytes := eval[float64](p, `performance.measureUserAgentSpecificMemory().then(m => m.bytes)`)
 	t.Logf("the page holds %.0f MB", bytes/1e6)
 	assert.Less(t, bytes, 2.*2*w*h*d, "no second copy of the voxels, of 2 bytes")
-	p.watched("its window is dragged", 100, func() {
+	p.drawn("its window is dragged", 100, func() {
 		for range 3 {
 			p.key("2")
 			p.key("3")
