@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"bytes"
 	"errors"
 	"math/rand/v2"
 	"os"
@@ -275,9 +276,7 @@ func TestUncertaintyComesWithTheLabelsIfItIsAskedFor(t *testing.T) {
 	f := p.asked(api.Request{PageRequest: api.PageRequest{Export: &e}}, m.buffers[0], unsure)
 	require.NotNil(t, f.Exported, "%+v", f.Failed)
 	assert.Equal(t, "x_uncertainty.nii.gz", f.Exported.Files[0].Name)
-	path := filepath.Join(t.TempDir(), "u.nii.gz")
-	require.NoError(t, os.WriteFile(path, f.buffers[0], 0o600))
-	im, _, err := nifti.ReadImage(path)
+	im, _, err := nifti.DecodeImage(bytes.NewReader(f.buffers[0]), "u.nii.gz")
 	require.NoError(t, err)
 	plain := p.asked(api.Request{Segment: &api.Segment{NoMirror: true, Uncertainty: true}})
 	require.Equal(t, plain.Done.Grid.Shape, im.Shape, "in the scan's own grid")
