@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,6 +97,10 @@ func TestValidateListsEverything(t *testing.T) {
 		{"momentum is 1", func(p *Plan) { p.Recipe.Optimizer.Momentum = 1 }},
 		{"epochs is 0", func(p *Plan) { p.Recipe.Schedule.Epochs = 0 }},
 		{`augmentation[1] "scaling": scale is [0 1]`, func(p *Plan) { p.Recipe.Augmentation[1].Ranges["scale"] = Range{0, 1} }},
+		{"sigma is [0 1e+06], wanted at most 64 voxels", func(p *Plan) {
+			i := slices.IndexFunc(p.Recipe.Augmentation, func(t Transform) bool { return t.Op == Blur })
+			p.Recipe.Augmentation[i].Ranges["sigma"] = Range{0, 1e6}
+		}},
 		{`augmentation[2] "noise": the range "sigma" is missing`, func(p *Plan) { p.Recipe.Augmentation[2].Ranges = nil }},
 		{"step is 0", func(p *Plan) { p.Recipe.Inference.Step = 0 }},
 		{`kind is "x"`, func(p *Plan) { p.Configurations[0].Network.Kind = "x" }},

@@ -96,9 +96,13 @@ func (t Transform) validate(e problems) {
 		e.need(r[0] > 0 || n != "scale" && n != "factor" && n != "below" && n != "above", "%s is %v, wanted > 0", n, r)
 		e.need(r[0] >= 0 || n != "sigma" && n != "share" && n != "magnitude", "%s is %v, wanted ≥ 0", n, r)
 		e.need(n != "sigma" || t.Op != Elastic || r[1] <= 1, "%s is %v, wanted at most 1, the edge of the patch", n, r)
+		e.need(n != "sigma" || t.Op != Blur || r[1] <= maxBlur, "%s is %v, wanted at most %d voxels: a blur sums over six of them along each axis", n, r, maxBlur)
 		e.need(n != "radius" || r[0] >= 1 && r[1] <= maxKernel, "%s is %v, wanted 1 to %d", n, r, maxKernel)
 	}
 }
+
+// maxBlur bounds the time of a blur: the originals have 1.5 voxels at most.
+const maxBlur = 64
 
 func oneOf(e problems, what, v string, choice ...string) {
 	e.need(slices.Contains(choice, v), "%s is %q, wanted one of %s", what, v, strings.Join(choice, ", "))
