@@ -280,6 +280,9 @@ func (f *planFlags) options() (plan.Options, error) {
 	if told := f.network != "plain" || len(f.features) > 0 || f.depth != 0 || f.minEdge != 0; told && f.recipe != plan.RecipeNVIDIA {
 		return plan.Options{}, usagef("--network, --features, --depth and --min-edge are of --recipe nvidia")
 	}
+	if f.recipe == plan.RecipeNVIDIA && f.planner != plan.PlannerNNUNet {
+		return plan.Options{}, usagef("--planner %s is of --recipe nnunetv2: NVIDIA's recipe has --network", f.planner)
+	}
 	if min(f.depth, f.minEdge, f.groups) < 0 {
 		return plan.Options{}, usagef("--depth, --min-edge and --groups: wanted numbers above 0")
 	}

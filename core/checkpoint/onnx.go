@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -53,7 +54,7 @@ func (m *Model) onnx() ([]byte, error) {
 		return nil, err
 	}
 	if n := &c.Network; n.Kind != plan.Plain && n.Kind != plan.Residual || n.Norm != "" && n.Norm != plan.InstanceNorm {
-		return nil, fmt.Errorf("a network of the kind %s with the norm %q: ONNX is written of %s and %s ones with instance norms", n.Kind, n.Norm, plan.Plain, plan.Residual)
+		return nil, fmt.Errorf("the network is of the kind %s with %s norms: ONNX is written of the kinds %s and %s with %s norms", n.Kind, cmp.Or(n.Norm, plan.InstanceNorm), plan.Plain, plan.Residual, plan.InstanceNorm)
 	}
 	g := &onnxGraph{network: c.Network, dim: c.Dim, weights: m.Folds[0].Weights}
 	g.build()

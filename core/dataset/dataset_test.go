@@ -368,6 +368,22 @@ func TestCancelledPreprocessingStops(t *testing.T) {
 	assert.ErrorIs(t, err, context.Canceled)
 }
 
+// A picture has its colours, as in nnU-Net, also where its name has a channel; a volume
+// of that name is one channel of several.
+func TestPicturesHoldAllChannels(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a_0000.png", "b.png", "c_0000.nii.gz"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o666))
+	}
+	cases, err := dataset.Scan(dir, ".png", 3)
+	require.NoError(t, err)
+	require.Len(t, cases, 2)
+	assert.Equal(t, []string{filepath.Join(dir, "a_0000.png")}, cases[0].Images)
+	assert.Equal(t, []string{filepath.Join(dir, "b.png")}, cases[1].Images)
+	_, err = dataset.Scan(dir, ".nii.gz", 3)
+	assert.ErrorContains(t, err, "has no channel 1")
+}
+
 func TestScansThatAreNotListedAreTestCases(t *testing.T) {
 	dir := t.TempDir()
 	r := open(t)

@@ -140,9 +140,13 @@ func (r *Raw) folders() (err error) {
 	return r.scanTest()
 }
 
+// pictures are the endings of files that hold several channels also where they are
+// numbered.
+var pictures = []string{".png", ".tif", ".tiff"}
+
 // Scan lists the cases of a folder of images: CASE_0000.nii.gz, CASE_0001.nii.gz
-// … a channel each, or CASE.nii.gz where a file holds all channels. Every case
-// must have all its channels, and no others.
+// … a channel each, or CASE.nii.gz, and CASE_0000.png alone, where a file holds all
+// channels. Every case must have all its channels, and no others.
 func Scan(dir, ending string, channels int) ([]Case, error) {
 	cases, problems, err := list(dir, ending, channels)
 	return cases, errors.Join(err, errorsOf(dir, problems))
@@ -200,7 +204,11 @@ func list(dir, ending string, channels int) (out []Case, problems []problem, err
 		cases[id][channel] = filepath.Join(dir, e.Name())
 	}
 	for id, f := range cases {
-		if whole, ok := f[-1]; ok && len(f) == 1 {
+		whole, ok := f[-1]
+		if !ok && channels > 1 && slices.Contains(pictures, ending) {
+			whole, ok = f[0] // as in nnU-Net, a picture has its colours
+		}
+		if ok && len(f) == 1 {
 			out = append(out, Case{ID: id, Images: []string{whole}})
 			continue
 		}

@@ -113,6 +113,9 @@ func LoadSplits(path string, ids []string) ([]Fold, error) {
 		}
 		return nil, fmt.Errorf("dataset: %s: %w: wanted a list of {\"train\": […], \"val\": […]}, or an object {\"case\": \"group\"}", path, err)
 	}
+	if len(folds) == 0 {
+		return nil, fmt.Errorf("dataset: %s: has no folds", path)
+	}
 	for i, f := range folds {
 		for _, id := range slices.Concat(f.Train, f.Val) {
 			if !slices.Contains(ids, id) {

@@ -124,6 +124,25 @@ func TestValidateListsEverything(t *testing.T) {
 	assert.NoError(t, spleen(t, Options{}).Validate())
 }
 
+// Numbers that no training or prediction would come to an end with, and what has no
+// effect.
+func TestValidateBoundsNumbers(t *testing.T) {
+	for _, c := range []struct {
+		want   string
+		change func(r *Recipe)
+	}{
+		{"step is 1e-09, wanted 0.01 to 1", func(r *Recipe) { r.Inference.Step = 1e-9 }},
+		{"iterations 1000000000000", func(r *Recipe) { r.Schedule.Iterations = 1e12 }},
+		{"min_rate is 5", func(r *Recipe) { r.Schedule.MinRate = 5 }},
+		{"weight_decay is 1e+30", func(r *Recipe) { r.Optimizer.WeightDecay = 1e30 }},
+		{"class_weights are [1 2]", func(r *Recipe) { r.Loss.VoxelWeight, r.Loss.ClassWeights = 0, []float64{1, 2} }},
+	} {
+		p := spleen(t, Options{})
+		c.change(&p.Recipe)
+		assert.ErrorContains(t, p.Validate(), c.want)
+	}
+}
+
 func TestValidateSurvivesAnEmptyPlan(t *testing.T) {
 	assert.Error(t, (&Plan{}).Validate())
 	assert.Error(t, (&Plan{Configurations: make([]Configuration, 3)}).Validate())

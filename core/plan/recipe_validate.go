@@ -11,6 +11,7 @@ func (r *Recipe) validate(e problems) {
 	e.need(!r.Loss.Foreground || r.DeepSupervision.FullResolution || r.DeepSupervision.Heads == 1, "loss: foreground wants all heads at the full resolution: deep_supervision with full_resolution, or heads 1")
 	r.Optimizer.validate(e.in("optimizer"))
 	r.Schedule.validate(e.in("schedule"))
+	e.need(r.Schedule.MinRate <= r.Optimizer.LearningRate, "schedule: min_rate is %v, wanted at most the learning_rate, %v", r.Schedule.MinRate, r.Optimizer.LearningRate)
 	d := r.DeepSupervision
 	e.need(d.Heads >= 0 && finite(d.Decay) && d.Decay > 0, "deep_supervision: heads is %d and decay %v, wanted ≥ 0 and > 0", d.Heads, d.Decay)
 	e.need(probability(r.Oversample), "oversample is %v, wanted 0 to 1", r.Oversample)
@@ -19,7 +20,7 @@ func (r *Recipe) validate(e problems) {
 		t.validate(e.in("augmentation[%d] %q", i, t.Op))
 	}
 	n := r.Inference
-	e.need(n.Step > 0 && n.Step <= 1, "inference: step is %v, wanted more than 0, at most 1", n.Step)
+	e.need(n.Step >= minStep && n.Step <= 1, "inference: step is %v, wanted %v to 1", n.Step, minStep)
 	oneOf(e.in("inference"), "blend", n.Blend, BlendGaussian, BlendConstant)
 	e.need(n.Blend != BlendGaussian || positive(n.Sigma), "inference: sigma is %v, wanted > 0", n.Sigma)
 }
@@ -34,14 +35,14 @@ func (l Loss) validate(e problems) {
 		sum += w
 		e.need(finite(w) && w >= 0, "class_weights: %v, wanted ≥ 0", w)
 	}
-	e.need(len(l.ClassWeights) == 0 || sum > 0 && l.Voxel == CrossEntropy, "class_weights are %v with the voxel loss %q, wanted %q and one above 0", l.ClassWeights, l.Voxel, CrossEntropy)
+	e.need(len(l.ClassWeights) == 0 || sum > 0 && l.Voxel == CrossEntropy && l.VoxelWeight > 0, "class_weights are %v with the voxel loss %q of weight %v, wanted %q, a weight above 0, and one of them above 0", l.ClassWeights, l.Voxel, l.VoxelWeight, CrossEntropy)
 	e.need(l.VoxelWeight+l.DiceWeight > 0, "voxel_weight and dice_weight are both 0: nothing to learn")
 }
 
 func (o Optimizer) validate(e problems) {
 	oneOf(e, "kind", o.Kind, SGD, Adam, AdamW)
 	e.need(positive(o.LearningRate), "learning_rate is %v, wanted > 0", o.LearningRate)
-	e.need(finite(o.WeightDecay, o.ClipNorm) && o.WeightDecay >= 0 && o.ClipNorm >= 0, "weight_decay is %v and clip_norm %v, wanted ≥ 0", o.WeightDecay, o.ClipNorm)
+	e.need(finite(o.WeightDecay, o.ClipNorm) && o.WeightDecay >= 0 && o.WeightDecay <= 1 && o.ClipNorm >= 0, "weight_decay is %v and clip_norm %v, wanted 0 to 1 and ≥ 0", o.WeightDecay, o.ClipNorm)
 	if o.Kind == SGD {
 		e.need(o.Momentum >= 0 && o.Momentum < 1, "momentum is %v, wanted 0 to below 1", o.Momentum)
 		return
@@ -54,8 +55,9 @@ func (o Optimizer) validate(e problems) {
 
 func (s Schedule) validate(e problems) {
 	oneOf(e, "kind", s.Kind, Poly, Cosine, Constant)
-	e.need(s.Epochs >= 1 && s.Iterations >= 1, "epochs is %d and iterations %d, wanted at least 1", s.Epochs, s.Iterations)
-	e.need(min(s.ValIterations, s.Patience, s.Period, s.Warmup) >= 0, "val_iterations %d, patience %d, period %d, warmup %d: wanted ≥ 0", s.ValIterations, s.Patience, s.Period, s.Warmup)
+	e.need(min(s.Epochs, s.Iterations) >= 1 && max(s.Epochs, s.Iterations) <= maxSteps, "epochs is %d and iterations %d, wanted 1 to %d", s.Epochs, s.Iterations, maxSteps)
+	counts := []int{s.ValIterations, s.Patience, s.Period, s.Warmup}
+	e.need(slices.Min(counts) >= 0 && slices.Max(counts) <= maxSteps, "val_iterations, patience, period, warmup are %v: wanted 0 to %d", counts, maxSteps)
 	e.need(s.Warmup < s.Epochs, "warmup is %d, wanted fewer than the %d epochs", s.Warmup, s.Epochs)
 	e.need(finite(s.Power, s.MinRate) && s.Power >= 0 && s.MinRate >= 0, "power is %v and min_rate %v, wanted ≥ 0", s.Power, s.MinRate)
 }
@@ -100,6 +102,11 @@ func (t Transform) validate(e problems) {
 		e.need(n != "radius" || r[0] >= 1 && r[1] <= maxKernel, "%s is %v, wanted 1 to %d", n, r, maxKernel)
 	}
 }
+
+const (
+	maxSteps = 1_000_000 // epochs, and steps of an epoch
+	minStep  = 0.01      // of the sliding window: a hundredth of the patch
+)
 
 // maxBlur bounds the time of a blur: the originals have 1.5 voxels at most.
 const maxBlur = 64

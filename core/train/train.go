@@ -311,8 +311,8 @@ func (t *trainer) iterate(ctx context.Context, feed <-chan *batch, rate float64)
 	t.state.Time.Load += b.load
 	t.state.Time.Augment += b.augment
 	t.state.Time.Step += time.Since(ready).Seconds()
-	if err == nil && t.Storage == graph.F32 && math.IsNaN(loss) {
-		err = errors.New("the loss is not a number: lower the learning rate, or look for broken cases with gounet plan")
+	if err == nil && t.Storage == graph.F32 && (math.IsNaN(loss) || math.IsInf(loss, 0)) {
+		err = fmt.Errorf("the loss is %v, not a number: lower the learning rate or the weights of the loss, or look for broken cases with gounet plan", loss)
 	}
 	return loss, err
 }
