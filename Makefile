@@ -77,13 +77,15 @@ test-long: nvrtc $(CUDA) ## also what takes minutes: the race detector and tests
 	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/gounet
 	$(WITHCUDA) $(GO) test -tags otel -run Traces ./cmd/gounet
 	$(MAKE) generated-unchanged GENERATE_SKIP=none
-	$(MAKE) browser BROWSER_SKIP=none
+	$(MAKE) browser BROWSER_SKIP=none WORKER_RUN=.
 	$(MAKE) web-test WEB_SKIP=none
 	GOUNET_LONG= $(WITHCUDA) $(GO) test $(CUDATAG) -race -short -timeout 60m ./...
 
 # What takes half of the time in a browser, on its software adapter: natively it is
 # tested every time, in the browser by test-long.
 BROWSER_SKIP ?= TestConformance/f16|TestConformance/network/(learns|rematerialisation|an_arena)|TestEveryTile|TestWeightsInWorkgroupMemory
+# The others of the worker run natively every time.
+WORKER_RUN   ?= InABrowser|NoRequest
 
 # Without inlining in Go's library it is a tenth smaller compressed; the kernels are not
 # of that library.
@@ -101,7 +103,7 @@ web: worker ## web/dist, the page: vugu's program, NiiVue, the worker; at most 2
 	fi
 
 # What takes a minute and more on a software adapter: of test-long.
-WEB_SKIP ?= TheCommandLine/webgpu|ALostGPU/Go
+WEB_SKIP ?= TheCommandLine/webgpu|ALostGPU|APaused|ALargeCT
 
 web-test: web ## the page in a headless Chromium; GOUNET_SCREENS names a folder for pictures of every state
 	$(GO) -C web/test vet ./...
@@ -110,7 +112,8 @@ web-test: web ## the page in a headless Chromium; GOUNET_SCREENS names a folder 
 browser: worker ## the tests of backend_webgpu and of the worker in a headless Chromium
 	$(GO) build -o $(BROWSEREXEC) ./internal/browsertest/exec
 	@if $(BROWSEREXEC); then \
-		GOOS=js GOARCH=wasm $(GO) test -exec $(BROWSEREXEC) -timeout 30m -parallel 4 -skip '$(BROWSER_SKIP)' ./backend_webgpu ./wasm/worker; \
+		GOOS=js GOARCH=wasm $(GO) test -exec $(BROWSEREXEC) -timeout 30m -parallel 4 -skip '$(BROWSER_SKIP)' ./backend_webgpu && \
+		GOOS=js GOARCH=wasm $(GO) test -exec $(BROWSEREXEC) -timeout 30m -run '$(WORKER_RUN)' ./wasm/worker; \
 	else \
 		echo "nothing is tested in a browser"; \
 	fi
