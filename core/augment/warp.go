@@ -6,9 +6,6 @@ import (
 	"github.com/gounet/gounet/core/graph"
 )
 
-// outside is the label of what is not in the scan.
-const outside = 255
-
 // WarpPrevious does to the labels [d h w] of a cascade's previous stage, in a crop of
 // the source's shape, what the op Warp does to those of the target: row is the sample's
 // row of ctl, field [D H W 3] what an elastic recipe has drawn, or nil. The patch is
@@ -39,14 +36,14 @@ func (b Batch) WarpPrevious(dst, labels []uint8, row, field []float32) {
 // centred is voxel i, counted from the centre of an axis of n.
 func centred(i, n int) float64 { return float64(i) - float64(n-1)/2 }
 
-// labelAt is the label with the largest linear weight around p, of equals outside, else
+// labelAt is the label with the largest linear weight around p, of equals Unseen, else
 // the smallest.
 func (b Batch) labelAt(labels []uint8, p [3]float64) uint8 {
 	var low [3]int
 	var f [3]float64
 	for a, x := range p {
 		if x <= -1 || x >= float64(b.Source[a]) {
-			return outside
+			return graph.Unseen
 		}
 		floor := math.Floor(x)
 		low[a], f[a] = int(floor), x-floor
@@ -60,7 +57,7 @@ func (b Batch) labelAt(labels []uint8, p [3]float64) uint8 {
 			in = in && i >= 0 && i < b.Source[a]
 			at = at*b.Source[a] + i
 		}
-		around[k] = outside
+		around[k] = graph.Unseen
 		if in {
 			around[k] = labels[at]
 		}
