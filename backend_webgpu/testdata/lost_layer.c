@@ -1,5 +1,6 @@
 // A layer of Vulkan that takes the GPU away: while GOUNET_GPU_LOST is set, waits say
-// VK_ERROR_DEVICE_LOST, and submits too where it is "submit".
+// VK_ERROR_DEVICE_LOST, and submits too where it is "submit". What a GPU that is gone
+// still held is thrown away, and the driver below has to be done with it by then.
 //
 //	cc -shared -fPIC -o liblost_layer.so lost_layer.c
 #include <stdint.h>
@@ -27,6 +28,7 @@ typedef struct Info {
 } Info;
 
 static Get next_instance, next_device;
+static int (*queue_idle)(void *), (*device_idle)(void *);
 
 static Link *follow(Info *i, int type) {
 	while (i && !(i->type == type && i->what == 0)) i = i->next;
@@ -49,7 +51,11 @@ static int create_device(void *adapter, Info *info, void *memory, void **device)
 	if (!l) return -3;
 	next_device = l->device;
 	int (*create)(void *, Info *, void *, void **) = (void *)l->instance(NULL, "vkCreateDevice");
-	return create(adapter, info, memory, device);
+	int failed = create(adapter, info, memory, device);
+	if (failed) return failed;
+	queue_idle = (void *)l->device(*device, "vkQueueWaitIdle");
+	device_idle = (void *)l->device(*device, "vkDeviceWaitIdle");
+	return 0;
 }
 
 static int lost(const char *by) {
@@ -59,25 +65,33 @@ static int lost(const char *by) {
 
 static int (*submit_)(void *, uint32_t, const void *, uint64_t);
 static int submit(void *queue, uint32_t count, const void *list, uint64_t fence) {
-	return lost("submit") ? LOST : submit_(queue, count, list, fence);
+	if (!lost("submit")) return submit_(queue, count, list, fence);
+	queue_idle(queue);
+	return LOST;
+}
+
+static int gone(void *device) {
+	if (!lost(NULL)) return 0;
+	device_idle(device);
+	return 1;
 }
 
 static int (*counter_)(void *, uint64_t, uint64_t *);
 static int counter(void *device, uint64_t semaphore, uint64_t *value) {
-	return lost(NULL) ? LOST : counter_(device, semaphore, value);
+	return gone(device) ? LOST : counter_(device, semaphore, value);
 }
 
 static int (*status_)(void *, uint64_t);
-static int status(void *device, uint64_t fence) { return lost(NULL) ? LOST : status_(device, fence); }
+static int status(void *device, uint64_t fence) { return gone(device) ? LOST : status_(device, fence); }
 
 static int (*wait_)(void *, const void *, uint64_t);
 static int wait(void *device, const void *info, uint64_t timeout) {
-	return lost(NULL) ? LOST : wait_(device, info, timeout);
+	return gone(device) ? LOST : wait_(device, info, timeout);
 }
 
 static int (*fences_)(void *, uint32_t, const uint64_t *, uint32_t, uint64_t);
 static int fences(void *device, uint32_t count, const uint64_t *list, uint32_t all, uint64_t timeout) {
-	return lost(NULL) ? LOST : fences_(device, count, list, all, timeout);
+	return gone(device) ? LOST : fences_(device, count, list, all, timeout);
 }
 
 static const struct {
