@@ -294,7 +294,8 @@ func (t *trainer) lastDice() float64 {
 	return math.NaN()
 }
 
-// iterate runs one training step and returns its loss.
+// iterate runs one training step and returns its loss. A step that has begun is not
+// cancelled: one that is half done, or done and not counted, would be in the checkpoint.
 func (t *trainer) iterate(ctx context.Context, feed <-chan *batch, rate float64) (float64, error) {
 	begin := time.Now()
 	b, err := t.take(ctx, feed)
@@ -303,6 +304,7 @@ func (t *trainer) iterate(ctx context.Context, feed <-chan *batch, rate float64)
 	}
 	ready := time.Now()
 	defer t.batches.recycle(b)
+	ctx = context.WithoutCancel(ctx)
 	if err := t.train.WriteAt(ctx, t.step.Ctl, 4*graph.CtlRate, backend.F32Bytes([]float32{float32(rate)})); err != nil {
 		return 0, err
 	}
@@ -318,6 +320,9 @@ func (t *trainer) iterate(ctx context.Context, feed <-chan *batch, rate float64)
 }
 
 func (t *trainer) take(ctx context.Context, feed <-chan *batch) (*batch, error) {
+	if err := ctx.Err(); err != nil { // of several cases that are ready, select takes any
+		return nil, err
+	}
 	select {
 	case b := <-feed:
 		if b.err != nil {
