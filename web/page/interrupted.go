@@ -121,7 +121,7 @@ func (p *Page) resumeShown() {
 	if i == nil || p.Model() == nil {
 		return
 	}
-	p.Run = Run{segment: i.Segment, state: i.state, Done: i.Done, Of: i.Of}
+	p.Run = Run{segment: i.Segment, state: i.state, Done: i.Done, Of: i.Of, turn: p.Run.turn}
 	if i.state != nil {
 		p.Run.Saved = &api.Saved{Done: i.Done, Of: i.Of}
 	}

@@ -88,6 +88,58 @@ func TestAPauseKeepsTheTilesAndACancelForgetsThem(t *testing.T) {
 	assert.NotContains(t, f.stored, "runs/run")
 }
 
+// The worker may have been done before it heard of the cancel.
+func TestACancelledRunIsNotHeardAnyMore(t *testing.T) {
+	late := []struct {
+		answer  api.Answer
+		buffers []Bytes
+	}{
+		{api.Answer{Progress: &api.Progress{Stage: api.StageSegment, Done: 3, Of: 4}}, nil},
+		{api.Answer{Saved: &api.Saved{Done: 3, Of: 4, Bytes: 3}}, []Bytes{held("abc")}},
+		{api.Answer{PageAnswer: api.PageAnswer{Partial: &api.Partial{Box: api.Box{Shape: [3]int{1, 1, 1}}}}}, []Bytes{held{1}}},
+		{api.Answer{Failed: &api.Failed{Code: api.FailedMemory}}, nil},
+		{api.Answer{Done: &api.Done{Labels: model.Labels}}, []Bytes{held{0, 1, 1, 2, 0, 0, 0, 0}}},
+	}
+	for i := range 2 {
+		p, f := opened(t)
+		p.Start()
+		hear := f.hear[len(f.hear)-1]
+		hear(api.Answer{Progress: &api.Progress{Stage: api.StageSegment, Done: 2, Of: 4}}, nil)
+		p.Cancel()
+		panel, stage := PanelCheck, ""
+		if i == 1 { // nor is it by the next run
+			p.Start()
+			panel, stage = PanelRun, RunPreparing
+		}
+		for _, l := range late {
+			hear(l.answer, l.buffers)
+			assert.Equal(t, panel, p.Panel)
+			assert.Equal(t, stage, p.Run.Stage)
+			assert.Nil(t, p.Alert)
+			assert.Nil(t, p.Result)
+			assert.Empty(t, f.labels)
+			assert.NotContains(t, f.stored, "runs/state")
+		}
+	}
+}
+
+func TestARunThatIsCancelledBeforeItsModelIsLoadedDoesNotBegin(t *testing.T) {
+	p, f := opened(t)
+	p.Models.loaded = ""
+	p.Start()
+	require.NotNil(t, f.last().Load)
+	p.Cancel()
+	asked := len(f.asked)
+	for i, r := range f.asked[:asked] {
+		if r.Load != nil {
+			f.hear[i](api.Answer{Loaded: &model}, nil)
+		}
+	}
+	for _, r := range f.asked[asked:] {
+		assert.Nil(t, r.Segment)
+	}
+}
+
 func TestMoreThanAMinuteOfWorkIsAskedAbout(t *testing.T) {
 	p, f := opened(t)
 	p.Start()

@@ -27,7 +27,7 @@ type Run struct {
 	First     int64     // tiles that were done before
 	Prepared  time.Duration
 	Saved     *api.Saved
-	ended     bool
+	turn      int // counts runs and cancels: what an earlier one still says is not heard
 	state     Blob
 	id        int
 	segment   api.Segment
@@ -41,7 +41,7 @@ type Run struct {
 // Start segments here.
 func (p *Page) Start() {
 	p.stopCheck()
-	p.Run = Run{segment: p.segment(), Last: p.Run.Last, LastModel: p.Run.LastModel}
+	p.Run = Run{segment: p.segment(), Last: p.Run.Last, LastModel: p.Run.LastModel, turn: p.Run.turn}
 	p.View.Unsure = false
 	p.Host.Viewer().Labels(nil)
 	p.Host.Viewer().Surfaces(nil)
@@ -61,7 +61,7 @@ const (
 // run begins or goes on from a state.
 func (p *Page) run(state Blob) {
 	r := &p.Run
-	r.Stage, r.Doing, r.Begun, r.ended = RunPreparing, api.StageRead, p.Host.Now(), false
+	r.Stage, r.Doing, r.Begun = RunPreparing, api.StageRead, p.Host.Now()
 	p.Panel, p.Alert = PanelRun, nil
 	p.Host.Focus(".panel [data-first]")
 	s := r.segment
@@ -73,9 +73,22 @@ func (p *Page) run(state Blob) {
 		s.Resume = &api.File{Name: "state"}
 		blobs = []Blob{state}
 	}
+	r.turn++
+	turn := r.turn
 	p.withModel(func() {
-		r.id = p.Host.Ask(api.Request{Segment: &s}, blobs, p.heard)
-	}, p.stopped)
+		if r.turn != turn {
+			return
+		}
+		r.id = p.Host.Ask(api.Request{Segment: &s}, blobs, func(a api.Answer, b []Bytes) {
+			if r.turn == turn {
+				p.heard(a, b)
+			}
+		})
+	}, func(f *api.Failed) {
+		if r.turn == turn {
+			p.stopped(f)
+		}
+	})
 }
 
 // heard takes the answers of a segmentation.
@@ -120,7 +133,7 @@ func (p *Page) progress(g *api.Progress) {
 // partial shows labels of the tiles that are done.
 func (p *Page) partial(part *api.Partial, b Bytes) {
 	r, m := &p.Run, p.Model()
-	if r.ended || m == nil {
+	if m == nil {
 		return
 	}
 	lo, n := part.Lo, part.Shape
@@ -179,7 +192,7 @@ func (p *Page) Cancel() {
 	if r.Stage == RunTiles || r.Stage == RunPreparing || r.Stage == RunPausing {
 		p.Host.Ask(api.Request{Cancel: &api.Cancel{Request: r.id}}, nil, nil)
 	}
-	r.ended = true
+	r.turn++
 	r.Stage, r.state, r.Saved = "", nil, nil
 	p.forgetRun()
 	p.endPartial()
@@ -189,9 +202,6 @@ func (p *Page) Cancel() {
 // stopped takes the end without a result.
 func (p *Page) stopped(f *api.Failed) {
 	r := &p.Run
-	if r.ended {
-		return
-	}
 	if f.Code == api.FailedCancelled {
 		if r.Stage == RunPausing {
 			r.Stage = RunPaused

@@ -136,7 +136,7 @@ func TestAPausedSegmentationGoesOnAfterAReload(t *testing.T) {
 }
 
 func TestWhatIsCancelledIsForgotten(t *testing.T) {
-	many, model := mosaic(t, 2), gounetFile(t)
+	many, model := mosaic(t, 3), gounetFile(t)
 	p := open(t, newSite(t, nil), 1366, 768)
 	p.ready(many, model)
 	p.click(`[data-device="cpu"]`)
