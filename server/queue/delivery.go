@@ -180,13 +180,13 @@ func (d *Delivery) Finish(ctx context.Context, change func(*Record)) error {
 // Release gives the job back to the queue, to be begun anew: after a failure that
 // counts as an attempt, or without.
 func (d *Delivery) Release(ctx context.Context, counts bool, after time.Duration) error {
-	defer d.over()
 	err := d.update(ctx, func(r *Record) {
 		r.State, r.Worker, r.Started, r.Device = api.JobQueued, "", nil, ""
 		if !counts {
 			r.Attempts--
 		}
 	})
+	d.over() // before its message is there again, which may come to this process
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -22,7 +23,7 @@ func submit(t *testing.T, q *Queue, owner, priority string) *Record {
 
 func next(t *testing.T, q *Queue) *Delivery {
 	t.Helper()
-	d, err := q.Next(contextFor(t, 20*time.Second))
+	d, err := q.Next(contextFor(t, 2*time.Minute))
 	require.NoError(t, err)
 	return d
 }
@@ -117,8 +118,10 @@ func TestADuplicateIsTheSameJob(t *testing.T) {
 // A worker that gives no sign of life loses its job to another, and can change
 // nothing of it from then on.
 func TestTheJobOfADeadWorkerIsAnothers(t *testing.T) {
-	q := openTest(t, Options{Listen: "127.0.0.1:-1", AckWait: 300 * time.Millisecond})
-	other := openTest(t, Options{URL: q.server.ClientURL(), AckWait: 300 * time.Millisecond})
+	t.Parallel()
+	const wait = 5 * time.Second // a machine that is busy gives signs of life late
+	q := openTest(t, Options{Listen: "127.0.0.1:-1", AckWait: wait})
+	other := openTest(t, Options{URL: q.server.ClientURL(), AckWait: wait})
 	r := submit(t, q, "a", "")
 	dead := next(t, q)
 	dead.Abandon()
@@ -126,8 +129,8 @@ func TestTheJobOfADeadWorkerIsAnothers(t *testing.T) {
 	assert.Equal(t, r.ID, d.ID)
 	assert.Equal(t, 2, d.Attempts)
 	require.ErrorIs(t, dead.Update(t.Context(), func(r *Record) { r.Device = "dead" }), ErrNotOurs)
-	time.Sleep(3 * other.o.AckWait) // for as long as it works, it gives signs of life
-	nothing(t, q)
+	_, err := q.Next(contextFor(t, 2*wait)) // for as long as it works, it gives signs of life
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.NoError(t, d.Context.Err())
 	finish(t, d)
 	nothing(t, q)
@@ -156,6 +159,32 @@ func TestReleasedJobsComeBack(t *testing.T) {
 		assert.True(t, r.Dead)
 		return true
 	})
+}
+
+// lateMsg is a message whose giver is slow: what it gives back is taken before it goes on.
+type lateMsg struct {
+	jetstream.Msg
+	given func()
+}
+
+func (m lateMsg) NakWithDelay(d time.Duration) error {
+	err := m.Msg.NakWithDelay(d)
+	m.given()
+	return err
+}
+
+// A job that is given back can be had at once, also by the process that gives it.
+func TestAReleasedJobIsFreeAtOnce(t *testing.T) {
+	q := openTest(t, Options{AckWait: time.Hour})
+	submit(t, q, "a", "")
+	d := next(t, q)
+	var again *Delivery
+	d.msg = lateMsg{d.msg, func() { again = next(t, q) }}
+	require.NoError(t, d.Release(t.Context(), true, 0))
+	assert.Equal(t, d.ID, again.ID)
+	assert.Equal(t, 2, again.Attempts)
+	require.NoError(t, again.Context.Err())
+	finish(t, again)
 }
 
 // A job that is cancelled where it runs ends its context; where it waits it is never

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -24,16 +25,20 @@ type Table[T any] struct {
 	watch   jetstream.KeyWatcher
 	changed func(id string, row *T) // nil row: it was deleted
 
+	telling sync.Mutex // changed is called for one row at a time, in the order of the revisions
+
 	mu   sync.RWMutex
 	rows map[string]versioned[T]
-	gone map[string]uint64 // revisions of deletions that the watch has not told of
-	open map[string]*T     // rows that are not over
+	open map[string]*T // rows that are not over
 	over func(*T) bool
 }
 
+// versioned is a row as it was last heard of. A deleted one is remembered for a while:
+// a writer may hear of its revision after the watch has told of the deletion.
 type versioned[T any] struct {
-	row      *T
+	row      *T // nil: it was deleted
 	revision uint64
+	heard    time.Time
 }
 
 // openTable reads the bucket; follow has to be called when changed may be. Over says
@@ -43,7 +48,7 @@ func openTable[T any](ctx context.Context, js jetstream.JetStream, bucket string
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", bucket, err)
 	}
-	t := &Table[T]{kv: kv, rows: map[string]versioned[T]{}, gone: map[string]uint64{}, open: map[string]*T{}, over: over}
+	t := &Table[T]{kv: kv, rows: map[string]versioned[T]{}, open: map[string]*T{}, over: over}
 	if t.watch, err = kv.WatchAll(context.WithoutCancel(ctx)); err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", bucket, err)
 	}
@@ -81,26 +86,24 @@ func (t *Table[T]) see(entry jetstream.KeyValueEntry) {
 	t.apply(entry.Key(), row, entry.Revision())
 }
 
-// apply makes row the one of id, unless a later one is known.
+// apply makes row the one of id, nil deletes it, unless a later one is known.
 func (t *Table[T]) apply(id string, row *T, revision uint64) {
+	t.telling.Lock()
+	defer t.telling.Unlock()
 	t.mu.Lock()
-	if t.rows[id].revision >= revision || t.gone[id] > revision {
+	before := t.rows[id]
+	if before.revision >= revision {
 		t.mu.Unlock()
 		return
 	}
-	if row == nil {
-		delete(t.rows, id)
-		delete(t.gone, id)
-	} else {
-		t.rows[id] = versioned[T]{row, revision}
-	}
+	t.rows[id] = versioned[T]{row, revision, time.Now()}
 	if row == nil || t.over != nil && t.over(row) {
 		delete(t.open, id)
 	} else {
 		t.open[id] = row
 	}
 	t.mu.Unlock()
-	if t.changed != nil {
+	if t.changed != nil && (row != nil || before.row != nil) {
 		t.changed(id, row)
 	}
 }
@@ -109,8 +112,8 @@ func (t *Table[T]) apply(id string, row *T, revision uint64) {
 func (t *Table[T]) Get(id string) (*T, bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	v, ok := t.rows[id]
-	return v.row, ok
+	v := t.rows[id]
+	return v.row, v.row != nil
 }
 
 // Each calls f for every row, which must not be changed, until it returns false.
@@ -118,7 +121,7 @@ func (t *Table[T]) Each(f func(id string, row *T) bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	for id, v := range t.rows {
-		if !f(id, v.row) {
+		if v.row != nil && !f(id, v.row) {
 			return
 		}
 	}
@@ -224,20 +227,15 @@ func (t *Table[T]) Delete(ctx context.Context, id string) error {
 	if err := t.kv.Purge(ctx, id); err != nil {
 		return fmt.Errorf("queue: %s: %w", t.kv.Bucket(), err)
 	}
-	t.mu.Lock()
-	_, there := t.rows[id]
-	delete(t.rows, id)
-	delete(t.open, id)
-	t.gone[id] = revision + 1
-	t.mu.Unlock()
-	if there && t.changed != nil {
-		t.changed(id, nil)
-	}
+	t.apply(id, nil, revision+1) // the deletion has this revision or a later one, which the watch tells
 	return nil
 }
 
 // Compact forgets what is left of rows that were deleted an hour ago.
 func (t *Table[T]) Compact(ctx context.Context) error {
+	t.mu.Lock()
+	maps.DeleteFunc(t.rows, func(_ string, v versioned[T]) bool { return v.row == nil && time.Since(v.heard) > time.Hour })
+	t.mu.Unlock()
 	if err := t.kv.PurgeDeletes(ctx, jetstream.DeleteMarkersOlderThan(time.Hour)); err != nil {
 		return fmt.Errorf("queue: %s: %w", t.kv.Bucket(), err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -124,6 +125,46 @@ func TestDeletesWinOverUpdates(t *testing.T) {
 			return len(said) == 0 && len(are) == 0
 		}, 10*time.Second, time.Millisecond)
 	}
+}
+
+// The answer to a write may be read after the watch has told of what came later.
+func TestWhatIsHeardLateChangesNothing(t *testing.T) {
+	table := &Table[Record]{rows: map[string]versioned[Record]{}, open: map[string]*Record{}}
+	var told []*Record
+	table.changed = func(_ string, r *Record) { told = append(told, r) }
+	first, second := record("a", ""), record("a", "")
+	table.apply("x", second, 6)
+	table.apply("x", first, 5)
+	have, _ := table.Get("x")
+	assert.Same(t, second, have)
+	table.apply("x", nil, 7)
+	table.apply("x", second, 6)
+	_, ok := table.Get("x")
+	assert.False(t, ok, "it is deleted")
+	said, are := open(table)
+	assert.Empty(t, said)
+	assert.Empty(t, are)
+	assert.Equal(t, []*Record{second, nil}, told)
+}
+
+// Who is told of changes sees the last one last.
+func TestChangesAreToldInTheirOrder(t *testing.T) {
+	table := &Table[Record]{rows: map[string]versioned[Record]{}, open: map[string]*Record{}}
+	first, second := record("a", ""), record("a", "")
+	var told []*Record // when it has been told
+	var later sync.WaitGroup
+	table.changed = func(_ string, r *Record) {
+		if r == first {
+			later.Go(func() { table.apply("x", second, 2) })
+			for range 1000 { // it waits for this, or comes now
+				runtime.Gosched()
+			}
+		}
+		told = append(told, r)
+	}
+	table.apply("x", first, 1)
+	later.Wait()
+	assert.Equal(t, []*Record{first, second}, told)
 }
 
 // What was written is there after a restart, and what is over is not among the open.
