@@ -203,6 +203,12 @@ func TestTooManyRequestsAreToldToWait(t *testing.T) {
 	o := testOptions(t)
 	o.Bounds.Rate = 5
 	r := start(t, o)
+	for range 10 { // two seconds' at once
+		read(t, r.do("GET", "/api/v1/info", nil), http.StatusOK)
+	}
+	o = testOptions(t)
+	o.Bounds.Rate = 0.1 // far below what the slowest machine sends
+	r = start(t, o)
 	counts := map[int]int{}
 	for range 30 {
 		a := r.do("GET", "/api/v1/info", nil)
@@ -211,15 +217,16 @@ func TestTooManyRequestsAreToldToWait(t *testing.T) {
 			require.NotEmpty(t, a.Header.Get("Retry-After"))
 		}
 	}
-	assert.GreaterOrEqual(t, counts[200], 10)
+	assert.Positive(t, counts[200])
 	assert.Positive(t, counts[429])
 	assert.Equal(t, 30, counts[200]+counts[429])
 }
 
 // A body that stops coming is given up, and what has come of a tus upload is kept.
 func TestSlowBodiesAreGivenUp(t *testing.T) {
+	t.Parallel()
 	o := testOptions(t)
-	o.Bounds.Idle = 200 * time.Millisecond
+	o.Bounds.Idle = 3 * time.Second // a busy machine takes as long for what does come
 	r := start(t, o)
 	at := tusCreate(r, 1000)
 	body, send := newSlow()
@@ -237,15 +244,16 @@ func TestSlowBodiesAreGivenUp(t *testing.T) {
 	}
 	require.Eventually(t, func() bool {
 		return r.do("HEAD", at, nil, "Tus-Resumable", tusVersion).Header.Get("Upload-Offset") == "300"
-	}, 5*time.Second, 20*time.Millisecond)
+	}, 2*time.Minute, 20*time.Millisecond)
 }
 
 // A request that is refused before its body has come is answered nevertheless.
 func TestSlowBodiesOfRefusedRequestsAreNotWaitedFor(t *testing.T) {
+	t.Parallel()
 	o := testOptions(t)
-	o.Bounds.Idle = 200 * time.Millisecond
+	o.Bounds.Idle = 3 * time.Second // a busy machine takes as long for what does come
 	r := start(t, o)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	body, send := newSlow()
 	q, err := http.NewRequestWithContext(ctx, "POST", r.web.URL+"/api/v1/nothing", body)

@@ -74,17 +74,18 @@ func TestAnUploadGoesOnWhereItStopped(t *testing.T) {
 // A job that is large enough to be met while it runs.
 var large = [3]int{40, 40, 40}
 
-// running waits until a job runs and tells progress.
+// untilTiles waits until a job runs and tells progress.
 func (r *running) untilTiles(id string) {
 	r.t.Helper()
 	require.Eventually(r.t, func() bool {
 		j := r.job(id)
 		return j.Progress != nil && j.Progress.Stage == api.StageSegment || api.JobOver(j.State)
-	}, 30*time.Second, 5*time.Millisecond)
+	}, 2*time.Minute, 5*time.Millisecond)
 }
 
 func TestCancelEndsAJobWithinASubmit(t *testing.T) {
-	r := start(t, testOptions(t))
+	o, goOn := halting(testOptions(t))
+	r := start(t, o)
 	u := r.upload(nifti(t, large)).ID
 	s := api.Submit{Model: modelID, Inputs: []api.Input{{Upload: u}}}
 	runs, waits := r.submit(s), r.submit(s)
@@ -98,15 +99,19 @@ func TestCancelEndsAJobWithinASubmit(t *testing.T) {
 	assert.Equal(t, api.JobCancelled, j.State)
 	assert.Empty(t, j.Results)
 	assert.Equal(t, api.FailedCancelled, j.Failed.Code)
+	goOn()
 	assert.Equal(t, api.JobDone, r.wait(waits.ID).State, "the next one runs")
 	read(t, r.do("DELETE", "/api/v1/jobs/"+runs.ID, nil), http.StatusNoContent)
 	refused(t, r.do("GET", "/api/v1/jobs/"+runs.ID, nil), http.StatusNotFound)
 }
 
 func TestEventsGoOnBehindTheLastOne(t *testing.T) {
-	r := start(t, testOptions(t))
+	o, goOn := halting(testOptions(t))
+	r := start(t, o)
 	j := r.submit(api.Submit{Model: modelID, Inputs: []api.Input{{Upload: r.upload(nifti(t, large)).ID}}})
-	all := readEvents(t, r.do("GET", "/api/v1/jobs/"+j.ID+"/events", nil))
+	stream := r.do("GET", "/api/v1/jobs/"+j.ID+"/events", nil)
+	goOn()
+	all := readEvents(t, stream)
 	names := map[string]int{}
 	for _, e := range all {
 		names[e.name]++
@@ -142,7 +147,7 @@ func TestEventsGoOnBehindTheLastOne(t *testing.T) {
 }
 
 func TestProblemsSayWhatToDo(t *testing.T) {
-	o := testOptions(t)
+	o, _ := halting(testOptions(t)) // the job of "full" is not over
 	o.Bounds.UploadBytes, o.Bounds.Jobs = 1<<20, 1
 	r := start(t, o)
 	u := r.upload(nifti(t, large)).ID

@@ -60,6 +60,7 @@ type plainOptions struct {
 	Attempts     int
 	NATS, Blobs  string
 	Worker       bool
+	Halt         string // a file: while it is there, a worker's device stops in the middle of a job
 }
 
 // running is a server with a client.

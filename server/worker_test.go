@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -31,7 +32,13 @@ func workChild(p plainOptions) {
 	fatal(err)
 	q, err := queue.Open(context.Background(), queue.Options{URL: p.NATS, AckWait: p.AckWait, Attempts: p.Attempts})
 	fatal(err)
-	o := complete(Options{})
+	o, goOn := halting(complete(Options{}))
+	go func() {
+		for _, err := os.Stat(p.Halt); err == nil; _, err = os.Stat(p.Halt) {
+			time.Sleep(10 * time.Millisecond)
+		}
+		goOn()
+	}()
 	_, err = engine.Start(engine.Options{
 		Queue: q, Blobs: blobs, Models: models, Devices: o.Devices, Work: filepath.Join(p.Data, "work"), Formats: o.Formats,
 		Log: slog.New(slog.DiscardHandler),
@@ -48,15 +55,17 @@ func TestWorkersElsewhereShareTheQueue(t *testing.T) {
 	require.NoError(t, err)
 	ns.Start()
 	defer ns.Shutdown()
-	require.True(t, ns.ReadyForConnections(10*time.Second))
+	require.True(t, ns.ReadyForConnections(time.Minute))
 	o := testOptions(t)
 	shared := t.TempDir()
 	o.Blobs, err = blob.OpenFolder(shared, 0)
 	require.NoError(t, err)
 	o.NATS, o.Devices = ns.ClientURL(), nil
 	r := start(t, o)
+	halt := filepath.Join(t.TempDir(), "halt")
+	require.NoError(t, os.WriteFile(halt, nil, 0o666))
 	worker := func() *child {
-		return startChild(t, plainOptions{Data: t.TempDir(), Models: o.Models, AckWait: o.AckWait, NATS: o.NATS, Blobs: shared, Worker: true})
+		return startChild(t, plainOptions{Data: t.TempDir(), Models: o.Models, AckWait: o.AckWait, NATS: o.NATS, Blobs: shared, Worker: true, Halt: halt})
 	}
 	first, second := worker(), worker()
 	defer second.kill(t)
@@ -72,8 +81,9 @@ func TestWorkersElsewhereShareTheQueue(t *testing.T) {
 			}
 		}
 		return false
-	}, 20*time.Second, 10*time.Millisecond)
+	}, 2*time.Minute, 10*time.Millisecond)
 	first.kill(t)
+	require.NoError(t, os.Remove(halt))
 	workers, attempts := map[string]bool{}, 0
 	want := labelsOf(t, large)
 	for _, id := range ids {

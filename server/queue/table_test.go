@@ -70,7 +70,7 @@ func TestUpdatesAtOnceAllCount(t *testing.T) {
 		assert.Eventually(t, func() bool {
 			have, ok := table.Get(r.ID)
 			return ok && have.Attempts == writers*times
-		}, 10*time.Second, time.Millisecond)
+		}, 2*time.Minute, time.Millisecond)
 	}
 	unchanged := errors.New("not this one")
 	_, err := q.Jobs.Update(t.Context(), r.ID, func(r *Record) error { r.Attempts = 0; return unchanged })
@@ -123,7 +123,7 @@ func TestDeletesWinOverUpdates(t *testing.T) {
 			}
 			said, are := open(table)
 			return len(said) == 0 && len(are) == 0
-		}, 10*time.Second, time.Millisecond)
+		}, 2*time.Minute, time.Millisecond)
 	}
 }
 
