@@ -141,15 +141,19 @@ func (h *Hub) Progress(id string) *api.Progress {
 // heard takes progress that a worker told.
 func (q *Queue) heard(msg *nats.Msg) {
 	id := msg.Subject[strings.LastIndex(msg.Subject, ".")+1:]
-	r, ok := q.Jobs.Get(id)
 	p := new(api.Progress)
-	if !ok || r.State != api.JobRunning || json.Unmarshal(msg.Data, p) != nil {
+	if json.Unmarshal(msg.Data, p) != nil {
 		return
 	}
-	q.Hub.mu.Lock()
-	q.Hub.topic(id).progress = p
-	q.Hub.mu.Unlock()
-	q.Hub.add(id, api.EventProgress, msg.Data, false)
+	q.Jobs.between(func() { // not after the end, which a job has no events behind
+		if r, ok := q.Jobs.Get(id); !ok || r.State != api.JobRunning {
+			return
+		}
+		q.Hub.mu.Lock()
+		q.Hub.topic(id).progress = p
+		q.Hub.mu.Unlock()
+		q.Hub.add(id, api.EventProgress, msg.Data, false)
+	})
 }
 
 // jobChanged is called with each new state of a job; nil: it was deleted.

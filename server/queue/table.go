@@ -108,6 +108,13 @@ func (t *Table[T]) apply(id string, row *T, revision uint64) {
 	}
 }
 
+// between calls f while no change is told: what f sees, changed was called with.
+func (t *Table[T]) between(f func()) {
+	t.telling.Lock()
+	defer t.telling.Unlock()
+	f()
+}
+
 // Get returns the row of id, which must not be changed.
 func (t *Table[T]) Get(id string) (*T, bool) {
 	t.mu.RLock()

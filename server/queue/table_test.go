@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -165,6 +167,25 @@ func TestChangesAreToldInTheirOrder(t *testing.T) {
 	table.apply("x", first, 1)
 	later.Wait()
 	assert.Equal(t, []*Record{first, second}, told)
+}
+
+// Of a job that is over and that nobody watches, no events are kept.
+func TestProgressIsNotToldBehindTheEnd(t *testing.T) {
+	q := &Queue{Jobs: &Table[Record]{rows: map[string]versioned[Record]{}, open: map[string]*Record{}}, Hub: newHub()}
+	q.Jobs.changed = q.jobChanged
+	runs, done := record("a", ""), record("a", "")
+	runs.State, done.State = api.JobRunning, api.JobDone
+	slow := []byte("{" + strings.Repeat(" ", 1<<20) + "}") // to read: the end comes meanwhile
+	for range 10 {
+		id := ID()
+		q.Jobs.apply(id, runs, 1)
+		var both sync.WaitGroup
+		both.Go(func() { q.heard(&nats.Msg{Subject: subjectProcess + "." + id, Data: slow}) })
+		runtime.Gosched()
+		both.Go(func() { q.Jobs.apply(id, done, 2) })
+		both.Wait()
+	}
+	assert.Empty(t, q.Hub.jobs)
 }
 
 // What was written is there after a restart, and what is over is not among the open.
