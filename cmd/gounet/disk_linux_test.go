@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/checkpoint/checkpointtest"
 )
 
 func TestFullDiskLosesNothing(t *testing.T) {
@@ -39,15 +40,15 @@ func TestFullDiskLosesNothing(t *testing.T) {
 	var st syscall.Statfs_t
 	require.NoError(t, syscall.Statfs(disk, &st))
 	require.NoError(t, os.WriteFile(ballast, make([]byte, int64(st.Bavail)*st.Bsize-64<<10), 0o666))
-	before := tensorsOf(t, filepath.Join(run, checkpoint.StateFile))
+	before := checkpointtest.Tensors(t, filepath.Join(run, checkpoint.StateFile))
 	got = gounet(t, append(slices.Clone(args), "--resume")...)
 	assert.Equal(t, exitError, got.code)
 	assert.Contains(t, got.err, "no space left on device")
 	assert.Contains(t, got.err, run, "the file is named")
-	assert.Equal(t, before, tensorsOf(t, filepath.Join(run, checkpoint.StateFile)), "the checkpoint before is whole")
+	checkpointtest.SameBits(t, before, checkpointtest.Tensors(t, filepath.Join(run, checkpoint.StateFile)), "the checkpoint before is whole")
 
 	require.NoError(t, os.Remove(ballast))
 	got = gounet(t, append(slices.Clone(args), "--resume")...)
 	require.Equal(t, exitOK, got.code, got.err)
-	assert.Equal(t, tensorsOf(t, filepath.Join(whole, checkpoint.StateFile)), tensorsOf(t, filepath.Join(run, checkpoint.StateFile)))
+	checkpointtest.SameBits(t, checkpointtest.Tensors(t, filepath.Join(whole, checkpoint.StateFile)), checkpointtest.Tensors(t, filepath.Join(run, checkpoint.StateFile)))
 }

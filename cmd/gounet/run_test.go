@@ -14,10 +14,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/checkpoint/checkpointtest"
 	"github.com/gounet/gounet/core/metric"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/train"
-	"github.com/gounet/gounet/internal/safetensors"
 )
 
 // asProgram makes the test binary run as gounet itself, so that a test can kill it.
@@ -46,19 +46,6 @@ func smallWork(t *testing.T) string {
 	p.Configurations = []plan.Configuration{*c}
 	require.NoError(t, p.Save(file))
 	return work
-}
-
-func tensorsOf(t *testing.T, file string) map[string][]float32 {
-	t.Helper()
-	f, err := safetensors.Open(file)
-	require.NoError(t, err)
-	defer f.Close()
-	m := map[string][]float32{}
-	for _, n := range f.Names() {
-		m[n], _, err = f.Float32s(n)
-		require.NoError(t, err)
-	}
-	return m
 }
 
 func TestKilledTrainingResumesToTheSameBits(t *testing.T) {
@@ -106,7 +93,7 @@ func TestKilledTrainingResumesToTheSameBits(t *testing.T) {
 	}
 	assert.Len(t, log, 6)
 	for _, file := range []string{checkpoint.StateFile, checkpoint.WeightsFile, checkpoint.BestFile} {
-		assert.Equal(t, tensorsOf(t, filepath.Join(whole, file)), tensorsOf(t, filepath.Join(killed, file)), file)
+		checkpointtest.SameBits(t, checkpointtest.Tensors(t, filepath.Join(whole, file)), checkpointtest.Tensors(t, filepath.Join(killed, file)), file)
 	}
 	got = gounet(t, append(slices.Clone(args), "--output", killed, "--resume", "--width", "8")...)
 	assert.Equal(t, exitUsage, got.code)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/checkpoint/checkpointtest"
 	"github.com/gounet/gounet/core/nifti"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/train"
@@ -30,14 +32,13 @@ type process struct {
 	done chan struct{} // closed when it has ended
 }
 
+// hangs is what takes longer than anything does on the slowest machine.
+const hangs = 5 * time.Minute
+
 // launched starts n processes with the variables that torchrun sets, and change's.
 func launched(t *testing.T, n int, args []string, change func(rank int) []string) []*process {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free
-	require.NoError(t, err)
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
+	port := freePort(t)
 	list := make([]*process, n)
 	for rank := range list {
 		p := &process{Cmd: exec.Command(os.Args[0], args...), done: make(chan struct{})}
@@ -58,13 +59,26 @@ func launched(t *testing.T, n int, args []string, change func(rank int) []string
 	return list
 }
 
+// freePort is one that nobody listens at, and below those that a system gives to
+// connections: the processes begin to use it later. Tests beside this one draw another.
+func freePort(t *testing.T) string {
+	t.Helper()
+	for {
+		port := strconv.Itoa(10_000 + rand.IntN(20_000))
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			require.NoError(t, l.Close())
+			return port
+		}
+	}
+}
+
 // code waits for the end of a process.
 func (p *process) code(t *testing.T) int {
 	t.Helper()
 	select {
 	case <-p.done:
 		return p.ProcessState.ExitCode()
-	case <-time.After(30 * time.Second):
+	case <-time.After(hangs):
 		require.Fail(t, "a process does not end")
 		return -1
 	}
@@ -110,7 +124,7 @@ func TestProcessesTrainTogether(t *testing.T) {
 		assert.Equal(t, rank == 0, strings.Contains(p.out.String(), "trained   2 epochs"), "one of them speaks")
 	}
 	for _, file := range []string{checkpoint.StateFile, checkpoint.WeightsFile, checkpoint.BestFile} {
-		assert.Equal(t, tensorsOf(t, filepath.Join(here, file)), tensorsOf(t, filepath.Join(apart, file)), "the same bits: %s", file)
+		checkpointtest.SameBits(t, checkpointtest.Tensors(t, filepath.Join(here, file)), checkpointtest.Tensors(t, filepath.Join(apart, file)), "the same bits: %s", file)
 	}
 
 	one := filepath.Join(dir, "one")
@@ -125,7 +139,7 @@ func TestProcessesTrainTogether(t *testing.T) {
 	}
 }
 
-// A process that is killed ends the others within seconds, with its name; rank 0
+// A process that is killed ends the others by the end of its connections, with its name; rank 0
 // leaves a checkpoint, or rank 1 where that was rank 0 (core/train: to which bits it goes on).
 func TestAKilledProcessEndsTheOthers(t *testing.T) {
 	if testing.Short() {
@@ -142,10 +156,9 @@ func TestAKilledProcessEndsTheOthers(t *testing.T) {
 		require.Eventually(t, func() bool {
 			log, err := train.ReadLog(run)
 			return err == nil && len(log) > 0
-		}, 30*time.Second, 10*time.Millisecond)
+		}, hangs, 10*time.Millisecond)
 		pid := list[killed].Process.Pid
 		require.NoError(t, list[killed].Process.Signal(syscall.SIGKILL))
-		begin := time.Now()
 		for rank, p := range list {
 			if rank != killed {
 				require.Equal(t, exitError, p.code(t), p.out.String())
@@ -153,7 +166,6 @@ func TestAKilledProcessEndsTheOthers(t *testing.T) {
 				assert.Contains(t, p.out.String(), fmt.Sprintf("process %d): it ended without a word", pid))
 			}
 		}
-		assert.Less(t, time.Since(begin), 10*time.Second)
 		assert.FileExists(t, filepath.Join(run, checkpoint.StateFile), "no epoch was the 1000th: it is the one that the loss left")
 		saver := list[0]
 		if killed == 0 {

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -16,6 +15,7 @@ import (
 	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/backend/backendtest"
 	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/checkpoint/checkpointtest"
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/core/train"
 	"github.com/gounet/gounet/internal/ranks"
@@ -134,7 +134,7 @@ func TestRanksHaveTheSameBitsInEveryRunAndAfterAnInterruption(t *testing.T) {
 	}
 	res, errs := together(t.Context(), t, 3, cut, nil)
 	require.NoError(t, errors.Join(errs...))
-	assert.Equal(t, want, weights(t, cut.Dir, checkpoint.StateFile))
+	checkpointtest.SameBits(t, want, weights(t, cut.Dir, checkpoint.StateFile))
 	assert.Equal(t, whole.Epochs[1].TrainLoss, res.Epochs[1].TrainLoss)
 	assert.Equal(t, whole.Epochs[1].Dice, res.Epochs[1].Dice)
 	assert.Equal(t, whole.Epochs[1].LossScale, res.Epochs[1].LossScale)
@@ -181,7 +181,6 @@ func TestALostRankLeavesACheckpoint(t *testing.T) {
 	want := weights(t, o.Dir, checkpoint.StateFile)
 	for _, ending := range []int{0, 2} {
 		o.Dir = filepath.Join(t.TempDir(), "run")
-		begin := time.Now()
 		_, errs := together(t.Context(), t, 3, o, func(o *train.Options) {
 			if g := o.Group; g.Rank == ending {
 				o.Progress = func(p train.Progress) {
@@ -191,7 +190,6 @@ func TestALostRankLeavesACheckpoint(t *testing.T) {
 				}
 			}
 		})
-		assert.Less(t, time.Since(begin), 10*time.Second)
 		for _, err := range errs {
 			require.ErrorContains(t, err, "no more memory")
 		}
@@ -199,7 +197,7 @@ func TestALostRankLeavesACheckpoint(t *testing.T) {
 		again.Resume = true
 		_, errs = together(t.Context(), t, 3, again, nil)
 		require.NoError(t, errors.Join(errs...))
-		assert.Equal(t, want, weights(t, o.Dir, checkpoint.StateFile), "rank %d ended", ending)
+		checkpointtest.SameBits(t, want, weights(t, o.Dir, checkpoint.StateFile), "rank %d ended", ending)
 	}
 }
 

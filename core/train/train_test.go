@@ -6,7 +6,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -18,11 +17,11 @@ import (
 
 	cpu "github.com/gounet/gounet/backend_cpu"
 	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/checkpoint/checkpointtest"
 	"github.com/gounet/gounet/core/dataset"
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/train"
-	"github.com/gounet/gounet/internal/safetensors"
 )
 
 // small is a plan for crops of the hippocampus that trains in seconds.
@@ -71,16 +70,7 @@ func options(t *testing.T) train.Options {
 
 func weights(t *testing.T, dir, file string) map[string][]float32 {
 	t.Helper()
-	f, err := safetensors.Open(filepath.Join(dir, file))
-	require.NoError(t, err)
-	defer f.Close()
-	m := map[string][]float32{}
-	for _, n := range f.Names() {
-		x, _, err := f.Float32s(n)
-		require.NoError(t, err)
-		m[n] = x
-	}
-	return m
+	return checkpointtest.Tensors(t, filepath.Join(dir, file))
 }
 
 func TestResumedTrainingHasTheBitsOfAnUninterruptedOne(t *testing.T) {
@@ -108,8 +98,8 @@ func TestResumedTrainingHasTheBitsOfAnUninterruptedOne(t *testing.T) {
 	cut.Progress = nil
 	res, err := train.Run(ctx, cut)
 	require.NoError(t, err)
-	assert.Equal(t, want, weights(t, cut.Dir, checkpoint.StateFile))
-	assert.Equal(t, weights(t, o.Dir, checkpoint.WeightsFile), weights(t, cut.Dir, checkpoint.WeightsFile))
+	checkpointtest.SameBits(t, want, weights(t, cut.Dir, checkpoint.StateFile))
+	checkpointtest.SameBits(t, weights(t, o.Dir, checkpoint.WeightsFile), weights(t, cut.Dir, checkpoint.WeightsFile))
 	for i := range whole.Epochs {
 		assert.Equal(t, whole.Epochs[i].TrainLoss, res.Epochs[i].TrainLoss)
 		assert.Equal(t, whole.Epochs[i].Dice, res.Epochs[i].Dice)
@@ -162,7 +152,7 @@ func TestAStepThatIsInterruptedIsDoneOnce(t *testing.T) {
 		cut.Progress, cut.Resume = nil, true
 		_, err = train.Run(t.Context(), cut)
 		require.NoError(t, err)
-		assert.True(t, reflect.DeepEqual(want, weights(t, cut.Dir, checkpoint.StateFile)), "interrupted at look %d of %d after the first step", more, looks)
+		checkpointtest.SameBits(t, want, weights(t, cut.Dir, checkpoint.StateFile), "interrupted at look %d of %d after the first step", more, looks)
 	}
 }
 
@@ -178,7 +168,7 @@ func TestSameSeedSameBitsForAnyNumberOfWorkers(t *testing.T) {
 		_, err := train.Run(context.Background(), o)
 		require.NoError(t, err)
 		require.NoError(t, dev.Close())
-		assert.Equal(t, want, weights(t, o.Dir, checkpoint.StateFile), "%d workers", workers)
+		checkpointtest.SameBits(t, want, weights(t, o.Dir, checkpoint.StateFile), "%d workers", workers)
 	}
 }
 
@@ -212,7 +202,7 @@ func TestPatienceThatHasEndedATrainingEndsItAgain(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, again.Epochs, len(first.Epochs))
 	assert.Contains(t, again.Stopped, "patience")
-	assert.Equal(t, before, weights(t, o.Dir, checkpoint.StateFile))
+	checkpointtest.SameBits(t, before, weights(t, o.Dir, checkpoint.StateFile))
 }
 
 func TestARunWithoutItsStateOrWithADamagedOneIsNotTrainedOver(t *testing.T) {
@@ -233,7 +223,7 @@ func TestARunWithoutItsStateOrWithADamagedOneIsNotTrainedOver(t *testing.T) {
 	model := weights(t, o.Dir, checkpoint.WeightsFile)
 	_, err = train.Run(t.Context(), o)
 	require.ErrorContains(t, err, "without the "+checkpoint.StateFile)
-	assert.Equal(t, model, weights(t, o.Dir, checkpoint.WeightsFile))
+	checkpointtest.SameBits(t, model, weights(t, o.Dir, checkpoint.WeightsFile))
 }
 
 func TestACaseWhoseFileShrinksIsAnError(t *testing.T) {

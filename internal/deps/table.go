@@ -54,6 +54,7 @@ var Table = []Row{
 		May:     []string{"core/graph", "core/plan", "core/unet", "core/volume", "internal"},
 		Modules: []string{"google.golang.org/protobuf"}, // ONNX
 	},
+	{Package: "core/checkpoint/checkpointtest", May: []string{"internal/safetensors"}, Modules: testModules},
 
 	// use
 	{Package: "core/train", May: []string{"core", "internal"}, Modules: []string{"google.golang.org/protobuf"}}, // TensorBoard
