@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -18,31 +17,18 @@ import (
 
 // peakBytes is the most memory that the program held with args. What the system
 // counts of a process that has ended is no less than what its parent had, so that it
-// is asked while it runs.
-func peakBytes(t *testing.T, args ...string) (most int64) {
+// says itself what it took.
+func peakBytes(t *testing.T, args ...string) int64 {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asProgram+"=1")
-	var text strings.Builder
-	cmd.Stdout, cmd.Stderr = &text, &text
-	require.NoError(t, cmd.Start())
-	ended := make(chan error)
-	go func() { ended <- cmd.Wait() }()
-	for look := time.NewTicker(5 * time.Millisecond); ; {
-		select {
-		case err := <-ended:
-			require.NoError(t, err, &text)
-			return most
-		case <-look.C:
-			status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid)) // none when it has ended
-			if _, after, ok := strings.Cut(string(status), "VmHWM:"); ok {
-				var kib int64
-				_, err := fmt.Sscan(after, &kib)
-				require.NoError(t, err)
-				most = kib << 10
-			}
-		}
-	}
+	cmd.Env = append(os.Environ(), asProgram+"="+withStatus)
+	text, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(text))
+	_, after, _ := strings.Cut(string(text), "VmHWM:")
+	var kib int64
+	_, err = fmt.Sscan(after, &kib)
+	require.NoError(t, err, string(text))
+	return kib << 10
 }
 
 func TestATrainingTakesTheMemoryThatIsStated(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"math/rand/v2"
 	"os"
@@ -23,13 +24,22 @@ import (
 // asProgram makes the test binary run as gounet itself, so that a test can kill it.
 const asProgram = "GOUNET_TEST_AS_PROGRAM"
 
+// withStatus as its value lets it print in the end what Linux knows of the process.
+const withStatus = "status"
+
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		os.Unsetenv(asProgram) // it is no setting of gounet's
-		main()
-		return
+	as := os.Getenv(asProgram)
+	if as == "" {
+		os.Exit(m.Run())
 	}
-	os.Exit(m.Run())
+	os.Unsetenv(asProgram) // it is no setting of gounet's
+	if as != withStatus {
+		main()
+	}
+	code := run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)
+	status, _ := os.ReadFile("/proc/self/status")
+	_, _ = os.Stdout.Write(status)
+	os.Exit(code)
 }
 
 // smallWork is a work folder with a plan for small patches of the hippocampus.
