@@ -196,7 +196,7 @@ func (t *trainer) run(ctx context.Context) (*Result, error) {
 		if err != nil {
 			return nil, t.broken(ctx, err)
 		}
-		if err := t.finish(ctx, e); err != nil {
+		if err := t.finish(context.WithoutCancel(ctx), e); err != nil {
 			return nil, err
 		}
 		over, err := t.late(ctx)
@@ -208,17 +208,18 @@ func (t *trainer) run(ctx context.Context) (*Result, error) {
 			break
 		}
 	}
-	if err := t.save(ctx); err != nil {
+	if err := t.save(context.WithoutCancel(ctx)); err != nil {
 		return nil, err
 	}
 	res.Epochs, res.Time = t.state.Log, t.state.Time
 	return res, nil
 }
 
-// finish logs an epoch that is over and keeps checkpoints.
+// finish logs an epoch that is over and keeps checkpoints. It is not cancelled: what is
+// interrupted leaves its checkpoint before the next step.
 func (t *trainer) finish(ctx context.Context, e Epoch) error {
 	if err := t.sameWeights(ctx); err != nil {
-		return err
+		return t.broken(ctx, err)
 	}
 	t.state.Log = append(t.state.Log, e)
 	t.state.Epoch++

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,56 +102,6 @@ func TestResumedTrainingHasTheBitsOfAnUninterruptedOne(t *testing.T) {
 	for i := range whole.Epochs {
 		assert.Equal(t, whole.Epochs[i].TrainLoss, res.Epochs[i].TrainLoss)
 		assert.Equal(t, whole.Epochs[i].Dice, res.Epochs[i].Dice)
-	}
-}
-
-// ending is a context that ends when it is looked at for the n-th time: in the middle of
-// whatever is done then.
-type ending struct {
-	context.Context
-	looks atomic.Int64
-}
-
-func (e *ending) Err() error {
-	if e.looks.Add(-1) < 0 {
-		return context.Canceled
-	}
-	return nil
-}
-
-func TestAStepThatIsInterruptedIsDoneOnce(t *testing.T) {
-	o := options(t)
-	s := &o.Plan.Recipe.Schedule
-	s.Epochs, s.Iterations, s.ValIterations = 1, 2, 0
-	// Every part of a step of the CPU looks at its context, as does every read and write:
-	// after the first step so many times.
-	all, looks := &ending{Context: t.Context()}, int64(0)
-	all.looks.Store(math.MaxInt64)
-	o.Progress = func(p train.Progress) {
-		if p.Iteration == 1 {
-			looks = all.looks.Load()
-		} else if p.Done == nil {
-			looks -= all.looks.Load()
-		}
-	}
-	_, err := train.Run(all, o)
-	require.NoError(t, err)
-	want := weights(t, o.Dir, checkpoint.StateFile)
-	for _, more := range []int64{0, 1, 2, looks / 2, looks - 4, looks - 3, looks - 2, looks - 1} {
-		cut, e := o, &ending{Context: t.Context()}
-		cut.Dir = filepath.Join(t.TempDir(), "cut")
-		e.looks.Store(math.MaxInt64)
-		cut.Progress = func(p train.Progress) {
-			if p.Iteration == 1 {
-				e.looks.Store(max(0, more))
-			}
-		}
-		_, err := train.Run(e, cut)
-		require.ErrorIs(t, err, context.Canceled)
-		cut.Progress, cut.Resume = nil, true
-		_, err = train.Run(t.Context(), cut)
-		require.NoError(t, err)
-		checkpointtest.SameBits(t, want, weights(t, cut.Dir, checkpoint.StateFile), "interrupted at look %d of %d after the first step", more, looks)
 	}
 }
 

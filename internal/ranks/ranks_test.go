@@ -185,7 +185,12 @@ func TestRankZeroIsHeardByAll(t *testing.T) {
 	require.NoError(t, errors.Join(errs...))
 
 	errs = each(group(t, n, Options{}), func(g *Group) error {
-		return g.Agree(t.Context(), "weights", fmt.Sprint(g.Rank == 2))
+		err := g.Agree(t.Context(), "weights", fmt.Sprint(g.Rank == 2))
+		var lost *LostError
+		if errors.As(err, &lost) {
+			return errors.New("it hears from another why it ends")
+		}
+		return err
 	})
 	for rank, err := range errs {
 		require.ErrorContains(t, err, "rank 2 (", rank)

@@ -275,7 +275,8 @@ func (g *Group) Share(ctx context.Context, b []byte, most int) ([]byte, error) {
 	return b, g.Broadcast(ctx, b)
 }
 
-// Agree returns an error that names the ranks whose value is another than rank 0's.
+// Agree returns an error that names a rank whose value is another than rank 0's: the same
+// on every rank.
 func (g *Group) Agree(ctx context.Context, what, value string) error {
 	its, err := g.Share(ctx, []byte(value), mostText)
 	if err != nil {
@@ -290,6 +291,7 @@ func (g *Group) Agree(ctx context.Context, what, value string) error {
 	}
 	for rank, d := range differ {
 		if d != 0 {
+			_ = g.Wait(ctx) // who goes on ends the others, of which each shall know why
 			return fmt.Errorf("%s differs in its %s from %s, which has %s", g.names[rank], what, g.names[0], its)
 		}
 	}
