@@ -93,8 +93,8 @@ func TestADeviceWhoseGroupEndsIsLost(t *testing.T) {
 	s := session(t, devices[0], p)
 	require.NoError(t, s.WriteF32(t.Context(), x, make([]float32, 100)))
 	gone := errors.New("rank 1 is gone")
-	time.AfterFunc(50*time.Millisecond, func() { m.end(gone) })
 	require.NoError(t, s.Run(t.Context()))
+	time.AfterFunc(50*time.Millisecond, func() { m.end(gone) })
 	_ = s.ReadF32(t.Context(), x, make([]float32, 100)) // waits for the sum
 	require.ErrorIs(t, s.Run(t.Context()), gone)
 	require.ErrorIs(t, s.ReadF32(t.Context(), x, make([]float32, 100)), gone)

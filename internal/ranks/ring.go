@@ -128,8 +128,9 @@ func (g *Group) collective(ctx context.Context, kind, bytes int, f func() error)
 	return context.Cause(g.ended)
 }
 
-// verdict is how long a rank waits for the news of who was lost.
-const verdict = 2 * time.Second
+// verdict is how long a rank waits for the news of who was lost, which a busy machine
+// brings late.
+const verdict = 5 * time.Second
 
 // AllReduce replaces each value by its sum over all ranks, which has the same bits on
 // each: every part of it is added up on one rank, in the order of the ranks from the
