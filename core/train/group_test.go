@@ -17,6 +17,7 @@ import (
 	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/checkpoint/checkpointtest"
 	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/train"
 	"github.com/gounet/gounet/internal/ranks"
 )
@@ -198,6 +199,41 @@ func TestALostRankLeavesACheckpoint(t *testing.T) {
 		_, errs = together(t.Context(), t, 3, again, nil)
 		require.NoError(t, errors.Join(errs...))
 		checkpointtest.SameBits(t, want, weights(t, o.Dir, checkpoint.StateFile), "rank %d ended", ending)
+	}
+}
+
+// A step that a rank leaves in the middle has not been, also not for the running
+// statistics of batch norms, which are rank 0's on every rank.
+func TestAStepThatARankLeavesHasNotBeen(t *testing.T) {
+	for _, norm := range []string{plan.InstanceNorm, plan.BatchNorm} {
+		o := options(t)
+		c := &o.Plan.Configurations[0]
+		c.Batch, c.Network.Norm = 3, norm
+		o.Plan.Recipe.Schedule.Epochs = 1
+		_, errs := together(t.Context(), t, 3, o, nil)
+		require.NoError(t, errors.Join(errs...), norm)
+		want := o.Dir
+		o.Dir = filepath.Join(t.TempDir(), "run")
+		_, errs = together(t.Context(), t, 3, o, func(o *train.Options) {
+			if g := o.Group; g.Rank == 2 {
+				calls := 0
+				o.Device = cpu.Open(cpu.Options{Workers: 1, World: 3, Reduce: func(ctx context.Context, v [][]float32) error {
+					if calls++; calls == 3 {
+						g.Fail(errors.New("no more memory"))
+					}
+					return g.AllReduce(ctx, v)
+				}})
+			}
+		})
+		for _, err := range errs {
+			require.ErrorContains(t, err, "no more memory", norm)
+		}
+		o.Resume = true
+		_, errs = together(t.Context(), t, 3, o, nil)
+		require.NoError(t, errors.Join(errs...), norm)
+		for _, file := range []string{checkpoint.StateFile, checkpoint.WeightsFile} {
+			checkpointtest.SameBits(t, weights(t, want, file), weights(t, o.Dir, file), norm)
+		}
 	}
 }
 

@@ -71,8 +71,9 @@ func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, ts []plan.Transf
 		if c.Previous != "" {
 			t.Stage, before = newStage(b, p, c, n)
 		}
+		network := &net{Builder: b, Network: c.Network, training: step}
 		var logits []graph.Value
-		logits, t.Params = (&net{Builder: b, Network: c.Network, training: step}).forward(x, before, p.Classes(), heads)
+		logits, t.Params = network.forward(x, before, p.Classes(), heads)
 		hard := segSums(p, one)
 		hard.Act, hard.Gamma = graph.Hard, 0
 		t.Hard = b.Apply("dice", hard, logits[0], y)[0]
@@ -81,7 +82,7 @@ func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, ts []plan.Transf
 		t.Loss = LossOfForeground(b, p, c, logits, y, t.Ctl, weights, t.Shift)
 		b.Place(t.Loss, graph.IO)
 		if step {
-			update(b, p, c, t, o.Growth)
+			update(b, p, c, t, o.Growth, network.tracks)
 		}
 		return []graph.Value{t.Loss, t.Hard}
 	})
@@ -99,7 +100,9 @@ func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, ts []plan.Transf
 // samples. With batch Dice the sums of the loss are reduced before it is made: each
 // device has the loss of all, and its part of the gradient, so that gradients are
 // added. Without it each has the loss of its samples, and both are averaged.
-func update(b *graph.Builder, p *plan.Plan, c *plan.Configuration, t *Train, growth int) {
+//
+// Nothing that lasts is changed before that: a step in which a device is lost has not been.
+func update(b *graph.Builder, p *plan.Plan, c *plan.Configuration, t *Train, growth int, tracks []func()) {
 	ctl := t.Ctl
 	var trained, grads []graph.Value
 	for i, g := range b.Backward(t.Loss, t.Params) {
@@ -112,6 +115,9 @@ func update(b *graph.Builder, p *plan.Plan, c *plan.Configuration, t *Train, gro
 		reduced = append(slices.Clone(grads), t.Loss)
 	}
 	b.Apply("reduce", graph.AllReduce{Mean: !c.BatchDice}, reduced...)
+	for _, track := range tracks {
+		track()
+	}
 	b.Apply("norm", graph.GradNorm{Growth: growth}, append([]graph.Value{ctl}, grads...)...)
 	o := p.Recipe.Optimizer
 	op := graph.Step{

@@ -20,6 +20,7 @@ type net struct {
 	plan.Network
 	training bool // batch norms take the statistics of the batch
 	params   []graph.Value
+	tracks   []func() // of batch norms: what moves their running statistics, after the backward pass
 }
 
 func (n *net) param(name string, shape ...int) graph.Value {
@@ -155,7 +156,7 @@ func (n *net) batchNorm(name string, x, gamma, beta graph.Value, slope float32) 
 	}
 	out := n.Apply(name, graph.NormAct{Eps: n.NormEps, Slope: slope, Pool: graph.Pool{Batch: true}}, x, gamma, beta)
 	track := graph.Track{Eps: n.NormEps, Momentum: batchMomentum, Count: s.Elems() / s[4]}
-	n.Apply(name+".track", track, out[1], mean, variance)
+	n.tracks = append(n.tracks, func() { n.Apply(name+".track", track, out[1], mean, variance) })
 	return out[0]
 }
 
