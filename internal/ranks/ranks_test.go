@@ -264,18 +264,26 @@ func TestARankThatFailsSaysWhy(t *testing.T) {
 }
 
 func TestARankThatIsInterruptedEndsTheOthers(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	errs := each(group(t, 3, Options{}), func(g *Group) error {
-		if g.Rank == 1 {
-			time.AfterFunc(20*time.Millisecond, cancel)
-			return endless(ctx, g)
+	for when, interrupt := range map[string]func(*Group, func()){
+		"in a call": func(_ *Group, cancel func()) { time.AfterFunc(20*time.Millisecond, cancel) },
+		"before one": func(g *Group, cancel func()) {
+			cancel()
+			g.Fail(context.Canceled) // as the call before does, which ends meanwhile
+		},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		errs := each(group(t, 3, Options{}), func(g *Group) error {
+			if g.Rank == 1 {
+				interrupt(g, cancel)
+				return endless(ctx, g)
+			}
+			return endless(t.Context(), g)
+		})
+		require.ErrorIs(t, errs[1], context.Canceled, when)
+		for _, rank := range []int{0, 2} {
+			require.ErrorContains(t, errs[rank], "rank 1 (", when)
+			require.ErrorContains(t, errs[rank], "interrupted", when)
 		}
-		return endless(t.Context(), g)
-	})
-	require.ErrorIs(t, errs[1], context.Canceled)
-	for _, rank := range []int{0, 2} {
-		require.ErrorContains(t, errs[rank], "rank 1 (")
-		require.ErrorContains(t, errs[rank], "interrupted")
 	}
 }
 

@@ -93,11 +93,11 @@ func (g *Group) head(kind, bytes int) error {
 // collective runs f as one call of all ranks. When ctx ends, or a rank is lost, it
 // returns soon.
 func (g *Group) collective(ctx context.Context, kind, bytes int, f func() error) error {
-	if err := context.Cause(g.ended); err != nil {
+	if err := ctx.Err(); err != nil { // also where that has ended the group
+		g.Fail(err)
 		return err
 	}
-	if err := ctx.Err(); err != nil {
-		g.Fail(err)
+	if err := context.Cause(g.ended); err != nil {
 		return err
 	}
 	g.calls++
