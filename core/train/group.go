@@ -170,8 +170,11 @@ func (t *trainer) broken(ctx context.Context, err error) error {
 	}
 	var lost *ranks.LostError
 	gone := errors.As(err, &lost)
-	if ctx.Err() == nil && !gone {
+	switch end := ctx.Err(); {
+	case end == nil && !gone:
 		return err
+	case end != nil && !errors.Is(err, end): // another rank was interrupted with this one
+		err = errors.Join(end, err)
 	}
 	ctx = context.WithoutCancel(ctx)
 	if t.leads() {
