@@ -202,10 +202,16 @@ func inherit(dir string) (release func() error, err error) {
 	return nil, err
 }
 
-// kept is the error of a training that has left a checkpoint, or not.
+// kept is the error of a training that has left a checkpoint, or not: then it is more
+// than an interruption.
 func kept(err error, gone bool, saved error) error {
-	if saved == nil && gone {
+	switch {
+	case saved != nil && errors.Is(err, context.Canceled):
+		return fmt.Errorf("%v, and what is done since the last checkpoint is not kept: %w", err, saved)
+	case saved != nil:
+		return errors.Join(err, saved)
+	case gone:
 		return fmt.Errorf("%w: what is done is kept, go on with --resume", err)
 	}
-	return errors.Join(err, saved)
+	return err
 }

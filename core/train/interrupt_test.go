@@ -3,6 +3,7 @@ package train_test
 import (
 	"context"
 	"math"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -121,4 +122,17 @@ func TestAnInterruptionAtTheEndOfAnEpochLeavesACheckpoint(t *testing.T) {
 	_, err = train.Run(last, o)
 	require.NoError(t, err, "it is over")
 	checkpointtest.SameBits(t, want, weights(t, o.Dir, checkpoint.StateFile))
+}
+
+func TestAnInterruptionThatLeavesNoCheckpointIsAnError(t *testing.T) {
+	o := options(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	o.Progress = func(train.Progress) {
+		cancel()
+		assert.NoError(t, os.RemoveAll(o.Dir))
+		assert.NoError(t, os.WriteFile(o.Dir, nil, 0o666)) // where a folder was
+	}
+	_, err := train.Run(ctx, o)
+	require.ErrorContains(t, err, "is not kept")
+	require.NotErrorIs(t, err, context.Canceled)
 }
