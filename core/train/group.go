@@ -207,7 +207,7 @@ func inherit(dir string) (release func() error, err error) {
 func kept(err error, gone bool, saved error) error {
 	switch {
 	case saved != nil && errors.Is(err, context.Canceled):
-		return fmt.Errorf("%v, and what is done since the last checkpoint is not kept: %w", err, saved)
+		return fmt.Errorf("%s, and what is done since the last checkpoint is not kept: %w", err.Error(), saved)
 	case saved != nil:
 		return errors.Join(err, saved)
 	case gone:
