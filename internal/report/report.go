@@ -45,7 +45,7 @@ type Case struct {
 // Fact is a line of the set-up.
 type Fact struct{ Name, Value string }
 
-//go:embed report.html report.css
+//go:embed report.html compare.html report.css
 var files embed.FS
 
 // page is what report.html shows.
