@@ -222,8 +222,12 @@ func facts(dir string, m *checkpoint.Model) ([]htmlreport.Fact, error) {
 		return nil, fmt.Errorf("%s: %w", file.Name(), err)
 	}
 	for _, key := range []struct{ name, key string }{
-		{"Device", "device-name"}, {"Threads", "threads"}, {"Precision", "precision"}, {"Seed", "seed"},
-		{"Pretrained", "pretrained"}, {"gounet", "version"},
+		{"Device", "device-name"},
+		{"Threads", "threads"},
+		{"Precision", "precision"},
+		{"Seed", "seed"},
+		{"Pretrained", "pretrained"},
+		{"gounet", "version"},
 	} {
 		if v, ok := used[key.key]; ok {
 			add(key.name, fmt.Sprint(v))

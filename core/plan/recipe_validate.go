@@ -55,15 +55,16 @@ func (o Optimizer) validate(e problems) {
 	between(e, "weight_decay", o.WeightDecay, 0, 1)
 	between(e, "clip_norm", o.ClipNorm, 0, maxWeight)
 	if o.Kind == SGD {
-		e.below1("momentum", o.Momentum)
+		below1(e, "momentum", o.Momentum)
 		return
 	}
-	e.below1("beta1", o.Beta1)
-	e.below1("beta2", o.Beta2)
+	below1(e, "beta1", o.Beta1)
+	below1(e, "beta2", o.Beta2)
 	e.need(o.Epsilon > 0 && o.Epsilon <= 1, "epsilon is %v, wanted above 0, at most 1", o.Epsilon)
 }
 
-func (e problems) below1(what string, v float64) {
+// below1 wants a number from 0 to below 1.
+func below1(e problems, what string, v float64) {
 	e.need(v >= 0 && v < 1, "%s is %v, wanted 0 to below 1", what, v)
 }
 

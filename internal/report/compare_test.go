@@ -126,6 +126,31 @@ func TestCurvesOfAllRunsShareAPicture(t *testing.T) {
 	assert.Equal(t, 1, charts)
 }
 
+func TestComparisonNamesItsTablesAndPictures(t *testing.T) {
+	c := two()
+	c.Runs = append(c.Runs, Run{Name: "c", Plan: c.Runs[0].Plan, Configuration: "3d_fullres"})
+	_, document := compare(t, c)
+	all := parse(t, document)
+	ids := map[string]bool{}
+	for _, e := range all {
+		ids[e.attr["id"]] = true
+	}
+	sections := 0
+	for _, e := range all {
+		if at := e.attr["aria-labelledby"]; at != "" {
+			sections++
+			assert.True(t, ids[at], "%s points nowhere", at)
+		}
+		switch e.name {
+		case "th":
+			assert.Contains(t, []string{"col", "row", "colgroup"}, e.attr["scope"])
+		case "svg":
+			assert.True(t, e.attr["aria-hidden"] == "true" || e.attr["role"] == "img" && e.attr["aria-label"] != "")
+		}
+	}
+	assert.Greater(t, sections, 10)
+}
+
 func TestTimeOfAStepIsTheMean(t *testing.T) {
 	c := two()
 	c.Runs[0].Plan.Recipe.Schedule.Iterations = 4
