@@ -183,7 +183,11 @@ func (r *Run) trained() Trained {
 		last := r.Epochs[n-1]
 		t.TrainLoss, t.ValLoss, t.PseudoDice, t.Time = last.TrainLoss, last.ValLoss, last.MeanDice, last.Time
 		t.Seconds = train.Number(seconds(r.Epochs))
-		t.StepSeconds = train.Number(last.Time.Step / float64(n*r.Plan.Recipe.Schedule.Iterations))
+		s := r.Plan.Recipe.Schedule
+		t.StepSeconds = train.Number(last.Time.Step / float64(n*s.Iterations))
+		if n < s.Epochs {
+			t.Missing = append(t.Missing, fmt.Sprintf("it has trained %d of %d epochs", n, s.Epochs))
+		}
 	} else {
 		t.Missing = append(t.Missing, "it has no log of its epochs")
 	}

@@ -167,7 +167,7 @@ func TestWhatARunHasNotIsSaid(t *testing.T) {
 	c.Runs[1].Summary, c.Runs[1].Epochs = nil, nil
 	found, document := compare(t, c)
 	assert.Equal(t, []string{"it has no log of its epochs", "it is not validated yet"}, found.Runs[1].Missing)
-	assert.Empty(t, found.Runs[0].Missing)
+	assert.Equal(t, []string{"it has trained 12 of 1000 epochs"}, found.Runs[0].Missing)
 	assert.Contains(t, string(document), "<li>b: it is not validated yet</li>")
 	text, err := json.Marshal(found)
 	require.NoError(t, err)
