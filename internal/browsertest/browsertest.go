@@ -28,7 +28,7 @@ type Program struct {
 }
 
 // starting is how long a browser may take until its page asks for the program.
-const starting = time.Minute
+const starting = 3 * time.Minute
 
 // Run runs p until it exits and returns its exit code. An error says that there is
 // no exit code: no browser (ErrNoBrowser), a browser that ended or did not start, or

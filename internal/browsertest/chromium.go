@@ -84,7 +84,7 @@ func (b *browser) stop() error {
 	<-b.ended
 	// Children that are on their way out may still write.
 	var err error
-	for range 50 {
+	for range 1500 { // half a minute, where the machine is busy
 		if err = os.RemoveAll(b.folder); err == nil {
 			return nil
 		}
