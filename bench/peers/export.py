@@ -1,7 +1,8 @@
 """What others make of models that gounet exported.
 
-usage: export.py GOUNET MODEL SCAN     (the program, a model that it opens, a scan of its data set)
-       export.py GOUNET CASES          (core/unet/testdata/dynunet: networks of MONAI and NVIDIA, with what they make of an input)
+usage: export.py GOUNET MODEL SCAN [PREVIOUS]  (the program, a model that it opens, a scan of its data set; of the second
+                                                stage of a cascade a folder with labels of the first)
+       export.py GOUNET CASES                  (core/unet/testdata/dynunet: networks of MONAI and NVIDIA, with what they make of an input)
 
 nnU-Net v2   loads the results folder of `gounet export --to nnunetv2` and labels SCAN; its labels are compared with
              those of `gounet predict`
@@ -48,18 +49,19 @@ def compare_networks(cases, t):
         report(f'{case["name"]}, batch 1', np.concatenate([s.run(None, {'input': x[i:i + 1]})[0] for i in range(len(x))]), want)
 
 
-def compare_model(model, scan, t):
+def compare_model(model, scan, *previous, t):
     run('export', model, '--to', 'nnunetv2', '--output', os.path.join(t, 'results'))
     folder, = glob.glob(os.path.join(t, 'results', '*__*'))
     folds = [f[len('fold_'):] for f in os.listdir(folder) if f.startswith('fold_')]
     fold = folds[0] if folds[0] == 'all' else int(folds[0])
     run('export', model, '--to', 'onnx', '--folds', str(fold), '--output', os.path.join(t, 'model.onnx'))
-    run('predict', '--model', model, '--folds', str(fold), '--input', scan, '--output', os.path.join(t, 'ours'))
+    run('predict', '--model', model, '--folds', str(fold), '--input', scan, '--output', os.path.join(t, 'ours'), *(['--previous', *previous] if previous else []))
 
     p = nnUNetPredictor(perform_everything_on_device=False, device=torch.device('cpu'))
     p.initialize_from_trained_model_folder(folder, (fold,))
     os.makedirs(os.path.join(t, 'theirs'))
-    p.predict_from_files_sequential([[scan]], [os.path.join(t, 'theirs', 'scan')])
+    name = os.path.basename(scan).removesuffix('_0000.nii.gz').removesuffix('.nii.gz')
+    p.predict_from_files_sequential([[scan]], [os.path.join(t, 'theirs', name)], folder_with_segs_from_prev_stage=previous[0] if previous else None)
     read = lambda d: np.asarray(nibabel.load(glob.glob(os.path.join(t, d, '*.nii.gz'))[0]).dataobj)
     a, b = read('ours'), read('theirs')
     print(f'nnU-Net v2: {int((a != b).sum())} of {a.size} labels differ; Dice', [round(2 * ((a == k) & (b == k)).sum() / max(1, (a == k).sum() + (b == k).sum()), 5) for k in np.unique(b) if k])
@@ -79,4 +81,4 @@ def compare_model(model, scan, t):
 
 gounet = sys.argv[1]
 with tempfile.TemporaryDirectory() as t:
-    (compare_networks if len(sys.argv) == 3 else compare_model)(*sys.argv[2:], t)
+    (compare_networks if len(sys.argv) == 3 else compare_model)(*sys.argv[2:], t=t)
