@@ -206,7 +206,8 @@ func (d *dynUNet) weights(path string, p *plan.Plan, c *plan.Configuration) (Wei
 		ours[name] = want.Name
 		wanted = append(wanted, Parameter{name, want.Shape})
 	}
-	if err := invalid("state dict", compareShapes(shapes, wanted)); err != nil {
+	// The network was read off these shapes: there is no other that they would fit.
+	if err := invalid("state dict", compareShapes(shapes, wanted), ""); err != nil {
 		return nil, err
 	}
 	w := Weights{}

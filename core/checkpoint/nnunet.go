@@ -233,7 +233,7 @@ func importWeights(state *pickle.Dict, path string, wanted []Parameter) (Weights
 		}
 		tensors[name], shapes[name] = t, t.Shape
 	}
-	if err := invalid("network_weights", compareShapes(shapes, wanted)); err != nil {
+	if err := checkShapes("network_weights", shapes, wanted); err != nil {
 		return nil, err
 	}
 	if err := fitsInto(path, tensors); err != nil {
