@@ -67,7 +67,7 @@ nvrtc: ## fetch NVIDIA's compiler of kernels, with which make test compiles them
 		{ rm -rf $(NVRTC); echo "cannot fetch NVRTC: kernels are not compiled for GPUs"; }
 
 test: system vet lint portable generated-unchanged js nvrtc $(CUDA) ## everything that must hold: formats, vet, lint, other machines, generated files, tests
-	$(WITHCUDA) CUDA_HOME=$(NVRTC)/nvidia/cu13 $(GO) test $(CUDATAG) -timeout 60m ./...
+	$(WITHCUDA) CUDA_HOME=$(NVRTC)/nvidia/cu13 $(GO) test $(CUDATAG) -timeout 20m ./...
 	$(WITHCUDA) $(GO) test -run CUDA ./cmd/gounet
 	$(MAKE) browser
 	$(MAKE) web-test
