@@ -43,6 +43,11 @@ func (p *Page) escape() bool {
 		p.Close()
 	case p.Notice != "":
 		p.Notice = ""
+	case p.Screen != ScreenWork:
+		if !p.CanGoBack() {
+			return false
+		}
+		p.BackToScan()
 	case p.Result != nil && p.Result.Renaming():
 		p.Result.Rename = notRenaming
 	case p.View.Layout == "one":
@@ -211,13 +216,11 @@ func (p *Page) segmentKey() bool {
 	case PanelScan, PanelLabels:
 		p.Go(PanelModels)
 	case PanelModels:
-		if p.Model() != nil {
+		if p.CanCheck() {
 			p.Go(PanelCheck)
 		}
 	case PanelCheck:
-		if p.Check.Failed == nil && !p.Check.OnServer {
-			p.Start()
-		}
+		p.Begin()
 	default:
 		return false
 	}
