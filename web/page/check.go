@@ -35,6 +35,7 @@ func (p *Page) StartCheck() {
 	p.Check.Busy = "Loading the model"
 	turn := p.Check.turn
 	wanted := func() bool { return p.Check.turn == turn }
+	sha := m.SHA256
 	p.withModel(*m, wanted, func() {
 		p.Check.Busy = "Measuring one tile"
 		p.Check.id = p.Host.Ask(api.Request{PageRequest: api.PageRequest{Check: &api.Check{Segment: p.segment()}}}, nil, func(a api.Answer, _ []Bytes) {
@@ -42,8 +43,10 @@ func (p *Page) StartCheck() {
 			case !wanted():
 			case a.Checked != nil:
 				p.Check.Busy, p.Check.Result = "", a.Checked
+				p.Models.need(sha, need{bytes: a.Checked.Memory.DeviceBytes})
 			case a.Failed != nil:
 				p.Check.Busy, p.Check.Failed = "", a.Failed
+				p.Models.need(sha, need{a.Failed.Need, a.Failed.Have})
 				p.Host.Focus(".panel [role=alert] button")
 			}
 		})

@@ -29,6 +29,27 @@ type Models struct {
 	Busy   string
 	loaded string // that the worker has when it has done what it was asked; "": not known
 	loads  int    // counts what it was asked to load
+	needs  map[string]need
+}
+
+// need is what a check has found that a model takes for the scan that is open.
+type need struct {
+	bytes, have int64 // have: there is no more; 0: it suffices
+}
+
+func (m *Models) need(sha string, n need) {
+	if m.needs == nil {
+		m.needs = map[string]need{}
+	}
+	m.needs[sha] = n
+}
+
+// NeedText is what a model takes for the scan, "" before that was checked.
+func (p *Page) NeedText(m *Model) string {
+	if n := p.Models.needs[m.SHA256]; n.bytes > 0 {
+		return "needs " + Size(n.bytes)
+	}
+	return ""
 }
 
 // StoredModels is what the browser keeps.
@@ -227,6 +248,13 @@ func (p *Page) FitOf(m *Model) Fit {
 	}
 	if s.Look.Grid.Shape[0] == 1 && m.Patch[0] > 1 {
 		return Fit{"Trained on volumes; this scan is one image.", true}
+	}
+	if n := p.Models.needs[m.SHA256]; n.have > 0 {
+		why := fmt.Sprintf("Needs %s for this scan; %s are available here.", Size(n.bytes), Size(n.have))
+		if server, _ := p.serverFor(m); server != "" {
+			why += " Runs on the server."
+		}
+		return Fit{why, false}
 	}
 	return Fit{}
 }

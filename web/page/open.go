@@ -316,7 +316,7 @@ func (p *Page) leave() {
 		p.Notice = "The segmentation of " + p.Scan.Name + " is paused. It is offered again where scans are opened."
 	}
 	p.Run = Run{Last: r.Last, LastModel: r.LastModel, turn: r.turn + 1}
-	p.Check.Result, p.Check.Failed = nil, nil
+	p.Check.Result, p.Check.Failed, p.Models.needs = nil, nil, nil
 	p.Diff, p.Edit, p.Export.Name = Compare{}, Edit{}, ""
 	p.leaveJob()
 }

@@ -202,6 +202,12 @@ func (p *Page) WorkerDied(why string) {
 	if p.Run.Stage != "" {
 		p.Run.Stage = RunStopped
 	}
+	switch { // where no alert is shown
+	case p.Screen == ScreenSeries:
+		p.Screen = ScreenOpen
+	case p.Panel == PanelEdit || p.Panel == PanelCompare:
+		p.Notice = "The program that computes has ended. What is seen stays, but files cannot be written any more: load the page again."
+	}
 	p.Alert = &Alert{
 		Title: "The program that computes has ended", Text: why + ".",
 		More: "Usually memory is short. What is kept of a segmentation is offered when the page is loaded again.", Do: "Reload the page", OnDo: p.Host.Reload,
@@ -313,6 +319,7 @@ func (p *Page) Close() {
 
 // Go shows a panel.
 func (p *Page) Go(panel Panel) {
+	p.stopCheck()
 	if panel != PanelLabels {
 		p.ShowUncertainty(false)
 	}
@@ -339,7 +346,6 @@ func (p *Page) Back() {
 		}
 		p.Go(PanelScan)
 	case PanelCheck:
-		p.stopCheck()
 		p.Go(PanelModels)
 	case PanelEdit, PanelCompare:
 		p.Go(PanelLabels)

@@ -178,7 +178,7 @@ func (p *Page) Pause() {
 
 func (p *Page) paused() {
 	p.Run.Stage = RunPaused
-	p.Host.Focus(".panel .primary")
+	p.Host.Focus("#continue")
 }
 
 // GoOn goes on where it was paused or stopped.

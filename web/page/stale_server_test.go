@@ -209,3 +209,10 @@ func TestAModelOfThisComputerRunsHere(t *testing.T) {
 	assert.False(t, p.Check.OnServer)
 	assert.NotEmpty(t, p.Check.Busy)
 }
+
+func TestWithoutANetworkTheModelsThatAreHereAreCounted(t *testing.T) {
+	p, _ := another(t)
+	p.Models.List[0].Files = nil
+	p.Online(false)
+	assert.Contains(t, p.Notice, "1 stored model")
+}

@@ -278,3 +278,30 @@ func TestARunWhoseModelIsGoneSaysSo(t *testing.T) {
 	assert.Contains(t, p.Notice, "not stored")
 	assert.Equal(t, PanelScan, p.Panel)
 }
+
+// What came of a check is said on the card, for the scan that it was.
+func TestACardSaysWhatItsModelTakes(t *testing.T) {
+	p, f := opened(t)
+	m := p.Model()
+	assert.Empty(t, p.NeedText(m))
+	p.Go(PanelCheck)
+	f.answer(api.Answer{PageAnswer: api.PageAnswer{Checked: &api.Checked{Memory: api.Memory{DeviceBytes: 1_200_000_000}}}})
+	assert.Equal(t, "needs 1.2 GB", p.NeedText(m))
+	assert.Empty(t, p.FitOf(m).Why)
+	p.StartCheck()
+	f.answer(api.Answer{Failed: &api.Failed{Code: api.FailedMemory, Need: 9_400_000_000, Have: 4_000_000_000}})
+	assert.Equal(t, Fit{"Needs 9.4 GB for this scan; 4.0 GB are available here.", false}, p.FitOf(m))
+	p.Server.There, m.ID = true, "hippo"
+	assert.Equal(t, "Needs 9.4 GB for this scan; 4.0 GB are available here. Runs on the server.", p.FitOf(m).Why)
+	f.open(t, p, "b.nii")
+	assert.Empty(t, p.NeedText(m), "another scan takes more or less")
+	assert.Empty(t, p.FitOf(m).Why)
+}
+
+func TestLeavingTheCheckEndsIt(t *testing.T) {
+	p, f := opened(t)
+	p.Go(PanelCheck)
+	check := f.last().ID
+	p.Go(PanelModels)
+	assert.Equal(t, &api.Cancel{Request: check}, f.last().Cancel)
+}

@@ -332,7 +332,11 @@ func TestLabelsAreCorrectedAndCompared(t *testing.T) {
 		p.click(".dialog [aria-label^=Close]")
 		return l.Data
 	}
-	p.click("#correct")
+	correct := func() {
+		p.click("#correct")
+		p.until("the tools", `document.querySelector(".toolgrid")`)
+	}
+	correct()
 	p.drag(.4, .7, .6, .7)
 	p.until("a change", `document.querySelectorAll(".todo li").length === 1`)
 	p.shot("08-edit")
@@ -347,7 +351,7 @@ func TestLabelsAreCorrectedAndCompared(t *testing.T) {
 		}
 	}
 	assert.Positive(t, added)
-	p.click("#correct")
+	correct()
 	p.drag(.4, .3, .6, .3)
 	p.until("a change", `document.querySelectorAll(".todo li").length === 1`)
 	p.click("[aria-label^=Undo]")

@@ -348,7 +348,7 @@ func (c *ModelsPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "None of the stored models was trained for such a scan. “All” shows them with the reason."}
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "None of the stored models fits this scan. “All” shows them with the reason."}
 					vgparent.AppendChild(vgn)
 				}
 				vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
