@@ -19,6 +19,7 @@ type fake struct {
 	answers []func(status int, body []byte)
 	sent    []byte     // with the last request to the server
 	lost    func(bool) // of the last watch
+	full    error      // of what is stored
 	now     time.Time
 	fakeViewer
 }
@@ -46,7 +47,7 @@ func (f *fake) BlobOf(b []byte) Blob                    { return b }
 func (f *fake) Grey(int, int, Bytes) string             { return "picture" }
 func (f *fake) Put(store string, s Stored, done func(error)) {
 	f.stored[store+"/"+s.Key] = s
-	done(nil)
+	done(f.full)
 }
 func (f *fake) Remove(store, key string)            { delete(f.stored, store+"/"+key) }
 func (f *fake) Room(func(used, allowed int64))      {}

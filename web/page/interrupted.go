@@ -31,7 +31,12 @@ func (p *Page) keepScan() {
 	if err != nil {
 		return
 	}
-	p.Host.Put(runStore, Stored{Key: runKey, Meta: meta, Files: p.Scan.Files}, func(error) {}) // where there is no room a reload begins anew
+	turn := p.Run.turn
+	p.Host.Put(runStore, Stored{Key: runKey, Meta: meta, Files: p.Scan.Files}, func(err error) {
+		if p.Run.turn == turn {
+			p.Run.scanKept = err == nil
+		}
+	})
 }
 
 func (p *Page) keepState(s *api.Saved, state Blob) {
@@ -39,7 +44,12 @@ func (p *Page) keepState(s *api.Saved, state Blob) {
 	if err != nil || s.Bytes > mostSaved {
 		return
 	}
-	p.Host.Put(runStore, Stored{Key: stateKey, Meta: meta, Files: []File{{Path: "state", Size: s.Bytes, Blob: state}}}, func(error) {})
+	turn := p.Run.turn
+	p.Host.Put(runStore, Stored{Key: stateKey, Meta: meta, Files: []File{{Path: "state", Size: s.Bytes, Blob: state}}}, func(err error) {
+		if r := &p.Run; err == nil && r.turn == turn && r.scanKept {
+			r.Kept = s.Done
+		}
+	})
 }
 
 func (p *Page) forgetRun() {
@@ -125,7 +135,7 @@ func (p *Page) resumeShown() {
 		p.Notice = "The model of this segmentation is not stored in this browser any more. Add it again, and segment anew."
 		return
 	}
-	p.Run = Run{segment: i.Segment, model: *m, state: i.state, Done: i.Done, Of: i.Of, turn: p.Run.turn}
+	p.Run = Run{segment: i.Segment, model: *m, state: i.state, Done: i.Done, Of: i.Of, Kept: i.Done, scanKept: true, turn: p.Run.turn}
 	if i.state != nil {
 		p.Run.Saved = &api.Saved{Done: i.Done, Of: i.Of}
 	}
@@ -141,4 +151,5 @@ func (p *Page) DropInterrupted() {
 		p.forgetRun()
 	}
 	p.findInterrupted() // another one
+	p.Host.Focus(".open [data-first]")
 }

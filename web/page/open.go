@@ -326,6 +326,7 @@ func (p *Page) OpenAnother() {
 	p.endOpening()
 	p.Screen, p.Alert, p.Open.List = ScreenOpen, nil, nil
 	p.findInterrupted()
+	p.Host.Focus(".open [data-first]")
 }
 
 // CanGoBack tells whether the scan before is still open.

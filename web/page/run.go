@@ -27,6 +27,8 @@ type Run struct {
 	First     int64     // tiles that were done before
 	Prepared  time.Duration
 	Saved     *api.Saved
+	Kept      int64 // tiles that a reload goes on after; 0: it begins anew
+	scanKept  bool
 	turn      int // counts runs and cancels: what an earlier one still says is not heard
 	state     Blob
 	id        int
@@ -53,8 +55,8 @@ func (p *Page) Start() {
 	p.View.Unsure = false
 	p.Host.Viewer().Labels(nil)
 	p.Host.Viewer().Surfaces(nil)
-	p.keepScan()
 	p.run(nil)
+	p.keepScan()
 }
 
 const (
@@ -208,7 +210,7 @@ func (p *Page) endRun() {
 		p.Host.Ask(api.Request{Cancel: &api.Cancel{Request: r.id}}, nil, nil)
 	}
 	r.turn++
-	r.Stage, r.state, r.Saved = "", nil, nil
+	r.Stage, r.state, r.Saved, r.Kept = "", nil, nil, 0
 	p.forgetRun()
 	p.endPartial()
 }

@@ -86,6 +86,9 @@ func (s *Server) Share() (float64, bool) {
 // Online tells that the network has come or gone.
 func (p *Page) Online(yes bool) {
 	p.Notice = ""
+	if yes && !p.Server.There {
+		p.findServer()
+	}
 	if !yes {
 		stored := 0
 		for _, m := range p.Models.List {

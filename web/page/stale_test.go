@@ -1,6 +1,7 @@
 package page
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -304,4 +305,39 @@ func TestLeavingTheCheckEndsIt(t *testing.T) {
 	check := f.last().ID
 	p.Go(PanelModels)
 	assert.Equal(t, &api.Cancel{Request: check}, f.last().Cancel)
+}
+
+// A file of one patient does not get the name of another.
+func TestFilesAreNamedForTheScanThatIsOpen(t *testing.T) {
+	p, f := opened(t)
+	name := func() string {
+		p.Start()
+		f.answer(api.Answer{Done: &api.Done{Labels: model.Labels}}, held{0, 1, 1, 2, 0, 0, 0, 0})
+		p.OpenExport()
+		p.Close()
+		return p.Export.Name
+	}
+	assert.Equal(t, "scan_labels", name())
+	f.open(t, p, "b.nii")
+	assert.Equal(t, "b.nii_labels", name())
+}
+
+// Nobody is told that a reload goes on where there was no room to keep what it needs.
+func TestWhatAReloadGoesOnFromIsStored(t *testing.T) {
+	save := func(p *Page, f *fake, bytes int64) int64 {
+		f.answer(api.Answer{Saved: &api.Saved{Done: 2, Of: 4, Bytes: bytes}}, held("abc"))
+		return p.Run.Kept
+	}
+	p, f := opened(t)
+	p.Start()
+	assert.Zero(t, p.Run.Kept)
+	assert.Zero(t, save(p, f, mostSaved+1), "it is too large")
+	assert.Equal(t, int64(2), save(p, f, 3))
+	p.Start()
+	assert.Zero(t, p.Run.Kept)
+	f.full = errors.New("no room")
+	assert.Zero(t, save(p, f, 3))
+	p.Start()
+	f.full = nil
+	assert.Zero(t, save(p, f, 3), "the scan is not kept")
 }

@@ -149,8 +149,8 @@ func (c *RunPanel) sent() string {
 }
 
 func (c *RunPanel) kept() string {
-	if s := c.P.Run.Saved; s != nil {
-		return fmt.Sprintf("If this page is closed or reloaded, it goes on at tile %d.", s.Done+1)
+	if n := c.P.Run.Kept; n > 0 {
+		return fmt.Sprintf("If this page is closed or reloaded, it goes on at tile %d.", n+1)
 	}
 	return ""
 }
