@@ -130,6 +130,15 @@ func TestASegmentationIsOfItsOwnModel(t *testing.T) {
 		assert.Equal(t, "Hippocampus", p.Result.From)
 		assert.NotContains(t, f.stored, "models/abc", "it stays removed")
 	})
+	t.Run("it is removed as it is loaded", func(t *testing.T) {
+		p, f := another(t)
+		p.Models.loaded = ""
+		p.Start()
+		p.RemoveModel("abc")
+		f.answer(api.Answer{Loaded: &model})
+		require.NotNil(t, f.last().Segment)
+		assert.NotContains(t, f.stored, "models/abc", "it stays removed")
+	})
 }
 
 // Numbers are of the model whose name is above them.
