@@ -70,14 +70,15 @@ const geometry = () => {
     const i = tileOf(r.view);
     if (i < 0) continue;
     const [l, t, w, h] = nv.screenSlices[i].leftTopWidthHeight;
-    const a = fracAt(i, l, t), b = fracAt(i, l + w, t), c = fracAt(i, l, t + h);
+    // From within: of a corner that rounding puts outside NiiVue knows nothing.
+    const a = fracAt(i, l + w / 4, t + h / 4), b = fracAt(i, l + (3 * w) / 4, t + h / 4), c = fracAt(i, l + w / 4, t + (3 * h) / 4);
     const across = [0, 1, 2].reduce((m, k) => (Math.abs(b[k] - a[k]) > Math.abs(b[m] - a[m]) ? k : m), 0);
     const down = [0, 1, 2].reduce((m, k) => (Math.abs(c[k] - a[k]) > Math.abs(c[m] - a[m]) ? k : m), 0);
     const spacing = nv.volumes[0].pixDimsRAS;
     views.push({
       view: r.view, slice: voxel(at)[normal[r.view]], of: dims[normal[r.view]],
-      x: (at[across] - a[across]) / (b[across] - a[across]), y: (at[down] - a[down]) / (c[down] - a[down]),
-      mm: (Math.abs(b[across] - a[across]) * dims[across] * spacing[across + 1]) / (w / devicePixelRatio),
+      x: 0.25 + (0.5 * (at[across] - a[across])) / (b[across] - a[across]), y: 0.25 + (0.5 * (at[down] - a[down])) / (c[down] - a[down]),
+      mm: (Math.abs(b[across] - a[across]) * dims[across] * spacing[across + 1]) / (w / 2 / devicePixelRatio),
     });
   }
   tell("geometry", JSON.stringify({ voxel: voxel(at), value: valueAt(voxel(at)), views }));

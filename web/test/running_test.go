@@ -1,8 +1,10 @@
 package test
 
 import (
+	"fmt"
 	"testing"
 
+	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
 )
 
@@ -67,5 +69,17 @@ func TestAnotherScanPausesASegmentation(t *testing.T) {
 	assert.Equal(t, "mosaic", p.text(".case h1"))
 	p.click("#cancel")
 	p.until("nothing is kept", `store.all("runs").then(l => l.length === 0)`)
+	p.noErrors()
+}
+
+// The middle of a scan is the middle of its views, however large they are.
+func TestTheCrosshairIsWhereItsVoxelIs(t *testing.T) {
+	p := open(t, newSite(t, nil), 1366, 768)
+	p.give("Choose files", hippocampus(t))
+	p.scanIsOpen()
+	for _, size := range [][2]int64{{1366, 768}, {1280, 800}, {1440, 900}, {1500, 777}, {1920, 1080}, {1000, 701}} {
+		p.do(chromedp.EmulateViewport(size[0], size[1]))
+		p.until(fmt.Sprintf("the crosshair at %v", size), fmt.Sprintf(`innerWidth === %d && [1, 2].every(v => document.querySelector("[data-view='" + v + "'] .over").style.getPropertyValue("--y") === "50.000%%")`, size[0]))
+	}
 	p.noErrors()
 }
