@@ -59,7 +59,7 @@ const invalidate = () => {
 const tileOf = (view) => nv.screenSlices.findIndex((s) => s.axCorSag === view && Number.isFinite(s.sliceFrac));
 const fracAt = (tile, x, y) => nv.screenXY2TextureFrac(x, y, tile, false);
 const voxel = (frac) => [0, 1, 2].map((a) => Math.min(Math.max(Math.floor(frac[a] * dims[a]), 0), dims[a] - 1));
-const inside = (frac) => frac.every((f) => f >= 0 && f <= 1);
+const inside = (frac) => frac?.every((f) => f >= 0 && f <= 1);
 
 // geometry tells where the crosshair and the edges of the scan are in each view.
 const geometry = () => {
@@ -128,9 +128,11 @@ const viewOf = (e) => {
   const v = e.target.closest?.(".vp[data-view]");
   return v && stage.contains(v) ? Number(v.dataset.view) : -1;
 };
+// spot is where a pointer is in a view, null outside it, for which NiiVue has −1.
 const spot = (e, view) => {
   const box = stage.getBoundingClientRect(), i = tileOf(view);
-  return i < 0 ? null : fracAt(i, (e.clientX - box.left) * devicePixelRatio, (e.clientY - box.top) * devicePixelRatio);
+  const f = i < 0 ? null : fracAt(i, (e.clientX - box.left) * devicePixelRatio, (e.clientY - box.top) * devicePixelRatio);
+  return f?.every((x) => x === -1) ? null : f;
 };
 const ortho = (frac) => {
   const m = nv.volumes[0].frac2mmOrtho, out = [];
@@ -150,6 +152,7 @@ const step = (view, n) => {
   moveTo(p.map((f) => Math.min(Math.max(f, 0), 1 - 1e-6)));
 };
 const zoomAt = (frac, factor) => {
+  if (!frac) return;
   const pan = nv.scene.pan2Dxyzmm, mm = ortho(frac), z = Math.min(Math.max(pan[3] * factor, 0.5), 20);
   for (let a = 0; a < 3; a++) pan[a] += mm[a] * (pan[3] - z);
   pan[3] = z;
@@ -169,6 +172,7 @@ const down = (e) => {
   if (view < 0 || !nv?.volumes.length) return;
   if (e.button === 1) e.preventDefault();
   touches.set(e.pointerId, e);
+  if (drag?.kind === "edit") stroke("end", e); // by a second finger
   drag = { view, kind: action(e, view), x: e.clientX, y: e.clientY, at: view < 3 ? spot(e, view) : null };
   stage.setPointerCapture?.(e.pointerId);
   if (drag.kind === "cross" && inside(drag.at)) moveTo(drag.at);
@@ -179,7 +183,7 @@ const down = (e) => {
 };
 const stroke = (phase, e) => {
   const f = spot(e, drag.view);
-  if (f) tell("stroke", phase, drag.view, ...[0, 1, 2].map((a) => Math.floor(f[a] * dims[a])));
+  if (f || phase === "end") tell("stroke", phase, drag.view, ...[0, 1, 2].map((a) => Math.floor((f?.[a] ?? 0) * dims[a])));
 };
 const move = (e) => {
   if (!nv?.volumes.length) return;
@@ -214,7 +218,7 @@ const move = (e) => {
     case "zoom": zoomAt(drag.at, Math.exp(-dy / 200)); break;
     case "pan": {
       const f = spot(e, drag.view);
-      if (!f) return;
+      if (!f || !drag.at) return;
       const a = ortho(f), b = ortho(drag.at), pan = nv.scene.pan2Dxyzmm;
       for (let k = 0; k < 3; k++) pan[k] += (a[k] - b[k]) * pan[3];
       nv.drawScene();
@@ -222,7 +226,11 @@ const move = (e) => {
       drag.at = spot(e, drag.view);
       return;
     }
-    case "measure": tell("measure", drag.view, ...voxelsOf(drag.at), ...voxelsOf(spot(e, drag.view)), ...onStage(drag), ...onStage({ x: e.clientX, y: e.clientY })); return;
+    case "measure": {
+      const f = spot(e, drag.view);
+      if (f && drag.at) tell("measure", drag.view, ...voxelsOf(drag.at), ...voxelsOf(f), ...onStage(drag), ...onStage({ x: e.clientX, y: e.clientY }));
+      return;
+    }
     case "turn":
       nv3.setRenderAzimuthElevation(nv3.scene.renderAzimuth - dx / 2, nv3.scene.renderElevation + dy / 2);
       break;

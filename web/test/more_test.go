@@ -379,6 +379,29 @@ func TestLabelsAreCorrectedAndCompared(t *testing.T) {
 		}
 	}
 	assert.Equal(t, fmt.Sprintf("%.3f", 2*float64(both)/float64(all)), p.text(".tbl tbody td:nth-child(2)"))
+
+	p.click("[aria-label=Back]")
+	shape := l.Shape
+	correct()
+	p.drag(.5, .4, -.04, .4) // out of the view
+	p.until("a change", `document.querySelectorAll(".todo li").length === 1`)
+	p.press("Keep changes")
+	p.labelled()
+	var extent [3]map[int]bool
+	for i, v := range save() {
+		if v != painted[i] {
+			for a, at := range [3]int{i / shape[2] / shape[1], i / shape[2] % shape[1], i % shape[2]} {
+				if extent[a] == nil {
+					extent[a] = map[int]bool{}
+				}
+				extent[a][at] = true
+			}
+		}
+	}
+	const brush = 7 // voxels across, of 6 mm
+	assert.Len(t, extent[0], 1, "a stroke stays in its slice")
+	assert.LessOrEqual(t, len(extent[1]), brush, "and goes straight out of the view")
+	assert.Greater(t, len(extent[2]), brush)
 	p.noErrors()
 }
 
