@@ -129,11 +129,11 @@ func (d *device) room(bytes int64) error {
 	}
 	switch {
 	case m.Available > 0 && bytes > m.Available:
-		return fmt.Errorf("cpu: a buffer of %d MiB, but %d MiB of memory are available: choose a smaller patch or batch, or f16 storage",
-			bytes>>20, m.Available>>20)
+		return fmt.Errorf("cpu: %w: a buffer of %d MiB, but %d MiB are available: choose a smaller patch or batch, or f16 storage",
+			backend.ErrMemory, bytes>>20, m.Available>>20)
 	case m.Total > 0 && bytes > m.Total-d.live:
-		return fmt.Errorf("cpu: a buffer of %d MiB beside %d MiB of others, but the machine has %d MiB: choose a smaller patch or batch, or f16 storage",
-			bytes>>20, d.live>>20, m.Total>>20)
+		return fmt.Errorf("cpu: %w: a buffer of %d MiB beside %d MiB of others, but the machine has %d MiB: choose a smaller patch or batch, or f16 storage",
+			backend.ErrMemory, bytes>>20, d.live>>20, m.Total>>20)
 	case bytes > most:
 		return fmt.Errorf("cpu: a buffer of %d MiB, but %d MiB is the largest", bytes>>20, int64(most)>>20)
 	}

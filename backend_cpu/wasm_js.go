@@ -142,16 +142,16 @@ func (d *wasmDevice) take(bytes int64) (int64, error) {
 	n := extent(bytes)
 	at, fresh, ok := d.space.Take(n)
 	if !ok {
-		return 0, fmt.Errorf("cpu: a buffer of %d MiB, but of the %d MiB that WebAssembly addresses %d MiB are free behind the others: choose a smaller patch or batch",
-			bytes>>20, d.space.Limit>>20, (d.space.Limit-d.space.Top())>>20)
+		return 0, fmt.Errorf("cpu: %w: a buffer of %d MiB, but of the %d MiB that WebAssembly addresses %d MiB are free behind the others: choose a smaller patch or batch",
+			backend.ErrMemory, bytes>>20, d.space.Limit>>20, (d.space.Limit-d.space.Top())>>20)
 	}
 	have := int64(d.memory.Get("buffer").Get("byteLength").Int())
 	if need := at + n + behind - have; need > 0 {
 		err := attempt(func() { d.memory.Call("grow", int((need+wasm.PageBytes-1)/wasm.PageBytes)) })
 		if err != nil {
 			d.space.Give(at, n)
-			return 0, fmt.Errorf("cpu: a buffer of %d MiB beside %d MiB of others: the browser has no memory for it (%w): choose a smaller patch or batch",
-				bytes>>20, have>>20, err)
+			return 0, fmt.Errorf("cpu: %w: a buffer of %d MiB beside %d MiB of others: the browser has not so much (%w): choose a smaller patch or batch",
+				backend.ErrMemory, bytes>>20, have>>20, err)
 		}
 	}
 	if fresh > at {
@@ -187,7 +187,7 @@ func (d *wasmDevice) read(at int64, dst []byte) {
 // NewBuffer returns zeroed memory.
 func (d *wasmDevice) NewBuffer(bytes int64) (backend.Buffer, error) {
 	if bytes < 0 || bytes > d.space.Limit {
-		return nil, fmt.Errorf("cpu: a buffer of %d bytes, WebAssembly addresses %d", bytes, d.space.Limit)
+		return nil, fmt.Errorf("cpu: %w: a buffer of %d bytes, WebAssembly addresses %d", backend.ErrMemory, bytes, d.space.Limit)
 	}
 	at, err := d.take(bytes)
 	if err != nil {

@@ -106,10 +106,13 @@ type failure struct {
 
 func (f *failure) Error() string { return fmt.Sprintf("CUDA error %d, %s", f.code, f.text) }
 
-// Unwrap says that the device is lost, where it is.
+// Unwrap says that the device is lost, or has no memory left, where it is so.
 func (f *failure) Unwrap() error {
-	if slices.Contains(lost, f.code) {
+	switch {
+	case slices.Contains(lost, f.code):
 		return backend.ErrLost
+	case f.code == outOfMemory:
+		return backend.ErrMemory
 	}
 	return nil
 }

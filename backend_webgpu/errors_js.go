@@ -19,7 +19,9 @@ func (b *browser) trouble() error {
 }
 
 // scopes are the kinds of errors that calls make.
-var scopes = []any{"validation", "out-of-memory", "internal"}
+var scopes = []any{"validation", memoryScope, "internal"}
+
+const memoryScope = "out-of-memory"
 
 // outcome is the first error of scopes that were ended.
 func (b *browser) outcome(ctx context.Context, ended awaiting) error {
@@ -32,7 +34,11 @@ func (b *browser) outcome(ctx context.Context, ended awaiting) error {
 	}
 	for i := range errs.Length() {
 		if e := errs.Index(i); e.Truthy() {
-			return told(errors.New(e.Get("message").String()))
+			err := told(errors.New(e.Get("message").String()))
+			if scopes[i] == memoryScope { // its text is that of the driver
+				err = noMemory(err)
+			}
+			return err
 		}
 	}
 	return nil

@@ -31,6 +31,7 @@ func TestNoMemoryIsAnErrorAndTheDeviceLives(t *testing.T) {
 	if errors.Is(err, backend.ErrLost) {
 		return // some browsers give up the device
 	}
+	require.ErrorIs(t, err, backend.ErrMemory)
 	b, err := d.NewBuffer(1 << 20)
 	require.NoError(t, err)
 	b.Free()

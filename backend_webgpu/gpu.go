@@ -151,7 +151,15 @@ func told(err error) error {
 	case strings.Contains(text, "lost"):
 		return fmt.Errorf("%w: %w", backend.ErrLost, err)
 	case strings.Contains(text, "enough memory"), strings.Contains(text, "out of memory"):
-		return fmt.Errorf("%w: choose a smaller patch or batch, or close what else is on the GPU", err)
+		return noMemory(err)
 	}
 	return err
+}
+
+// noMemory is err with what to do.
+func noMemory(err error) error {
+	if errors.Is(err, backend.ErrMemory) {
+		return err
+	}
+	return fmt.Errorf("%w: %w: choose a smaller patch or batch, or close what else is on the GPU", backend.ErrMemory, err)
 }

@@ -39,6 +39,7 @@ func TestNoMemoryIsAnErrorAndTheDeviceLives(t *testing.T) {
 	kept, err := d.NewBuffer(256 << 20)
 	require.NoError(t, err)
 	_, err = d.NewBuffer(1 << 30)
+	require.ErrorIs(t, err, backend.ErrMemory)
 	require.ErrorContains(t, err, "a buffer of 1073741824 bytes: ")
 	require.ErrorContains(t, err, "memory left.: choose a smaller patch")
 	assert.NotContains(t, err.Error(), "\n")

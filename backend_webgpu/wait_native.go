@@ -42,7 +42,7 @@ func (g *native) poll() error {
 		return err
 	}
 	if failed.kind != 0 {
-		return told(errors.New(C.GoString(&failed.text[0])))
+		return noMemory(told(errors.New(C.GoString(&failed.text[0]))))
 	}
 	return nil
 }

@@ -13,6 +13,10 @@ import (
 // ErrLost is in the chain of every error of a device that is gone: open it again.
 var ErrLost = errors.New("device lost")
 
+// ErrMemory is in the chain of every error of a device that has no memory for what was
+// asked of it; the device lives.
+var ErrMemory = errors.New("out of memory")
+
 // Device owns memory and compiles programs for it. A Device and all that it
 // made belong to one goroutine at a time.
 type Device interface {

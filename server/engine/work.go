@@ -237,7 +237,7 @@ func (o *owner) segment(j *job) error {
 		return w.Case(j.ctx, j.pre, predict.ImageOptions{EveryRun: true, Progress: p.tell})
 	}
 	r, err := run()
-	if err != nil && j.ctx.Err() == nil && !errors.Is(err, backend.ErrLost) && len(o.warm) > 1 { // the device has less than it says
+	if errors.Is(err, backend.ErrMemory) && j.ctx.Err() == nil && len(o.warm) > 1 { // the device has less than it says
 		o.evict(len(o.warm) - 1)
 		p = pace{j: j, o: o}
 		r, err = run()

@@ -43,6 +43,9 @@ func (w *Worker) failed(j *job, err error) *api.Failed {
 	if e := (*coded)(nil); errors.As(err, &e) {
 		f.Code = e.code
 	}
+	if errors.Is(err, backend.ErrMemory) {
+		f.Code = api.FailedMemory
+	}
 	if e := (*predict.MemoryError)(nil); errors.As(err, &e) {
 		f.Code, f.Need, f.Have = api.FailedMemory, e.Need, e.Have
 	}

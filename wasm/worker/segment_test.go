@@ -3,6 +3,7 @@ package worker
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -112,6 +113,20 @@ func TestWhatDoesNotFitIsRefusedWithNumbers(t *testing.T) {
 	assert.Equal(t, api.FailedMemory, f.Code)
 	assert.Equal(t, int64(1000), f.Have)
 	assert.Greater(t, f.Need, f.Have)
+}
+
+// full is a device that others have filled.
+type full struct{ backend.Device }
+
+func (full) NewBuffer(bytes int64) (backend.Buffer, error) {
+	return nil, fmt.Errorf("%w: %d bytes", backend.ErrMemory, bytes)
+}
+
+func TestADeviceThatIsFullIsToldAsMissingMemory(t *testing.T) {
+	p := prepared(t, Host{CPU: func() (backend.Device, error) { return full{backendcpu.Open(backendcpu.Options{})}, nil }})
+	f := p.failed(api.Request{Segment: &api.Segment{}})
+	assert.Equal(t, api.FailedMemory, f.Code)
+	assert.Contains(t, f.Do, "server")
 }
 
 func TestACancelledSegmentationGoesOnFromItsState(t *testing.T) {
