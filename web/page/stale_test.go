@@ -303,6 +303,9 @@ func TestACardSaysWhatItsModelTakes(t *testing.T) {
 	assert.Equal(t, Fit{"Needs 9.4 GB for this scan; 4.0 GB are available here.", false}, p.FitOf(m))
 	p.Server.There, m.ID = true, "hippo"
 	assert.Equal(t, "Needs 9.4 GB for this scan; 4.0 GB are available here. Runs on the server.", p.FitOf(m).Why)
+	p.Start()
+	f.answer(api.Answer{Failed: &api.Failed{Code: api.FailedMemory, Need: 5_000_000_000, Have: 4_000_000_000}})
+	assert.Equal(t, "needs 5.0 GB", p.NeedText(m))
 	f.open(t, p, "b.nii")
 	assert.Empty(t, p.NeedText(m), "another scan takes more or less")
 	assert.Empty(t, p.FitOf(m).Why)

@@ -185,19 +185,19 @@ const stroke = (phase, e) => {
   const f = spot(e, drag.view);
   if (f || phase === "end") tell("stroke", phase, drag.view, ...[0, 1, 2].map((a) => Math.floor((f?.[a] ?? 0) * dims[a])));
 };
+// hover tells what is below a pointer, which may paint.
+const hover = (e, view) => {
+  const f = view >= 0 && view < 3 ? spot(e, view) : null;
+  if (inside(f)) {
+    const v = voxel(f);
+    tell("hover", view, ...v, valueAt(v), ...onStage({ x: e.clientX, y: e.clientY }));
+  } else if (view < 0 || view === 3) {
+    tell("leave");
+  }
+};
 const move = (e) => {
   if (!nv?.volumes.length) return;
-  const view = viewOf(e);
-  if (!drag) {
-    const f = view >= 0 && view < 3 ? spot(e, view) : null;
-    if (f && inside(f)) {
-      const v = voxel(f);
-      tell("hover", view, ...v, valueAt(v), e.clientX - stage.getBoundingClientRect().left, e.clientY - stage.getBoundingClientRect().top);
-    } else if (view < 0 || view === 3) {
-      tell("leave");
-    }
-    return;
-  }
+  if (!drag) return hover(e, viewOf(e));
   const dx = e.clientX - drag.x, dy = e.clientY - drag.y;
   if (touches.size === 2 && touches.has(e.pointerId)) return pinch(e);
   switch (drag.kind) {
@@ -206,7 +206,9 @@ const move = (e) => {
       if (f) moveTo(f);
       return;
     }
-    case "edit": return stroke("move", e);
+    case "edit":
+      hover(e, drag.view);
+      return stroke("move", e);
     case "slices":
       if (Math.abs(dy) >= 8) {
         clearTimeout(drag.long);
