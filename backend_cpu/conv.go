@@ -40,6 +40,7 @@ type conv struct {
 	need  need
 
 	y    *gather
+	dot  *dot // makes y of few outputs, where it fits
 	dx   *gather
 	turn *turner
 	dw   *outer
@@ -118,10 +119,17 @@ func (c *conv) planForward() {
 		classes: []class{{first: first, taps: taps, grid: out}},
 	}
 	c.need = c.need.max(c.y.plan([]int{c.shape.Co}))
+	var n need
+	c.dot, n = newDot(c.shape, c.isa)
+	c.need = c.need.max(n)
 }
 
 // forward writes y. b may be the zero tensor.
 func (c *conv) forward(x, x2, w, b, y tensor) {
+	if c.dot != nil && c.dot.fits(x, w, y) {
+		c.dot.forward(c.pool, x, w, b, y)
+		return
+	}
 	g := c.y
 	g.src.in, g.out = [2]tensor{x, x2}, [2]tensor{y}
 	c.w = w

@@ -16,6 +16,7 @@ type flat struct {
 	leakyGrad func(dx, dy, y *float32, vectors int, slope float32) // dx = y ≥ 0 ? dy : slope·dy
 	axpy      func(y, x *float32, vectors int, m float32)          // y += m·x
 	blend     func(y, x, w *float32, index *int32, k, groups int)  // see blendRow
+	dots      [5]dotKernel                                         // by the outputs of a pointwise convolution, see dot
 	squares   func(sum *float64, x *float32, vectors int)          // sum[j] += Σ x[i·4+j]², j < 4
 	sgd, adam func(u *update, vectors int)
 
@@ -29,6 +30,13 @@ type flat struct {
 	picked    func(sum, t, l, m, z *float32, vectors int)                // Σ t·(l + (m − z))
 	mixed     func(y, x, t *float32, vectors int, a, b float32)          // y += (a + b·t)·x
 	softGrad  func(y, x, t, o, m, c *float32, vectors int, a, b float32) // y = x·(a + b·t − m) + c·(x − o)
+}
+
+// dotKernel makes step voxels at a time: y[v][j] = b[v][j] + Σ x[v][k]·w[j][k], k < ci, a
+// multiple of the lanes. b [step][j]; steps at least 1.
+type dotKernel struct {
+	step int
+	run  func(y, x, w, b *float32, ci, steps int)
 }
 
 // sweep is the argument of kernels that go through rows of columns, of which

@@ -43923,6 +43923,325 @@ vector:
 	VZEROUPPER
 	RET
 
+// func dot1AVX2(y *float32, x *float32, w *float32, b *float32, ci int, steps int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·dot1AVX2(SB), NOSPLIT, $0-48
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ b+24(FP), BX
+	MOVQ ci+32(FP), SI
+	MOVQ steps+40(FP), DI
+	SHLQ $0x02, SI
+	LEAQ (SI)(SI*2), R8
+
+step:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   CX, R9
+	LEAQ   (CX)(SI*4), R10
+	MOVQ   DX, R11
+	MOVQ   SI, R12
+
+channels:
+	VMOVUPS      (R11), Y8
+	VMOVUPS      (R9), Y9
+	PREFETCHT0   1024(R9)
+	VFMADD231PS  Y9, Y8, Y0
+	VMOVUPS      (R9)(SI*1), Y9
+	PREFETCHT0   1024(R9)(SI*1)
+	VFMADD231PS  Y9, Y8, Y1
+	VMOVUPS      (R9)(SI*2), Y9
+	PREFETCHT0   1024(R9)(SI*2)
+	VFMADD231PS  Y9, Y8, Y2
+	VMOVUPS      (R9)(R8*1), Y9
+	PREFETCHT0   1024(R9)(R8*1)
+	VFMADD231PS  Y9, Y8, Y3
+	VMOVUPS      (R10), Y9
+	PREFETCHT0   1024(R10)
+	VFMADD231PS  Y9, Y8, Y4
+	VMOVUPS      (R10)(SI*1), Y9
+	PREFETCHT0   1024(R10)(SI*1)
+	VFMADD231PS  Y9, Y8, Y5
+	VMOVUPS      (R10)(SI*2), Y9
+	PREFETCHT0   1024(R10)(SI*2)
+	VFMADD231PS  Y9, Y8, Y6
+	VMOVUPS      (R10)(R8*1), Y9
+	PREFETCHT0   1024(R10)(R8*1)
+	VFMADD231PS  Y9, Y8, Y7
+	ADDQ         $0x20, R9
+	ADDQ         $0x20, R10
+	ADDQ         $0x20, R11
+	SUBQ         $0x20, R12
+	JNZ          channels
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VADDPS       (BX), X0, X0
+	VMOVUPS      X0, (AX)
+	VHADDPS      Y5, Y4, Y4
+	VHADDPS      Y7, Y6, Y6
+	VHADDPS      Y6, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X4
+	VADDPS       16(BX), X4, X4
+	VMOVUPS      X4, 16(AX)
+	ADDQ         $0x20, AX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	DECQ         DI
+	JNZ          step
+	VZEROUPPER
+	RET
+
+// func dot2AVX2(y *float32, x *float32, w *float32, b *float32, ci int, steps int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·dot2AVX2(SB), NOSPLIT, $0-48
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ b+24(FP), BX
+	MOVQ ci+32(FP), SI
+	MOVQ steps+40(FP), DI
+	SHLQ $0x02, SI
+	LEAQ (SI)(SI*2), R8
+
+step:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   CX, R9
+	LEAQ   (CX)(SI*4), R10
+	MOVQ   DX, R11
+	MOVQ   SI, R12
+
+channels:
+	VMOVUPS      (R11), Y8
+	VMOVUPS      (R11)(SI*1), Y9
+	VMOVUPS      (R9), Y10
+	PREFETCHT0   1024(R9)
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y1
+	VMOVUPS      (R9)(SI*1), Y10
+	PREFETCHT0   1024(R9)(SI*1)
+	VFMADD231PS  Y10, Y8, Y2
+	VFMADD231PS  Y10, Y9, Y3
+	VMOVUPS      (R9)(SI*2), Y10
+	PREFETCHT0   1024(R9)(SI*2)
+	VFMADD231PS  Y10, Y8, Y4
+	VFMADD231PS  Y10, Y9, Y5
+	VMOVUPS      (R9)(R8*1), Y10
+	PREFETCHT0   1024(R9)(R8*1)
+	VFMADD231PS  Y10, Y8, Y6
+	VFMADD231PS  Y10, Y9, Y7
+	ADDQ         $0x20, R9
+	ADDQ         $0x20, R10
+	ADDQ         $0x20, R11
+	SUBQ         $0x20, R12
+	JNZ          channels
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VADDPS       (BX), X0, X0
+	VMOVUPS      X0, (AX)
+	VHADDPS      Y5, Y4, Y4
+	VHADDPS      Y7, Y6, Y6
+	VHADDPS      Y6, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X4
+	VADDPS       16(BX), X4, X4
+	VMOVUPS      X4, 16(AX)
+	ADDQ         $0x20, AX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	DECQ         DI
+	JNZ          step
+	VZEROUPPER
+	RET
+
+// func dot3AVX2(y *float32, x *float32, w *float32, b *float32, ci int, steps int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·dot3AVX2(SB), NOSPLIT, $0-48
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ b+24(FP), BX
+	MOVQ ci+32(FP), SI
+	MOVQ steps+40(FP), DI
+	SHLQ $0x02, SI
+	LEAQ (SI)(SI*2), R8
+
+step:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	MOVQ   CX, R9
+	LEAQ   (CX)(SI*4), R10
+	MOVQ   DX, R11
+	MOVQ   SI, R12
+
+channels:
+	VMOVUPS      (R11), Y12
+	VMOVUPS      (R11)(SI*1), Y13
+	VMOVUPS      (R11)(SI*2), Y14
+	VMOVUPS      (R9), Y15
+	PREFETCHT0   1024(R9)
+	VFMADD231PS  Y15, Y12, Y0
+	VFMADD231PS  Y15, Y13, Y1
+	VFMADD231PS  Y15, Y14, Y2
+	VMOVUPS      (R9)(SI*1), Y15
+	PREFETCHT0   1024(R9)(SI*1)
+	VFMADD231PS  Y15, Y12, Y3
+	VFMADD231PS  Y15, Y13, Y4
+	VFMADD231PS  Y15, Y14, Y5
+	VMOVUPS      (R9)(SI*2), Y15
+	PREFETCHT0   1024(R9)(SI*2)
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VFMADD231PS  Y15, Y14, Y8
+	VMOVUPS      (R9)(R8*1), Y15
+	PREFETCHT0   1024(R9)(R8*1)
+	VFMADD231PS  Y15, Y12, Y9
+	VFMADD231PS  Y15, Y13, Y10
+	VFMADD231PS  Y15, Y14, Y11
+	ADDQ         $0x20, R9
+	ADDQ         $0x20, R10
+	ADDQ         $0x20, R11
+	SUBQ         $0x20, R12
+	JNZ          channels
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VADDPS       (BX), X0, X0
+	VMOVUPS      X0, (AX)
+	VHADDPS      Y5, Y4, Y4
+	VHADDPS      Y7, Y6, Y6
+	VHADDPS      Y6, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X4
+	VADDPS       16(BX), X4, X4
+	VMOVUPS      X4, 16(AX)
+	VHADDPS      Y9, Y8, Y8
+	VHADDPS      Y11, Y10, Y10
+	VHADDPS      Y10, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X0
+	VADDPS       X0, X8, X8
+	VADDPS       32(BX), X8, X8
+	VMOVUPS      X8, 32(AX)
+	ADDQ         $0x30, AX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	DECQ         DI
+	JNZ          step
+	VZEROUPPER
+	RET
+
+// func dot4AVX2(y *float32, x *float32, w *float32, b *float32, ci int, steps int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·dot4AVX2(SB), NOSPLIT, $0-48
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ b+24(FP), BX
+	MOVQ ci+32(FP), SI
+	MOVQ steps+40(FP), DI
+	SHLQ $0x02, SI
+	LEAQ (SI)(SI*2), R8
+
+step:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   CX, R9
+	LEAQ   (CX)(SI*4), R10
+	MOVQ   DX, R11
+	MOVQ   SI, R12
+
+channels:
+	VMOVUPS      (R11), Y8
+	VMOVUPS      (R11)(SI*1), Y9
+	VMOVUPS      (R11)(SI*2), Y10
+	VMOVUPS      (R11)(R8*1), Y11
+	VMOVUPS      (R9), Y12
+	PREFETCHT0   1024(R9)
+	VFMADD231PS  Y12, Y8, Y0
+	VFMADD231PS  Y12, Y9, Y1
+	VFMADD231PS  Y12, Y10, Y2
+	VFMADD231PS  Y12, Y11, Y3
+	VMOVUPS      (R9)(SI*1), Y12
+	PREFETCHT0   1024(R9)(SI*1)
+	VFMADD231PS  Y12, Y8, Y4
+	VFMADD231PS  Y12, Y9, Y5
+	VFMADD231PS  Y12, Y10, Y6
+	VFMADD231PS  Y12, Y11, Y7
+	ADDQ         $0x20, R9
+	ADDQ         $0x20, R10
+	ADDQ         $0x20, R11
+	SUBQ         $0x20, R12
+	JNZ          channels
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VADDPS       (BX), X0, X0
+	VMOVUPS      X0, (AX)
+	VHADDPS      Y5, Y4, Y4
+	VHADDPS      Y7, Y6, Y6
+	VHADDPS      Y6, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X4
+	VADDPS       16(BX), X4, X4
+	VMOVUPS      X4, 16(AX)
+	ADDQ         $0x20, AX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	DECQ         DI
+	JNZ          step
+	VZEROUPPER
+	RET
+
 // func squaresAVX2(sum *float64, x *float32, vectors int)
 // Requires: AVX, FMA3
 TEXT ·squaresAVX2(SB), NOSPLIT, $0-24

@@ -738,6 +738,18 @@ func axpyAVX2(y, x *float32, vectors int, m float32)
 func blendAVX2(y, x, w *float32, index *int32, k, groups int)
 
 //go:noescape
+func dot1AVX2(y, x, w, b *float32, ci, steps int)
+
+//go:noescape
+func dot2AVX2(y, x, w, b *float32, ci, steps int)
+
+//go:noescape
+func dot3AVX2(y, x, w, b *float32, ci, steps int)
+
+//go:noescape
+func dot4AVX2(y, x, w, b *float32, ci, steps int)
+
+//go:noescape
 func squaresAVX2(sum *float64, x *float32, vectors int)
 
 //go:noescape

@@ -38,6 +38,11 @@ func elementwise() {
 	leakyGrad()
 	axpy()
 	blend()
+	for co, step := range []int{1: 8, 2: 4, 3: 4, 4: 2} {
+		if co > 0 {
+			dot(co, step)
+		}
+	}
 	squares()
 	sgd()
 	adam()

@@ -19,6 +19,7 @@ func TestCheckDatasetsAndConvertDatasets(t *testing.T) {
 	got = gounet(t, "plan", dir, "--check")
 	assert.Equal(t, exitError, got.code)
 	assert.Contains(t, got.err, "missing between 0 and 9")
+	assert.Contains(t, got.err, "label c ([9]) is in no case", "all problems at once")
 	fixed := filepath.Join(t.TempDir(), "fixed")
 	got = gounet(t, "plan", dir, "--check", "--fix", fixed)
 	assert.Contains(t, got.out, "[0 1 2 9] become 0 to 3")

@@ -39,7 +39,11 @@ zip       one .gounet file for the browser, the server and predict; with --f16 h
 nnunetv2  a results folder TRAINER__PLANS__CONFIGURATION in the folder PATH, which
           nnUNetv2_predict_from_modelfolder loads
 onnx      the network alone, opset 17, with a free batch and the plan's patch; of a
-          model of several folds a file a fold in the folder PATH`,
+          model of several folds a file a fold in the folder PATH
+
+Every network goes out as zip and onnx; what nnU-Net has no class for is refused as
+nnunetv2, with the reasons. Of a cascade the second stage is written alone: export
+the first one, too, which makes the labels that the second one needs.`,
 		Example: `  gounet export gounet_work/NAME/3d_fullres --to zip --f16 --output model.gounet
   gounet export model.gounet --to nnunetv2 --output results
   gounet export gounet_work/NAME/3d_fullres/fold_0 --to onnx --output model.onnx`,
@@ -92,6 +96,21 @@ func (f *exportFlags) run(a *app, model string) error {
 	for _, path := range written {
 		fmt.Fprintf(a.out, "exported  %s of %s, %s: %s\n", m.Configuration, m.Plan.Dataset, count(len(m.Folds), "fold"), path)
 	}
+	return f.secondStage(a, m)
+}
+
+// secondStage says what else the second stage of a cascade needs where it goes.
+func (f *exportFlags) secondStage(a *app, m *checkpoint.Model) error {
+	c, err := m.Config()
+	if err != nil || c.Previous == "" {
+		return err
+	}
+	how := map[string]string{
+		toZip:    "export that model, too, and give it to predict as --previous",
+		toNNUNet: "export that model, too, and give its labels to nnUNetv2_predict as -prev_stage_predictions",
+		toONNX:   "behind the channels of the image its input has one for each label, 1 where a voxel has it and 0 elsewhere",
+	}[f.to]
+	fmt.Fprintf(a.out, "note      %s is the second stage of a cascade and needs the labels of %s: %s\n", c.Name, c.Previous, how)
 	return nil
 }
 

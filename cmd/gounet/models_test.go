@@ -9,6 +9,7 @@ import (
 
 	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/scan"
 )
 
 const monai = "../../core/checkpoint/testdata/dynunet"
@@ -58,6 +59,41 @@ func TestModelsComeInAndGoOut(t *testing.T) {
 		assert.Equal(t, exitUsage, got.code, got.err)
 		assert.Contains(t, got.err, want)
 	}
+}
+
+// TestASecondStageNamesTheFirst exports both stages of a cascade and predicts with the
+// files as with the folders.
+func TestASecondStageNamesTheFirst(t *testing.T) {
+	const cascade = "../../core/predict/testdata/cascade"
+	dir := t.TempDir()
+	first, second := filepath.Join(dir, "first.gounet"), filepath.Join(dir, "second.gounet")
+	got := gounet(t, "export", filepath.Join(cascade, "T__P__3d_lowres"), "--to", "zip", "--output", first)
+	require.Equal(t, exitOK, got.code, got.err)
+	assert.NotContains(t, got.out, "note")
+	for to, c := range map[string]struct{ output, want string }{
+		"zip":      {second, "to predict as --previous"},
+		"nnunetv2": {filepath.Join(dir, "results"), "-prev_stage_predictions"},
+		"onnx":     {filepath.Join(dir, "second.onnx"), "its input has one for each label"},
+	} {
+		got := gounet(t, "export", filepath.Join(cascade, "T__P__3d_cascade_fullres"), "--to", to, "--output", c.output)
+		require.Equal(t, exitOK, got.code, got.err)
+		assert.Contains(t, got.out, "second stage of a cascade and needs the labels of 3d_lowres")
+		assert.Contains(t, got.out, c.want)
+	}
+	input := filepath.Join(cascade, "scan_0000.nii.gz")
+	got = gounet(t, "predict", "--model", second, "--input", input, "--output", filepath.Join(dir, "alone"))
+	assert.Equal(t, exitUsage, got.code)
+	assert.Contains(t, got.err, "as --previous")
+	files, folders := filepath.Join(dir, "files"), filepath.Join(dir, "folders")
+	got = gounet(t, "predict", "--model", second, "--previous", first, "--input", input, "--output", files)
+	require.Equal(t, exitOK, got.code, got.err)
+	got = gounet(t, "predict", "--model", filepath.Join(cascade, "T__P__3d_cascade_fullres"), "--input", input, "--output", folders)
+	require.Equal(t, exitOK, got.code, got.err)
+	a, err := scan.ReadLabels(filepath.Join(files, "scan.nii.gz"))
+	require.NoError(t, err)
+	b, err := scan.ReadLabels(filepath.Join(folders, "scan.nii.gz"))
+	require.NoError(t, err)
+	assert.Equal(t, a, b)
 }
 
 // TestTheRecipeIsData plans by NVIDIA's recipe and trains a step with it.

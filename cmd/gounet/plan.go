@@ -92,7 +92,7 @@ nnU-Net's own dataset_fingerprint.json and dataset.json.`,
 	flags.StringVar(&f.spacing, "spacing", "", "resample to `Z,Y,X` mm instead of nnU-Net's choice")
 	flags.BoolVar(&f.noTranspose, "no-transpose", false, "keep the axes of the files")
 	flags.StringVar(&f.nnunetPlans, "nnunet-plans", "", "also write the plan in the form of nnU-Net's plans.json to this `file`")
-	flags.BoolVar(&f.check, "check", false, "only read all of DATASET and list what is wrong with it")
+	flags.BoolVar(&f.check, "check", false, "only read all of DATASET and list at once what is wrong with dataset.json, folders, scans and labels")
 	flags.StringVar(&f.fix, "fix", "", "of --check: write a copy to this `folder` in which is mended what can only be meant one way")
 	flags.BoolVar(&f.asJSON, "json", false, "print the plan as JSON")
 	return cmd
@@ -209,17 +209,13 @@ func (f *planFlags) runCheck(ctx context.Context, a *app, args []string) error {
 		}
 		dir = f.fix
 	}
-	raw, err := dataset.Open(dir)
-	if err != nil {
-		return err
-	}
-	t := p.start("check", "cases", len(raw.Cases))
-	_, err = raw.Measure(ctx, func(n, _ int, what string) { t.set(n, what) })
+	t := p.start("check", "cases", 0) // how many is known when dataset.json is read
+	cases, err := dataset.Check(ctx, dir, func(n, _ int, what string) { t.set(n, what) })
 	t.end()
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "%s, nothing wrong: %s\n", count(len(raw.Cases), "case"), dir)
+	_, err = fmt.Fprintf(a.out, "%s, nothing wrong: %s\n", count(cases, "case"), dir)
 	return err
 }
 

@@ -27,23 +27,43 @@ import (
 const reportFile = "report.html"
 
 // reportFlags are the flags of `gounet report`.
-type reportFlags struct{ output, dataset string }
+type reportFlags struct {
+	output, dataset string
+	asJSON          bool
+}
 
 func newReport(a *app) *cobra.Command {
 	var f reportFlags
 	cmd := &cobra.Command{
-		Use:   "report RUN",
-		Short: "write what came of a training as one HTML file",
+		Use:   "report RUN...",
+		Short: "write what came of a training, or of several beside each other, as one HTML file",
 		Long: `report writes curves, scores and pictures of a run folder into one file that needs
 no other and no network: loss and Dice over the epochs, the best, the median and
 the worst case of the validation with the reference as outline and the prediction
 as fill, Dice, HD95 and volumes of every case, and where the time went.
 
-What a run does not have yet is left out.`,
+Of two or more runs with the same labels it writes a comparison: the curves of all
+on one picture, the Dice of each structure and case with its difference from the
+first run and a paired test, the settings that differ, and where the time went.
+
+What a run does not have yet is left out; a comparison says so.`,
 		Example: `  gounet report gounet_work/Task04_Hippocampus/3d_fullres/fold_0
-  gounet report runs/a --output a.html --dataset /data/Task04_Hippocampus`,
-		Args: wantArgs("RUN"),
+  gounet report runs/a --output a.html --dataset /data/Task04_Hippocampus
+  gounet report runs/baseline runs/wide runs/long --output compared.html
+  gounet report runs/a runs/b --json`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("RUN is missing")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return f.compare(cmd.Context(), a, args)
+			}
+			if f.asJSON {
+				return usagef("--json is of the comparison of two or more runs: gounet info RUN --json has the numbers of one")
+			}
 			output := f.output
 			if output == "" {
 				output = filepath.Join(args[0], reportFile)
@@ -55,8 +75,9 @@ What a run does not have yet is left out.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&f.output, "output", "", "the HTML `file` (default RUN/report.html)")
-	cmd.Flags().StringVar(&f.dataset, "dataset", "", "`folder` of the data set, where it is no longer the one that was validated on")
+	cmd.Flags().StringVar(&f.output, "output", "", "the HTML `file` (default RUN/report.html, of several runs ./report.html)")
+	cmd.Flags().StringVar(&f.dataset, "dataset", "", "`folder` of the data set, where it is no longer the one that was validated on; of one run")
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "of several runs: also print the comparison as JSON")
 	return cmd
 }
 
@@ -186,23 +207,34 @@ func facts(dir string, m *checkpoint.Model) ([]htmlreport.Fact, error) {
 		add("Parameters", thousands(n))
 		add("Fold", fold.Name)
 	}
-	used := map[string]any{}
-	b, err := os.ReadFile(filepath.Join(dir, train.SettingsFile))
+	file, err := os.Open(filepath.Join(dir, train.SettingsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(b, &used); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, train.SettingsFile), err)
+	defer file.Close()
+	used := map[string]any{}
+	d := json.NewDecoder(file)
+	d.UseNumber() // a seed has more digits than a float64
+	if err := d.Decode(&used); err != nil {
+		return nil, fmt.Errorf("%s: %w", file.Name(), err)
 	}
 	for _, key := range []struct{ name, key string }{
-		{"Device", "device-name"}, {"Precision", "precision"}, {"Seed", "seed"}, {"gounet", "version"},
+		{"Device", "device-name"},
+		{"Threads", "threads"},
+		{"Precision", "precision"},
+		{"Seed", "seed"},
+		{"Pretrained", "pretrained"},
+		{"gounet", "version"},
 	} {
 		if v, ok := used[key.key]; ok {
 			add(key.name, fmt.Sprint(v))
 		}
+	}
+	if n, ok := used["ranks"].(json.Number); ok && n != "0" {
+		add("Processes", n.String())
 	}
 	return f, nil
 }

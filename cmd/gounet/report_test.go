@@ -67,6 +67,12 @@ func saveUntrained(t *testing.T, dir string) {
 		}},
 		Recipe: plan.NNUNet(3),
 	}
+	saveUntrainedPlan(t, dir, p)
+}
+
+// saveUntrainedPlan writes the checkpoint of the first network of p, with weights of 0.
+func saveUntrainedPlan(t *testing.T, dir string, p *plan.Plan) {
+	t.Helper()
 	w := checkpoint.Weights{}
 	for _, q := range checkpoint.Parameters(p, &p.Configurations[0]) {
 		n := 1
@@ -75,7 +81,7 @@ func saveUntrained(t *testing.T, dir string) {
 		}
 		w[q.Name] = checkpoint.Tensor{Shape: q.Shape, Data: make([]float32, n)}
 	}
-	m := &checkpoint.Model{Plan: p, Configuration: "3d_fullres", Folds: []checkpoint.Fold{{Name: "0", Epoch: 3, Weights: w}}}
+	m := &checkpoint.Model{Plan: p, Configuration: p.Configurations[0].Name, Folds: []checkpoint.Fold{{Name: "0", Epoch: 3, Weights: w}}}
 	require.NoError(t, checkpoint.SaveRun(dir, m, &checkpoint.State{}))
 }
 

@@ -43,7 +43,8 @@ error if a label's Dice is below --dice, or a probability farther off than
 --probability.
 
 Two right answers differ in single voxels at borders: nnU-Net adds up in half
-precision.`,
+precision. Of a network that has learned little there are more, since it decides
+nothing clearly.`,
 		Example: `  gounet verify reference nnUNetTrainer__nnUNetPlans__3d_fullres
   gounet verify labels_of_nnunet model.gounet --input imagesTs --no-mirror --json`,
 		Args: wantArgs("REFERENCE_FOLDER", "MODEL"),

@@ -75,7 +75,7 @@ func readDynUNet(state *pickle.Dict) (*dynUNet, error) {
 			return nil, fmt.Errorf("state dict: %v holds a %T, a tensor was wanted", key, v)
 		}
 		name = strings.TrimPrefix(withoutWrappers(strings.TrimPrefix(name, "model.")), "model.")
-		if strings.HasPrefix(name, "skip_layers.") || strings.HasSuffix(name, ".num_batches_tracked") {
+		if strings.HasPrefix(name, "skip_layers.") || strings.HasSuffix(name, batchesTracked) {
 			continue // the same layers once more, or a count that momentum has no use for
 		}
 		d.tensors[name] = t
@@ -206,7 +206,8 @@ func (d *dynUNet) weights(path string, p *plan.Plan, c *plan.Configuration) (Wei
 		ours[name] = want.Name
 		wanted = append(wanted, Parameter{name, want.Shape})
 	}
-	if err := invalid("state dict", compareShapes(shapes, wanted)); err != nil {
+	// The network was read off these shapes: there is no other that they would fit.
+	if err := invalid("state dict", compareShapes(shapes, wanted), ""); err != nil {
 		return nil, err
 	}
 	w := Weights{}

@@ -1,6 +1,8 @@
 package checkpoint
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -29,7 +31,7 @@ func ExportNNUNet(dir string, m *Model) (string, error) {
 	}
 	m, err := asNNUNet(m)
 	if err != nil {
-		return "", fmt.Errorf("export: %w", err)
+		return "", notNNUNet(err)
 	}
 	c, err := m.Config()
 	if err != nil {
@@ -47,12 +49,20 @@ func ExportNNUNet(dir string, m *Model) (string, error) {
 	if _, err := os.Stat(top); err == nil {
 		return "", fmt.Errorf("export: %s is there already: choose another folder", top)
 	}
+	p := *m.Plan
+	p.Name = name
+	var plans bytes.Buffer
+	if err := plan.WriteNNUNet(&plans, &p); err != nil {
+		return "", notNNUNet(err)
+	}
 	if err := os.MkdirAll(top, 0o777); err != nil {
 		return "", fmt.Errorf("export: %w", err)
 	}
-	p := *m.Plan
-	p.Name = name
-	if err := p.SaveNNUNet(filepath.Join(top, nnunetPlans)); err != nil {
+	err = atomicfile.Write(filepath.Join(top, nnunetPlans), func(w io.Writer) error {
+		_, err := w.Write(plans.Bytes())
+		return err
+	})
+	if err != nil {
 		return "", fmt.Errorf("export: %w", err)
 	}
 	err = atomicfile.Write(filepath.Join(top, nnunetDataset), func(w io.Writer) error {
@@ -75,6 +85,14 @@ func ExportNNUNet(dir string, m *Model) (string, error) {
 		}
 	}
 	return top, nil
+}
+
+// notNNUNet says which form to take instead of nnU-Net's.
+func notNNUNet(err error) error {
+	if errors.Is(err, plan.ErrNotNNUNet) {
+		return fmt.Errorf("export: %w: write it as ONNX, which is the network alone, or as a %s file", err, Extension)
+	}
+	return fmt.Errorf("export: %w", err)
 }
 
 // nnunetFile is the content of a fold's file.
@@ -103,16 +121,22 @@ func (m *Model) nnunetFile(f Fold, trainer string, c *plan.Configuration) pickle
 }
 
 // stateDict are the weights under all names that nnU-Net's modules show them by: a
-// layer's members again as a list, and the encoder again inside the decoder.
+// layer's members again as a list, and the encoder again inside the decoder. A batch
+// norm also counts batches there, for averages that nnU-Net does not take.
 func stateDict(w Weights, order []Parameter) pickle.Mapping {
 	var own, inside pickle.Mapping
-	for _, p := range order {
-		a := &pickle.Array{Shape: p.Shape, Data: w[p.Name].Data}
-		for _, name := range append([]string{p.Name}, alias(p.Name)...) {
+	add := func(name string, a *pickle.Array) {
+		for _, name := range append([]string{name}, alias(name)...) {
 			own = append(own, pickle.Member{Key: name, Value: a})
 			if strings.HasPrefix(name, "encoder.") {
 				inside = append(inside, pickle.Member{Key: "decoder." + name, Value: a})
 			}
+		}
+	}
+	for _, p := range order {
+		add(p.Name, &pickle.Array{Shape: p.Shape, Data: w[p.Name].Data})
+		if norm, ok := strings.CutSuffix(p.Name, ".running_var"); ok {
+			add(norm+batchesTracked, &pickle.Array{Int64s: []int64{0}})
 		}
 	}
 	return slices.Concat(own, inside)
@@ -128,7 +152,7 @@ func alias(name string) []string {
 	return nil
 }
 
-// asNNUNet is m with a network that nnU-Net has a class for: one bias for all
+// asNNUNet is m with what nnU-Net's networks have beside it: one bias for all
 // convolutions or none, a head for each decoder stage. What is added is zero.
 func asNNUNet(m *Model) (*Model, error) {
 	c, err := m.Config()
@@ -136,12 +160,10 @@ func asNNUNet(m *Model) (*Model, error) {
 		return nil, err
 	}
 	n := c.Network
-	for l, k := range n.DecoderKernels {
-		if k != n.Kernels[l] {
-			return nil, fmt.Errorf("the decoder has the kernel %v at level %d, the encoder %v: nnU-Net's networks have the same in both", k, l, n.Kernels[l])
-		}
+	if slices.Equal(n.DecoderKernels, n.Kernels[:n.Stages()-1]) {
+		n.DecoderKernels = nil
 	}
-	n.ConvBias, n.UpBias, n.DecoderKernels, n.Heads = n.HasUpBias(), false, nil, 0
+	n.ConvBias, n.UpBias, n.Heads = n.HasUpBias(), false, 0
 	out := *m
 	p := *m.Plan
 	p.Configurations = slices.Clone(p.Configurations)

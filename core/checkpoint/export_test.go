@@ -68,6 +68,56 @@ func TestExportedResultsAreThoseOfTheOriginal(t *testing.T) {
 	}
 }
 
+// TestBatchNormsAreExportedAsNNUNetHasThem compares with a checkpoint of nnUNetTrainerBN.
+func TestBatchNormsAreExportedAsNNUNetHasThem(t *testing.T) {
+	m, err := Import("testdata/batchnorm.pth", ImportOptions{})
+	require.NoError(t, err)
+	top, err := ExportNNUNet(t.TempDir(), m)
+	require.NoError(t, err)
+	file := filepath.Join(top, "fold_0", nnunetFinal)
+	keys := savedKeys(t, file)
+	for name, shape := range savedKeys(t, "testdata/batchnorm.pth") {
+		assert.Equal(t, shape, keys[name], name)
+	}
+	again, err := Open(top)
+	require.NoError(t, err)
+	assert.Equal(t, m.Folds, again.Folds)
+	assert.Equal(t, m.Plan, again.Plan)
+	plans, err := os.ReadFile(filepath.Join(top, nnunetPlans))
+	require.NoError(t, err)
+	assert.Contains(t, string(plans), `"torch.nn.modules.batchnorm.BatchNorm2d"`)
+}
+
+// TestWhatNNUNetCannotDoIsRefused names what it has not and what to write instead, and
+// leaves nothing behind.
+func TestWhatNNUNetCannotDoIsRefused(t *testing.T) {
+	f := plan.Foreign{Patch: [3]int{1, 8, 12}, Spacing: [3]float64{1, 1, 1}}
+	solid, brats := f, f
+	solid.Patch[0], brats.Patch = 4, [3]int{8, 8, 16}
+	groups := solid
+	groups.Groups = 2
+	for _, c := range []struct {
+		model, want string
+		foreign     plan.Foreign
+	}{
+		{"residual_batch.pt", "is a strided convolution, in ResidualEncoderUNet it is pooled", f},
+		{"group.pt", "its norms are of groups of channels", groups},
+		{"brats22.pt", "its norms are in front of the convolutions", brats},
+		{"nvidia.ckpt", "its scans are cropped to positive voxels", solid},
+	} {
+		m, err := Import(filepath.Join(dynunet, c.model), ImportOptions{Foreign: c.foreign})
+		require.NoError(t, err)
+		dir := t.TempDir()
+		_, err = ExportNNUNet(dir, m)
+		require.ErrorIs(t, err, plan.ErrNotNNUNet)
+		assert.ErrorContains(t, err, c.want)
+		assert.ErrorContains(t, err, "write it as ONNX, which is the network alone, or as a .gounet file")
+		left, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		assert.Empty(t, left)
+	}
+}
+
 func folderHas(dir, file string) bool { return folder(dir).has(file) }
 
 // withoutBiases is a model as DynUNet's: no bias in front of norms, one head.

@@ -37,6 +37,9 @@ func openNNUNet(d folder, o Options) (*Model, error) {
 	return nil, errors.Join(errs...)
 }
 
+// batchesTracked ends the name of a count that batch norms have in PyTorch.
+const batchesTracked = ".num_batches_tracked"
+
 // ErrNoFold is in the chain of the error of a model that lacks a wanted fold.
 var ErrNoFold = errors.New("there is no fold")
 
@@ -222,7 +225,7 @@ func importWeights(state *pickle.Dict, path string, wanted []Parameter) (Weights
 			return nil, fmt.Errorf("network_weights: %v holds a %T, a tensor was wanted", key, v)
 		}
 		name = withoutWrappers(name)
-		if isAlias(name) || strings.HasSuffix(name, ".num_batches_tracked") {
+		if isAlias(name) || strings.HasSuffix(name, batchesTracked) {
 			continue
 		}
 		if shapes[name] != nil {
@@ -230,7 +233,7 @@ func importWeights(state *pickle.Dict, path string, wanted []Parameter) (Weights
 		}
 		tensors[name], shapes[name] = t, t.Shape
 	}
-	if err := invalid("network_weights", compareShapes(shapes, wanted)); err != nil {
+	if err := checkShapes("network_weights", shapes, wanted); err != nil {
 		return nil, err
 	}
 	if err := fitsInto(path, tensors); err != nil {

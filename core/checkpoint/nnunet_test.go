@@ -92,6 +92,7 @@ func TestBadResultsFoldersAreErrorsThatSayWhatIsWrong(t *testing.T) {
 	var list *plan.InvalidError
 	require.ErrorAs(t, err, &list)
 	assert.Contains(t, list.Problems, "encoder.stages.1.0.convs.0.conv.weight: shape is [3 2 3 3], wanted [5 2 3 3]")
+	assert.Contains(t, list.Advice, "these parameters fit a plan with a 2-D network of kind plain, ")
 
 	require.NoError(t, os.WriteFile(checkpoint, []byte("PK no checkpoint"), 0o666))
 	_, err = Open(dir)

@@ -1,16 +1,18 @@
 package checkpoint
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/unet"
 	"github.com/gounet/gounet/internal/atomicfile"
 )
 
@@ -53,11 +55,10 @@ func (m *Model) onnx() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n := &c.Network; n.Kind != plan.Plain && n.Kind != plan.Residual || n.Norm != "" && n.Norm != plan.InstanceNorm {
-		return nil, fmt.Errorf("the network is of the kind %s with %s norms: ONNX is written of the kinds %s and %s with %s norms", n.Kind, cmp.Or(n.Norm, plan.InstanceNorm), plan.Plain, plan.Residual, plan.InstanceNorm)
+	g := &onnxGraph{dim: c.Dim, weights: m.Folds[0].Weights, names: map[graph.Value]string{}, made: map[graph.Value]graph.Node{}}
+	if err := g.network(c, m.Plan.InputChannels(c), m.Plan.Classes()); err != nil {
+		return nil, err
 	}
-	g := &onnxGraph{network: c.Network, dim: c.Dim, weights: m.Folds[0].Weights}
-	g.build()
 	spatial := c.Patch[3-c.Dim:]
 	b := field(g.nodes, 2, []byte(m.Plan.Dataset+" "+m.Configuration)) // name
 	b = append(b, g.initializers...)
@@ -73,108 +74,166 @@ func (m *Model) onnx() ([]byte, error) {
 	return out, nil
 }
 
-// onnxGraph makes the nodes of a network, as unet.Forward does.
+// onnxGraph writes the graph of a network as nodes of ONNX. Values have ONNX's axes
+// N C D H W, parameters PyTorch's.
 //
 // Source of field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 type onnxGraph struct {
-	network             plan.Network
+	*graph.Graph
 	dim                 int
 	weights             Weights
+	names               map[graph.Value]string     // of what is in the file
+	made                map[graph.Value]graph.Node // by their results
 	nodes, initializers []byte
 	count               int
 }
 
-func (g *onnxGraph) build() {
-	n := &g.network
-	x := "input"
-	if n.Kind == plan.Residual {
-		x = g.layer("encoder.stem.convs.0", x, n.Kernels[0], [3]int{1, 1, 1}, true)
+// network adds the network of c up to the logits of the full resolution.
+func (g *onnxGraph) network(c *plan.Configuration, in, classes int) (err error) {
+	g.Graph, err = graph.Build(func(b *graph.Builder) []graph.Value {
+		x := b.Declare("input", graph.IO, graph.F32, 1, c.Patch[0], c.Patch[1], c.Patch[2], in)
+		g.names[x] = "input"
+		logits, _ := unet.Forward(b, c.Network, x, classes, 1)
+		return logits
+	})
+	if err != nil {
+		return err
 	}
-	var skips []string
-	for s := range n.Stages() {
-		stride := n.Strides[s]
-		for i := range n.Convs[s] {
-			if n.Kind == plan.Residual {
-				x = g.block(fmt.Sprintf("encoder.stages.%d.blocks.%d", s, i), x, n.Kernels[s], stride)
-			} else {
-				x = g.layer(fmt.Sprintf("encoder.stages.%d.0.convs.%d", s, i), x, n.Kernels[s], stride, true)
-			}
-			stride = [3]int{1, 1, 1}
+	for _, n := range g.Nodes {
+		for _, y := range n.Out {
+			g.made[y] = n
 		}
-		skips = append(skips, x)
-	}
-	last := n.Stages() - 1
-	for d := range last {
-		l := last - 1 - d
-		up := fmt.Sprintf("decoder.transpconvs.%d", d)
-		s := ints("strides", g.axes(n.Strides[l+1])...)
-		x = g.node("ConvTranspose", g.withWeights(up, x), s, ints("kernel_shape", g.axes(n.Strides[l+1])...))
-		x = g.node("Concat", []string{x, skips[l]}, attribute("axis", 1))
-		for i := range n.DecoderConvs[d] {
-			x = g.layer(fmt.Sprintf("decoder.stages.%d.convs.%d", d, i), x, n.DecoderKernel(l), [3]int{1, 1, 1}, true)
+		if err := g.add(n); err != nil {
+			return fmt.Errorf("%s: %w", n.Name, err)
 		}
 	}
-	x = g.conv(fmt.Sprintf("decoder.seg_layers.%d", last-1), x, [3]int{1, 1, 1}, [3]int{1, 1, 1})
+	x := g.names[g.Outputs[0]]
 	g.nodes = field(g.nodes, 1, field(field(field(nil, 1, []byte(x)), 2, []byte("logits")), 4, []byte("Identity")))
+	return nil
 }
 
-// layer is convolution, norm and, if act, leaky ReLU.
-func (g *onnxGraph) layer(name, x string, kernel, stride [3]int, act bool) string {
-	x = g.conv(name+".conv", x, kernel, stride)
-	x = g.node("InstanceNormalization", g.withWeights(name+".norm", x), real32("epsilon", g.network.NormEps))
-	if act {
-		x = g.leaky(x)
+// add writes what n computes.
+func (g *onnxGraph) add(n graph.Node) error {
+	var y string
+	switch op := n.Op.(type) {
+	case graph.Conv3D:
+		y = g.conv(op, n.In)
+	case graph.UpConv3D:
+		size := g.Type(n.In[1]).Shape
+		y = g.node("ConvTranspose", g.inputs(n.In), ints("strides", g.axes(size)...), ints("kernel_shape", g.axes(size)...))
+	case graph.NormAct:
+		y = g.leaky(g.norm(op, n.In), op.Slope)
+	case graph.Running:
+		return nil // a part of NormApply
+	case graph.NormApply:
+		running, ok := g.made[n.In[3]].Op.(graph.Running)
+		if !ok {
+			return fmt.Errorf("ONNX has no norm by statistics of a %T", g.made[n.In[3]].Op)
+		}
+		in := append(slices.Clone(n.In[:3]), g.made[n.In[3]].In...)
+		y = g.leaky(g.node("BatchNormalization", g.inputs(in), real32("epsilon", running.Eps)), op.Slope)
+	case graph.AvgPool:
+		y = g.node("AveragePool", g.inputs(n.In), ints("kernel_shape", g.axes(op.Stride[:])...), ints("strides", g.axes(op.Stride[:])...))
+	case graph.AddAct:
+		y = g.leaky(g.node("Add", g.inputs(n.In)), op.Slope)
+	case graph.ActGrad:
+		y = g.leaky(g.names[n.In[0]], op.Slope) // the networks have it of x and x
+	case graph.Enlarge:
+		scales := []float32{1, 1}
+		for _, s := range g.axes(op.Stride[:]) {
+			scales = append(scales, float32(s))
+		}
+		s := g.floats(n.Name+".scales", []int{len(scales)}, scales)
+		y = g.node("Resize", []string{g.names[n.In[0]], "", s}, text("mode", "linear"), text("coordinate_transformation_mode", "align_corners"))
+	default:
+		return fmt.Errorf("a %T is not written as ONNX", op)
 	}
-	return x
+	g.names[n.Out[0]] = y
+	return nil
 }
 
-func (g *onnxGraph) leaky(x string) string {
-	return g.node("LeakyRelu", []string{x}, real32("alpha", g.network.Slope))
-}
-
-func (g *onnxGraph) conv(name, x string, kernel, stride [3]int) string {
+func (g *onnxGraph) conv(op graph.Conv3D, in []graph.Value) string {
+	x := g.names[in[0]]
+	if len(in) == 4 {
+		x = g.node("Concat", []string{x, g.names[in[3]]}, attribute("axis", 1))
+	}
+	kernel := g.axes(g.Type(in[1]).Shape)
 	var pads []int
-	for _, k := range g.axes(kernel) {
+	for _, k := range kernel {
 		pads = append(pads, (k-1)/2)
 	}
-	return g.node("Conv", g.withWeights(name, x), ints("kernel_shape", g.axes(kernel)...), ints("strides", g.axes(stride)...), ints("pads", append(pads, pads...)...))
+	return g.node("Conv", append([]string{x}, g.inputs(in[1:3])...), ints("kernel_shape", kernel...), ints("strides", g.axes(op.Stride[:])...), ints("pads", append(pads, pads...)...))
 }
 
-// block is a residual block.
-func (g *onnxGraph) block(name, x string, kernel, stride [3]int) string {
-	y := g.layer(name+".conv1", x, kernel, stride, true)
-	y = g.layer(name+".conv2", y, kernel, [3]int{1, 1, 1}, false)
-	skip, j := x, 0
-	if stride != [3]int{1, 1, 1} {
-		skip, j = g.node("AveragePool", []string{x}, ints("kernel_shape", g.axes(stride)...), ints("strides", g.axes(stride)...)), 1
+// norm is an instance norm. One of groups is that of an image with a channel for each
+// group, and the affine parameters behind it: opset 17 has no other.
+func (g *onnxGraph) norm(op graph.NormAct, in []graph.Value) string {
+	eps := real32("epsilon", op.Eps)
+	if op.Groups == 0 {
+		return g.node("InstanceNormalization", g.inputs(in), eps)
 	}
-	proj := fmt.Sprintf("%s.skip.%d", name, j)
-	if _, ok := g.weights[proj+".conv.weight"]; ok {
-		skip = g.layer(proj, skip, [3]int{1, 1, 1}, [3]int{1, 1, 1}, false)
-	}
-	return g.leaky(g.node("Add", []string{y, skip}))
+	name := g.Info(in[1]).Name
+	whole := g.Type(in[0]).Shape
+	vector := append([]int{whole[4]}, slices.Repeat([]int{1}, g.dim)...)
+	x := g.node("Reshape", []string{g.names[in[0]], g.int64s(name+".groups", 0, op.Groups, -1)})
+	x = g.node("InstanceNormalization", []string{
+		x, g.floats(name+".ones", []int{op.Groups}, fill(op.Groups, true)), g.floats(name+".zeros", []int{op.Groups}, fill(op.Groups, false)),
+	}, eps)
+	x = g.node("Reshape", []string{x, g.int64s(name+".shape", append([]int{0, whole[4]}, g.axes(whole[1:])...)...)})
+	x = g.node("Mul", []string{x, g.floats(name, vector, g.weights[name].Data)})
+	shift := g.Info(in[2]).Name
+	return g.node("Add", []string{x, g.floats(shift, vector, g.weights[shift].Data)})
 }
 
-func (g *onnxGraph) axes(v [3]int) []int { return v[3-g.dim:] }
+// leaky is x with a leaky ReLU, of the slope 1 x itself.
+func (g *onnxGraph) leaky(x string, slope float32) string {
+	if slope == 1 {
+		return x
+	}
+	return g.node("LeakyRelu", []string{x}, real32("alpha", slope))
+}
 
-// withWeights adds weight and bias of a layer to the inputs, and to the file.
-func (g *onnxGraph) withWeights(name string, in ...string) []string {
-	for _, part := range []string{".weight", ".bias"} {
-		t, ok := g.weights[name+part]
-		if !ok {
+// axes are those of D H W, which v begins with, that the network has.
+func (g *onnxGraph) axes(v []int) []int { return v[3-g.dim : 3] }
+
+// inputs are the names of values; parameters come into the file when they are used.
+func (g *onnxGraph) inputs(in []graph.Value) (names []string) {
+	for _, v := range in {
+		if v == 0 {
 			continue
 		}
-		var b []byte
-		for _, n := range t.Shape {
-			b = number(b, 1, n)
+		if _, ok := g.names[v]; !ok {
+			name := g.Info(v).Name
+			g.names[v] = g.floats(name, g.weights[name].Shape, g.weights[name].Data)
 		}
-		b = number(b, 2, onnxFloat)
-		b = field(b, 8, []byte(name+part))
-		b = field(b, 9, littleEndian(t.Data))
-		g.initializers = field(g.initializers, 5, b)
-		in = append(in, name+part)
+		names = append(names, g.names[v])
 	}
-	return in
+	return names
+}
+
+// floats adds a constant and returns its name.
+func (g *onnxGraph) floats(name string, shape []int, data []float32) string {
+	return g.constant(name, onnxFloat, shape, littleEndian(data))
+}
+
+func (g *onnxGraph) int64s(name string, data ...int) string {
+	var raw []byte
+	for _, x := range data {
+		raw = binary.LittleEndian.AppendUint64(raw, uint64(x))
+	}
+	return g.constant(name, onnxInt64, []int{len(data)}, raw)
+}
+
+func (g *onnxGraph) constant(name string, kind int, shape []int, raw []byte) string {
+	var b []byte
+	for _, n := range shape {
+		b = number(b, 1, n)
+	}
+	b = number(b, 2, kind)
+	b = field(b, 8, []byte(name))
+	b = field(b, 9, raw)
+	g.initializers = field(g.initializers, 5, b)
+	return name
 }
 
 // node adds a node and returns the name of its output.
@@ -197,8 +256,10 @@ func (g *onnxGraph) node(op string, in []string, attributes ...[]byte) string {
 
 const (
 	onnxFloat    = 1 // TensorProto.FLOAT
+	onnxInt64    = 7
 	attributeF   = 1 // AttributeProto.FLOAT
 	attributeI   = 2
+	attributeS   = 3
 	attributeIs  = 7
 	fieldAttType = 20
 )
@@ -213,6 +274,10 @@ func ints(name string, v ...int) []byte {
 
 func attribute(name string, v int) []byte {
 	return number(number(field(nil, 1, []byte(name)), 3, v), fieldAttType, attributeI)
+}
+
+func text(name, v string) []byte {
+	return number(field(field(nil, 1, []byte(name)), 4, []byte(v)), fieldAttType, attributeS)
 }
 
 func real32(name string, v float32) []byte {

@@ -310,7 +310,7 @@ func readWeights(st *safetensors.File, what, prefix string, wanted []Parameter) 
 			shapes[rest] = info.Shape
 		}
 	}
-	if err := invalid(what, compareShapes(shapes, wanted)); err != nil {
+	if err := checkShapes(what, shapes, wanted); err != nil {
 		return nil, err
 	}
 	w := make(Weights, len(shapes))

@@ -35,13 +35,7 @@ type Parameter struct {
 // PlainConvUNet and ResidualEncoderUNet of dynamic-network-architectures 0.4.
 func Parameters(p *plan.Plan, c *plan.Configuration) []Parameter {
 	l := &lister{network: c.Network, dim: c.Dim}
-	if c.Network.Kind == plan.PreNorm {
-		l.preNorm(p.InputChannels(c))
-	} else {
-		l.encoder(p.InputChannels(c))
-		l.decoder()
-	}
-	l.heads(p.Classes())
+	l.all(p.InputChannels(c), p.Classes())
 	return l.list
 }
 
@@ -49,6 +43,16 @@ type lister struct {
 	network plan.Network
 	dim     int
 	list    []Parameter
+}
+
+func (l *lister) all(in, classes int) {
+	if l.network.Kind == plan.PreNorm {
+		l.preNorm(in)
+	} else {
+		l.encoder(in)
+		l.decoder()
+	}
+	l.heads(classes)
 }
 
 func (l *lister) add(name string, shape ...int) {
@@ -180,20 +184,24 @@ func (l *lister) heads(classes int) {
 }
 
 // Check returns a *plan.InvalidError that lists every parameter that w lacks,
-// has too many or has in another shape; nil if w is what is wanted. Errors call
-// it what.
+// has too many or has in another shape, and says which network they would fit; nil
+// if w is what is wanted. Errors call it what.
 func (w Weights) Check(what string, wanted []Parameter) error {
 	shapes := make(map[string][]int, len(w))
 	for name, t := range w {
 		shapes[name] = t.Shape
 	}
 	problems := compareShapes(shapes, wanted)
+	advice := ""
+	if problems != nil {
+		advice = fits(shapes)
+	}
 	for _, name := range slices.Sorted(maps.Keys(w)) {
 		if t := w[name]; len(t.Data) != product(t.Shape) {
 			problems = append(problems, fmt.Sprintf("%s: %d values for shape %v", name, len(t.Data), t.Shape))
 		}
 	}
-	return invalid(what, problems)
+	return invalid(what, problems, advice)
 }
 
 // hash names the content of w: names, shapes and bits, in the order of names.
@@ -214,11 +222,21 @@ func (w Weights) hash() string {
 	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
 }
 
-func invalid(what string, problems []string) error {
+func invalid(what string, problems []string, advice string) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	return &plan.InvalidError{What: what, Problems: problems}
+	return &plan.InvalidError{What: what, Problems: problems, Advice: advice}
+}
+
+// checkShapes lists all that differs from what is wanted, and says what network the
+// parameters are of.
+func checkShapes(what string, have map[string][]int, wanted []Parameter) error {
+	problems := compareShapes(have, wanted)
+	if problems == nil {
+		return nil
+	}
+	return invalid(what, problems, fits(have))
 }
 
 func compareShapes(have map[string][]int, wanted []Parameter) (problems []string) {

@@ -29,6 +29,18 @@ func (e *ProblemsError) Error() string {
 	return fmt.Sprintf("dataset: %s: %d problems:\n  %s", e.Dir, len(e.Problems), strings.Join(e.Problems, "\n  "))
 }
 
+// Check reads a data set whole and counts its cases. All that is wrong with
+// dataset.json, folders, scans and labels comes together in one *ProblemsError.
+func Check(ctx context.Context, dir string, progress Progress) (cases int, err error) {
+	r, bad, err := look(dir)
+	if err != nil {
+		return 0, err
+	}
+	r.problems = append(inJSON(bad), r.problems...)
+	_, err = r.Measure(ctx, progress)
+	return len(r.Cases), err
+}
+
 // Measure reads every training case once: it checks the whole data set and
 // measures its fingerprint. All problems come together in one *ProblemsError:
 // files that are missing or broken, shapes and affines that differ, voxels that
@@ -38,11 +50,12 @@ func (r *Raw) Measure(ctx context.Context, progress Progress) (*plan.Fingerprint
 	f := plan.NewFingerprinter(len(r.JSON.Channels), len(r.Cases))
 	known := r.known()
 	seen := make([][256]bool, len(r.Cases))
-	found := make([][]string, len(r.Cases))
+	found, read := make([][]string, len(r.Cases)), make([]bool, len(r.Cases))
 	err := each(ctx, len(r.Cases), progress, func(i int) (string, error) {
 		c := r.Cases[i]
 		im, seg, why := r.inspect(c, known, &seen[i])
 		found[i] = why
+		read[i] = seg != nil
 		if len(why) > 0 {
 			return c.ID, nil
 		}
@@ -55,8 +68,8 @@ func (r *Raw) Measure(ctx context.Context, progress Progress) (*plan.Fingerprint
 		return nil, err
 	}
 	problems = append(problems, slices.Concat(found...)...)
-	if len(problems) == 0 {
-		problems = r.absent(seen)
+	if !slices.Contains(read, false) { // else one of the others may have the label
+		problems = append(problems, r.absent(seen)...)
 	}
 	if len(problems) > 0 {
 		return nil, &ProblemsError{Dir: r.Dir, Problems: problems}
@@ -121,23 +134,23 @@ func (r *Raw) relative(path string) string {
 
 // known marks the label values that dataset.json has.
 func (r *Raw) known() (k [256]bool) {
+	values := []int{0, r.JSON.Ignore}
 	for _, l := range r.JSON.Labels {
-		for _, v := range l.Values {
+		values = append(values, l.Values...)
+	}
+	for _, v := range values {
+		if v >= 0 && v < len(k) {
 			k[v] = true
 		}
-	}
-	k[0] = true
-	if r.JSON.Ignore >= 0 {
-		k[r.JSON.Ignore] = true
 	}
 	return k
 }
 
 // absent reports labels that no case has: nothing could learn them.
 func (r *Raw) absent(seen [][256]bool) (problems []string) {
-	for _, l := range r.JSON.Labels[1:] {
+	for _, l := range r.JSON.Labels[min(1, len(r.JSON.Labels)):] {
 		has := slices.ContainsFunc(seen, func(s [256]bool) bool {
-			return slices.ContainsFunc(l.Values, func(v int) bool { return s[v] })
+			return slices.ContainsFunc(l.Values, func(v int) bool { return v >= 0 && v < len(s) && s[v] })
 		})
 		if !has {
 			problems = append(problems, fmt.Sprintf("label %s (%v) is in no case: remove it from dataset.json", l.Name, l.Values))

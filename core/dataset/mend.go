@@ -22,7 +22,8 @@ import (
 // Mend writes a copy of the data set in dir to the new folder out, in which is mended
 // what can only be meant one way, and says what that was, a line each:
 //
-//   - label values with gaps become consecutive, in dataset.json and in the label maps
+//   - label values with gaps become consecutive, in dataset.json and in all label maps,
+//     if every label map can be read and has no other values
 //   - headers of channels and labels that differ from the first channel's by less than
 //     a tenth of a voxel become equal to it
 //   - CASE.nii.gz of nnU-Net v2's form with one channel becomes CASE_0000.nii.gz
@@ -43,16 +44,16 @@ func Mend(ctx context.Context, dir, out string, progress Progress) (mended []str
 	if err := copyTree(ctx, dir, temp); err != nil {
 		return nil, fmt.Errorf("dataset: %w", err)
 	}
-	values, line, err := mendValues(filepath.Join(temp, "dataset.json"))
+	r, _, err := look(temp)
 	if err != nil {
-		return nil, fmt.Errorf("dataset: %s: dataset.json: %w", dir, err)
+		return nil, err
+	}
+	values, line, err := r.mendValues(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("dataset: %s: %w", dir, err)
 	}
 	if line != "" {
 		mended = append(mended, line)
-	}
-	r, err := Open(temp)
-	if err != nil {
-		return nil, err
 	}
 	lines := make([][]string, len(r.Cases))
 	err = each(ctx, len(r.Cases), progress, func(i int) (string, error) {
@@ -65,7 +66,17 @@ func Mend(ctx context.Context, dir, out string, progress Progress) (mended []str
 	if err != nil {
 		return nil, err
 	}
-	return append(mended, slices.Concat(lines...)...), os.Rename(temp, out)
+	mended = append(mended, slices.Concat(lines...)...)
+	for _, path := range r.otherLabels() {
+		what, err := mendOther(ctx, path, values)
+		if err != nil {
+			return nil, fmt.Errorf("dataset: %s: %w", r.relative(path), err)
+		}
+		if what != "" {
+			mended = append(mended, fmt.Sprintf("%s: %s", r.relative(path), what))
+		}
+	}
+	return mended, os.Rename(temp, out)
 }
 
 // copyTree copies the files of a data set.
@@ -88,19 +99,64 @@ func copyTree(ctx context.Context, from, to string) error {
 	})
 }
 
-// mendValues makes the label values of a dataset.json consecutive. values says what
-// becomes of each; nil: nothing changes.
-func mendValues(file string) (values map[uint8]uint8, line string, err error) {
+// mendValues makes the label values of dataset.json consecutive. values says what
+// becomes of each in the label maps; nil: nothing changes.
+func (r *Raw) mendValues(ctx context.Context) (values map[uint8]uint8, line string, err error) {
+	file := filepath.Join(r.Dir, datasetJSON)
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return nil, "", err
 	}
-	var top, labels map[string]json.RawMessage
-	if err := json.Unmarshal(b, &top); err != nil {
+	values, b, line, err = consecutive(b)
+	if err != nil || values == nil {
 		return nil, "", err
 	}
-	if json.Unmarshal(top["labels"], &labels) != nil {
-		return nil, "", nil // Open will say what is wrong
+	if ok, err := r.onlyHave(ctx, values); err != nil || !ok {
+		return nil, "", err
+	}
+	return values, line, os.WriteFile(file, b, 0o666)
+}
+
+// onlyHave says whether all label maps can be read and have no values but these: where
+// others move, one that nobody knows would become another label.
+func (r *Raw) onlyHave(ctx context.Context, values map[uint8]uint8) (bool, error) {
+	paths := r.otherLabels()
+	for _, c := range r.Cases {
+		paths = append(paths, c.Label)
+	}
+	known := make([]bool, len(paths))
+	err := each(ctx, len(paths), nil, func(i int) (string, error) {
+		l, err := scan.ReadLabels(paths[i])
+		known[i] = err == nil && !slices.ContainsFunc(l.Data, func(v uint8) bool { _, ok := values[v]; return !ok })
+		return "", nil
+	})
+	return !slices.Contains(known, false), err
+}
+
+// otherLabels are the label maps of no training case: of test cases, and strays.
+func (r *Raw) otherLabels() (paths []string) {
+	for _, folder := range []string{"labelsTr", "labelsTs"} {
+		entries, _ := os.ReadDir(filepath.Join(r.Dir, folder)) // often there is none
+		for _, e := range entries {
+			path := filepath.Join(r.Dir, folder, e.Name())
+			isCase := slices.ContainsFunc(r.Cases, func(c Case) bool { return c.Label == path })
+			if !isCase && !e.IsDir() && !strings.HasPrefix(e.Name(), ".") && strings.HasSuffix(e.Name(), r.JSON.FileEnding) {
+				paths = append(paths, path)
+			}
+		}
+	}
+	return paths
+}
+
+// consecutive is a dataset.json whose label values have no gaps; values are nil if
+// there are none, or regions, which are lists.
+func consecutive(b []byte) (values map[uint8]uint8, mendedJSON []byte, line string, err error) {
+	var top, labels map[string]json.RawMessage
+	if err := json.Unmarshal(b, &top); err != nil {
+		return nil, nil, "", err
+	}
+	if json.Unmarshal(top["labels"], &labels) != nil || len(labels) == 0 {
+		return nil, nil, "", nil // a check says what is wrong
 	}
 	number := map[string]int{} // key → value
 	msd := true
@@ -113,7 +169,7 @@ func mendValues(file string) (values map[uint8]uint8, line string, err error) {
 		for key, raw := range labels {
 			var n int
 			if json.Unmarshal(raw, &n) != nil {
-				return nil, "", nil // regions
+				return nil, nil, "", nil // regions
 			}
 			number[key] = n
 		}
@@ -124,7 +180,7 @@ func mendValues(file string) (values map[uint8]uint8, line string, err error) {
 	}
 	slices.Sort(sorted)
 	if len(slices.Compact(sorted)) != len(number) || sorted[0] != 0 || sorted[len(sorted)-1] == len(sorted)-1 || sorted[len(sorted)-1] > volume.MaxLabel {
-		return nil, "", nil
+		return nil, nil, "", nil
 	}
 	values, mended := map[uint8]uint8{}, map[string]json.RawMessage{}
 	for key, n := range number {
@@ -137,19 +193,23 @@ func mendValues(file string) (values map[uint8]uint8, line string, err error) {
 		}
 	}
 	if top["labels"], err = json.Marshal(mended); err != nil {
-		return nil, "", err
+		return nil, nil, "", err
 	}
 	if b, err = json.MarshalIndent(top, "", "    "); err != nil {
-		return nil, "", err
+		return nil, nil, "", err
 	}
-	return values, fmt.Sprintf("dataset.json: the label values %v become 0 to %d", sorted, len(sorted)-1), os.WriteFile(file, append(b, '\n'), 0o666)
+	return values, append(b, '\n'), fmt.Sprintf("dataset.json: the label values %v become 0 to %d", sorted, len(sorted)-1), nil
 }
 
 // mendCase mends the files of a case in place.
 func (r *Raw) mendCase(ctx context.Context, c Case, values map[uint8]uint8) (lines []string, err error) {
 	first, err := scan.Open(ctx, scan.Options{Alone: true}, c.Images[0])
-	if err != nil {
-		return nil, nil //nolint:nilerr // it is not mended, and a check names it
+	if err != nil { // it is not mended, and a check names it
+		what, err := mendOther(ctx, c.Label, values)
+		if err == nil && what != "" {
+			lines = append(lines, fmt.Sprintf("%s: %s", r.relative(c.Label), what))
+		}
+		return lines, err
 	}
 	defer func() { err = errors.Join(err, first.Close()) }()
 	for _, path := range c.Images[1:] {
@@ -193,6 +253,16 @@ func mendChannel(ctx context.Context, path string, first *scan.Scan) (bool, erro
 	}
 	im.Grid = first.Grid
 	return true, scan.WriteImage(path, im, first.Header())
+}
+
+// mendOther gives a label map without an image the values of a mended dataset.json.
+func mendOther(ctx context.Context, path string, values map[uint8]uint8) (what string, err error) {
+	own, err := scan.Open(ctx, scan.Options{Alone: true}, path)
+	if err != nil {
+		return "", nil //nolint:nilerr // it is not mended
+	}
+	defer func() { err = errors.Join(err, own.Close()) }()
+	return mendLabel(ctx, path, own, values)
 }
 
 // mendLabel gives a label map the values of a mended dataset.json, and the header of

@@ -56,6 +56,128 @@ func TestWhatIsSafeToMendIsMended(t *testing.T) {
 	assert.Equal(t, uint8(7), was.Data[9], "the data set itself stays as it is")
 }
 
+// rewrite puts other text into a dataset.json.
+func rewrite(t *testing.T, r *Raw, from, to string) {
+	t.Helper()
+	file := filepath.Join(r.Dir, "dataset.json")
+	b, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Contains(t, string(b), from)
+	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(string(b), from, to, 1)), 0o666))
+}
+
+// setLabel makes all voxels of a label map that have the value from have the value to.
+func setLabel(t *testing.T, path string, from, to uint8) {
+	t.Helper()
+	l, h, err := nifti.ReadLabels(path)
+	require.NoError(t, err)
+	for i, v := range l.Data {
+		if v == from {
+			l.Data[i] = to
+		}
+	}
+	require.NoError(t, nifti.WriteLabels(path, l, h))
+}
+
+// A check goes on where dataset.json is wrong, and names what is wrong with the scans too.
+func TestCheckListsGapsBesideEverythingElse(t *testing.T) {
+	r := twoChannels(t)
+	cases, err := Check(t.Context(), r.Dir, nil)
+	require.NoError(t, err)
+	assert.Equal(t, 2, cases)
+
+	rewrite(t, r, `"tumour": 2`, `"tumour": 7, "vein": 9, "far": 300`)
+	setLabel(t, r.Cases[0].Label, 2, 7)
+	require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "labelsTr", "stray.nii.gz"), nil, 0o666))
+	_, err = Check(t.Context(), r.Dir, nil)
+	var list *ProblemsError
+	require.ErrorAs(t, err, &list)
+	assert.Equal(t, []string{
+		`dataset.json: labels: "far" has the value 300, wanted 0 to 254`,
+		"dataset.json: labels: the values 2 to 6 are missing between 0 and 300: values must be consecutive",
+		"dataset.json: labels: the value 8 is missing between 0 and 300: values must be consecutive",
+		"dataset.json: labels: the values 10 to 299 are missing between 0 and 300: values must be consecutive",
+		filepath.Join("labelsTr", "stray.nii.gz") + " belongs to no case: list it in dataset.json with its image and label, or remove it",
+		"b: the label has value 2, which dataset.json does not name",
+		"label vein ([9]) is in no case: remove it from dataset.json",
+		"label far ([300]) is in no case: remove it from dataset.json",
+	}, list.Problems)
+	_, err = Open(r.Dir)
+	require.Error(t, err, "nothing is planned or trained with it")
+
+	require.NoError(t, os.RemoveAll(filepath.Join(r.Dir, "imagesTr")))
+	_, err = Check(t.Context(), r.Dir, nil)
+	require.ErrorContains(t, err, "imagesTr")
+	require.ErrorContains(t, err, "the value 8 is missing")
+	for name, text := range map[string]string{
+		"no labels":   `{"channel_names": {"0": "CT", "1": "PET"}, "labels": {}, "numTraining": 2, "file_ending": ".nii.gz"}`,
+		"no channels": `{"labels": {"background": 0, "a": 1}, "numTraining": 2, "file_ending": ".nii.gz"}`,
+		"no JSON":     `{`,
+	} {
+		r := twoChannels(t)
+		require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "dataset.json"), []byte(text), 0o666))
+		_, err := Check(t.Context(), r.Dir, nil)
+		require.Error(t, err, name)
+		assert.Contains(t, err.Error(), "dataset.json", name)
+		_, _ = Mend(t.Context(), r.Dir, filepath.Join(t.TempDir(), "mended"), nil)
+	}
+}
+
+// Values move in all label maps, also where the image is broken and of test cases.
+func TestEveryLabelMapGetsTheMendedValues(t *testing.T) {
+	r := twoChannels(t)
+	rewrite(t, r, `"tumour": 2`, `"tumour": 7`)
+	test := filepath.Join(r.Dir, "labelsTs", "c.nii.gz")
+	require.NoError(t, os.Mkdir(filepath.Dir(test), 0o777))
+	for _, c := range r.Cases {
+		setLabel(t, c.Label, 2, 7)
+	}
+	b, err := os.ReadFile(r.Cases[0].Label)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(test, b, 0o666))
+	require.NoError(t, os.WriteFile(r.Cases[1].Images[0], []byte("broken"), 0o666))
+	out := filepath.Join(t.TempDir(), "mended")
+	lines, err := Mend(t.Context(), r.Dir, out, nil)
+	require.NoError(t, err)
+	assert.Len(t, lines, 4)
+	for _, path := range []string{"labelsTr/a.nii.gz", "labelsTr/b.nii.gz", "labelsTs/c.nii.gz"} {
+		l, _, err := nifti.ReadLabels(filepath.Join(out, path))
+		require.NoError(t, err)
+		assert.Equal(t, uint8(2), l.Data[9], path)
+	}
+	_, err = Check(t.Context(), out, nil)
+	require.ErrorContains(t, err, "b: ")
+	assert.NotContains(t, err.Error(), "missing between")
+}
+
+// A 2 that nobody knows must not become the label that gets the value 2.
+func TestValuesStayWhereALabelMapHasOthers(t *testing.T) {
+	for name, spoil := range map[string]func(r *Raw){
+		"unknown value": func(r *Raw) { setLabel(t, r.Cases[0].Label, 2, 7) }, // the other case keeps its 2
+		"broken map":    func(r *Raw) { require.NoError(t, os.WriteFile(r.Cases[1].Label, []byte("broken"), 0o666)) },
+		"missing map":   func(r *Raw) { require.NoError(t, os.Remove(r.Cases[1].Label)) },
+	} {
+		r := twoChannels(t)
+		rewrite(t, r, `"tumour": 2`, `"tumour": 7`)
+		if name != "unknown value" {
+			for _, c := range r.Cases {
+				setLabel(t, c.Label, 2, 7)
+			}
+		}
+		spoil(r)
+		out := filepath.Join(t.TempDir(), "mended")
+		lines, err := Mend(t.Context(), r.Dir, out, nil)
+		require.NoError(t, err, name)
+		assert.Empty(t, lines, name)
+		_, err = Check(t.Context(), out, nil)
+		require.ErrorContains(t, err, "the values 2 to 6 are missing between 0 and 7", name)
+		require.ErrorContains(t, err, "b: ", name)
+		l, _, err := nifti.ReadLabels(filepath.Join(out, "labelsTr", "a.nii.gz"))
+		require.NoError(t, err)
+		assert.Equal(t, uint8(7), l.Data[9], name)
+	}
+}
+
 func TestNamesWithoutAChannelGetOne(t *testing.T) {
 	r := twoChannels(t)
 	for _, folder := range []string{"imagesTr", "imagesTs"} {

@@ -47,35 +47,64 @@ func (r *Raw) Name() string { return filepath.Base(r.Dir) }
 // Open finds the cases of the data set in dir: a folder with dataset.json,
 // imagesTr and labelsTr. It reads no voxels; Check does.
 func Open(dir string) (*Raw, error) {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, fmt.Errorf("dataset: %w", err)
+	r, bad, err := look(dir)
+	if err == nil && len(bad) > 0 {
+		err = &plan.InvalidError{What: filepath.Join(r.Dir, datasetJSON), Problems: bad}
 	}
-	name := filepath.Join(dir, "dataset.json")
-	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
-		return nil, fmt.Errorf("dataset: %s: there is no such folder: give that of a Decathlon task or of an nnU-Net v2 raw data set", dir)
-	}
-	if _, err := os.Stat(name); err != nil {
-		return nil, fmt.Errorf("dataset: %s: has no dataset.json: give the folder of a Decathlon task or of an nnU-Net v2 raw data set", dir)
-	}
-	d, err := plan.LoadDatasetJSON(name)
 	if err != nil {
 		return nil, err
 	}
-	r := &Raw{Dir: dir, JSON: d}
+	return r, nil
+}
+
+const datasetJSON = "dataset.json"
+
+// look is Open that goes on where dataset.json is wrong, as far as it tells where the
+// cases are: bad is what is wrong in it.
+func look(dir string) (r *Raw, bad []string, err error) {
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("dataset: %w", err)
+	}
+	name := filepath.Join(dir, datasetJSON)
+	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+		return nil, nil, fmt.Errorf("dataset: %s: there is no such folder: give that of a Decathlon task or of an nnU-Net v2 raw data set", dir)
+	}
+	if _, err := os.Stat(name); err != nil {
+		return nil, nil, fmt.Errorf("dataset: %s: has no dataset.json: give the folder of a Decathlon task or of an nnU-Net v2 raw data set", dir)
+	}
+	d, bad, err := plan.CheckDatasetJSON(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	r = &Raw{Dir: dir, JSON: d}
+	if len(bad) > 0 && (len(d.Channels) == 0 || d.FileEnding == "") {
+		return nil, nil, &plan.InvalidError{What: name, Problems: bad}
+	}
 	find := r.folders
 	if len(d.Training) > 0 {
 		find = r.listed
 	}
-	if err := find(); err != nil {
-		return nil, err
+	if err = find(); err == nil && len(r.Cases) == 0 {
+		err = fmt.Errorf("dataset: %s: no training cases: wanted images in imagesTr that end in %s and labels of the same names in labelsTr", dir, d.FileEnding)
 	}
-	if len(r.Cases) == 0 {
-		return nil, fmt.Errorf("dataset: %s: no training cases: wanted images in imagesTr that end in %s and labels of the same names in labelsTr", dir, d.FileEnding)
+	if err != nil && len(bad) > 0 {
+		err = &ProblemsError{Dir: dir, Problems: append(inJSON(bad), strings.TrimPrefix(err.Error(), "dataset: "+dir+": "))}
+	}
+	if err != nil {
+		return nil, nil, err
 	}
 	slices.SortFunc(r.Cases, func(a, b Case) int { return strings.Compare(a.ID, b.ID) })
 	r.problems = append(r.problems, r.findStrays()...)
-	return r, nil
+	return r, bad, nil
+}
+
+// inJSON says of problems that they are dataset.json's.
+func inJSON(problems []string) (out []string) {
+	for _, p := range problems {
+		out = append(out, datasetJSON+": "+p)
+	}
+	return out
 }
 
 // listed takes the cases that dataset.json names.

@@ -62,14 +62,36 @@ func LoadDatasetJSON(path string) (*DatasetJSON, error) {
 	return load(path, "dataset.json", ParseDatasetJSON)
 }
 
+// CheckDatasetJSON is LoadDatasetJSON that goes on: d is what can be read of the file
+// and problems are all for which it would be refused. It fails where nothing can.
+func CheckDatasetJSON(path string) (d *DatasetJSON, problems []string, err error) {
+	d, err = load(path, "dataset.json", func(r io.Reader) (*DatasetJSON, error) {
+		d, e, err := readDatasetJSON(r)
+		problems = *e.list
+		return d, err
+	})
+	return d, problems, err
+}
+
 // ParseDatasetJSON reads a dataset.json of nnU-Net v2 or of the Medical
 // Segmentation Decathlon. Its *InvalidError lists everything that is wrong.
 func ParseDatasetJSON(r io.Reader) (*DatasetJSON, error) {
-	var raw rawDataset
-	if err := readJSON(r, &raw, false); err != nil {
-		return nil, fmt.Errorf("dataset.json: %w", err)
+	d, e, err := readDatasetJSON(r)
+	if err == nil {
+		err = e.err("dataset.json")
 	}
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func readDatasetJSON(r io.Reader) (*DatasetJSON, problems, error) {
+	var raw rawDataset
 	e := newProblems()
+	if err := readJSON(r, &raw, false); err != nil {
+		return nil, e, fmt.Errorf("dataset.json: %w", err)
+	}
 	d := &DatasetJSON{
 		Name: text(raw.Name), Description: text(raw.Description), Reference: text(raw.Reference),
 		Licence: first(text(raw.Licence), text(raw.License)), Release: first(text(raw.Release), text(raw.Relase)),
@@ -87,10 +109,7 @@ func ParseDatasetJSON(r io.Reader) (*DatasetJSON, error) {
 	if len(raw.Labels) > 0 {
 		validateLabels(e.in("labels"), d.Labels, d.RegionOrder, d.Ignore)
 	}
-	if err := e.err("dataset.json"); err != nil {
-		return nil, err
-	}
-	return d, nil
+	return d, e, nil
 }
 
 // rawDataset is the file. Texts are raw: data sets have numbers and objects there.

@@ -118,8 +118,8 @@ func TestPlansOfAnotherDatasetAreRefused(t *testing.T) {
 	require.ErrorContains(t, err, "intensities: 1 for 3 channels")
 }
 
-func TestSlopeAndSeparationSurviveNNUNetsForm(t *testing.T) {
-	p := spleen(t, Options{Dataset: "Dataset009_Spleen"})
+func TestSlopeNormAndSeparationSurviveNNUNetsForm(t *testing.T) {
+	p := spleen(t, Options{Dataset: "Dataset009_Spleen", Norm: BatchNorm})
 	for i := range p.Configurations {
 		p.Configurations[i].Network.Slope = 0.2
 		p.Configurations[i].Network.NormEps = 1e-3

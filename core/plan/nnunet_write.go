@@ -3,17 +3,23 @@ package plan
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/gounet/gounet/internal/atomicfile"
 )
 
+// ErrNotNNUNet is in the chain of the error of a plan with what nnU-Net has no class for.
+var ErrNotNNUNet = errors.New("nnU-Net v2 has no class for this plan")
+
 // WriteNNUNet writes p as a plans.json that nnU-Net v2 (2.4 and later) reads. The
-// recipe has no place there.
+// recipe has no place there. The error of a plan that nnU-Net cannot follow says why, and
+// is ErrNotNNUNet.
 func WriteNNUNet(w io.Writer, p *Plan) error {
 	if err := p.Validate(); err != nil {
 		return fmt.Errorf("plans.json: %w", err)
@@ -28,14 +34,8 @@ func WriteNNUNet(w io.Writer, p *Plan) error {
 	}
 	for i := range p.Configurations {
 		c := &p.Configurations[i]
-		if n := &c.Network; n.UpBias && !n.ConvBias || n.Heads > 0 || n.DecoderKernels != nil || n.Kind != Plain && n.Kind != Residual {
-			return fmt.Errorf("plans.json: %s: nnU-Net has no network of the kind %s, with a bias in the up-sampling alone, fewer heads, or other kernels in the decoder", c.Name, n.Kind)
-		}
-		if n := c.Network.Norm; n != "" && n != InstanceNorm {
-			return fmt.Errorf("plans.json: %s: its networks have the norm %q: only plans with instance norms are written", c.Name, n)
-		}
-		if c.Crop != "" || c.Truncate || c.NormalizeLast || c.Planes || slices.Contains(c.Normalization, NormNonZero) {
-			return fmt.Errorf("plans.json: %s: nnU-Net has no preprocessing that crops to positive voxels, rounds shapes down, resamples plane by plane, or normalises last or where voxels are not 0", c.Name)
+		if why := c.notNNUNet(); why != nil {
+			return fmt.Errorf("plans.json: %w: %s: %s", ErrNotNNUNet, c.Name, strings.Join(why, "; "))
 		}
 		var v any = c.file()
 		if parent := p.twin(i); parent != "" {
@@ -49,6 +49,33 @@ func WriteNNUNet(w io.Writer, p *Plan) error {
 		}
 	}
 	return writeIndented(w, out)
+}
+
+// notNNUNet says what of c nnU-Net's classes, those of dynamic_network_architectures and
+// its DefaultPreprocessor, cannot do.
+func (c *Configuration) notNNUNet() (why []string) {
+	n := &c.Network
+	for _, x := range []struct {
+		has bool
+		why string
+	}{
+		{n.Kind == Strided, "the way around its residual blocks is a strided convolution, in ResidualEncoderUNet it is pooled"},
+		{n.Kind == PreNorm, "its norms are in front of the convolutions, and it enlarges by interpolation"},
+		{n.Norm == GroupNorm, "its norms are of groups of channels, and nnU-Net's layers give a norm the number of channels alone"},
+		{n.Kind != PreNorm && n.UpBias && !n.ConvBias, "its up-sampling has a bias, its convolutions have none"},
+		{n.Heads > 0, "it has fewer heads than decoder stages"},
+		{n.DecoderKernels != nil, "its decoder has other kernels than its encoder, nnU-Net's networks have the same in both"},
+		{c.Crop != "", "its scans are cropped to positive voxels"},
+		{c.Truncate, "its shapes are rounded down"},
+		{c.NormalizeLast, "its scans are normalised behind the resampling"},
+		{c.Planes, "its scans are resampled plane by plane"},
+		{slices.Contains(c.Normalization, NormNonZero), "its scans are normalised where they are not 0"},
+	} {
+		if x.has {
+			why = append(why, x.why)
+		}
+	}
+	return why
 }
 
 // SaveNNUNet writes WriteNNUNet's form to path, whole or not at all.
@@ -128,6 +155,9 @@ func (n *Network) file(dim int) *architecture {
 	if n.Kind == Residual {
 		a.Class = "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet"
 		a.Args.Convs, a.Args.Blocks = nil, n.Convs
+	}
+	if n.Norm == BatchNorm {
+		a.Args.NormOp = "torch.nn.modules.batchnorm.BatchNorm" + d + "d"
 	}
 	if n.Slope != 0.01 { // PyTorch's default
 		a.Args.NonlinArgs.Slope = &n.Slope

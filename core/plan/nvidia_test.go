@@ -152,7 +152,9 @@ func TestUnknownTasksArePlanned(t *testing.T) {
 	assert.InDeltaSlice(t, []float64{5, 0.62, 0.8}, p.Configuration(ConfigFullRes).Spacing[:], 1e-9, "the original takes it of the finest")
 	assert.Zero(t, p.Recipe.Schedule.Patience)
 	var b strings.Builder
-	assert.ErrorContains(t, WriteNNUNet(&b, p), "nnU-Net has no")
+	err = WriteNNUNet(&b, p)
+	require.ErrorIs(t, err, ErrNotNNUNet)
+	assert.ErrorContains(t, err, "its decoder has other kernels than its encoder, nnU-Net's networks have the same in both; its scans are cropped to positive voxels")
 	o.Recipe = "x"
 	_, err = Make(fp, ds, o)
 	assert.ErrorContains(t, err, `recipe "x" is unknown`)

@@ -97,7 +97,7 @@ func TestValidateListsEverything(t *testing.T) {
 		{"momentum is 1", func(p *Plan) { p.Recipe.Optimizer.Momentum = 1 }},
 		{"epochs is 0", func(p *Plan) { p.Recipe.Schedule.Epochs = 0 }},
 		{`augmentation[1] "scaling": scale is [0 1]`, func(p *Plan) { p.Recipe.Augmentation[1].Ranges["scale"] = Range{0, 1} }},
-		{"sigma is [0 1e+06], wanted at most 64 voxels", func(p *Plan) {
+		{"sigma is [0 1e+06], wanted low, high between 0 and 64", func(p *Plan) {
 			i := slices.IndexFunc(p.Recipe.Augmentation, func(t Transform) bool { return t.Op == Blur })
 			p.Recipe.Augmentation[i].Ranges["sigma"] = Range{0, 1e6}
 		}},
@@ -132,7 +132,7 @@ func TestValidateBoundsNumbers(t *testing.T) {
 		change func(r *Recipe)
 	}{
 		{"step is 1e-09, wanted 0.01 to 1", func(r *Recipe) { r.Inference.Step = 1e-9 }},
-		{"iterations 1000000000000", func(r *Recipe) { r.Schedule.Iterations = 1e12 }},
+		{"iterations is 1000000000000, wanted 1 to 1000000", func(r *Recipe) { r.Schedule.Iterations = 1e12 }},
 		{"min_rate is 5", func(r *Recipe) { r.Schedule.MinRate = 5 }},
 		{"weight_decay is 1e+30", func(r *Recipe) { r.Optimizer.WeightDecay = 1e30 }},
 		{"class_weights are [1 2]", func(r *Recipe) { r.Loss.VoxelWeight, r.Loss.ClassWeights = 0, []float64{1, 2} }},
@@ -141,6 +141,70 @@ func TestValidateBoundsNumbers(t *testing.T) {
 		c.change(&p.Recipe)
 		assert.ErrorContains(t, p.Validate(), c.want)
 	}
+}
+
+// An augmentation edited by hand: every field that is absurd is named with its bounds,
+// all in one error, and none that is not.
+func TestValidateNamesEveryAbsurdValueOfTheRecipe(t *testing.T) {
+	p := spleen(t, Options{})
+	p.Recipe.Augmentation = append(p.Recipe.Augmentation, Transform{Op: Elastic, P: 0.2, PChannel: 1, Ranges: map[string]Range{"sigma": {0.1, 0.2}, "magnitude": {0, 9}}},
+		Transform{Op: Brightness, P: 0.1, PChannel: 1, Ranges: map[string]Range{"factor": {0.7, 1.3}}})
+	require.NoError(t, p.Validate())
+	at := func(op string) *Transform {
+		i := slices.IndexFunc(p.Recipe.Augmentation, func(t Transform) bool { return t.Op == op })
+		return &p.Recipe.Augmentation[i]
+	}
+	nan := math.NaN()
+	at(Rotation).Ranges["angle_2d"] = Range{-1e9, 180}
+	at(Rotation).Ranges["planar"] = Range{-1, 3}
+	at(Scaling).Ranges["scale"] = Range{0.7, 1e6}
+	at(Noise).Ranges["sigma"] = Range{0, 1e30}
+	at(Noise).P = 1.5
+	at(Blur).PChannel = -0.1
+	at(Brightness).Ranges["below"] = Range{1, 0.75}
+	at(Contrast).Ranges["above"] = Range{1, math.Inf(1)}
+	at(LowRes).Ranges["scale"] = Range{0, 1}
+	at(Gamma).Ranges["below"] = Range{nan, nan}
+	at(GammaInverted).Ranges["above"] = Range{1, 1e3}
+	at(Mirror).P = nan
+	at(Mirror).Ranges = map[string]Range{"angle": {0, 1}}
+	at(Elastic).Ranges["magnitude"] = Range{0, 1e30}
+	at(Removal).Ranges["share"] = Range{0, 2}
+	at(Morphology).Ranges["radius"] = Range{0, 8}
+	p.Recipe.Augmentation[len(p.Recipe.Augmentation)-1].Ranges["factor"] = Range{-1, 1}
+	p.Recipe.Loss.DiceWeight, p.Recipe.Loss.Smooth = 1e30, -1
+	p.Recipe.Optimizer.LearningRate, p.Recipe.Optimizer.ClipNorm = 1e6, 1e30
+	p.Recipe.Schedule.Power = 1e30
+	p.Recipe.DeepSupervision.Decay = 1e30
+	p.Recipe.Inference.Sigma = 1e-30
+	var invalid *InvalidError
+	require.ErrorAs(t, p.Validate(), &invalid)
+	assert.Equal(t, []string{
+		"recipe: loss: dice_weight is 1e+30, wanted 0 to 1e+06",
+		"recipe: loss: smooth is -1, wanted 0 to 1e+06",
+		"recipe: optimizer: learning_rate is 1e+06, wanted above 0, at most 100",
+		"recipe: optimizer: clip_norm is 1e+30, wanted 0 to 1e+06",
+		"recipe: schedule: power is 1e+30, wanted 0 to 100",
+		"recipe: deep_supervision: decay is 1e+30, wanted 0.001 to 10",
+		`recipe: augmentation[0] "rotation": angle_2d is [-1e+09 180], wanted low, high between -360 and 360`,
+		`recipe: augmentation[0] "rotation": planar is [-1 3], wanted low, high between 0 and 16384`,
+		`recipe: augmentation[1] "scaling": scale is [0.7 1e+06], wanted low, high between 0.1 and 10`,
+		`recipe: augmentation[2] "noise": p is 1.5, wanted 0 to 1`,
+		`recipe: augmentation[2] "noise": sigma is [0 1e+30], wanted low, high between 0 and 10000`,
+		`recipe: augmentation[3] "blur": p_channel is -0.1, wanted 0 to 1`,
+		`recipe: augmentation[4] "brightness": below is [1 0.75], wanted low, high between 0.01 and 100`,
+		`recipe: augmentation[5] "contrast": above is [1 +Inf], wanted low, high between 0.01 and 100`,
+		`recipe: augmentation[6] "low_resolution": scale is [0 1], wanted low, high between 0.01 and 1`,
+		`recipe: augmentation[7] "gamma_inverted": above is [1 1000], wanted low, high between 0.01 and 100`,
+		`recipe: augmentation[8] "gamma": below is [NaN NaN], wanted low, high between 0.01 and 100`,
+		`recipe: augmentation[9] "mirror": p is NaN, wanted 0 to 1`,
+		`recipe: augmentation[9] "mirror": the range "angle" is unknown`,
+		`recipe: augmentation[10] "previous_morphology": radius is [0 8], wanted low, high between 1 and 31`,
+		`recipe: augmentation[11] "previous_removal": share is [0 2], wanted low, high between 0 and 1`,
+		`recipe: augmentation[12] "elastic": magnitude is [0 1e+30], wanted low, high between 0 and 16384`,
+		`recipe: augmentation[13] "brightness": factor is [-1 1], wanted low, high between 0.01 and 100`,
+		"recipe: inference: sigma is 1e-30, wanted 0.01 to 100",
+	}, invalid.Problems)
 }
 
 func TestValidateSurvivesAnEmptyPlan(t *testing.T) {

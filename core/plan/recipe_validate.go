@@ -12,28 +12,38 @@ func (r *Recipe) validate(e problems) {
 	r.Optimizer.validate(e.in("optimizer"))
 	r.Schedule.validate(e.in("schedule"))
 	e.need(r.Schedule.MinRate <= r.Optimizer.LearningRate, "schedule: min_rate is %v, wanted at most the learning_rate, %v", r.Schedule.MinRate, r.Optimizer.LearningRate)
-	d := r.DeepSupervision
-	e.need(d.Heads >= 0 && finite(d.Decay) && d.Decay > 0, "deep_supervision: heads is %d and decay %v, wanted ≥ 0 and > 0", d.Heads, d.Decay)
-	e.need(probability(r.Oversample), "oversample is %v, wanted 0 to 1", r.Oversample)
+	d := e.in("deep_supervision")
+	between(d, "heads", r.DeepSupervision.Heads, 0, maxStages)
+	between(d, "decay", r.DeepSupervision.Decay, 1e-3, 10)
+	between(e, "oversample", r.Oversample, 0, 1)
 	e.need(r.OversampleBy == "" || r.OversampleBy == ByComponent, "oversample_by is %q, wanted nothing or %s", r.OversampleBy, ByComponent)
 	for i, t := range r.Augmentation {
 		t.validate(e.in("augmentation[%d] %q", i, t.Op))
 	}
-	n := r.Inference
-	e.need(n.Step >= minStep && n.Step <= 1, "inference: step is %v, wanted %v to 1", n.Step, minStep)
-	oneOf(e.in("inference"), "blend", n.Blend, BlendGaussian, BlendConstant)
-	e.need(n.Blend != BlendGaussian || positive(n.Sigma), "inference: sigma is %v, wanted > 0", n.Sigma)
+	n := e.in("inference")
+	between(n, "step", r.Inference.Step, minStep, 1)
+	oneOf(n, "blend", r.Inference.Blend, BlendGaussian, BlendConstant)
+	if r.Inference.Blend == BlendGaussian {
+		between(n, "sigma", r.Inference.Sigma, minStep, maxFactor)
+	}
+}
+
+// between wants a number from lo to hi.
+func between[T int | float64](e problems, what string, v, lo, hi T) {
+	e.need(v >= lo && v <= hi, "%s is %v, wanted %v to %v", what, v, lo, hi)
 }
 
 func (l Loss) validate(e problems) {
 	oneOf(e, "voxel", l.Voxel, CrossEntropy, BinaryCrossEntropy, Focal, TopK)
-	ok := finite(l.VoxelWeight, l.DiceWeight, l.Smooth, l.Gamma) && min(l.VoxelWeight, l.DiceWeight, l.Smooth, l.Gamma) >= 0
-	e.need(ok, "voxel_weight %v, dice_weight %v, smooth %v, gamma %v: wanted ≥ 0", l.VoxelWeight, l.DiceWeight, l.Smooth, l.Gamma)
+	between(e, "voxel_weight", l.VoxelWeight, 0, maxWeight)
+	between(e, "dice_weight", l.DiceWeight, 0, maxWeight)
+	between(e, "smooth", l.Smooth, 0, maxWeight)
+	between(e, "gamma", l.Gamma, 0, maxFactor)
 	e.need((l.Voxel == TopK) == (l.TopK != 0) && probability(l.TopK), "top_k is %v, wanted more than 0, at most 1, for the voxel loss %q, and nothing for others", l.TopK, TopK)
 	sum := 0.0
 	for _, w := range l.ClassWeights {
 		sum += w
-		e.need(finite(w) && w >= 0, "class_weights: %v, wanted ≥ 0", w)
+		between(e, "class_weights: one", w, 0, maxWeight)
 	}
 	e.need(len(l.ClassWeights) == 0 || sum > 0 && l.Voxel == CrossEntropy && l.VoxelWeight > 0, "class_weights are %v with the voxel loss %q of weight %v, wanted %q, a weight above 0, and one of them above 0", l.ClassWeights, l.Voxel, l.VoxelWeight, CrossEntropy)
 	e.need(l.VoxelWeight+l.DiceWeight > 0, "voxel_weight and dice_weight are both 0: nothing to learn")
@@ -41,75 +51,91 @@ func (l Loss) validate(e problems) {
 
 func (o Optimizer) validate(e problems) {
 	oneOf(e, "kind", o.Kind, SGD, Adam, AdamW)
-	e.need(positive(o.LearningRate), "learning_rate is %v, wanted > 0", o.LearningRate)
-	e.need(finite(o.WeightDecay, o.ClipNorm) && o.WeightDecay >= 0 && o.WeightDecay <= 1 && o.ClipNorm >= 0, "weight_decay is %v and clip_norm %v, wanted 0 to 1 and ≥ 0", o.WeightDecay, o.ClipNorm)
+	e.need(o.LearningRate > 0 && o.LearningRate <= maxFactor, "learning_rate is %v, wanted above 0, at most %v", o.LearningRate, maxFactor)
+	between(e, "weight_decay", o.WeightDecay, 0, 1)
+	between(e, "clip_norm", o.ClipNorm, 0, maxWeight)
 	if o.Kind == SGD {
-		e.need(o.Momentum >= 0 && o.Momentum < 1, "momentum is %v, wanted 0 to below 1", o.Momentum)
+		below1(e, "momentum", o.Momentum)
 		return
 	}
-	for _, b := range []float64{o.Beta1, o.Beta2} {
-		e.need(b >= 0 && b < 1, "beta1 is %v and beta2 %v, wanted 0 to below 1", o.Beta1, o.Beta2)
-	}
-	e.need(positive(o.Epsilon), "epsilon is %v, wanted > 0", o.Epsilon)
+	below1(e, "beta1", o.Beta1)
+	below1(e, "beta2", o.Beta2)
+	e.need(o.Epsilon > 0 && o.Epsilon <= 1, "epsilon is %v, wanted above 0, at most 1", o.Epsilon)
+}
+
+// below1 wants a number from 0 to below 1.
+func below1(e problems, what string, v float64) {
+	e.need(v >= 0 && v < 1, "%s is %v, wanted 0 to below 1", what, v)
 }
 
 func (s Schedule) validate(e problems) {
 	oneOf(e, "kind", s.Kind, Poly, Cosine, Constant)
-	e.need(min(s.Epochs, s.Iterations) >= 1 && max(s.Epochs, s.Iterations) <= maxSteps, "epochs is %d and iterations %d, wanted 1 to %d", s.Epochs, s.Iterations, maxSteps)
-	counts := []int{s.ValIterations, s.Patience, s.Period, s.Warmup}
-	e.need(slices.Min(counts) >= 0 && slices.Max(counts) <= maxSteps, "val_iterations, patience, period, warmup are %v: wanted 0 to %d", counts, maxSteps)
+	between(e, "epochs", s.Epochs, 1, maxSteps)
+	between(e, "iterations", s.Iterations, 1, maxSteps)
+	between(e, "val_iterations", s.ValIterations, 0, maxSteps)
+	between(e, "patience", s.Patience, 0, maxSteps)
+	between(e, "period", s.Period, 0, maxSteps)
+	between(e, "warmup", s.Warmup, 0, maxSteps)
 	e.need(s.Warmup < s.Epochs, "warmup is %d, wanted fewer than the %d epochs", s.Warmup, s.Epochs)
-	e.need(finite(s.Power, s.MinRate) && s.Power >= 0 && s.MinRate >= 0, "power is %v and min_rate %v, wanted ≥ 0", s.Power, s.MinRate)
+	between(e, "power", s.Power, 0, maxFactor)
+	between(e, "min_rate", s.MinRate, 0, maxFactor)
 }
 
-// ops lists the transforms with the ranges that each must have.
-func ops() map[string][]string {
-	return map[string][]string{
-		Rotation: nil, Scaling: {"scale"}, Noise: {"sigma"}, Blur: {"sigma"},
-		Brightness: {"below", "above"}, Contrast: {"below", "above"}, ContrastZero: {"below", "above"}, LowRes: {"scale"},
-		GammaInverted: {"below", "above"}, Gamma: {"below", "above"}, Mirror: nil,
-		Elastic: {"sigma", "magnitude"}, Morphology: {"radius"}, Removal: {"share"},
+// bound says between which numbers a range of a transform lies.
+type bound struct {
+	name   string
+	lo, hi float64
+}
+
+// ops lists the transforms with the ranges that each must have, and their bounds: far
+// beyond what the originals use, but values that a network can learn from.
+func ops() map[string][]bound {
+	angle := bound{"angle", -360, 360} // degrees
+	sigma := bound{"sigma", 0, 1e4}    // of intensities; those of a CT that are not normalised are thousands
+	below, above := bound{"below", 1 / maxFactor, maxFactor}, bound{"above", 1 / maxFactor, maxFactor}
+	change := []bound{below, above}
+	return map[string][]bound{
+		Rotation: {angle}, Scaling: {{"scale", 0.1, 10}}, Noise: {sigma}, Blur: {{"sigma", 0, maxBlur}},
+		Brightness: change, Contrast: change, ContrastZero: change, LowRes: {{"scale", 1 / maxFactor, 1}},
+		GammaInverted: change, Gamma: change, Mirror: nil,
+		Elastic: {{"sigma", 0, 1}, {"magnitude", 0, maxEdge}}, Morphology: {{"radius", 1, maxKernel}}, Removal: {{"share", 0, 1}},
 	}
 }
 
 func (t Transform) validate(e problems) {
-	names, known := ops()[t.Op]
+	bounds, known := ops()[t.Op]
 	if !e.need(known, "the op is unknown") {
 		return
 	}
-	e.need(probability(t.P) && probability(t.PChannel), "p is %v and p_channel %v, wanted 0 to 1", t.P, t.PChannel)
-	if t.Op == Rotation {
-		names = []string{"angle"}
-		if _, whole := t.Ranges["angle_3d"]; whole {
-			names = []string{"angle_3d", "angle_2d", "angle_2d_long", "long", "planar"}
-		}
+	between(e, "p", t.P, 0, 1)
+	between(e, "p_channel", t.PChannel, 0, 1)
+	if _, whole := t.Ranges["angle_3d"]; whole && t.Op == Rotation {
+		edge := bound{"long", 0, maxEdge} // of sides
+		bounds = []bound{bounds[0], bounds[0], bounds[0], edge, edge}
+		bounds[0].name, bounds[1].name, bounds[2].name, bounds[4].name = "angle_3d", "angle_2d", "angle_2d_long", "planar"
 	}
 	if _, ok := t.Ranges["factor"]; ok && (t.Op == Brightness || t.Op == Contrast || t.Op == ContrastZero) {
-		names = []string{"factor"}
+		bounds = []bound{{"factor", 1 / maxFactor, maxFactor}}
 	}
-	for _, n := range names {
-		_, ok := t.Ranges[n]
-		e.need(ok, "the range %q is missing", n)
+	for _, b := range bounds {
+		r, ok := t.Ranges[b.name]
+		if e.need(ok, "the range %q is missing, wanted low, high between %v and %v", b.name, b.lo, b.hi) {
+			e.need(r[0] >= b.lo && r[1] <= b.hi && r[0] <= r[1], "%s is %v, wanted low, high between %v and %v", b.name, r, b.lo, b.hi)
+		}
 	}
 	for _, n := range slices.Sorted(maps.Keys(t.Ranges)) {
-		r := t.Ranges[n]
-		e.need(slices.Contains(names, n), "the range %q is unknown, there are %s", n, strings.Join(names, ", "))
-		e.need(finite(r[0], r[1]) && r[0] <= r[1], "%s is %v, wanted low, high", n, r)
-		e.need(r[0] > 0 || n != "scale" && n != "factor" && n != "below" && n != "above", "%s is %v, wanted > 0", n, r)
-		e.need(r[0] >= 0 || n != "sigma" && n != "share" && n != "magnitude", "%s is %v, wanted ≥ 0", n, r)
-		e.need(n != "sigma" || t.Op != Elastic || r[1] <= 1, "%s is %v, wanted at most 1, the edge of the patch", n, r)
-		e.need(n != "sigma" || t.Op != Blur || r[1] <= maxBlur, "%s is %v, wanted at most %d voxels: a blur sums over six of them along each axis", n, r, maxBlur)
-		e.need(n != "radius" || r[0] >= 1 && r[1] <= maxKernel, "%s is %v, wanted 1 to %d", n, r, maxKernel)
+		known := slices.ContainsFunc(bounds, func(b bound) bool { return b.name == n })
+		e.need(known, "the range %q is unknown", n)
 	}
 }
 
 const (
-	maxSteps = 1_000_000 // epochs, and steps of an epoch
-	minStep  = 0.01      // of the sliding window: a hundredth of the patch
+	maxSteps  = 1_000_000 // epochs, and steps of an epoch
+	minStep   = 0.01      // of the sliding window: a hundredth of the patch
+	maxWeight = 1e6       // of parts of a loss: sums stay far from the end of float32
+	maxFactor = 100.0     // and, upside down, the smallest factor
+	maxBlur   = 64        // voxels; a blur sums over six of them along each axis, the originals have 1.5 at most
 )
-
-// maxBlur bounds the time of a blur: the originals have 1.5 voxels at most.
-const maxBlur = 64
 
 func oneOf(e problems, what, v string, choice ...string) {
 	e.need(slices.Contains(choice, v), "%s is %q, wanted one of %s", what, v, strings.Join(choice, ", "))

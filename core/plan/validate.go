@@ -31,13 +31,19 @@ var folderName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$`)
 type InvalidError struct {
 	What     string // plan, dataset.json …
 	Problems []string
+	Advice   string // a sentence for all of them, or none
 }
 
 func (e *InvalidError) Error() string {
-	if len(e.Problems) == 1 {
-		return e.What + ": " + e.Problems[0]
+	text := e.What + ": "
+	if len(e.Problems) > 1 {
+		text += fmt.Sprintf("%d problems:\n  ", len(e.Problems))
 	}
-	return fmt.Sprintf("%s: %d problems:\n  %s", e.What, len(e.Problems), strings.Join(e.Problems, "\n  "))
+	text += strings.Join(e.Problems, "\n  ")
+	if e.Advice != "" {
+		text += "\n" + e.Advice
+	}
+	return text
 }
 
 // problems collects what is wrong; at puts a place in front.

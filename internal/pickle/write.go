@@ -23,11 +23,20 @@ type Member struct {
 // Global is a function or class of Python to be written, by its name alone.
 type Global struct{ Module, Name string }
 
-// Array is a float32 tensor to be written, dense. The same pointer in two places
-// is one tensor with two names.
+// Array is a tensor to be written, dense, of float32 or of int64. The same pointer in
+// two places is one tensor with two names.
 type Array struct {
-	Shape []int
-	Data  []float32
+	Shape  []int
+	Data   []float32
+	Int64s []int64 // instead of Data
+}
+
+// storage is torch's class for the elements of a, their number, and their bytes.
+func (a *Array) storage() (class string, elements int, data func() []byte) {
+	if a.Int64s != nil {
+		return "LongStorage", len(a.Int64s), func() []byte { return littleEndian(a.Int64s) }
+	}
+	return "FloatStorage", len(a.Data), func() []byte { return littleEndian(a.Data) }
 }
 
 // Write writes m as torch.save does since 1.6: a zip of stored entries whose names
@@ -48,7 +57,8 @@ func Write(w io.Writer, root string, m Mapping) error {
 		return err
 	}
 	for i, a := range p.arrays {
-		if err := z.entry(fmt.Sprintf("%s/data/%d", root, i), littleEndian(a.Data)); err != nil {
+		_, _, data := a.storage()
+		if err := z.entry(fmt.Sprintf("%s/data/%d", root, i), data()); err != nil {
 			return err
 		}
 	}
@@ -73,11 +83,9 @@ func WritePlain(w io.Writer, v any) error {
 	return err
 }
 
-func littleEndian(data []float32) []byte {
-	b := make([]byte, 0, 4*len(data))
-	for _, x := range data {
-		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
-	}
+// littleEndian are the bytes of data.
+func littleEndian[T float32 | int64](data []T) []byte {
+	b, _ := binary.Append(nil, binary.LittleEndian, data) // it knows the size of both
 	return b
 }
 
@@ -177,8 +185,9 @@ func (p *pickler) array(a *Array) error {
 		shape[i], strides[i] = a.Shape[i], elements
 		elements *= a.Shape[i]
 	}
-	if elements != len(a.Data) {
-		return fmt.Errorf("%d elements for the shape %v", len(a.Data), a.Shape)
+	class, have, _ := a.storage()
+	if elements != have {
+		return fmt.Errorf("%d elements for the shape %v", have, a.Shape)
 	}
 	key, ok := p.keys[a]
 	if !ok {
@@ -188,7 +197,7 @@ func (p *pickler) array(a *Array) error {
 	p.global("torch._utils", "_rebuild_tensor_v2")
 	p.op(opMark, opMark)
 	err := p.value("storage")
-	p.global("torch", "FloatStorage")
+	p.global("torch", class)
 	err = errors.Join(err, p.value(fmt.Sprint(key)), p.value("cpu"), p.value(elements))
 	p.op(opTuple, opPersID)
 	err = errors.Join(err, p.value(0), p.tuple(shape...), p.tuple(strides...), p.value(false))

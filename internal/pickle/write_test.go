@@ -20,7 +20,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		{"text", "Größe"},
 		{"axes", []any{0, 1}},
 		{"empty", []any{}},
-		{"inner", Mapping{{"w", a}, {"alias", a}, {"scalar", &Array{Data: []float32{7}}}}},
+		{"inner", Mapping{{"w", a}, {"alias", a}, {"scalar", &Array{Data: []float32{7}}}, {"count", &Array{Int64s: []int64{-3}}}}},
 	}
 	var b bytes.Buffer
 	require.NoError(t, Write(&b, "checkpoint", m))
@@ -42,6 +42,9 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want.Data, data)
 	}
+	count, err := Lookup[*Tensor](inner, "count")
+	require.NoError(t, err)
+	assert.Equal(t, Int64, count.DType)
 	z, err := zip.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()))
 	require.NoError(t, err)
 	for _, e := range z.File {
@@ -49,7 +52,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		require.NoError(t, err)
 		assert.Zero(t, at%64, "%s is where torch can map it", e.Name)
 	}
-	assert.Len(t, z.File, 5, "an alias is no second storage")
+	assert.Len(t, z.File, 6, "an alias is no second storage")
 
 	b.Reset()
 	require.NoError(t, WritePlain(&b, []any{1, Mapping{{"class", Global{"collections", "OrderedDict"}}}}))

@@ -95,12 +95,17 @@ func diceChart(epochs []train.Epoch, labels []entry) chart {
 		}
 	}
 	c := chart{ID: "dice", Title: "Dice of validation patches", Series: keep(append(each, mean, average)...)}
+	c.layDice(epochs)
+	return c
+}
+
+// layDice is lay with a scale up to 1.
+func (c *chart) layDice(epochs []train.Epoch) {
 	lo, hi := extent(c.Series)
 	if lo >= 0 && hi <= 1 {
 		hi = 1
 	}
 	c.lay(epochs, lo, hi)
-	return c
 }
 
 // keep drops series without a value.

@@ -1,6 +1,6 @@
-// Package report writes what came of a training or an evaluation as one HTML
-// file for people: curves, scores, and cases to look at. It computes no scores
-// and reads no files.
+// Package report writes what came of a training, or of several beside each other,
+// as one HTML file for people: curves, scores, and cases to look at. It scores no
+// labels and reads no files.
 //
 // The one idea: the file stands alone. Styles and curves are inline, pictures are
 // data: PNGs, nothing is a script, and a content security policy in the file says
@@ -45,7 +45,7 @@ type Case struct {
 // Fact is a line of the set-up.
 type Fact struct{ Name, Value string }
 
-//go:embed report.html report.css
+//go:embed report.html compare.html report.css
 var files embed.FS
 
 // page is what report.html shows.

@@ -1,11 +1,12 @@
-"""Why Adam's third step of golden/networks/e_dynunet3d has two right answers.
+"""Why Adam's third step of two of the golden networks has two right answers.
 
     python kink.py GOLDEN/networks/e_dynunet3d        (monai 1.6.1, torch 2.15.0, safetensors)
+    python kink.py GOLDEN/networks/e_dynunet2d
 
-In the second step a pre-activation is 9.1e-7 in float64: rounding decides on which side
-of the leaky ReLU it is, and Adam makes a whole step of the difference. This is the
-training in float64 with that one activation on the other side; it writes the weights
-after the third step beside itself.
+In the second step a pre-activation is -9.1e-7 or 1.1e-7 in float64: rounding decides on
+which side of the leaky ReLU it is, and Adam makes a whole step of the difference. This
+is the training in float64 with that one activation on the other side; it writes the
+weights after the third step beside itself.
 """
 import json
 import os
@@ -16,8 +17,10 @@ from monai.losses import DiceCELoss
 from monai.networks.nets import DynUNet
 from safetensors.torch import load_file, save_file
 
-STEP, MODULE, CALL, INDEX = 1, "upsamples.1.conv_block.lrelu", 0, 6572
 folder = sys.argv[1]
+name = os.path.basename(os.path.normpath(folder))
+STEP, CALL = 1, 0
+MODULE, INDEX = {"e_dynunet3d": ("upsamples.1.conv_block.lrelu", 6572), "e_dynunet2d": ("upsamples.2.conv_block.lrelu", 16200)}[name]
 c = json.load(open(f"{folder}/case.json"))
 weights, io = load_file(f"{folder}/weights.safetensors"), load_file(f"{folder}/io.safetensors")
 
@@ -42,7 +45,7 @@ class Leaky(torch.nn.Module):
 
 def train():
     global step
-    net = DynUNet(3, c["in_channels"], c["out_channels"], c["kernels"], c["strides"], c["strides"][1:], filters=c["filters"],
+    net = DynUNet(c["dim"], c["in_channels"], c["out_channels"], c["kernels"], c["strides"], c["strides"][1:], filters=c["filters"],
                   norm_name=("INSTANCE", {"affine": True}), act_name=("leakyrelu", {"inplace": False, "negative_slope": 0.01}),
                   deep_supervision=True, deep_supr_num=c["deep_supr_num"], trans_bias=True).double()
     net.load_state_dict({n: v.double() for n, v in weights.items()}, strict=False)
@@ -67,4 +70,4 @@ golden = load_file(f"{folder}/after3_adam_dice_ce.safetensors")
 for flip in (False, True):
     after = train()
     print("flipped" if flip else "as it is", "against the golden weights:", max((after[n] - golden[n]).abs().max().item() for n in after))
-save_file(after, os.path.join(os.path.dirname(os.path.abspath(__file__)), "kink.safetensors"))
+save_file(after, os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{name}.safetensors"))
