@@ -76,7 +76,7 @@ func (n *network) Fetch(path string, got func(page.Blob, int64, error)) {
 }
 
 // Watch hears server-sent events. The browser connects again by itself.
-func (n *network) Watch(path string, kinds []string, event func(string, []byte), lost func()) func() {
+func (n *network) Watch(path string, kinds []string, event func(string, []byte), lost func(bool)) func() {
 	source := js.Global().Get("EventSource").New(path)
 	var made []js.Func
 	hear := func(f func(e js.Value)) js.Func {
@@ -93,7 +93,11 @@ func (n *network) Watch(path string, kinds []string, event func(string, []byte),
 			n.b.post(func() { event(k, data) })
 		}))
 	}
-	source.Set("onerror", hear(func(js.Value) { n.b.post(lost) }))
+	source.Set("onerror", hear(func(js.Value) {
+		const closed = 2 // by an answer that is no stream
+		ended := source.Get("readyState").Int() == closed
+		n.b.post(func() { lost(ended) })
+	}))
 	return func() {
 		source.Call("close")
 		for _, f := range made {

@@ -211,13 +211,14 @@ func (b *builder) helper() error {
 	return os.WriteFile(filepath.Join(b.dist, "vugu.js"), []byte(script), 0o666)
 }
 
-// app builds the program of the page.
+// app builds the program of the page. Components, which are made of thousands of calls
+// of small functions, are not inlined: it is a tenth smaller compressed.
 func (b *builder) app() error {
 	dist, err := filepath.Abs(b.dist)
 	if err != nil {
 		return err
 	}
-	c := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.version="+b.version, "-o", filepath.Join(dist, "app.wasm"), "./web/app")
+	c := exec.Command("go", "build", "-trimpath", "-gcflags=./web/ui=-l", "-ldflags", "-s -w -X main.version="+b.version, "-o", filepath.Join(dist, "app.wasm"), "./web/app")
 	c.Dir, c.Stdout, c.Stderr = filepath.Join(web, ".."), os.Stderr, os.Stderr
 	c.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
 	return c.Run()

@@ -16,32 +16,63 @@ type Check struct {
 	Device      string // api.DeviceWebGPU, api.DeviceCPU, or "": the worker's choice
 	OnServer    bool   // the place that is chosen
 	id          int
+	turn        int // counts checks and their ends: what an earlier one still says is not heard
 }
 
 // StartCheck asks what a segmentation takes.
 func (p *Page) StartCheck() {
 	p.stopCheck()
 	p.Check.Result, p.Check.Failed = nil, nil
-	if p.Model() == nil {
+	m := p.Model()
+	if m == nil {
 		return
 	}
-	if len(p.Model().Files) == 0 { // on the server only
-		p.Check.OnServer = true
+	here, there := len(m.Files) > 0, p.Server.There && m.ID != ""
+	p.Check.OnServer = there && (p.Check.OnServer || !here)
+	if !here {
 		return
 	}
 	p.Check.Busy = "Loading the model"
-	p.withModel(func() {
+	turn := p.Check.turn
+	wanted := func() bool { return p.Check.turn == turn }
+	sha := m.SHA256
+	p.withModel(*m, wanted, func() {
 		p.Check.Busy = "Measuring one tile"
 		p.Check.id = p.Host.Ask(api.Request{PageRequest: api.PageRequest{Check: &api.Check{Segment: p.segment()}}}, nil, func(a api.Answer, _ []Bytes) {
 			switch {
+			case !wanted():
 			case a.Checked != nil:
 				p.Check.Busy, p.Check.Result = "", a.Checked
-			case a.Failed != nil && a.Failed.Code != api.FailedCancelled:
+				p.Models.need(sha, need{bytes: a.Checked.Memory.DeviceBytes})
+			case a.Failed != nil:
 				p.Check.Busy, p.Check.Failed = "", a.Failed
+				p.Models.need(sha, need{a.Failed.Need, a.Failed.Have})
 				p.Host.Focus(".panel [role=alert] button")
 			}
 		})
 	}, func(f *api.Failed) { p.Check.Busy, p.Check.Failed = "", f })
+}
+
+// CanCheck tells whether the chosen model is one for the scan.
+func (p *Page) CanCheck() bool {
+	m := p.Model()
+	return m != nil && !p.FitOf(m).Unable
+}
+
+// CanBegin tells whether a segmentation can begin where it was chosen to run.
+func (p *Page) CanBegin() bool {
+	return p.Model() != nil && (p.Check.OnServer || p.Check.Failed == nil)
+}
+
+// Begin segments where it was chosen to run.
+func (p *Page) Begin() {
+	switch {
+	case !p.CanBegin():
+	case p.Check.OnServer:
+		p.StartOnServer()
+	default:
+		p.Start()
+	}
 }
 
 func (p *Page) stopCheck() {
@@ -49,6 +80,7 @@ func (p *Page) stopCheck() {
 		p.Host.Ask(api.Request{Cancel: &api.Cancel{Request: p.Check.id}}, nil, nil)
 	}
 	p.Check.Busy, p.Check.id = "", 0
+	p.Check.turn++
 }
 
 // segment is the request of the options that are set.
@@ -102,10 +134,9 @@ func (p *Page) CheckAlert() *Alert {
 		return nil
 	}
 	a := &Alert{Title: "This cannot run here", Text: sentence(f.Reason), More: sentence(f.Do), Do: "Choose another model", OnDo: func() { p.Go(PanelModels) }}
-	m := p.Model()
-	server := p.Server.There && m != nil && m.ID != ""
-	if server {
-		a.Do, a.OnDo = "Run on the server", p.StartOnServer
+	server, onServer := p.serverFor(p.Model())
+	if server != "" {
+		a.Do, a.OnDo = server, onServer
 	}
 	switch f.Code {
 	case api.FailedMemory:
@@ -115,9 +146,7 @@ func (p *Page) CheckAlert() *Alert {
 		}
 	case api.FailedDevice, api.FailedLost:
 		a.Title, a.More = "The GPU cannot be used", "Viewing and correcting work without it."
-		if server {
-			a.Other, a.OnOther = a.Do, a.OnDo
-		}
+		a.Other, a.OnOther = server, onServer
 		a.Do, a.OnDo = "Use the processor", func() { p.SetDevice(api.DeviceCPU) }
 	}
 	return a

@@ -16,6 +16,8 @@ type Compare struct {
 	slices []int
 	Where  string
 	Busy   string
+
+	swapped bool // Result is B, and Other A
 }
 
 // CompareRow is a label of both.
@@ -43,7 +45,7 @@ func (p *Page) CompareWith(files []File) {
 	p.Diff.Busy = "Reading " + files[0].Path
 	p.ask(api.Request{PageRequest: api.PageRequest{Read: &api.Read{Files: list}}}, blobs, func(a api.Answer, b []Bytes) {
 		p.Diff.Busy = ""
-		if a.ReadLabels != nil {
+		if a.ReadLabels != nil && p.Result != nil {
 			p.Other = resultOf(files[0].Path, a.ReadLabels.Labels, b[0].Copy())
 			p.compare()
 		}
@@ -88,20 +90,25 @@ func (p *Page) PickDifference(i int) {
 			best = z
 		}
 	}
-	lut := make([]byte, 4*256)
-	copy(lut[4*labels.OnlyA:], []byte{Palette[0][0], Palette[0][1], Palette[0][2], 255})
-	copy(lut[4*labels.OnlyB:], []byte{Palette[1][0], Palette[1][1], Palette[1][2], 255})
-	copy(lut[4*labels.Hatched:], []byte{0xcf, 0xe3, 0xfc, 255})
-	copy(lut[4*labels.InAB:], []byte{255, 255, 255, 40})
 	v := p.Host.Viewer()
 	v.Labels(labels.Hatch(d.diff, [3]int{s[2], s[1], s[0]}))
-	v.Paint(lut, .7, 1)
+	p.paintDifferences()
 	if d.slices[best] == 0 {
 		d.Where = d.Rows[i].Name + ": no difference."
 		return
 	}
 	d.Where = fmt.Sprintf("%s: the largest difference lies at slice %d, %s.", d.Rows[i].Name, best+1, p.mostOf(d.diff, best))
 	v.Go(p.View.Voxel[0], p.View.Voxel[1], best)
+}
+
+// paintDifferences tells the viewer the colours of a map of differences.
+func (p *Page) paintDifferences() {
+	lut := make([]byte, 4*256)
+	copy(lut[4*labels.OnlyA:], []byte{Palette[0][0], Palette[0][1], Palette[0][2], 255})
+	copy(lut[4*labels.OnlyB:], []byte{Palette[1][0], Palette[1][1], Palette[1][2], 255})
+	copy(lut[4*labels.Hatched:], []byte{0xcf, 0xe3, 0xfc, 255})
+	copy(lut[4*labels.InAB:], []byte{255, 255, 255, 40})
+	p.Host.Viewer().Paint(lut, .7, 1)
 }
 
 // mostOf says of which side there is more in a slice of a map of differences, and how much.
@@ -139,12 +146,17 @@ func (p *Page) NextDifference(step int) {
 
 // SwapCompared changes A and B.
 func (p *Page) SwapCompared() {
+	swapped := !p.Diff.swapped
 	p.Result, p.Other = p.Other, p.Result
 	p.compare()
+	p.Diff.swapped = swapped
 }
 
 // EndCompare shows the labels again.
 func (p *Page) EndCompare() {
+	if p.Diff.swapped {
+		p.Result, p.Other, p.Diff.swapped = p.Other, p.Result, false
+	}
 	p.Host.Viewer().Labels(p.Result.Map)
 	p.Go(PanelLabels)
 	p.paint()

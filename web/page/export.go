@@ -28,7 +28,7 @@ const picture = "picture"
 
 // OpenExport shows the dialog.
 func (p *Page) OpenExport() {
-	if p.Result == nil || p.Scan == nil {
+	if p.Result == nil || p.Screen != ScreenWork {
 		return
 	}
 	e := &p.Export
@@ -74,7 +74,7 @@ func fileName(s string) string {
 	if s == "" {
 		return "scan"
 	}
-	return s[:min(len(s), 80)]
+	return cut(s, 80)
 }
 
 // ToggleFormat marks a format or not.

@@ -1,6 +1,9 @@
 package page
 
 import (
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gounet/gounet/internal/api"
@@ -14,6 +17,9 @@ type fake struct {
 	stored  map[string]Stored
 	net     []string
 	answers []func(status int, body []byte)
+	sent    []byte     // with the last request to the server
+	lost    func(bool) // of the last watch
+	full    error      // of what is stored
 	now     time.Time
 	fakeViewer
 }
@@ -28,6 +34,9 @@ func (f *fake) Ask(r api.Request, _ []Blob, hear Hear) int {
 	return r.ID
 }
 
+// to is how the last request is answered, later perhaps.
+func (f *fake) to() Hear { return f.hear[len(f.hear)-1] }
+
 // answer answers the last request.
 func (f *fake) answer(a api.Answer, b ...Bytes) { f.hear[len(f.hear)-1](a, b) }
 func (f *fake) last() api.Request               { return f.asked[len(f.asked)-1] }
@@ -38,25 +47,49 @@ func (f *fake) BlobOf(b []byte) Blob                    { return b }
 func (f *fake) Grey(int, int, Bytes) string             { return "picture" }
 func (f *fake) Put(store string, s Stored, done func(error)) {
 	f.stored[store+"/"+s.Key] = s
-	done(nil)
+	done(f.full)
 }
-func (f *fake) All(string, func([]Stored, error))                 {}
-func (f *fake) Remove(store, key string)                          { delete(f.stored, store+"/"+key) }
-func (f *fake) Room(func(used, allowed int64))                    {}
-func (f *fake) After(_ time.Duration, later func())               { later() }
-func (f *fake) Now() time.Time                                    { return f.now }
-func (f *fake) Focus(string)                                      {}
-func (f *fake) FocusBack()                                        {}
-func (f *fake) Reload()                                           {}
-func (f *fake) Theme(bool)                                        {}
-func (f *fake) Announce(string)                                   {}
-func (f *fake) CopyText(string)                                   {}
-func (f *fake) Facts() Facts                                      { return Facts{Online: true} }
-func (f *fake) Viewer() Viewer                                    { return &f.fakeViewer }
-func (f *fake) Net() Net                                          { return f }
-func (f *fake) Fetch(string, func(b Blob, size int64, err error)) {}
+func (f *fake) Remove(store, key string)            { delete(f.stored, store+"/"+key) }
+func (f *fake) Room(func(used, allowed int64))      {}
+func (f *fake) After(_ time.Duration, later func()) { later() }
+func (f *fake) Now() time.Time                      { return f.now }
+func (f *fake) Focus(string)                        {}
+func (f *fake) FocusBack()                          {}
+func (f *fake) Reload()                             {}
+func (f *fake) Theme(bool)                          {}
+func (f *fake) Announce(string)                     {}
+func (f *fake) CopyText(string)                     {}
+func (f *fake) Facts() Facts                        { return Facts{Online: true} }
+func (f *fake) Viewer() Viewer                      { return &f.fakeViewer }
+func (f *fake) Net() Net                            { return f }
 
-func (f *fake) JSON(method, path string, _ []byte, got func(int, []byte)) {
+func (f *fake) All(store string, got func([]Stored, error)) {
+	var list []Stored
+	for _, k := range slices.Sorted(maps.Keys(f.stored)) {
+		if strings.HasPrefix(k, store+"/") {
+			list = append(list, f.stored[k])
+		}
+	}
+	got(list, nil)
+}
+
+func (f *fake) Fetch(path string, got func(Blob, int64, error)) {
+	f.net = append(f.net, "fetch "+path)
+	f.answers = append(f.answers, func(_ int, b []byte) { got(b, int64(len(b)), nil) })
+}
+
+// count is how often the server was asked for something.
+func (f *fake) count(what string) (n int) {
+	for _, s := range f.net {
+		if s == what {
+			n++
+		}
+	}
+	return n
+}
+
+func (f *fake) JSON(method, path string, body []byte, got func(int, []byte)) {
+	f.sent = body
 	f.net, f.answers = append(f.net, method+" "+path), append(f.answers, got)
 }
 
@@ -66,7 +99,8 @@ func (f *fake) Upload(name string, _ Blob, _ func(int64, bool), got func(string,
 	return func() {}
 }
 
-func (f *fake) Watch(path string, _ []string, event func(string, []byte), _ func()) func() {
+func (f *fake) Watch(path string, _ []string, event func(string, []byte), lost func(bool)) func() {
+	f.lost = lost
 	f.net = append(f.net, "watch "+path)
 	f.answers = append(f.answers, func(_ int, b []byte) { event("job", b) })
 	return func() { f.net = append(f.net, "unwatch") }

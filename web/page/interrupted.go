@@ -26,15 +26,17 @@ type Interrupted struct {
 }
 
 func (p *Page) keepScan() {
-	m := p.Model()
-	if m == nil || p.Scan == nil {
-		return
-	}
-	meta, err := json.Marshal(interrupted{Name: p.Scan.Name, Series: p.Scan.Series, Model: m.SHA256, Segment: p.Run.segment})
+	p.Host.Remove(runStore, stateKey) // of an earlier one
+	meta, err := json.Marshal(interrupted{Name: p.Scan.Name, Series: p.Scan.Series, Model: p.Run.model.SHA256, Segment: p.Run.segment})
 	if err != nil {
 		return
 	}
-	p.Host.Put(runStore, Stored{Key: runKey, Meta: meta, Files: p.Scan.Files}, func(error) {}) // where there is no room a reload begins anew
+	turn := p.Run.turn
+	p.Host.Put(runStore, Stored{Key: runKey, Meta: meta, Files: p.Scan.Files}, func(err error) {
+		if p.Run.turn == turn {
+			p.Run.scanKept = err == nil
+		}
+	})
 }
 
 func (p *Page) keepState(s *api.Saved, state Blob) {
@@ -42,28 +44,35 @@ func (p *Page) keepState(s *api.Saved, state Blob) {
 	if err != nil || s.Bytes > mostSaved {
 		return
 	}
-	p.Host.Put(runStore, Stored{Key: stateKey, Meta: meta, Files: []File{{Path: "state", Size: s.Bytes, Blob: state}}}, func(error) {})
+	turn := p.Run.turn
+	p.Host.Put(runStore, Stored{Key: stateKey, Meta: meta, Files: []File{{Path: "state", Size: s.Bytes, Blob: state}}}, func(err error) {
+		if r := &p.Run; err == nil && r.turn == turn && r.scanKept {
+			r.Kept = s.Done
+		}
+	})
 }
 
 func (p *Page) forgetRun() {
 	p.Host.Remove(runStore, runKey)
 	p.Host.Remove(runStore, stateKey)
-	p.Open.interrupted = nil
+	if i := p.Open.interrupted; i != nil && i.job == nil {
+		p.Open.interrupted = nil
+	}
 }
 
-// findInterrupted looks for a segmentation that a reload has interrupted.
+// findInterrupted looks for a segmentation that a reload or another scan has interrupted.
 func (p *Page) findInterrupted() {
 	p.Host.All(runStore, func(list []Stored, err error) {
-		if err != nil {
+		if err != nil || p.Screen != ScreenOpen {
 			return
 		}
 		byKey := map[string]Stored{}
 		for _, s := range list {
 			byKey[s.Key] = s
-		}
-		if s, ok := byKey[jobKey]; ok {
-			p.ofJob(s)
-			return
+			if i := p.jobOf(s); i != nil {
+				p.Open.interrupted = i
+				return
+			}
 		}
 		found := &Interrupted{}
 		if s := byKey[runKey]; json.Unmarshal(s.Meta, &found.interrupted) == nil {
@@ -73,7 +82,7 @@ func (p *Page) findInterrupted() {
 		if s := byKey[stateKey]; json.Unmarshal(s.Meta, &kept) == nil && len(s.Files) == 1 {
 			found.Done, found.Of, found.state = kept.Done, kept.Of, s.Files[0].Blob
 		}
-		if len(found.files) > 0 && p.Screen == ScreenOpen && p.Run.Stage == "" {
+		if len(found.files) > 0 && p.Run.Stage == "" {
 			p.Open.interrupted = found
 		}
 	})
@@ -118,10 +127,15 @@ func (p *Page) resumeShown() {
 		p.rejoin(i.job)
 		return
 	}
-	if i == nil || p.Model() == nil {
+	if i == nil {
 		return
 	}
-	p.Run = Run{segment: i.Segment, state: i.state, Done: i.Done, Of: i.Of, turn: p.Run.turn}
+	m := p.model(i.Model)
+	if m == nil || len(m.Files) == 0 {
+		p.Notice = "The model of this segmentation is not stored in this browser any more. Add it again, and segment anew."
+		return
+	}
+	p.Run = Run{segment: i.Segment, model: *m, state: i.state, Done: i.Done, Of: i.Of, Kept: i.Done, scanKept: true, turn: p.Run.turn}
 	if i.state != nil {
 		p.Run.Saved = &api.Saved{Done: i.Done, Of: i.Of}
 	}
@@ -131,8 +145,11 @@ func (p *Page) resumeShown() {
 // DropInterrupted forgets it.
 func (p *Page) DropInterrupted() {
 	if i := p.Open.interrupted; i != nil && i.job != nil {
-		p.Server.Job.ID, p.Server.uploads = i.job.ID, i.job.Uploads
-		p.closeJob()
+		p.forgetJob(i.job.ID, i.job.Uploads)
+		p.Open.interrupted = nil
+	} else {
+		p.forgetRun()
 	}
-	p.forgetRun()
+	p.findInterrupted() // another one
+	p.Host.Focus(".open [data-first]")
 }

@@ -14,10 +14,13 @@ func (p *Page) Key(k KeyStroke) bool {
 	if k.Key == "Escape" {
 		return p.escape()
 	}
+	if p.Dialog != NoDialog {
+		return false
+	}
 	if k.Ctrl {
 		return p.ctrlKey(k)
 	}
-	if k.Field || k.Alt || p.Dialog != NoDialog {
+	if k.Field || k.Alt {
 		return false
 	}
 	if p.Screen != ScreenWork {
@@ -31,7 +34,8 @@ func (p *Page) Key(k KeyStroke) bool {
 			return false
 		}
 	}
-	if p.Panel == PanelEdit && p.editKey(k.Key) || (p.Panel == PanelLabels || p.Panel == PanelCompare) && p.labelKey(k.Key) {
+	keys := map[Panel]func(string) bool{PanelEdit: p.editKey, PanelLabels: p.labelKey, PanelCompare: p.compareKey}[p.Panel]
+	if keys != nil && keys(k.Key) {
 		return true
 	}
 	return p.pageKey(k.Key)
@@ -43,6 +47,11 @@ func (p *Page) escape() bool {
 		p.Close()
 	case p.Notice != "":
 		p.Notice = ""
+	case p.Screen != ScreenWork:
+		if !p.CanGoBack() {
+			return false
+		}
+		p.BackToScan()
 	case p.Result != nil && p.Result.Renaming():
 		p.Result.Rename = notRenaming
 	case p.View.Layout == "one":
@@ -142,33 +151,37 @@ func (p *Page) editKey(key string) bool {
 }
 
 func (p *Page) labelKey(key string) bool {
-	switch {
-	case key == "v":
+	switch key {
+	case "v":
 		p.ToggleAll()
-	case key == "o":
+	case "o":
 		p.SetFill(!p.View.Fill)
-	case key == "u" && p.Panel == PanelLabels:
+	case "u":
 		p.ShowUncertainty(!p.View.Unsure)
-	case key == "n" && p.Panel == PanelCompare:
-		p.NextDifference(1)
-	case key == "p" && p.Panel == PanelCompare:
-		p.NextDifference(-1)
-	case key == "n":
+	case "n":
 		p.PickNext(1)
-	case key == "p":
+	case "p":
 		p.PickNext(-1)
-	case key == "g":
+	case "g":
 		p.GoTo(p.Result.Picked)
-	case key == "F2":
+	case "F2":
 		p.BeginRename()
-	case key == "[":
+	case "[":
 		p.SetOpacity(p.View.Opacity - 5)
-	case key == "]":
+	case "]":
 		p.SetOpacity(p.View.Opacity + 5)
 	default:
 		return false
 	}
 	return true
+}
+
+func (p *Page) compareKey(key string) bool {
+	step := map[string]int{"n": 1, "p": -1}[key]
+	if step != 0 {
+		p.NextDifference(step)
+	}
+	return step != 0
 }
 
 func (p *Page) pageKey(key string) bool {
@@ -211,13 +224,11 @@ func (p *Page) segmentKey() bool {
 	case PanelScan, PanelLabels:
 		p.Go(PanelModels)
 	case PanelModels:
-		if p.Model() != nil {
+		if p.CanCheck() {
 			p.Go(PanelCheck)
 		}
 	case PanelCheck:
-		if p.Check.Failed == nil && !p.Check.OnServer {
-			p.Start()
-		}
+		p.Begin()
 	default:
 		return false
 	}

@@ -27,7 +27,29 @@ type Models struct {
 	Search string
 	All    bool // also those that do not fit
 	Busy   string
-	loaded string // that the worker has
+	loaded string // that the worker has when it has done what it was asked; "": not known
+	loads  int    // counts what it was asked to load
+	needs  map[string]need
+}
+
+// need is what a check has found that a model takes for the scan that is open.
+type need struct {
+	bytes, have int64 // have: there is no more; 0: it suffices
+}
+
+func (m *Models) need(sha string, n need) {
+	if m.needs == nil {
+		m.needs = map[string]need{}
+	}
+	m.needs[sha] = n
+}
+
+// NeedText is what a model takes for the scan, "" before that was checked.
+func (p *Page) NeedText(m *Model) string {
+	if n := p.Models.needs[m.SHA256]; n.bytes > 0 {
+		return "needs " + Size(n.bytes)
+	}
+	return ""
 }
 
 // StoredModels is what the browser keeps.
@@ -91,17 +113,12 @@ func (p *Page) AddModel(files []File) {
 	}
 	files = withoutHidden(files)
 	p.Models.Busy, p.Alert = "Checking "+path.Base(files[0].Path), nil
-	list, blobs := sent(files)
-	p.ask(api.Request{Load: &api.Load{Files: list}}, blobs, func(a api.Answer, _ []Bytes) {
-		if a.Loaded == nil {
-			return
-		}
+	p.load(files, "", func(l api.Loaded) {
 		p.Models.Busy = ""
-		p.Models.loaded = a.Loaded.SHA256
-		m := Model{Loaded: shown(*a.Loaded), Files: files, Added: p.Host.Now(), From: "from a file"}
+		m := Model{Loaded: shown(l), Files: files, Added: p.Host.Now(), From: "from a file"}
 		p.Models.put(m)
-		p.Models.Chosen = m.SHA256
 		p.keep(m)
+		p.take(m.SHA256)
 		p.Notice = ""
 		if p.Screen == ScreenWork && (p.Panel == PanelScan || p.Panel == PanelLabels) {
 			p.Go(PanelModels)
@@ -110,13 +127,43 @@ func (p *Page) AddModel(files []File) {
 			p.Notice = "Model " + Title(m.Dataset) + " is stored. Drop a scan to go on."
 		}
 	}, func(f *api.Failed) {
-		p.Models.Busy, p.Models.loaded = "", ""
+		p.Models.Busy = ""
 		p.Alert = &Alert{
 			Title: path.Base(files[0].Path) + " is no model that can be used", Text: sentence(f.Reason), More: sentence(f.Do),
 			Do: "Choose another file", OnDo: p.ChooseModel,
 		}
 		p.Host.Focus("[role=alert] button")
 	})
+}
+
+// load has the worker load a model, of whose file the SHA-256 is known or "".
+func (p *Page) load(files []File, sha string, then func(api.Loaded), failed func(*api.Failed)) {
+	list, blobs := sent(files)
+	list[0].SHA256 = sha
+	p.Models.loaded = ""
+	p.Models.loads++
+	n := p.Models.loads
+	p.ask(api.Request{Load: &api.Load{Files: list}}, blobs, func(a api.Answer, _ []Bytes) {
+		if a.Loaded == nil {
+			return
+		}
+		if n == p.Models.loads {
+			p.Models.loaded = a.Loaded.SHA256
+		}
+		then(*a.Loaded)
+	}, failed)
+}
+
+// take makes a model the chosen one, and checks it if one is being checked.
+func (p *Page) take(sha string) {
+	p.Models.Chosen = sha
+	switch {
+	case p.Panel != PanelCheck:
+	case p.Model() == nil:
+		p.Back()
+	default:
+		p.StartCheck()
+	}
 }
 
 func (p *Page) keep(m Model) {
@@ -147,10 +194,13 @@ func (p *Page) RemoveModel(sha string) {
 	}
 	p.Models.List = list
 	if p.Models.Chosen == sha {
-		p.Models.Chosen = ""
-		if len(list) > 0 {
-			p.Models.Chosen = list[0].SHA256
+		if p.Model() == nil { // nor has the server it
+			sha = ""
+			if len(list) > 0 {
+				sha = list[0].SHA256
+			}
 		}
+		p.take(sha)
 	}
 	p.Host.Room(func(used, allowed int64) { p.Stored = StoredModels{used, allowed} })
 }
@@ -163,9 +213,11 @@ func (p *Page) RemoveAllModels() {
 }
 
 // Model is the chosen one, or nil.
-func (p *Page) Model() *Model {
+func (p *Page) Model() *Model { return p.model(p.Models.Chosen) }
+
+func (p *Page) model(sha string) *Model {
 	for i := range p.Models.List {
-		if p.Models.List[i].SHA256 == p.Models.Chosen {
+		if p.Models.List[i].SHA256 == sha {
 			return &p.Models.List[i]
 		}
 	}
@@ -196,6 +248,13 @@ func (p *Page) FitOf(m *Model) Fit {
 	}
 	if s.Look.Grid.Shape[0] == 1 && m.Patch[0] > 1 {
 		return Fit{"Trained on volumes; this scan is one image.", true}
+	}
+	if n := p.Models.needs[m.SHA256]; n.have > 0 {
+		why := fmt.Sprintf("Needs %s for this scan; %s are available here.", Size(n.bytes), Size(n.have))
+		if server, _ := p.serverFor(m); server != "" {
+			why += " Runs on the server."
+		}
+		return Fit{why, false}
 	}
 	return Fit{}
 }
@@ -261,28 +320,27 @@ func (p *Page) ListedModels() (list []*Model, fit, all int) {
 	return list, fit, all
 }
 
-// withModel makes sure that the worker has the chosen model.
-func (p *Page) withModel(then func(), failed func(*api.Failed)) {
-	m := p.Model()
-	if m == nil {
-		return
-	}
+// withModel calls then as soon as the worker has a model, or failed, unless that is no
+// longer wanted.
+func (p *Page) withModel(m Model, wanted func() bool, then func(), failed func(*api.Failed)) {
 	if p.Models.loaded == m.SHA256 {
 		then()
 		return
 	}
-	list, blobs := sent(m.Files)
-	p.Models.loaded = ""
-	p.ask(api.Request{Load: &api.Load{Files: list}}, blobs, func(a api.Answer, _ []Bytes) {
-		if a.Loaded == nil {
-			return
-		}
-		if a.Loaded.SHA256 != m.SHA256 {
+	p.load(m.Files, "", func(l api.Loaded) {
+		switch kept := p.model(m.SHA256); {
+		case !wanted():
+		case l.SHA256 != m.SHA256:
 			failed(&api.Failed{Code: api.FailedModel, Reason: "the stored model has another SHA-256 than when it was stored", Do: "remove it and add it again"})
-			return
+		default:
+			if kept != nil && len(kept.Files) > 0 { // not removed since
+				p.keep(*kept)
+			}
+			p.withModel(m, wanted, then, failed) // the worker may have been asked for another one since
 		}
-		p.Models.loaded = m.SHA256
-		p.keep(*m)
-		then()
-	}, failed)
+	}, func(f *api.Failed) {
+		if wanted() {
+			failed(f)
+		}
+	})
 }

@@ -21,6 +21,9 @@ type Opening struct {
 	Folder  string
 
 	interrupted, resuming *Interrupted
+
+	id   int // of what the worker was asked last
+	turn int // counts the ways to a scan: what is said on an earlier one is not heard
 }
 
 // Scan is one that is open.
@@ -31,6 +34,7 @@ type Scan struct {
 	Series string // UID of DICOM
 	Bytes  int64  // of the files
 	SentAt int64  // bytes that the page had sent when it was opened
+	gone   bool   // the worker was asked for another one
 }
 
 // accepted are the endings that a chooser of files shows.
@@ -44,8 +48,13 @@ func (p *Page) ChooseFolder() { p.Host.Choose("", true, true, p.TakeFiles) }
 
 // OpenExample opens a scan that comes with the page.
 func (p *Page) OpenExample() {
+	p.endOpening()
+	turn := p.Open.turn
 	p.Alert, p.Open.Busy = nil, "Getting the example"
 	p.Host.Net().Fetch("example.nii", func(b Blob, size int64, err error) {
+		if p.Open.turn != turn {
+			return
+		}
 		if err != nil {
 			p.Open.Busy = ""
 			p.fileAlert("The example did not arrive", sentence(err.Error()))
@@ -89,14 +98,40 @@ func (p *Page) TakeFiles(files []File) {
 		p.fileAlert("There is no file in this folder", "Files whose names begin with a dot are left out.")
 		return
 	}
+	p.endOpening()
+	p.stopCheck()
+	p.Pause()
 	p.Alert, p.Screen = nil, ScreenOpen
-	p.Open = Opening{interrupted: p.Open.interrupted, Files: files, Busy: "Reading " + Plural(len(files), "file", "files"), Thumbs: map[string]string{}, Folder: folderOf(files)}
+	p.Open = Opening{interrupted: p.Open.interrupted, turn: p.Open.turn, Files: files, Busy: "Reading " + Plural(len(files), "file", "files"), Thumbs: map[string]string{}, Folder: folderOf(files)}
 	list, blobs := sent(files)
-	p.ask(api.Request{PageRequest: api.PageRequest{List: &api.List{Files: list}}}, blobs, func(a api.Answer, _ []Bytes) {
+	p.onTheWay(api.Request{PageRequest: api.PageRequest{List: &api.List{Files: list}}}, blobs, func(a api.Answer, _ []Bytes) {
 		if a.Listed != nil {
 			p.listed(a.Listed)
 		}
-	}, p.notAScan)
+	})
+}
+
+// onTheWay asks the worker for what leads to a scan.
+func (p *Page) onTheWay(r api.Request, blobs []Blob, hear Hear) {
+	turn := p.Open.turn
+	p.Open.id = p.ask(r, blobs, func(a api.Answer, b []Bytes) {
+		if p.Open.turn == turn {
+			hear(a, b)
+		}
+	}, func(f *api.Failed) {
+		if p.Open.turn == turn {
+			p.notAScan(f)
+		}
+	})
+}
+
+// endOpening gives up what is on its way.
+func (p *Page) endOpening() {
+	if p.Open.Busy != "" && p.Open.id != 0 {
+		p.Host.Ask(api.Request{Cancel: &api.Cancel{Request: p.Open.id}}, nil, nil)
+	}
+	p.Open.Busy, p.Open.id = "", 0
+	p.Open.turn++
 }
 
 func withoutHidden(files []File) (out []File) {
@@ -132,9 +167,6 @@ func sent(files []File) (list []api.File, blobs []Blob) {
 
 func (p *Page) notAScan(f *api.Failed) {
 	p.Open.Busy = ""
-	if f.Code == api.FailedCancelled {
-		return
-	}
 	title := "This file cannot be read as a scan"
 	if len(p.Open.Files) > 1 {
 		title = "These files cannot be read as a scan"
@@ -224,9 +256,15 @@ func (p *Page) OpenSeries() {
 }
 
 func (p *Page) openFiles(files []File, series []string, name string) {
+	p.endOpening()
+	p.stopCheck()
+	p.Pause()
+	if p.Scan != nil {
+		p.Scan.gone = true
+	}
 	p.Open.Busy = "Opening " + name
 	list, blobs := sent(files)
-	p.ask(api.Request{Open: &api.Open{Files: list, Series: series}}, blobs, func(a api.Answer, _ []Bytes) {
+	p.onTheWay(api.Request{Open: &api.Open{Files: list, Series: series}}, blobs, func(a api.Answer, _ []Bytes) {
 		if a.Opened != nil {
 			s := &Scan{Opened: *a.Opened, Files: files}
 			if name != "" {
@@ -239,22 +277,26 @@ func (p *Page) openFiles(files []File, series []string, name string) {
 			for _, f := range files {
 				s.Bytes += f.Size
 			}
-			p.look(s, 0)
+			p.look(s)
 		}
-	}, p.notAScan)
+	})
 }
 
 // look gets the voxels and shows them.
-func (p *Page) look(s *Scan, channel int) {
-	p.ask(api.Request{PageRequest: api.PageRequest{Look: &api.Look{Channel: channel}}}, nil, func(a api.Answer, b []Bytes) {
+func (p *Page) look(s *Scan) {
+	p.onTheWay(api.Request{PageRequest: api.PageRequest{Look: &api.Look{}}}, nil, func(a api.Answer, b []Bytes) {
 		if a.Looked == nil {
 			return
 		}
 		s.Look, s.SentAt = *a.Looked, p.Host.Facts().Sent
+		p.leave()
 		p.Scan, p.Result, p.Other, p.Alert = s, nil, nil, nil
 		p.Screen, p.Panel, p.Open.Busy, p.Open.List = ScreenWork, PanelScan, "", nil
 		p.View.begin(p)
 		p.Host.Viewer().Show(b[0], func(err error) {
+			if p.Scan != s {
+				return
+			}
 			if err != nil {
 				p.fileAlert("The scan cannot be shown", sentence(err.Error()))
 				return
@@ -263,12 +305,38 @@ func (p *Page) look(s *Scan, channel int) {
 			p.resumeShown()
 		})
 		p.Host.Focus(".panel [data-first]")
-	}, p.notAScan)
+	})
+}
+
+// leave ends what was of the scan before. A segmentation that is kept is offered where
+// scans are opened.
+func (p *Page) leave() {
+	r := &p.Run
+	if r.Stage == RunPaused && p.Open.resuming == nil {
+		p.Notice = "The segmentation of " + p.Scan.Name + " is paused. It is offered again where scans are opened."
+	}
+	p.Run = Run{Last: r.Last, LastModel: r.LastModel, turn: r.turn + 1}
+	p.Check.Result, p.Check.Failed, p.Models.needs = nil, nil, nil
+	p.Diff, p.Edit, p.Export.Name = Compare{}, Edit{}, ""
+	p.leaveJob()
 }
 
 // OpenAnother goes back to the first screen.
 func (p *Page) OpenAnother() {
+	p.endOpening()
 	p.Screen, p.Alert, p.Open.List = ScreenOpen, nil, nil
+	p.findInterrupted()
+	p.Host.Focus(".open [data-first]")
+}
+
+// CanGoBack tells whether the scan before is still open.
+func (p *Page) CanGoBack() bool { return p.Scan != nil && !p.Scan.gone }
+
+// BackToScan shows it again.
+func (p *Page) BackToScan() {
+	p.endOpening()
+	p.Screen, p.Alert, p.Open.List = ScreenWork, nil, nil
+	p.Host.Focus(".panel [data-first]")
 }
 
 // Modality of the scan: CT, MR or not known.

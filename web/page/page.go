@@ -148,10 +148,10 @@ const (
 
 // Alert says what happened, and what to do.
 type Alert struct {
-	Title, Text, More string
-	Do, Other         string // names of buttons
-	OnDo, OnOther     func()
-	Warn              bool
+	Title, Text, More      string
+	Do, Other, Third       string // names of buttons
+	OnDo, OnOther, OnThird func()
+	Warn                   bool
 }
 
 // Page is all that is known.
@@ -198,10 +198,19 @@ func (p *Page) Hello(r *api.Ready) { p.Ready = r }
 // WorkerDied tells that the worker is no more.
 func (p *Page) WorkerDied(why string) {
 	p.Ready = nil
-	p.Run.Stage = ""
+	p.Check.Busy, p.Open.Busy, p.Models.Busy, p.Models.loaded = "", "", "", ""
+	if p.Run.Stage != "" {
+		p.Run.Stage = RunStopped
+	}
+	switch { // where no alert is shown
+	case p.Screen == ScreenSeries:
+		p.Screen = ScreenOpen
+	case p.Panel == PanelEdit || p.Panel == PanelCompare:
+		p.Notice = "The program that computes has ended. What is seen stays, but files cannot be written any more: load the page again."
+	}
 	p.Alert = &Alert{
 		Title: "The program that computes has ended", Text: why + ".",
-		More: "Usually memory is short. A new one is started; open the scan again.", Do: "Reload the page", OnDo: p.Host.Reload,
+		More: "Usually memory is short. What is kept of a segmentation is offered when the page is loaded again.", Do: "Reload the page", OnDo: p.Host.Reload,
 	}
 }
 
@@ -310,6 +319,7 @@ func (p *Page) Close() {
 
 // Go shows a panel.
 func (p *Page) Go(panel Panel) {
+	p.stopCheck()
 	if panel != PanelLabels {
 		p.ShowUncertainty(false)
 	}
@@ -336,7 +346,6 @@ func (p *Page) Back() {
 		}
 		p.Go(PanelScan)
 	case PanelCheck:
-		p.stopCheck()
 		p.Go(PanelModels)
 	case PanelEdit, PanelCompare:
 		p.Go(PanelLabels)

@@ -200,12 +200,12 @@ func TestTheServersJobEndsWithNothingLeftThere(t *testing.T) {
 	step("upload scan.nii.gz", 0, "")
 	step("POST api/v1/jobs", 201, `{"id":"j1","state":"queued","position":1}`)
 	assert.Equal(t, "2nd in the queue", p.Server.Figure())
-	assert.Contains(t, f.stored, "runs/job", "a reload finds the job")
+	assert.Contains(t, f.stored, "runs/job/j1", "a reload finds the job")
 	p.CancelJob()
 	step("POST api/v1/jobs/j1/cancel", 200, `{}`)
 	step("DELETE api/v1/jobs/j1", 204, ``)
 	assert.Equal(t, "DELETE api/v1/uploads/u1", f.net[len(f.net)-1])
-	assert.NotContains(t, f.stored, "runs/job")
+	assert.NotContains(t, f.stored, "runs/job/j1")
 }
 
 func TestARefusalOfTheServerIsItsOwnSentence(t *testing.T) {

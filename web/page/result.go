@@ -102,7 +102,11 @@ func (p *Page) measure(jump bool) {
 				p.jumpToLargest()
 			}
 		}
-	}, func(f *api.Failed) { r.Busy = ""; p.Notice = "The labels could not be measured: " + f.Reason + "." })
+	}, func(f *api.Failed) {
+		if p.Result == r {
+			r.Busy, p.Notice = "", "The labels could not be measured: "+f.Reason+"."
+		}
+	})
 	p.ask(api.Request{PageRequest: api.PageRequest{Surface: &api.Surface{Labels: api.File{Name: "labels"}}}}, []Blob{blob}, func(a api.Answer, b []Bytes) {
 		if a.Surfaced == nil || p.Result != r {
 			return
@@ -161,8 +165,12 @@ func (p *Page) paint() {
 	if r == nil {
 		return
 	}
-	if p.View.Unsure {
+	switch {
+	case p.View.Unsure:
 		p.paintUncertainty()
+		return
+	case p.Panel == PanelCompare:
+		p.paintDifferences()
 		return
 	}
 	lut := make([]byte, 4*256)
@@ -313,7 +321,7 @@ func (p *Page) EndRename(name string) {
 	r := p.Result
 	const most = 60 // DICOM allows 64
 	if name = strings.TrimSpace(name); name != "" && r.Picked >= 0 {
-		r.Labels[r.Picked].Name = name[:min(len(name), most)]
+		r.Labels[r.Picked].Name = cut(name, most)
 	}
 	r.Rename = notRenaming
 	p.Host.Focus(".lab.sel .nm")

@@ -27,10 +27,13 @@ type Run struct {
 	First     int64     // tiles that were done before
 	Prepared  time.Duration
 	Saved     *api.Saved
+	Kept      int64 // tiles that a reload goes on after; 0: it begins anew
+	scanKept  bool
 	turn      int // counts runs and cancels: what an earlier one still says is not heard
 	state     Blob
 	id        int
 	segment   api.Segment
+	model     Model // whatever is chosen since
 	spoken    int64
 	Last      *api.Done // of the last run
 	LastModel string
@@ -38,15 +41,22 @@ type Run struct {
 	partial   *Result  // colours of labels of the tiles that are done; nil: none are shown
 }
 
+// Model is the name of the one that segments.
+func (r *Run) Model() string { return Title(r.model.Dataset) }
+
 // Start segments here.
 func (p *Page) Start() {
+	m := p.Model()
+	if m == nil {
+		return
+	}
 	p.stopCheck()
-	p.Run = Run{segment: p.segment(), Last: p.Run.Last, LastModel: p.Run.LastModel, turn: p.Run.turn}
+	p.Run = Run{segment: p.segment(), model: *m, Last: p.Run.Last, LastModel: p.Run.LastModel, turn: p.Run.turn}
 	p.View.Unsure = false
 	p.Host.Viewer().Labels(nil)
 	p.Host.Viewer().Surfaces(nil)
-	p.keepScan()
 	p.run(nil)
+	p.keepScan()
 }
 
 const (
@@ -61,8 +71,8 @@ const (
 // run begins or goes on from a state.
 func (p *Page) run(state Blob) {
 	r := &p.Run
-	r.Stage, r.Doing, r.Begun = RunPreparing, api.StageRead, p.Host.Now()
-	p.Panel, p.Alert = PanelRun, nil
+	r.Stage, r.Doing, r.Begun, r.id = RunPreparing, api.StageRead, p.Host.Now(), 0
+	p.Screen, p.Panel, p.Alert = ScreenWork, PanelRun, nil
 	p.Host.Focus(".panel [data-first]")
 	s := r.segment
 	if c := p.Check.Result; c == nil || c.State <= mostSaved {
@@ -75,20 +85,14 @@ func (p *Page) run(state Blob) {
 	}
 	r.turn++
 	turn := r.turn
-	p.withModel(func() {
-		if r.turn != turn {
-			return
-		}
+	wanted := func() bool { return r.turn == turn }
+	p.withModel(r.model, wanted, func() {
 		r.id = p.Host.Ask(api.Request{Segment: &s}, blobs, func(a api.Answer, b []Bytes) {
-			if r.turn == turn {
+			if wanted() {
 				p.heard(a, b)
 			}
 		})
-	}, func(f *api.Failed) {
-		if r.turn == turn {
-			p.stopped(f)
-		}
-	})
+	}, p.stopped)
 }
 
 // heard takes the answers of a segmentation.
@@ -132,14 +136,11 @@ func (p *Page) progress(g *api.Progress) {
 
 // partial shows labels of the tiles that are done.
 func (p *Page) partial(part *api.Partial, b Bytes) {
-	r, m := &p.Run, p.Model()
-	if m == nil {
-		return
-	}
+	r := &p.Run
 	lo, n := part.Lo, part.Shape
 	p.Host.Viewer().Box([3]int{lo[2], lo[1], lo[0]}, [3]int{n[2], n[1], n[0]}, b)
 	if r.partial == nil {
-		r.partial = resultOf(Title(m.Dataset), m.Labels, nil)
+		r.partial = resultOf(r.Model(), r.model.Labels, nil)
 		p.paint()
 	}
 }
@@ -165,11 +166,21 @@ func (r *Run) PerTile(now time.Time) time.Duration {
 
 // Pause keeps the tiles that are done, and frees the device.
 func (p *Page) Pause() {
-	if p.Run.Stage != RunTiles && p.Run.Stage != RunPreparing {
-		return
+	r := &p.Run
+	switch {
+	case r.Stage != RunTiles && r.Stage != RunPreparing:
+	case r.id == 0: // the worker was not asked yet
+		r.turn++
+		p.paused()
+	default:
+		r.Stage = RunPausing
+		p.Host.Ask(api.Request{Cancel: &api.Cancel{Request: r.id, Save: true}}, nil, nil)
 	}
-	p.Run.Stage = RunPausing
-	p.Host.Ask(api.Request{Cancel: &api.Cancel{Request: p.Run.id, Save: true}}, nil, nil)
+}
+
+func (p *Page) paused() {
+	p.Run.Stage = RunPaused
+	p.Host.Focus("#continue")
 }
 
 // GoOn goes on where it was paused or stopped.
@@ -188,15 +199,20 @@ func (p *Page) AskCancel() {
 // Cancel ends the segmentation, of which nothing is kept.
 func (p *Page) Cancel() {
 	p.Dialog = NoDialog
+	p.endRun()
+	p.Go(PanelCheck)
+}
+
+// endRun ends the segmentation and shows what there was before it.
+func (p *Page) endRun() {
 	r := &p.Run
 	if r.Stage == RunTiles || r.Stage == RunPreparing || r.Stage == RunPausing {
 		p.Host.Ask(api.Request{Cancel: &api.Cancel{Request: r.id}}, nil, nil)
 	}
 	r.turn++
-	r.Stage, r.state, r.Saved = "", nil, nil
+	r.Stage, r.state, r.Saved, r.Kept = "", nil, nil, 0
 	p.forgetRun()
 	p.endPartial()
-	p.Go(PanelCheck)
 }
 
 // stopped takes the end without a result.
@@ -204,8 +220,7 @@ func (p *Page) stopped(f *api.Failed) {
 	r := &p.Run
 	if f.Code == api.FailedCancelled {
 		if r.Stage == RunPausing {
-			r.Stage = RunPaused
-			p.Host.Focus(".panel .primary")
+			p.paused()
 		}
 		return
 	}
@@ -213,6 +228,7 @@ func (p *Page) stopped(f *api.Failed) {
 	if f.Code != api.FailedLost { // only then it is gone on with
 		p.endPartial()
 	}
+	server, onServer := p.serverFor(p.model(r.model.SHA256))
 	kept := int64(0)
 	if r.Saved != nil {
 		kept = r.Saved.Done
@@ -230,12 +246,12 @@ func (p *Page) stopped(f *api.Failed) {
 			r.segment.Device = api.DeviceCPU
 			p.run(nil)
 		}
+		p.Alert.Third, p.Alert.OnThird = server, onServer
 	case api.FailedMemory:
+		p.Models.need(r.model.SHA256, need{f.Need, f.Have})
 		p.Alert.Title, p.Alert.Text, p.Alert.More = "Not enough memory", memoryText(f), lessMemory
 		p.Alert.Do, p.Alert.OnDo = "Choose another model", func() { p.Go(PanelModels) }
-		if m := p.Model(); p.Server.There && m != nil && m.ID != "" {
-			p.Alert.Other, p.Alert.OnOther = "Run on the server", p.StartOnServer
-		}
+		p.Alert.Other, p.Alert.OnOther = server, onServer
 	case api.FailedScan, api.FailedModel, api.FailedRequest:
 		p.Alert.Do, p.Alert.OnDo = "Back", func() { p.Go(PanelModels) }
 	}
@@ -261,11 +277,7 @@ func memoryText(f *api.Failed) string {
 
 // finished takes the labels.
 func (p *Page) finished(d *api.Done, b []Bytes) {
-	p.Run.Last, p.Run.Stage, p.Run.partial = d, "", nil
-	m := p.Model()
-	if m != nil {
-		p.Run.LastModel = Title(m.Dataset)
-	}
+	p.Run.Last, p.Run.LastModel, p.Run.Stage, p.Run.partial = d, p.Run.Model(), "", nil
 	p.forgetRun()
 	p.Host.Announce("The labels are there")
 	p.setResult(d.Labels, b[0], p.Run.LastModel)

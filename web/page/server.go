@@ -16,8 +16,9 @@ type Net interface {
 	// has arrived and for how long nothing has. stop gives it up.
 	Upload(name string, b Blob, told func(arrived int64, waiting bool), got func(id string, err error)) (stop func())
 	Fetch(path string, got func(b Blob, size int64, err error))
-	// Watch hears events of a stream until stop; lost tells that it is interrupted.
-	Watch(path string, kinds []string, event func(kind string, data []byte), lost func()) (stop func())
+	// Watch hears events of a stream until stop; lost tells that it is interrupted, or
+	// that it has ended and is not tried again.
+	Watch(path string, kinds []string, event func(kind string, data []byte), lost func(ended bool)) (stop func())
 }
 
 const base = "api/v1/"
@@ -44,10 +45,17 @@ type Server struct {
 	Left     time.Duration
 	uploads  []string
 	stop     func()
+	scan     *Scan  // that is sent
+	id       string // of the model there
 	model    string
+	mirror   bool
+	turn     int // counts jobs and their ends: what is said of an earlier one is not heard
 	queued   time.Time
 	Waited   time.Duration
 }
+
+// Model is the name of the one that segments there.
+func (s *Server) Model() string { return s.model }
 
 // findServer asks whether the server segments, and which models it has.
 func (p *Page) findServer() {
@@ -98,25 +106,34 @@ func (p *Page) FetchModel(m *Model) {
 		if err != nil {
 			p.Alert = &Alert{Title: "The model did not arrive", Text: sentence(err.Error()), Do: "Try again", OnDo: func() {
 				p.Alert = nil
-				p.FetchModel(m)
+				if m := p.model(sha); m != nil {
+					p.FetchModel(m)
+				}
 			}}
 			return
 		}
 		files := []File{{Path: id + ".gounet", Size: size, Blob: b}}
-		list, blobs := sent(files)
-		list[0].SHA256 = sha
-		p.ask(api.Request{Load: &api.Load{Files: list}}, blobs, func(a api.Answer, _ []Bytes) {
-			if a.Loaded == nil {
-				return
-			}
-			p.Models.loaded = sha
-			n := Model{Loaded: shown(*a.Loaded), Files: files, Added: p.Host.Now(), From: "from the server", ID: id}
+		p.load(files, sha, func(l api.Loaded) {
+			n := Model{Loaded: shown(l), Files: files, Added: p.Host.Now(), From: "from the server", ID: id}
 			p.Models.put(n)
 			p.keep(n)
 		}, func(f *api.Failed) {
 			p.Alert = &Alert{Title: "The model that arrived cannot be used", Text: sentence(f.Reason), More: sentence(f.Do)}
 		})
 	})
+}
+
+// serverFor is how a model can be run on the server: the name of a button and what it
+// does, or nothing.
+func (p *Page) serverFor(m *Model) (string, func()) {
+	if !p.Server.There || m == nil || m.ID == "" {
+		return "", nil
+	}
+	sha := m.SHA256
+	return "Run on the server", func() {
+		p.Models.Chosen = sha
+		p.StartOnServer()
+	}
 }
 
 // StartOnServer sends the scan and submits a job.
@@ -127,12 +144,15 @@ func (p *Page) StartOnServer() {
 		return
 	}
 	p.stopCheck()
+	if p.Run.Stage != "" {
+		p.endRun()
+	}
 	s := &p.Server
-	*s = Server{There: true, Info: s.Info, Stage: ServerUpload, Begun: p.Host.Now(), model: Title(m.Dataset)}
-	for _, f := range p.Scan.Files {
+	*s = Server{There: true, Info: s.Info, Stage: ServerUpload, Begun: p.Host.Now(), scan: p.Scan, id: m.ID, model: Title(m.Dataset), mirror: p.Check.Mirror, turn: s.turn + 1}
+	for _, f := range s.scan.Files {
 		s.Of += f.Size
 	}
-	p.Panel, p.Alert = PanelServer, nil
+	p.Screen, p.Panel, p.Alert = ScreenWork, PanelServer, nil
 	p.Host.Focus(".panel [data-first]")
 	p.upload(0, 0)
 }
@@ -140,16 +160,21 @@ func (p *Page) StartOnServer() {
 // upload sends the i-th file and those after it.
 func (p *Page) upload(i int, before int64) {
 	s := &p.Server
-	if i == len(p.Scan.Files) {
+	if i == len(s.scan.Files) {
 		s.Took = p.Host.Now().Sub(s.Begun)
 		p.submit()
 		return
 	}
-	f := p.Scan.Files[i]
+	f, turn := s.scan.Files[i], s.turn
 	s.stop = p.Host.Net().Upload(path.Base(f.Path), f.Blob, func(arrived int64, waiting bool) {
-		s.Sent, s.Waiting = before+arrived, waiting
+		if s.turn == turn {
+			s.Sent, s.Waiting = before+arrived, waiting
+		}
 	}, func(id string, err error) {
-		if s.Stage != ServerUpload {
+		if s.turn != turn {
+			if err == nil {
+				p.removeUpload(id, 0)
+			}
 			return
 		}
 		if err != nil {
@@ -164,12 +189,13 @@ func (p *Page) upload(i int, before int64) {
 
 func (p *Page) submit() {
 	s := &p.Server
-	r := api.Submit{Model: p.Model().ID, Formats: []string{"nifti"}, Mirror: &p.Check.Mirror}
-	for _, id := range s.uploads {
+	turn, uploads, mirror := s.turn, s.uploads, s.mirror
+	r := api.Submit{Model: s.id, Formats: []string{"nifti"}, Mirror: &mirror}
+	for _, id := range uploads {
 		r.Inputs = append(r.Inputs, api.Input{Upload: id})
 	}
-	if p.Scan.Series != "" {
-		r.Series = []string{p.Scan.Series}
+	if s.scan.Series != "" {
+		r.Series = []string{s.scan.Series}
 	}
 	body, err := json.Marshal(r)
 	if err != nil {
@@ -177,11 +203,19 @@ func (p *Page) submit() {
 		return
 	}
 	p.Host.Net().JSON("POST", base+"jobs", body, func(status int, body []byte) {
-		if status/100 != 2 || json.Unmarshal(body, &s.Job) != nil {
+		var j api.Job
+		made := status/100 == 2 && json.Unmarshal(body, &j) == nil
+		switch {
+		case s.turn != turn && made:
+			p.deleteJob(j.ID, uploads)
+			return
+		case s.turn != turn:
+			return
+		case !made:
 			p.serverFailed("The server refuses the job", problem(status, body))
 			return
 		}
-		s.Stage, s.queued = ServerQueue, p.Host.Now()
+		s.Job, s.Stage, s.queued = j, ServerQueue, p.Host.Now()
 		p.keepJob()
 		p.watch()
 	})
@@ -190,7 +224,12 @@ func (p *Page) submit() {
 // watch follows the job.
 func (p *Page) watch() {
 	s := &p.Server
+	turn := s.turn
+	wanted := func() bool { return s.turn == turn && s.stop != nil }
 	s.stop = p.Host.Net().Watch(base+"jobs/"+s.Job.ID+"/events", []string{api.EventJob, api.EventProgress}, func(kind string, data []byte) {
+		if !wanted() {
+			return
+		}
 		s.Waiting = false
 		if kind == api.EventProgress {
 			var g api.Progress
@@ -204,7 +243,42 @@ func (p *Page) watch() {
 		if json.Unmarshal(data, &j) == nil {
 			p.jobIs(j)
 		}
-	}, func() { s.Waiting = true })
+	}, func(ended bool) {
+		if !wanted() {
+			return
+		}
+		s.Waiting = true
+		if ended {
+			s.endWatch()
+			p.watchAgain(turn)
+		}
+	})
+}
+
+const watchPause = 5 * time.Second
+
+// watchAgain asks for the job after a pause, until the server answers.
+func (p *Page) watchAgain(turn int) {
+	s := &p.Server
+	p.Host.After(watchPause, func() {
+		if s.turn != turn {
+			return
+		}
+		p.Host.Net().JSON("GET", base+"jobs/"+s.Job.ID, nil, func(status int, body []byte) {
+			var j api.Job
+			switch {
+			case s.turn != turn:
+			case status == 200 && json.Unmarshal(body, &j) == nil:
+				p.watch()
+				s.Waiting = false
+				p.jobIs(j)
+			case status/100 == 4:
+				p.serverFailed("The job is not on the server any more", problem(status, body))
+			default:
+				p.watchAgain(turn)
+			}
+		})
+	})
 }
 
 func (s *Server) running(now time.Time) {
@@ -234,6 +308,7 @@ func (p *Page) jobIs(j api.Job) {
 		p.serverFailed("The server could not segment the scan", why)
 	case api.JobCancelled:
 		s.endWatch()
+		p.serverFailed("The job was cancelled on the server", "another page or who runs the server has cancelled it")
 	}
 }
 
@@ -247,11 +322,15 @@ func (s *Server) endWatch() {
 func (p *Page) fetchResult() {
 	s := &p.Server
 	s.Stage = ServerResult
+	turn := s.turn
 	for _, r := range s.Job.Results {
 		if r.Format != "nifti" {
 			continue
 		}
 		p.Host.Net().Fetch(base+"jobs/"+s.Job.ID+"/results/"+r.Name, func(b Blob, size int64, err error) {
+			if s.turn != turn || s.scan.gone { // then the job is found again
+				return
+			}
 			if err != nil {
 				p.serverFailed("The labels did not arrive", err.Error())
 				return
@@ -259,18 +338,22 @@ func (p *Page) fetchResult() {
 			files := []File{{Path: r.Name, Size: size, Blob: b}}
 			list, blobs := sent(files)
 			p.ask(api.Request{PageRequest: api.PageRequest{Read: &api.Read{Files: list}}}, blobs, func(a api.Answer, got []Bytes) {
-				if a.ReadLabels == nil {
+				if a.ReadLabels == nil || s.turn != turn {
 					return
 				}
 				labels, model := s.Job.Labels, s.model
 				p.closeJob()
 				p.setResult(labels, got[0], model+", on the server")
 				p.Host.Announce("The labels are there")
-			}, func(f *api.Failed) { p.serverFailed("The labels that came do not fit the scan", f.Reason) })
+			}, func(f *api.Failed) {
+				if s.turn == turn {
+					p.serverFailed("The labels that came do not fit the scan", f.Reason)
+				}
+			})
 		})
 		return
 	}
 	p.serverFailed("The job has no labels", "the server lists no NIfTI among its results")
 }
 
-const jobKey = "job"
+const jobKey = "job/" // and the ID

@@ -2,6 +2,7 @@ package page
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -10,14 +11,17 @@ func (p *Page) serverFailed(title, why string) {
 	p.Alert = &Alert{Title: title, Text: sentence(why), Do: "Try again", OnDo: func() {
 		p.closeJob()
 		p.StartOnServer()
-	}, Other: "Run here instead", OnOther: p.RunHereInstead}
+	}}
+	if m := p.Model(); m != nil && len(m.Files) > 0 {
+		p.Alert.Other, p.Alert.OnOther = "Run here instead", p.RunHereInstead
+	}
 	p.Host.Focus(".panel [role=alert] button")
 }
 
 // RunHereInstead ends the job, and checks what it takes here.
 func (p *Page) RunHereInstead() {
 	p.closeJob()
-	p.Check.OnServer = false
+	p.Check.OnServer, p.Screen = false, ScreenWork
 	p.Go(PanelCheck)
 }
 
@@ -31,20 +35,29 @@ func (p *Page) CancelJob() {
 func (p *Page) closeJob() {
 	s := &p.Server
 	s.endWatch()
-	uploads, id := s.uploads, s.Job.ID
-	removeUploads := func() {
-		for _, u := range uploads {
-			p.removeUpload(u, 0)
-		}
-	}
-	if id == "" {
-		removeUploads()
+	if id := s.Job.ID; id != "" {
+		p.forgetJob(id, s.uploads)
 	} else {
-		p.deleteJob(id, removeUploads)
+		p.removeUploads(s.uploads)
 	}
-	*s = Server{There: s.There, Info: s.Info}
-	p.Host.Remove(runStore, jobKey)
-	p.Host.Remove(runStore, runKey)
+	*s = Server{There: s.There, Info: s.Info, turn: s.turn + 1}
+}
+
+// leaveJob leaves a job for another scan. It is found again; an upload is given up.
+func (p *Page) leaveJob() {
+	s := &p.Server
+	if s.Job.ID == "" {
+		p.closeJob()
+		return
+	}
+	s.endWatch()
+	*s = Server{There: s.There, Info: s.Info, turn: s.turn + 1}
+}
+
+// forgetJob deletes a job and its scan, here and on the server.
+func (p *Page) forgetJob(id string, uploads []string) {
+	p.deleteJob(id, uploads)
+	p.Host.Remove(runStore, jobKey+id)
 }
 
 // What is left on a server is removed again and again where it does not answer; then
@@ -54,6 +67,12 @@ const (
 	removePause = time.Second
 )
 
+func (p *Page) removeUploads(ids []string) {
+	for _, id := range ids {
+		p.removeUpload(id, 0)
+	}
+}
+
 func (p *Page) removeUpload(id string, n int) {
 	p.Host.Net().JSON("DELETE", base+"uploads/"+id, nil, func(status int, _ []byte) {
 		if status == 0 && n < removeTries {
@@ -62,8 +81,8 @@ func (p *Page) removeUpload(id string, n int) {
 	})
 }
 
-// deleteJob cancels a job, and deletes it when it is over.
-func (p *Page) deleteJob(id string, then func()) {
+// deleteJob cancels a job, and deletes it and its scan when it is over.
+func (p *Page) deleteJob(id string, uploads []string) {
 	var try func(n int)
 	try = func(n int) {
 		remove := func(int, []byte) {
@@ -73,7 +92,7 @@ func (p *Page) deleteJob(id string, then func()) {
 					p.Host.After(removePause, func() { try(n + 1) })
 					return
 				}
-				then()
+				p.removeUploads(uploads)
 			})
 		}
 		p.Host.Net().JSON("POST", base+"jobs/"+id+"/cancel", nil, remove)
@@ -88,28 +107,29 @@ type job struct {
 }
 
 func (p *Page) keepJob() {
-	meta, err := json.Marshal(job{p.Server.Job.ID, p.Scan.Name, p.Scan.Series, p.Server.model, p.Server.uploads})
+	s := &p.Server
+	meta, err := json.Marshal(job{s.Job.ID, s.scan.Name, s.scan.Series, s.model, s.uploads})
 	if err != nil {
 		return
 	}
-	p.Host.Put(runStore, Stored{Key: jobKey, Meta: meta, Files: p.Scan.Files}, func(error) {}) // without it a reload does not find the job
+	p.Host.Put(runStore, Stored{Key: jobKey + s.Job.ID, Meta: meta, Files: s.scan.Files}, func(error) {}) // without it a reload does not find the job
 }
 
-// ofJob takes a job that was found at the start.
-func (p *Page) ofJob(s Stored) {
+// jobOf is a job that is stored, unless it is watched now.
+func (p *Page) jobOf(s Stored) *Interrupted {
 	var j job
-	if json.Unmarshal(s.Meta, &j) != nil || len(s.Files) == 0 {
-		return
+	if !strings.HasPrefix(s.Key, jobKey) || json.Unmarshal(s.Meta, &j) != nil || len(s.Files) == 0 || j.ID == p.Server.Job.ID {
+		return nil
 	}
-	i := &Interrupted{files: s.Files}
-	i.Name, i.Series, i.job = j.Name, j.Series, &j
-	p.Open.interrupted = i
+	i := &Interrupted{files: s.Files, job: &j}
+	i.Name, i.Series = j.Name, j.Series
+	return i
 }
 
 // rejoin watches a job again.
 func (p *Page) rejoin(j *job) {
 	s := &p.Server
-	*s = Server{There: true, Info: s.Info, Stage: ServerQueue, uploads: j.Uploads, model: j.Model, queued: p.Host.Now()}
+	*s = Server{There: true, Info: s.Info, Stage: ServerQueue, uploads: j.Uploads, scan: p.Scan, model: j.Model, queued: p.Host.Now(), turn: s.turn + 1}
 	s.Job.ID = j.ID
 	p.Panel, p.Alert = PanelServer, nil
 	p.watch()

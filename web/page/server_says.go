@@ -86,7 +86,16 @@ func (s *Server) Share() (float64, bool) {
 // Online tells that the network has come or gone.
 func (p *Page) Online(yes bool) {
 	p.Notice = ""
+	if yes && !p.Server.There {
+		p.findServer()
+	}
 	if !yes {
-		p.Notice = "No network. Viewing, correcting and " + Plural(len(p.Models.List), "stored model", "stored models") + " work as before."
+		stored := 0
+		for _, m := range p.Models.List {
+			if len(m.Files) > 0 {
+				stored++
+			}
+		}
+		p.Notice = "No network. Viewing, correcting and " + Plural(stored, "stored model", "stored models") + " work as before. Runs on the server wait."
 	}
 }

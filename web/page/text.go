@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gounet/gounet/internal/api"
 )
@@ -120,18 +121,18 @@ var packages = []string{"scan", "dicom", "nifti", "nrrd", "metaimage", "mgh", "a
 // sentence begins with a capital and ends with a stop.
 func sentence(s string) string {
 	s = strings.TrimSpace(s)
-	for cut := true; cut; {
-		cut = false
+	for more := true; more; {
+		more = false
 		for _, name := range packages {
 			if rest, ok := strings.CutPrefix(s, name+": "); ok {
-				s, cut = rest, true
+				s, more = rest, true
 			}
 		}
 	}
 	if s == "" {
 		return ""
 	}
-	s = strings.ToUpper(s[:1]) + short(s[1:], longest)
+	s = short(capital(s), longest)
 	if !strings.ContainsAny(s[len(s)-1:], ".!?") {
 		s += "."
 	}
@@ -147,7 +148,13 @@ func Title(dataset string) string {
 	if dataset == "" {
 		return "Model without a name"
 	}
-	return strings.ToUpper(dataset[:1]) + dataset[1:]
+	return capital(dataset)
+}
+
+// capital is s with a large first letter.
+func capital(s string) string {
+	_, n := utf8.DecodeRuneInString(s)
+	return strings.ToUpper(s[:n]) + s[n:]
 }
 
 // Plain is a number as it is typed, with four digits or those before the point.
@@ -167,8 +174,11 @@ func short(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
-	return strings.ToValidUTF8(s[:n], "") + " …"
+	return cut(s, n) + " …"
 }
+
+// cut is s, or its first n bytes as far as they are whole letters.
+func cut(s string, n int) string { return strings.ToValidUTF8(s[:min(len(s), n)], "") }
 
 const (
 	longName = 80  // bytes

@@ -17,7 +17,7 @@ const chosen = (accept, folder, many) => new Promise((done) => {
 });
 
 const walk = async (entry, out) => {
-  if (out.length >= mostFiles) return;
+  if (out.length > mostFiles) return; // they are refused
   if (entry.isFile) {
     const file = await new Promise((done, fail) => entry.file(done, fail));
     out.push({ file, path: entry.fullPath.replace(/^\/+/, "") });
@@ -44,6 +44,7 @@ globalThis.files = {
       if (!has(e)) return;
       e.preventDefault();
       depth = 0;
+      listener("leave"); // a folder may take long, or not be readable
       const entries = [...e.dataTransfer.items].map((i) => i.webkitGetAsEntry?.()).filter(Boolean);
       const out = [];
       if (entries.length === 0) {

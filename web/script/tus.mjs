@@ -37,6 +37,7 @@ const upload = async (at, name, file, told, stop) => {
       }
       return location.split("/").pop();
     } catch (e) {
+      if (stop.aborted && location) fetch(location, { method: "DELETE", headers: version }).catch(() => {}); // else it expires there
       if (stop.aborted || e.refused) throw e;
       told(arrived, true);
       await wait(Math.min(500 * 2 ** tries++, mostWait));

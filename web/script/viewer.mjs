@@ -59,7 +59,7 @@ const invalidate = () => {
 const tileOf = (view) => nv.screenSlices.findIndex((s) => s.axCorSag === view && Number.isFinite(s.sliceFrac));
 const fracAt = (tile, x, y) => nv.screenXY2TextureFrac(x, y, tile, false);
 const voxel = (frac) => [0, 1, 2].map((a) => Math.min(Math.max(Math.floor(frac[a] * dims[a]), 0), dims[a] - 1));
-const inside = (frac) => frac.every((f) => f >= 0 && f <= 1);
+const inside = (frac) => frac?.every((f) => f >= 0 && f <= 1);
 
 // geometry tells where the crosshair and the edges of the scan are in each view.
 const geometry = () => {
@@ -70,14 +70,15 @@ const geometry = () => {
     const i = tileOf(r.view);
     if (i < 0) continue;
     const [l, t, w, h] = nv.screenSlices[i].leftTopWidthHeight;
-    const a = fracAt(i, l, t), b = fracAt(i, l + w, t), c = fracAt(i, l, t + h);
+    // From within: of a corner that rounding puts outside NiiVue knows nothing.
+    const a = fracAt(i, l + w / 4, t + h / 4), b = fracAt(i, l + (3 * w) / 4, t + h / 4), c = fracAt(i, l + w / 4, t + (3 * h) / 4);
     const across = [0, 1, 2].reduce((m, k) => (Math.abs(b[k] - a[k]) > Math.abs(b[m] - a[m]) ? k : m), 0);
     const down = [0, 1, 2].reduce((m, k) => (Math.abs(c[k] - a[k]) > Math.abs(c[m] - a[m]) ? k : m), 0);
     const spacing = nv.volumes[0].pixDimsRAS;
     views.push({
       view: r.view, slice: voxel(at)[normal[r.view]], of: dims[normal[r.view]],
-      x: (at[across] - a[across]) / (b[across] - a[across]), y: (at[down] - a[down]) / (c[down] - a[down]),
-      mm: (Math.abs(b[across] - a[across]) * dims[across] * spacing[across + 1]) / (w / devicePixelRatio),
+      x: 0.25 + (0.5 * (at[across] - a[across])) / (b[across] - a[across]), y: 0.25 + (0.5 * (at[down] - a[down])) / (c[down] - a[down]),
+      mm: (Math.abs(b[across] - a[across]) * dims[across] * spacing[across + 1]) / (w / 2 / devicePixelRatio),
     });
   }
   tell("geometry", JSON.stringify({ voxel: voxel(at), value: valueAt(voxel(at)), views }));
@@ -127,9 +128,11 @@ const viewOf = (e) => {
   const v = e.target.closest?.(".vp[data-view]");
   return v && stage.contains(v) ? Number(v.dataset.view) : -1;
 };
+// spot is where a pointer is in a view, null outside it, for which NiiVue has −1.
 const spot = (e, view) => {
   const box = stage.getBoundingClientRect(), i = tileOf(view);
-  return i < 0 ? null : fracAt(i, (e.clientX - box.left) * devicePixelRatio, (e.clientY - box.top) * devicePixelRatio);
+  const f = i < 0 ? null : fracAt(i, (e.clientX - box.left) * devicePixelRatio, (e.clientY - box.top) * devicePixelRatio);
+  return f?.every((x) => x === -1) ? null : f;
 };
 const ortho = (frac) => {
   const m = nv.volumes[0].frac2mmOrtho, out = [];
@@ -149,6 +152,7 @@ const step = (view, n) => {
   moveTo(p.map((f) => Math.min(Math.max(f, 0), 1 - 1e-6)));
 };
 const zoomAt = (frac, factor) => {
+  if (!frac) return;
   const pan = nv.scene.pan2Dxyzmm, mm = ortho(frac), z = Math.min(Math.max(pan[3] * factor, 0.5), 20);
   for (let a = 0; a < 3; a++) pan[a] += mm[a] * (pan[3] - z);
   pan[3] = z;
@@ -168,6 +172,7 @@ const down = (e) => {
   if (view < 0 || !nv?.volumes.length) return;
   if (e.button === 1) e.preventDefault();
   touches.set(e.pointerId, e);
+  if (drag?.kind === "edit") stroke("end", e); // by a second finger
   drag = { view, kind: action(e, view), x: e.clientX, y: e.clientY, at: view < 3 ? spot(e, view) : null };
   stage.setPointerCapture?.(e.pointerId);
   if (drag.kind === "cross" && inside(drag.at)) moveTo(drag.at);
@@ -178,21 +183,21 @@ const down = (e) => {
 };
 const stroke = (phase, e) => {
   const f = spot(e, drag.view);
-  if (f) tell("stroke", phase, drag.view, ...[0, 1, 2].map((a) => Math.floor(f[a] * dims[a])));
+  if (f || phase === "end") tell("stroke", phase, drag.view, ...[0, 1, 2].map((a) => Math.floor((f?.[a] ?? 0) * dims[a])));
+};
+// hover tells what is below a pointer, which may paint.
+const hover = (e, view) => {
+  const f = view >= 0 && view < 3 ? spot(e, view) : null;
+  if (inside(f)) {
+    const v = voxel(f);
+    tell("hover", view, ...v, valueAt(v), ...onStage({ x: e.clientX, y: e.clientY }));
+  } else if (view < 0 || view === 3) {
+    tell("leave");
+  }
 };
 const move = (e) => {
   if (!nv?.volumes.length) return;
-  const view = viewOf(e);
-  if (!drag) {
-    const f = view >= 0 && view < 3 ? spot(e, view) : null;
-    if (f && inside(f)) {
-      const v = voxel(f);
-      tell("hover", view, ...v, valueAt(v), e.clientX - stage.getBoundingClientRect().left, e.clientY - stage.getBoundingClientRect().top);
-    } else if (view < 0 || view === 3) {
-      tell("leave");
-    }
-    return;
-  }
+  if (!drag) return hover(e, viewOf(e));
   const dx = e.clientX - drag.x, dy = e.clientY - drag.y;
   if (touches.size === 2 && touches.has(e.pointerId)) return pinch(e);
   switch (drag.kind) {
@@ -201,7 +206,9 @@ const move = (e) => {
       if (f) moveTo(f);
       return;
     }
-    case "edit": return stroke("move", e);
+    case "edit":
+      hover(e, drag.view);
+      return stroke("move", e);
     case "slices":
       if (Math.abs(dy) >= 8) {
         clearTimeout(drag.long);
@@ -213,7 +220,7 @@ const move = (e) => {
     case "zoom": zoomAt(drag.at, Math.exp(-dy / 200)); break;
     case "pan": {
       const f = spot(e, drag.view);
-      if (!f) return;
+      if (!f || !drag.at) return;
       const a = ortho(f), b = ortho(drag.at), pan = nv.scene.pan2Dxyzmm;
       for (let k = 0; k < 3; k++) pan[k] += (a[k] - b[k]) * pan[3];
       nv.drawScene();
@@ -221,7 +228,11 @@ const move = (e) => {
       drag.at = spot(e, drag.view);
       return;
     }
-    case "measure": tell("measure", drag.view, ...voxelsOf(drag.at), ...voxelsOf(spot(e, drag.view)), ...onStage(drag), ...onStage({ x: e.clientX, y: e.clientY })); return;
+    case "measure": {
+      const f = spot(e, drag.view);
+      if (f && drag.at) tell("measure", drag.view, ...voxelsOf(drag.at), ...voxelsOf(f), ...onStage(drag), ...onStage({ x: e.clientX, y: e.clientY }));
+      return;
+    }
     case "turn":
       nv3.setRenderAzimuthElevation(nv3.scene.renderAzimuth - dx / 2, nv3.scene.renderElevation + dy / 2);
       break;

@@ -1,15 +1,15 @@
 package test
 
 import (
+	"fmt"
 	"testing"
 
+	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
 )
 
-// coloured is how many pixels of the picture are not grey.
-func (p *tab) coloured() float64 {
-	p.t.Helper()
-	return eval[float64](p, `viewer.picture().then(createImageBitmap).then(i => {
+// coloured is how many pixels of the picture are not grey, as an expression.
+const coloured = `viewer.picture().then(createImageBitmap).then(i => {
 		const g = new OffscreenCanvas(i.width, i.height).getContext("2d");
 		g.drawImage(i, 0, 0);
 		const d = g.getImageData(0, 0, i.width, i.height).data;
@@ -18,28 +18,68 @@ func (p *tab) coloured() float64 {
 			if (Math.max(d[k], d[k + 1], d[k + 2]) - Math.min(d[k], d[k + 1], d[k + 2]) > 24) n++;
 		}
 		return n;
-	})`)
-}
+	})`
 
 // Labels lie over the scan while it is segmented, and go when that is cancelled.
 func TestLabelsAppearAsTilesAreDone(t *testing.T) {
-	many, model := mosaic(t, 2), gounetFile(t)
+	many, model := mosaic(t, 3), gounetFile(t)
 	p := open(t, newSite(t, nil), 1366, 768)
 	p.ready(many, model)
 	p.click(`[data-device="cpu"]`)
 	p.press("Mirrored")
 	p.until("an estimate", `document.getElementById("estimate")?.innerText.startsWith("about")`)
-	assert.Zero(t, p.coloured())
+	assert.Zero(t, eval[float64](p, coloured))
 	p.watched("tiles are computed and shown", 100, func() {
 		p.click("#run")
 		p.until("some tiles", `document.querySelectorAll(".tiles .d").length > 8`)
 	})
 	eval[bool](p, `(document.documentElement.dataset.theme = "dark", viewer.go(17, 25, 18), true)`) // the first of the heads that the scan is made of
 	p.shot("05-running")
-	assert.Positive(t, p.coloured())
+	p.until("labels of them", coloured+".then(n => n > 0)")
 	assert.True(t, eval[bool](p, `document.querySelector("#pause").checkVisibility()`), "it runs")
 	p.click("#cancel")
 	p.until("the panel before", `document.querySelector(".panel h2").innerText === "Before it runs"`)
-	assert.Zero(t, p.coloured())
+	assert.Zero(t, eval[float64](p, coloured))
+	p.noErrors()
+}
+
+// For another scan a segmentation is paused, and offered when it is done with that.
+func TestAnotherScanPausesASegmentation(t *testing.T) {
+	many, model := mosaic(t, 3), gounetFile(t)
+	p := open(t, newSite(t, nil), 1366, 768)
+	p.ready(many, model)
+	p.click(`[data-device="cpu"]`)
+	p.press("Mirrored")
+	p.click("#run")
+	p.until("some tiles", `document.querySelectorAll(".tiles .d").length > 1`)
+	p.click("[aria-label^='Open another scan']")
+	p.until("the way back", `document.getElementById("back")?.checkVisibility()`)
+	p.shot("01-way-back")
+	p.accessible("way back")
+	p.press("Back to mosaic")
+	p.until("it goes on", `document.querySelector("#pause")?.checkVisibility()`)
+	p.click("[aria-label^='Open another scan']")
+	p.give("Choose files", hippocampus(t))
+	p.scanIsOpen()
+	p.until("it is said", `document.querySelector(".notice")?.innerText.includes("mosaic is paused")`)
+	p.shot("02-paused-for-another")
+	p.click("[aria-label^='Open another scan']")
+	p.click("#goon")
+	p.until("it goes on", `document.querySelectorAll(".tiles .d").length > 1 && document.querySelector("#pause").checkVisibility()`)
+	assert.Equal(t, "mosaic", p.text(".case h1"))
+	p.click("#cancel")
+	p.until("nothing is kept", `store.all("runs").then(l => l.length === 0)`)
+	p.noErrors()
+}
+
+// The middle of a scan is the middle of its views, however large they are.
+func TestTheCrosshairIsWhereItsVoxelIs(t *testing.T) {
+	p := open(t, newSite(t, nil), 1366, 768)
+	p.give("Choose files", hippocampus(t))
+	p.scanIsOpen()
+	for _, size := range [][2]int64{{1366, 768}, {1280, 800}, {1440, 900}, {1500, 777}, {1920, 1080}, {1000, 701}} {
+		p.do(chromedp.EmulateViewport(size[0], size[1]))
+		p.until(fmt.Sprintf("the crosshair at %v", size), fmt.Sprintf(`innerWidth === %d && [1, 2].every(v => document.querySelector("[data-view='" + v + "'] .over").style.getPropertyValue("--y") === "50.000%%")`, size[0]))
+	}
 	p.noErrors()
 }

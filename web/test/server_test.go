@@ -71,8 +71,9 @@ func segmenter(t testing.TB) string {
 	}
 }
 
-// with puts a server behind the page; while cut is set nothing passes.
-func with(t testing.TB, address string, cut *atomic.Bool) func(http.Handler) http.Handler {
+// with puts a server behind the page; while cut is set nothing passes, and no result does
+// before results is closed.
+func with(t testing.TB, address string, cut *atomic.Bool, results <-chan struct{}) func(http.Handler) http.Handler {
 	u, err := url.Parse(address)
 	require.NoError(t, err)
 	proxy := httputil.NewSingleHostReverseProxy(u)
@@ -85,6 +86,13 @@ func with(t testing.TB, address string, cut *atomic.Bool) func(http.Handler) htt
 			case cut.Load():
 				panic(http.ErrAbortHandler)
 			default:
+				if strings.Contains(r.URL.Path, "/results/") {
+					select {
+					case <-results:
+					case <-r.Context().Done():
+						panic(http.ErrAbortHandler)
+					}
+				}
 				proxy.ServeHTTP(w, r)
 			}
 		})
@@ -96,7 +104,8 @@ func with(t testing.TB, address string, cut *atomic.Bool) func(http.Handler) htt
 func TestAScanIsSegmentedOnTheServer(t *testing.T) {
 	address := segmenter(t)
 	var cut atomic.Bool
-	s := newSite(t, with(t, address, &cut))
+	results := make(chan struct{})
+	s := newSite(t, with(t, address, &cut, results))
 	p := open(t, s, 1366, 768)
 	p.give("Choose files", hippocampus(t))
 	p.scanIsOpen()
@@ -111,16 +120,12 @@ func TestAScanIsSegmentedOnTheServer(t *testing.T) {
 	p.until("it is waited for the server", `document.getElementById("left")?.innerText === "Waiting"`)
 	p.shot("05-server-waiting")
 	cut.Store(false)
-	p.until("the queue, or later", `["Running", "Getting the labels"].some(x => document.getElementById("left")?.innerText.startsWith(x)) || document.querySelector(".todo .done") || document.querySelector(".lab")`)
+	p.until("the job is kept", `store.all("runs").then(l => l.length === 1)`)
 	p.shot("05-server")
-	if eval[bool](p, `document.querySelector(".lab") === null`) {
-		p.do(chromedp.Reload())
-		p.until("the offer, or an empty page", `document.querySelector(".drop")`)
-		time.Sleep(time.Second)
-		if eval[bool](p, `document.getElementById("goon") !== null`) {
-			p.click("#goon")
-		}
-	}
+	p.do(chromedp.Reload())
+	p.click("#goon")
+	p.until("the labels are fetched", `document.getElementById("left")?.innerText === "Getting the labels"`)
+	close(results)
 	p.labelled()
 	assert.Contains(t, p.text(".panel .head p"), "on the server")
 	p.click("#export")

@@ -114,14 +114,27 @@ func chromium(t testing.TB) context.Context {
 	return ctx
 }
 
+// downloads is a folder that is removed when the browser writes to it no more: files
+// that a test does not wait for may come after its end.
+func downloads(t testing.TB) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "gounet_page_")
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		require.Eventually(t, func() bool { return os.RemoveAll(folder) == nil }, patience, 50*time.Millisecond)
+	})
+	return folder
+}
+
 // open opens the page in a window of a size.
 func open(t testing.TB, s *site, w, h int64) *tab {
 	t.Helper()
+	folder := downloads(t)
 	ctx, cancel := chromedp.NewContext(chromium(t))
 	t.Cleanup(cancel)
 	ctx, stop := context.WithTimeout(ctx, 4*time.Minute)
 	t.Cleanup(stop)
-	p := &tab{t: t, ctx: ctx, site: s, folder: t.TempDir()}
+	p := &tab{t: t, ctx: ctx, site: s, folder: folder}
 	p.do(chromedp.EmulateViewport(w, h))
 	go func() {
 		for m, err := range chromedp.Console(ctx) {

@@ -93,6 +93,7 @@ func (p *tab) trace(f func()) []event {
 	require.NoError(p.t, err)
 	eval[bool](p, `(performance.mark("`+mark+`"), true)`)
 	f()
+	eval[bool](p, `new Promise(r => setTimeout(r, 0, true))`) // a task later: one that answers is in the trace when it has ended
 	_, err = chromedp.CallBrowser(p.ctx, tracing.End, struct{}{})
 	require.NoError(p.t, err)
 	select {

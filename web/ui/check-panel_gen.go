@@ -114,23 +114,11 @@ func (c *CheckPanel) mirrored() string {
 
 func (c *CheckPanel) failed() *page.Alert	{ return c.P.CheckAlert() }
 
-func (c *CheckPanel) can() bool {
-	return c.P.Check.OnServer || c.P.Check.Failed == nil && c.P.Model() != nil
-}
-
 func (c *CheckPanel) run() string {
 	if c.P.Check.OnServer {
 		return "Run on the server"
 	}
 	return "Run on this computer"
-}
-
-func (c *CheckPanel) start() {
-	if c.P.Check.OnServer {
-		c.P.StartOnServer()
-		return
-	}
-	c.P.Start()
 }
 func (c *CheckPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 
@@ -664,11 +652,11 @@ func (c *CheckPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgparent
 			vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "button", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "btn primary wide"}, vugu.VGAttribute{Namespace: "", Key: "id", Val: "run"}, vugu.VGAttribute{Namespace: "", Key: "data-first", Val: "1"}}}
 			vgparent.AppendChild(vgn)
-			vgn.AddAttrInterface("disabled", !c.can())
+			vgn.AddAttrInterface("disabled", !c.P.CanBegin())
 			vgn.SetInnerHTML(c.run())
 			vgn.DOMEventHandlerSpecList = append(vgn.DOMEventHandlerSpecList, vugu.DOMEventHandlerSpec{
 				EventType:	"click",
-				Func:		func(event vugu.DOMEvent) { c.start() },
+				Func:		func(event vugu.DOMEvent) { c.P.Begin() },
 				// TODO: implement capture, etc. mostly need to decide syntax
 			})
 		}

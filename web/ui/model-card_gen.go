@@ -30,6 +30,9 @@ func (c *ModelCard) place() string {
 
 func (c *ModelCard) meta() []string {
 	m := []string{strings.Join(c.M.Channels, ", "), page.Plural(len(c.M.Labels), "label", "labels"), page.Size(c.M.Bytes), c.licence()}
+	if n := c.P.NeedText(c.M); n != "" {
+		m = append(m, n)
+	}
 	if c.P.Namesake(c.M) {
 		m = append(m, c.M.Configuration, page.Plural(len(c.M.Folds), "fold", "folds"))
 	}

@@ -57,11 +57,6 @@ func (c *ModelsPanel) class(m *page.Model) string {
 	return class(class("card", "on", c.on(m)), "off", c.P.FitOf(m).Why != "")
 }
 
-func (c *ModelsPanel) can() bool {
-	m := c.P.Model()
-	return m != nil && !c.P.FitOf(m).Unable
-}
-
 // fetchable tells a model of the server that this browser does not have.
 func (c *ModelsPanel) fetchable() bool {
 	m := c.P.Model()
@@ -353,7 +348,7 @@ func (c *ModelsPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				{
 					vgparent := vgn
 					_ = vgparent
-					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "None of the stored models was trained for such a scan. “All” shows them with the reason."}
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "None of the stored models fits this scan. “All” shows them with the reason."}
 					vgparent.AppendChild(vgn)
 				}
 				vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
@@ -369,7 +364,7 @@ func (c *ModelsPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgparent
 			vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "button", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "btn primary wide"}, vugu.VGAttribute{Namespace: "", Key: "data-first", Val: "1"}}}
 			vgparent.AppendChild(vgn)
-			vgn.AddAttrInterface("disabled", !c.can())
+			vgn.AddAttrInterface("disabled", !c.P.CanCheck())
 			vgn.SetInnerHTML(c.go_())
 			vgn.DOMEventHandlerSpecList = append(vgn.DOMEventHandlerSpecList, vugu.DOMEventHandlerSpec{
 				EventType:	"click",

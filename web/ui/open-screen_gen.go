@@ -37,6 +37,13 @@ func (c *OpenScreen) sub() string {
 	return "DICOM folder or zip, NIfTI, NRRD or MHA"
 }
 
+func (c *OpenScreen) back() string {
+	if c.P.Scan == nil {
+		return ""
+	}
+	return "Back to " + c.P.Scan.Name
+}
+
 func (c *OpenScreen) server() string {
 	if c.P.Server.There {
 		return " It is sent to the server only if you choose to run there."
@@ -270,6 +277,15 @@ func (c *OpenScreen) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "Open the example scan"}
 						vgparent.AppendChild(vgn)
 					}
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "button", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "link"}, vugu.VGAttribute{Namespace: "", Key: "id", Val: "back"}}}
+					vgparent.AppendChild(vgn)
+					vgn.AddAttrInterface("hidden", !c.P.CanGoBack())
+					vgn.SetInnerHTML(c.back())
+					vgn.DOMEventHandlerSpecList = append(vgn.DOMEventHandlerSpecList, vugu.DOMEventHandlerSpec{
+						EventType:	"click",
+						Func:		func(event vugu.DOMEvent) { c.P.BackToScan() },
+						// TODO: implement capture, etc. mostly need to decide syntax
+					})
 				}
 				vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
 				vgparent.AppendChild(vgn)

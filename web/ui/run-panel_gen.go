@@ -16,12 +16,7 @@ import "github.com/gounet/gounet/web/page"
 // RunPanel is a segmentation in this browser.
 type RunPanel struct{ P *page.Page }
 
-func (c *RunPanel) model() string {
-	if m := c.P.Model(); m != nil {
-		return page.Title(m.Dataset)
-	}
-	return ""
-}
+func (c *RunPanel) model() string	{ return c.P.Run.Model() }
 
 func (c *RunPanel) running() bool {
 	s := c.P.Run.Stage
@@ -154,8 +149,8 @@ func (c *RunPanel) sent() string {
 }
 
 func (c *RunPanel) kept() string {
-	if s := c.P.Run.Saved; s != nil {
-		return fmt.Sprintf("If this page is closed or reloaded, it goes on at tile %d.", s.Done+1)
+	if n := c.P.Run.Kept; n > 0 {
+		return fmt.Sprintf("If this page is closed or reloaded, it goes on at tile %d.", n+1)
 	}
 	return ""
 }
@@ -170,7 +165,9 @@ func (c *RunPanel) do() string {
 func (c *RunPanel) again() {
 	if a := c.P.Alert; a != nil && a.OnDo != nil {
 		a.OnDo()
+		return
 	}
+	c.P.GoOn()
 }
 
 func (c *RunPanel) otherText() string {
@@ -179,6 +176,15 @@ func (c *RunPanel) otherText() string {
 	}
 	return c.P.Alert.Other
 }
+
+func (c *RunPanel) thirdText() string {
+	if c.P.Alert == nil {
+		return ""
+	}
+	return c.P.Alert.Third
+}
+
+func (c *RunPanel) third()	{ c.P.Alert.OnThird() }
 
 func (c *RunPanel) other() {
 	if a := c.P.Alert; a != nil && a.OnOther != nil {
@@ -513,6 +519,15 @@ func (c *RunPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			vgn.DOMEventHandlerSpecList = append(vgn.DOMEventHandlerSpecList, vugu.DOMEventHandlerSpec{
 				EventType:	"click",
 				Func:		func(event vugu.DOMEvent) { c.other() },
+				// TODO: implement capture, etc. mostly need to decide syntax
+			})
+			vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "button", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "btn wide"}}}
+			vgparent.AppendChild(vgn)
+			vgn.AddAttrInterface("hidden", !c.stopped() || c.thirdText() == "")
+			vgn.SetInnerHTML(c.thirdText())
+			vgn.DOMEventHandlerSpecList = append(vgn.DOMEventHandlerSpecList, vugu.DOMEventHandlerSpec{
+				EventType:	"click",
+				Func:		func(event vugu.DOMEvent) { c.third() },
 				// TODO: implement capture, etc. mostly need to decide syntax
 			})
 			vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "two"}}}

@@ -18,12 +18,7 @@ type ServerPanel struct{ P *page.Page }
 
 type serverStep struct{ Name, Fact, More string }
 
-func (c *ServerPanel) model() string {
-	if m := c.P.Model(); m != nil {
-		return page.Title(m.Dataset)
-	}
-	return ""
-}
+func (c *ServerPanel) model() string	{ return c.P.Server.Model() }
 
 // here tells whether waiting can be given up for this computer.
 func (c *ServerPanel) here() bool {
