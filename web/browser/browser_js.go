@@ -86,7 +86,9 @@ func (b *Browser) start() {
 	}))
 	here := js.Global().Get("location").Get("href")
 	address := func(name string) string { return js.Global().Get("URL").New(name, here).Get("href").String() }
-	b.worker.Call("postMessage", map[string]any{"glue": address("wasm_exec.js"), "program": address("worker.wasm")})
+	b.worker.Call("postMessage", map[string]any{
+		"glue": address("wasm_exec.js"), "program": address("worker.wasm"), "integrity": js.Global().Get("pinned").Get("worker.wasm"),
+	})
 }
 
 func (b *Browser) answer(data js.Value) {

@@ -21,6 +21,7 @@ type viewer struct {
 func (v *viewer) load() error {
 	document := js.Global().Get("document")
 	script := document.Call("createElement", "script")
+	script.Set("integrity", js.Global().Get("pinned").Get("viewer.js"))
 	script.Set("src", "viewer.js")
 	done := make(chan error, 1)
 	script.Set("onload", js.FuncOf(func(js.Value, []js.Value) any { done <- nil; return nil }))

@@ -8,15 +8,18 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"html"
 	"io"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,6 +57,9 @@ func (b *builder) build() error {
 		return err
 	}
 	if err := b.app(); err != nil {
+		return err
+	}
+	if err := b.pin(); err != nil {
 		return err
 	}
 	if err := b.service(); err != nil {
@@ -222,6 +228,45 @@ func (b *builder) app() error {
 	c.Dir, c.Stdout, c.Stderr = filepath.Join(web, ".."), os.Stderr, os.Stderr
 	c.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
 	return c.Run()
+}
+
+// pinned are the parts that scripts of the page load.
+var pinned = []string{"app.wasm", "viewer.js", "worker.wasm"}
+
+// pin tells the page the hashes of its parts: a browser takes none of another version,
+// which it may get where the server changes between two requests.
+func (b *builder) pin() error {
+	path := filepath.Join(b.dist, "index.html")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	page, hashes := string(data), map[string]string{}
+	for _, tag := range regexp.MustCompile(`<(?:script src|link rel="stylesheet" href)="([^"]+)"`).FindAllStringSubmatch(page, -1) {
+		hash, err := b.integrity(tag[1])
+		if err != nil {
+			return err
+		}
+		page = strings.Replace(page, tag[0], fmt.Sprintf(`%s integrity="%s"`, tag[0], hash), 1)
+	}
+	for _, name := range pinned {
+		if hashes[name], err = b.integrity(name); err != nil {
+			return err
+		}
+	}
+	list, err := json.Marshal(hashes)
+	if err != nil {
+		return err
+	}
+	page = strings.Replace(page, "PINNED", html.EscapeString(string(list)), 1)
+	return os.WriteFile(path, []byte(page), 0o666)
+}
+
+// integrity is the hash of a file as browsers want it.
+func (b *builder) integrity(name string) (string, error) {
+	data, err := os.ReadFile(filepath.Join(b.dist, name))
+	sum := sha256.Sum256(data)
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:]), err
 }
 
 // service tells the service worker its version, and its parts with their hashes.

@@ -5,8 +5,9 @@
   const helper = globalThis.vuguRender;
   if (!helper) throw new Error("vugu.js is missing");
   globalThis.eval = () => {};
+  globalThis.pinned = JSON.parse(document.querySelector("meta[name=pinned]").content);
   const go = new Go();
-  const { instance } = await WebAssembly.instantiateStreaming(fetch("app.wasm"), go.importObject);
+  const { instance } = await WebAssembly.instantiateStreaming(fetch("app.wasm", { integrity: pinned["app.wasm"] }), go.importObject);
   performance.mark("started");
   globalThis.program = instance;
   go.run(instance).then(() => { throw new Error("the program of the page has ended"); });

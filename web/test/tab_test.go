@@ -129,6 +129,14 @@ func downloads(t testing.TB) string {
 // open opens the page in a window of a size.
 func open(t testing.TB, s *site, w, h int64) *tab {
 	t.Helper()
+	p := visit(t, s, w, h)
+	p.until("the page begins", `document.querySelector(".drop") !== null`)
+	return p
+}
+
+// visit is open that does not wait for the page to begin.
+func visit(t testing.TB, s *site, w, h int64) *tab {
+	t.Helper()
 	folder := downloads(t)
 	ctx, cancel := chromedp.NewContext(chromium(t))
 	t.Cleanup(cancel)
@@ -153,7 +161,6 @@ func open(t testing.TB, s *site, w, h int64) *tab {
 	})
 	require.NoError(t, err)
 	p.do(chromedp.Navigate(s.URL))
-	p.until("the page begins", `document.querySelector(".drop") !== null`)
 	return p
 }
 

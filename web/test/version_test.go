@@ -3,10 +3,12 @@ package test
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -40,6 +42,12 @@ func TestThePageIsThereSoon(t *testing.T) {
 // scripts that say of which version they are, before the worker is asked.
 var scripts = []string{"start.js", "browser.js", "viewer.js", "begin.js"}
 
+// pinOf is the hash of a part as it stands in the page.
+func pinOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
 func hashOf(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
 
 // versioned are the files of a page whose scripts say that they are of a version, which
@@ -57,18 +65,55 @@ func versioned(t testing.TB, version string) fs.FS {
 		out[name] = &fstest.MapFile{Data: b}
 		return err
 	}))
-	service := out["service.js"].Data
+	service, index := out["service.js"].Data, out["index.html"].Data
 	for _, name := range scripts {
 		before := out[name].Data
 		after := append([]byte("(globalThis.versions ??= new Set()).add("+quote(version)+");"), before...)
 		out[name] = &fstest.MapFile{Data: after}
 		require.Contains(t, string(service), hashOf(before), name)
 		service = bytes.Replace(service, []byte(hashOf(before)), []byte(hashOf(after)), 1)
+		require.Contains(t, string(index), pinOf(before), name)
+		index = bytes.Replace(index, []byte(pinOf(before)), []byte(pinOf(after)), 1)
 	}
+	service = bytes.Replace(service, []byte(hashOf(out["index.html"].Data)), []byte(hashOf(index)), 1)
+	out["index.html"] = &fstest.MapFile{Data: index}
 	out["service.js"] = &fstest.MapFile{Data: append(service, "\n// "+version...)}
 	service = bytes.Replace(out["service.js"].Data, []byte(`const version = "`), []byte(`const version = "`+version), 1)
 	out["service.js"] = &fstest.MapFile{Data: service}
 	return out
+}
+
+// A first visit while the server changes takes no part of the new version.
+func TestAFirstVisitIsNotMixed(t *testing.T) {
+	one, two := web.Handler(versioned(t, "one")), web.Handler(versioned(t, "two"))
+	const changedText = "The page has changed as it was loaded"
+	for _, c := range []struct{ changed, want string }{
+		{"/.*", "If nothing comes, reload the page."},
+		{"/(vugu|start|browser).js", changedText},
+		{"/viewer.js", "viewer could not be loaded: reload the page"},
+	} {
+		t.Run(c.changed, func(t *testing.T) {
+			changed := regexp.MustCompile("^" + c.changed + "$")
+			s := serve(t, os.DirFS("."), func(http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					switch {
+					case strings.HasPrefix(r.URL.Path, "/api/"):
+						w.WriteHeader(http.StatusNoContent)
+					case r.URL.Path != "/" && changed.MatchString(r.URL.Path):
+						two.ServeHTTP(w, r)
+					default:
+						one.ServeHTTP(w, r)
+					}
+				})
+			})
+			p := visit(t, s, 1366, 768)
+			if c.changed == "/viewer.js" {
+				p.give("Choose files", hippocampus(t))
+			}
+			p.until("it is said", `document.body.innerText.includes(`+quote(c.want)+`)`)
+			assert.NotContains(t, eval[string](p, `[...(globalThis.versions ?? [])].join()`), "two")
+		})
+	}
 }
 
 // A page that is open when the server gets a new version stays whole, and so is the
