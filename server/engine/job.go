@@ -107,10 +107,11 @@ func (o *owner) end(j *job) {
 	default:
 		state, f = api.JobFailed, describeFailure(j.err)
 	}
+	times := j.times // a copy: the record outlives the job
 	err := j.Finish(ctx, func(r *queue.Record) {
 		r.State, r.Failed, r.Device = state, f, j.device
 		if state == api.JobDone {
-			r.Results, r.Labels, r.Times, r.Memory = j.results, j.counted, &j.times, memoryOf(j.memory)
+			r.Results, r.Labels, r.Times, r.Memory = j.results, j.counted, &times, memoryOf(j.memory)
 		}
 	})
 	o.report(j, err)
