@@ -126,7 +126,7 @@ func (c *conv) planForward() {
 
 // forward writes y. b may be the zero tensor.
 func (c *conv) forward(x, x2, w, b, y tensor) {
-	if c.dot != nil && c.dot.fits(x, w, y) {
+	if c.dot.fits(x, w, y) {
 		c.dot.forward(c.pool, x, w, b, y)
 		return
 	}

@@ -16,21 +16,21 @@ const dotVoxels = 2048
 // newDot is the plan for s, or nil where a gather is to do it, and what it needs.
 func newDot(s convShape, isa *isa) (*dot, need) {
 	f, voxels := flatOf(isa), s.N*size(s.In).volume()
-	if isa.paired || !s.pointwise() || s.Co >= len(f.dots) || s.C1%f.lanes != 0 || voxels < mostDotStep {
+	if isa.paired || !s.pointwise() || s.Co >= len(f.dots) || s.C1%f.lanes != 0 {
 		return nil, need{}
 	}
 	k := f.dots[s.Co]
-	if k.run == nil {
+	if k.run == nil || voxels < k.step {
 		return nil, need{}
 	}
 	return &dot{kernel: k.run, step: k.step, voxels: voxels, ci: s.C1, co: s.Co}, need{shared: s.Co * (s.C1 + k.step)}
 }
 
-// mostDotStep is the largest step of a kernel.
-const mostDotStep = 8
-
-// fits says whether the tensors have the type that the kernels read and write.
-func (d *dot) fits(x, w, y tensor) bool { return x.f32 != nil && w.f32 != nil && y.f32 != nil }
+// fits says whether d is there and the tensors have the type that its kernel reads and
+// writes.
+func (d *dot) fits(x, w, y tensor) bool {
+	return d != nil && x.f32 != nil && w.f32 != nil && y.f32 != nil
+}
 
 // forward writes y. b may be the zero tensor.
 func (d *dot) forward(pool *pool, x, w, b, y tensor) {

@@ -18,7 +18,6 @@ import (
 	"math"
 
 	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/pgzip"
 
 	"github.com/gounet/gounet/core/volume"
 	"github.com/gounet/gounet/core/voxel"
@@ -175,7 +174,7 @@ func encodeLabels(w io.Writer, name string, l *volume.Labels, like *Header) erro
 		_, err = w.Write(append(head, l.Data...))
 		return err
 	case ".mgz":
-		z := pgzip.NewWriter(w)
+		z := voxel.NewGzip(w, len(l.Data))
 		_, err = z.Write(head)
 		if err == nil {
 			_, err = z.Write(l.Data) // [D H W] is the order of the file

@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"github.com/gounet/gounet/core/volume"
+	"github.com/gounet/gounet/core/voxel"
 	"github.com/gounet/gounet/internal/atomicfile"
-	"github.com/klauspost/pgzip"
 )
 
 // WriteLabels writes l as uint8 to path, .nii or .nii.gz, with the geometry and
@@ -139,25 +139,17 @@ func headerFor(g volume.Grid, c int, like *Header) (*Header, error) {
 	return h, nil
 }
 
-// Bytes that pgzip compresses at a time, and the fewest that it should.
-const wholeBlock, smallBlock = 1 << 20, 1 << 16
-
 // encode writes header, extensions and voxels as a single little-endian file.
 func encode(w io.Writer, name string, h *Header, voxels func(io.Writer) error) error {
 	lower := strings.ToLower(name)
-	var zip *pgzip.Writer
+	var zip io.WriteCloser
 	switch {
 	case strings.HasSuffix(lower, ".nii.gz"):
-		zip = pgzip.NewWriter(w)
 		bytes := dtypes[h.raw.Datatype].bytes
 		for _, n := range h.Shape {
 			bytes *= n
 		}
-		if bytes < wholeBlock { // else small files hold megabytes of buffers until the memory is collected
-			if err := zip.SetConcurrency(max(bytes, smallBlock), 1); err != nil {
-				return err
-			}
-		}
+		zip = voxel.NewGzip(w, bytes)
 		w = zip
 	case !strings.HasSuffix(lower, ".nii"):
 		return errors.New("the name of a file to write ends in .nii or .nii.gz")

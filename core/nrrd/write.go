@@ -11,7 +11,6 @@ import (
 	"github.com/gounet/gounet/core/volume"
 	"github.com/gounet/gounet/core/voxel"
 	"github.com/gounet/gounet/internal/atomicfile"
-	"github.com/klauspost/pgzip"
 )
 
 // WriteLabels writes l as unsigned char to path, .nrrd, or .seg.nrrd with segments
@@ -41,7 +40,7 @@ func EncodeLabels(w io.Writer, name string, l *volume.Labels, segments []Segment
 		if voxel.Ending(name) == ".seg.nrrd" {
 			writeSegments(head, l, segments)
 		}
-		return encode(w, head, func(w io.Writer) error {
+		return encode(w, head, len(l.Data), func(w io.Writer) error {
 			_, err := w.Write(l.Data) // [D H W] is the order of the file
 			return err
 		})
@@ -62,7 +61,7 @@ func EncodeImage(w io.Writer, name string, im *volume.Image, like *Header) error
 		if err != nil {
 			return err
 		}
-		return encode(w, head, func(w io.Writer) error { return writeFloats(w, im.Data) })
+		return encode(w, head, 4*len(im.Data), func(w io.Writer) error { return writeFloats(w, im.Data) })
 	}()
 	return named(name, err)
 }
@@ -149,12 +148,12 @@ func placeOf(g volume.Grid, like *Header) (space, origin, directions string, err
 	return "left-posterior-superior", vector(3), vector(0) + " " + vector(1) + " " + vector(2), nil
 }
 
-// encode writes header and voxels.
-func encode(w io.Writer, head *strings.Builder, voxels func(io.Writer) error) error {
+// encode writes header and voxels, which have so many bytes.
+func encode(w io.Writer, head *strings.Builder, bytes int, voxels func(io.Writer) error) error {
 	if _, err := io.WriteString(w, head.String()+"\n"); err != nil {
 		return err
 	}
-	zip := pgzip.NewWriter(w)
+	zip := voxel.NewGzip(w, bytes)
 	err := voxels(zip)
 	if e := zip.Close(); err == nil { // also on failure: it ends the writer's goroutines
 		err = e

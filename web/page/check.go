@@ -16,7 +16,7 @@ type Check struct {
 	Device      string // api.DeviceWebGPU, api.DeviceCPU, or "": the worker's choice
 	OnServer    bool   // the place that is chosen
 	id          int
-	turn        int // counts checks and their ends: what an earlier one still says is not heard
+	turn        turn
 }
 
 // StartCheck asks what a segmentation takes.
@@ -33,8 +33,7 @@ func (p *Page) StartCheck() {
 		return
 	}
 	p.Check.Busy = "Loading the model"
-	turn := p.Check.turn
-	wanted := func() bool { return p.Check.turn == turn }
+	wanted := p.Check.turn.still()
 	sha := m.SHA256
 	p.withModel(*m, wanted, func() {
 		p.Check.Busy = "Measuring one tile"

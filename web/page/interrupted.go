@@ -31,9 +31,9 @@ func (p *Page) keepScan() {
 	if err != nil {
 		return
 	}
-	turn := p.Run.turn
+	still := p.Run.turn.still()
 	p.Host.Put(runStore, Stored{Key: runKey, Meta: meta, Files: p.Scan.Files}, func(err error) {
-		if p.Run.turn == turn {
+		if still() {
 			p.Run.scanKept = err == nil
 		}
 	})
@@ -44,9 +44,9 @@ func (p *Page) keepState(s *api.Saved, state Blob) {
 	if err != nil || s.Bytes > mostSaved {
 		return
 	}
-	turn := p.Run.turn
+	still := p.Run.turn.still()
 	p.Host.Put(runStore, Stored{Key: stateKey, Meta: meta, Files: []File{{Path: "state", Size: s.Bytes, Blob: state}}}, func(err error) {
-		if r := &p.Run; err == nil && r.turn == turn && r.scanKept {
+		if r := &p.Run; err == nil && still() && r.scanKept {
 			r.Kept = s.Done
 		}
 	})

@@ -28,7 +28,7 @@ type Models struct {
 	All    bool // also those that do not fit
 	Busy   string
 	loaded string // that the worker has when it has done what it was asked; "": not known
-	loads  int    // counts what it was asked to load
+	loads  turn
 	needs  map[string]need
 }
 
@@ -142,12 +142,12 @@ func (p *Page) load(files []File, sha string, then func(api.Loaded), failed func
 	list[0].SHA256 = sha
 	p.Models.loaded = ""
 	p.Models.loads++
-	n := p.Models.loads
+	still := p.Models.loads.still()
 	p.ask(api.Request{Load: &api.Load{Files: list}}, blobs, func(a api.Answer, _ []Bytes) {
 		if a.Loaded == nil {
 			return
 		}
-		if n == p.Models.loads {
+		if still() {
 			p.Models.loaded = a.Loaded.SHA256
 		}
 		then(*a.Loaded)

@@ -23,7 +23,7 @@ type Opening struct {
 	interrupted, resuming *Interrupted
 
 	id   int // of what the worker was asked last
-	turn int // counts the ways to a scan: what is said on an earlier one is not heard
+	turn turn
 }
 
 // Scan is one that is open.
@@ -49,10 +49,10 @@ func (p *Page) ChooseFolder() { p.Host.Choose("", true, true, p.TakeFiles) }
 // OpenExample opens a scan that comes with the page.
 func (p *Page) OpenExample() {
 	p.endOpening()
-	turn := p.Open.turn
+	still := p.Open.turn.still()
 	p.Alert, p.Open.Busy = nil, "Getting the example"
 	p.Host.Net().Fetch("example.nii", func(b Blob, size int64, err error) {
-		if p.Open.turn != turn {
+		if !still() {
 			return
 		}
 		if err != nil {
@@ -113,13 +113,13 @@ func (p *Page) TakeFiles(files []File) {
 
 // onTheWay asks the worker for what leads to a scan.
 func (p *Page) onTheWay(r api.Request, blobs []Blob, hear Hear) {
-	turn := p.Open.turn
+	still := p.Open.turn.still()
 	p.Open.id = p.ask(r, blobs, func(a api.Answer, b []Bytes) {
-		if p.Open.turn == turn {
+		if still() {
 			hear(a, b)
 		}
 	}, func(f *api.Failed) {
-		if p.Open.turn == turn {
+		if still() {
 			p.notAScan(f)
 		}
 	})

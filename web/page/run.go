@@ -29,7 +29,7 @@ type Run struct {
 	Saved     *api.Saved
 	Kept      int64 // tiles that a reload goes on after; 0: it begins anew
 	scanKept  bool
-	turn      int // counts runs and cancels: what an earlier one still says is not heard
+	turn      turn
 	state     Blob
 	id        int
 	segment   api.Segment
@@ -84,8 +84,7 @@ func (p *Page) run(state Blob) {
 		blobs = []Blob{state}
 	}
 	r.turn++
-	turn := r.turn
-	wanted := func() bool { return r.turn == turn }
+	wanted := r.turn.still()
 	p.withModel(r.model, wanted, func() {
 		r.id = p.Host.Ask(api.Request{Segment: &s}, blobs, func(a api.Answer, b []Bytes) {
 			if wanted() {

@@ -49,7 +49,7 @@ type Server struct {
 	id       string // of the model there
 	model    string
 	mirror   bool
-	turn     int // counts jobs and their ends: what is said of an earlier one is not heard
+	turn     turn
 	queued   time.Time
 	Waited   time.Duration
 }
@@ -165,13 +165,13 @@ func (p *Page) upload(i int, before int64) {
 		p.submit()
 		return
 	}
-	f, turn := s.scan.Files[i], s.turn
+	f, still := s.scan.Files[i], s.turn.still()
 	s.stop = p.Host.Net().Upload(path.Base(f.Path), f.Blob, func(arrived int64, waiting bool) {
-		if s.turn == turn {
+		if still() {
 			s.Sent, s.Waiting = before+arrived, waiting
 		}
 	}, func(id string, err error) {
-		if s.turn != turn {
+		if !still() {
 			if err == nil {
 				p.removeUpload(id, 0)
 			}
@@ -189,7 +189,7 @@ func (p *Page) upload(i int, before int64) {
 
 func (p *Page) submit() {
 	s := &p.Server
-	turn, uploads, mirror := s.turn, s.uploads, s.mirror
+	still, uploads, mirror := s.turn.still(), s.uploads, s.mirror
 	r := api.Submit{Model: s.id, Formats: []string{"nifti"}, Mirror: &mirror}
 	for _, id := range uploads {
 		r.Inputs = append(r.Inputs, api.Input{Upload: id})
@@ -206,10 +206,10 @@ func (p *Page) submit() {
 		var j api.Job
 		made := status/100 == 2 && json.Unmarshal(body, &j) == nil
 		switch {
-		case s.turn != turn && made:
+		case !still() && made:
 			p.deleteJob(j.ID, uploads)
 			return
-		case s.turn != turn:
+		case !still():
 			return
 		case !made:
 			p.serverFailed("The server refuses the job", problem(status, body))
@@ -224,8 +224,8 @@ func (p *Page) submit() {
 // watch follows the job.
 func (p *Page) watch() {
 	s := &p.Server
-	turn := s.turn
-	wanted := func() bool { return s.turn == turn && s.stop != nil }
+	still := s.turn.still()
+	wanted := func() bool { return still() && s.stop != nil }
 	s.stop = p.Host.Net().Watch(base+"jobs/"+s.Job.ID+"/events", []string{api.EventJob, api.EventProgress}, func(kind string, data []byte) {
 		if !wanted() {
 			return
@@ -250,7 +250,7 @@ func (p *Page) watch() {
 		s.Waiting = true
 		if ended {
 			s.endWatch()
-			p.watchAgain(turn)
+			p.watchAgain(still)
 		}
 	})
 }
@@ -258,16 +258,16 @@ func (p *Page) watch() {
 const watchPause = 5 * time.Second
 
 // watchAgain asks for the job after a pause, until the server answers.
-func (p *Page) watchAgain(turn int) {
+func (p *Page) watchAgain(still func() bool) {
 	s := &p.Server
 	p.Host.After(watchPause, func() {
-		if s.turn != turn {
+		if !still() {
 			return
 		}
 		p.Host.Net().JSON("GET", base+"jobs/"+s.Job.ID, nil, func(status int, body []byte) {
 			var j api.Job
 			switch {
-			case s.turn != turn:
+			case !still():
 			case status == 200 && json.Unmarshal(body, &j) == nil:
 				p.watch()
 				s.Waiting = false
@@ -275,7 +275,7 @@ func (p *Page) watchAgain(turn int) {
 			case status/100 == 4:
 				p.serverFailed("The job is not on the server any more", problem(status, body))
 			default:
-				p.watchAgain(turn)
+				p.watchAgain(still)
 			}
 		})
 	})
@@ -322,13 +322,13 @@ func (s *Server) endWatch() {
 func (p *Page) fetchResult() {
 	s := &p.Server
 	s.Stage = ServerResult
-	turn := s.turn
+	still := s.turn.still()
 	for _, r := range s.Job.Results {
 		if r.Format != "nifti" {
 			continue
 		}
 		p.Host.Net().Fetch(base+"jobs/"+s.Job.ID+"/results/"+r.Name, func(b Blob, size int64, err error) {
-			if s.turn != turn || s.scan.gone { // then the job is found again
+			if !still() || s.scan.gone { // then the job is found again
 				return
 			}
 			if err != nil {
@@ -338,7 +338,7 @@ func (p *Page) fetchResult() {
 			files := []File{{Path: r.Name, Size: size, Blob: b}}
 			list, blobs := sent(files)
 			p.ask(api.Request{PageRequest: api.PageRequest{Read: &api.Read{Files: list}}}, blobs, func(a api.Answer, got []Bytes) {
-				if a.ReadLabels == nil || s.turn != turn {
+				if a.ReadLabels == nil || !still() {
 					return
 				}
 				labels, model := s.Job.Labels, s.model
@@ -346,7 +346,7 @@ func (p *Page) fetchResult() {
 				p.setResult(labels, got[0], model+", on the server")
 				p.Host.Announce("The labels are there")
 			}, func(f *api.Failed) {
-				if s.turn == turn {
+				if still() {
 					p.serverFailed("The labels that came do not fit the scan", f.Reason)
 				}
 			})
