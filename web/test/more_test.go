@@ -137,13 +137,7 @@ func TestAPausedSegmentationGoesOnAfterAReload(t *testing.T) {
 }
 
 func TestWhatIsCancelledIsForgotten(t *testing.T) {
-	many, model := mosaic(t, 3), gounetFile(t)
-	p := open(t, newSite(t, nil), 1366, 768)
-	p.ready(many, model)
-	p.click(`[data-device="cpu"]`)
-	p.press("Mirrored")
-	p.click("#run")
-	p.until("some tiles", `document.querySelectorAll(".tiles .d").length > 1`)
+	p := tiling(t)
 	p.click("#cancel")
 	p.until("the panel before", `document.querySelector(".panel h2").innerText === "Before it runs"`)
 	p.until("nothing is kept", `store.all("runs").then(l => l.length === 0)`)

@@ -43,8 +43,9 @@ func TestLabelsAppearAsTilesAreDone(t *testing.T) {
 	p.noErrors()
 }
 
-// For another scan a segmentation is paused, and offered when it is done with that.
-func TestAnotherScanPausesASegmentation(t *testing.T) {
+// tiling is a page on which a scan of many tiles is segmented, and some are done.
+func tiling(t *testing.T) *tab {
+	t.Helper()
 	many, model := mosaic(t, 3), gounetFile(t)
 	p := open(t, newSite(t, nil), 1366, 768)
 	p.ready(many, model)
@@ -52,6 +53,12 @@ func TestAnotherScanPausesASegmentation(t *testing.T) {
 	p.press("Mirrored")
 	p.click("#run")
 	p.until("some tiles", `document.querySelectorAll(".tiles .d").length > 1`)
+	return p
+}
+
+// For another scan a segmentation is paused, and offered when it is done with that.
+func TestAnotherScanPausesASegmentation(t *testing.T) {
+	p := tiling(t)
 	p.click("[aria-label^='Open another scan']")
 	p.until("the way back", `document.getElementById("back")?.checkVisibility()`)
 	p.shot("01-way-back")
