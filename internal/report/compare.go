@@ -51,14 +51,12 @@ type Trained struct {
 	Time          train.Timing `json:"time"`           // seconds in all
 }
 
-// Difference is a setting with its value in each run; None where a run has not got it.
+// Difference is a setting with its value in each run; a dash where a run has not got it.
 type Difference struct {
 	Name   string   `json:"name"`
 	Values []string `json:"values"`
 }
 
-// None stands for a value that is not there.
-const None = none
 
 // Structure is the validation of a structure in each run, in the order of the runs.
 type Structure struct {

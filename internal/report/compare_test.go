@@ -99,7 +99,7 @@ func TestOnlySettingsThatDifferAreListed(t *testing.T) {
 	assert.Equal(t, []string{"8, 16", "16, 32"}, got["network.features"])
 	assert.Equal(t, []string{"1000", "12"}, got["recipe.schedule.epochs"])
 	assert.Equal(t, []string{"7", "8"}, got["Seed"])
-	assert.Equal(t, []string{"0.2", None}, got["recipe.augmentation.rotation.p"])
+	assert.Equal(t, []string{"0.2", none}, got["recipe.augmentation.rotation.p"])
 	assert.Contains(t, got, "recipe.augmentation")
 	for name := range got {
 		known := strings.HasPrefix(name, "recipe.augmentation.rotation.") || strings.Contains(" network.features recipe.schedule.epochs Seed recipe.augmentation ", " "+name+" ")

@@ -26,7 +26,7 @@ func differences(runs []Run) (all []Difference) {
 	for _, name := range slices.Compact(names) {
 		d := Difference{Name: name}
 		for _, v := range values {
-			d.Values = append(d.Values, cmp.Or(v[name], None))
+			d.Values = append(d.Values, cmp.Or(v[name], none))
 		}
 		if len(slices.Compact(slices.Clone(d.Values))) > 1 {
 			all = append(all, d)
