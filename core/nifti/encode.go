@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"github.com/gounet/gounet/core/volume"
-	"github.com/gounet/gounet/core/voxel"
 	"github.com/gounet/gounet/internal/atomicfile"
+	"github.com/klauspost/pgzip"
 )
 
 // WriteLabels writes l as uint8 to path, .nii or .nii.gz, with the geometry and
@@ -139,6 +139,16 @@ func headerFor(g volume.Grid, c int, like *Header) (*Header, error) {
 	return h, nil
 }
 
+// newGzip is voxel.NewGzip, on which this package, a leaf, does not stand.
+func newGzip(w io.Writer, bytes int) io.WriteCloser {
+	const wholeBlock, smallBlock = 1 << 20, 1 << 16
+	z := pgzip.NewWriter(w)
+	if bytes < wholeBlock {
+		_ = z.SetConcurrency(max(bytes, smallBlock), 1) // fails for blocks of less than 16 KiB
+	}
+	return z
+}
+
 // encode writes header, extensions and voxels as a single little-endian file.
 func encode(w io.Writer, name string, h *Header, voxels func(io.Writer) error) error {
 	lower := strings.ToLower(name)
@@ -149,7 +159,7 @@ func encode(w io.Writer, name string, h *Header, voxels func(io.Writer) error) e
 		for _, n := range h.Shape {
 			bytes *= n
 		}
-		zip = voxel.NewGzip(w, bytes)
+		zip = newGzip(w, bytes)
 		w = zip
 	case !strings.HasSuffix(lower, ".nii"):
 		return errors.New("the name of a file to write ends in .nii or .nii.gz")

@@ -19,7 +19,7 @@ var Table = []Row{
 
 	// domain
 	{Package: "core/volume"},
-	{Package: "core/nifti", May: []string{"core/volume", "core/voxel", "internal/atomicfile"}, Modules: gzipModules},
+	{Package: "core/nifti", May: []string{"core/volume", "internal/atomicfile"}, Modules: gzipModules},
 	{Package: "core/dicom", May: []string{"core/volume"}, Modules: append([]string{"github.com/suyashkumar/dicom"}, gzipModules...)},
 	{Package: "core/voxel", May: []string{"core/volume"}, Modules: gzipModules},
 	{Package: "core/voxel/voxeltest", May: []string{"core/volume", "core/voxel"}, Modules: testModules},

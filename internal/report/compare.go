@@ -57,7 +57,6 @@ type Difference struct {
 	Values []string `json:"values"`
 }
 
-
 // Structure is the validation of a structure in each run, in the order of the runs.
 type Structure struct {
 	Name string   `json:"name"`
