@@ -29,6 +29,9 @@ func (p *Page) StartCheck() {
 	}
 	here, there := len(m.Files) > 0, p.Server.There && m.ID != ""
 	p.Check.OnServer = there && (p.Check.OnServer || !here)
+	if there {
+		p.followServer()
+	}
 	if !here {
 		return
 	}

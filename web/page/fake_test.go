@@ -103,7 +103,7 @@ func (f *fake) Watch(path string, _ []string, event func(string, []byte), lost f
 	f.lost = lost
 	f.net = append(f.net, "watch "+path)
 	f.answers = append(f.answers, func(_ int, b []byte) { event("job", b) })
-	return func() { f.net = append(f.net, "unwatch") }
+	return func() { f.net, f.answers = append(f.net, "unwatch"), append(f.answers, nil) }
 }
 
 // fakeViewer shows nothing.

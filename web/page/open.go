@@ -336,6 +336,9 @@ func (p *Page) CanGoBack() bool { return p.Scan != nil && !p.Scan.gone }
 func (p *Page) BackToScan() {
 	p.endOpening()
 	p.Screen, p.Alert, p.Open.List = ScreenWork, nil, nil
+	if m := p.Model(); p.Panel == PanelCheck && m != nil && m.ID != "" {
+		p.followServer()
+	}
 	p.Host.Focus(".panel [data-first]")
 }
 

@@ -194,8 +194,7 @@ func TestTheServersJobEndsWithNothingLeftThere(t *testing.T) {
 	p.StartOnServer()
 	step := func(want string, status int, body string) {
 		t.Helper()
-		require.Equal(t, want, f.net[len(f.net)-1])
-		f.answers[len(f.answers)-1](status, []byte(body))
+		f.next(t, want)(status, body)
 	}
 	step("upload scan.nii.gz", 0, "")
 	step("POST api/v1/jobs", 201, `{"id":"j1","state":"queued","position":1}`)
@@ -204,7 +203,7 @@ func TestTheServersJobEndsWithNothingLeftThere(t *testing.T) {
 	p.CancelJob()
 	step("POST api/v1/jobs/j1/cancel", 200, `{}`)
 	step("DELETE api/v1/jobs/j1", 204, ``)
-	assert.Equal(t, "DELETE api/v1/uploads/u1", f.net[len(f.net)-1])
+	f.next(t, "DELETE api/v1/uploads/u1")
 	assert.NotContains(t, f.stored, "runs/job/j1")
 }
 
@@ -365,8 +364,7 @@ func TestWhatIsOnASilentServerIsDeletedLater(t *testing.T) {
 	p.StartOnServer()
 	answer := func(want string, status int, body string) {
 		t.Helper()
-		require.Equal(t, want, f.net[len(f.net)-1])
-		f.answers[len(f.answers)-1](status, []byte(body))
+		f.next(t, want)(status, body)
 	}
 	answer("upload scan.nii.gz", 0, "")
 	answer("POST api/v1/jobs", 201, `{"id":"j1","state":"running"}`)

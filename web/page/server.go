@@ -2,7 +2,6 @@ package page
 
 import (
 	"encoding/json"
-	"path"
 	"time"
 
 	"github.com/gounet/gounet/internal/api"
@@ -36,6 +35,7 @@ const (
 type Server struct {
 	There    bool
 	Info     api.Info
+	Silent   bool   // it did not answer when it was asked for Info last
 	Stage    string // "": no job
 	Job      api.Job
 	Waiting  bool // it does not answer, and is asked again
@@ -66,6 +66,33 @@ func (p *Page) findServer() {
 		p.Server.There = true
 		p.serverModels()
 	})
+}
+
+// infoEvery is how often the server is asked how many jobs are ahead while it can be
+// chosen.
+const infoEvery = 5 * time.Second
+
+// followServer asks what the server has to do, as long as the check is shown.
+func (p *Page) followServer() {
+	still := p.Check.turn.still()
+	wanted := func() bool { return still() && p.Screen == ScreenWork && p.Panel == PanelCheck }
+	var ask func()
+	ask = func() {
+		if !wanted() {
+			return
+		}
+		p.Host.Net().JSON("GET", base+"info", nil, func(status int, body []byte) {
+			if !wanted() {
+				return
+			}
+			var now api.Info
+			if p.Server.Silent = status != 200 || json.Unmarshal(body, &now) != nil; !p.Server.Silent {
+				p.Server.Info = now
+			}
+			p.Host.After(infoEvery, ask)
+		})
+	}
+	ask()
 }
 
 func (p *Page) serverModels() {
@@ -134,91 +161,6 @@ func (p *Page) serverFor(m *Model) (string, func()) {
 		p.Models.Chosen = sha
 		p.StartOnServer()
 	}
-}
-
-// StartOnServer sends the scan and submits a job.
-func (p *Page) StartOnServer() {
-	m := p.Model()
-	if m == nil || m.ID == "" {
-		p.Alert = &Alert{Title: "The server does not have this model", Text: "Choose one of the server’s, or run here.", Do: "Choose another model", OnDo: func() { p.Go(PanelModels) }}
-		return
-	}
-	p.stopCheck()
-	if p.Run.Stage != "" {
-		p.endRun()
-	}
-	s := &p.Server
-	*s = Server{There: true, Info: s.Info, Stage: ServerUpload, Begun: p.Host.Now(), scan: p.Scan, id: m.ID, model: Title(m.Dataset), mirror: p.Check.Mirror, turn: s.turn + 1}
-	for _, f := range s.scan.Files {
-		s.Of += f.Size
-	}
-	p.Screen, p.Panel, p.Alert = ScreenWork, PanelServer, nil
-	p.Host.Focus(".panel [data-first]")
-	p.upload(0, 0)
-}
-
-// upload sends the i-th file and those after it.
-func (p *Page) upload(i int, before int64) {
-	s := &p.Server
-	if i == len(s.scan.Files) {
-		s.Took = p.Host.Now().Sub(s.Begun)
-		p.submit()
-		return
-	}
-	f, still := s.scan.Files[i], s.turn.still()
-	s.stop = p.Host.Net().Upload(path.Base(f.Path), f.Blob, func(arrived int64, waiting bool) {
-		if still() {
-			s.Sent, s.Waiting = before+arrived, waiting
-		}
-	}, func(id string, err error) {
-		if !still() {
-			if err == nil {
-				p.removeUpload(id, 0)
-			}
-			return
-		}
-		if err != nil {
-			p.serverFailed("The scan could not be sent", err.Error())
-			return
-		}
-		s.uploads = append(s.uploads, id)
-		s.Sent = before + f.Size
-		p.upload(i+1, before+f.Size)
-	})
-}
-
-func (p *Page) submit() {
-	s := &p.Server
-	still, uploads, mirror := s.turn.still(), s.uploads, s.mirror
-	r := api.Submit{Model: s.id, Formats: []string{"nifti"}, Mirror: &mirror}
-	for _, id := range uploads {
-		r.Inputs = append(r.Inputs, api.Input{Upload: id})
-	}
-	if s.scan.Series != "" {
-		r.Series = []string{s.scan.Series}
-	}
-	body, err := json.Marshal(r)
-	if err != nil {
-		p.serverFailed("The job could not be submitted", err.Error())
-		return
-	}
-	p.Host.Net().JSON("POST", base+"jobs", body, func(status int, body []byte) {
-		var j api.Job
-		made := status/100 == 2 && json.Unmarshal(body, &j) == nil
-		switch {
-		case !still() && made:
-			p.deleteJob(j.ID, uploads)
-			return
-		case !still():
-			return
-		case !made:
-			p.serverFailed("The server refuses the job", problem(status, body))
-			return
-		}
-		s.Job, s.Stage, s.queued = j, ServerQueue, p.Host.Now()
-		p.keepJob()
-		p.watch()
-	})
 }
 
 // watch follows the job.

@@ -18,8 +18,11 @@ func (s *Server) Name() string {
 	return "none"
 }
 
-// About says what computes there.
+// About says what computes there, and how many jobs wait or run.
 func (s *Server) About() string {
+	if s.Silent {
+		return "It does not answer at the moment, and is asked again."
+	}
 	var names []string
 	for _, d := range s.Info.Devices {
 		names = append(names, d.Name)

@@ -20,11 +20,16 @@ func served(t *testing.T) (*Page, *fake) {
 	return p, f
 }
 
-// next is the last request to the server, to be answered later perhaps.
+// next is the last request to the server, to be answered later perhaps; how many jobs
+// are ahead is asked beside others.
 func (f *fake) next(t *testing.T, want string) func(int, string) {
 	t.Helper()
-	require.Equal(t, want, f.net[len(f.net)-1])
-	a := f.answers[len(f.answers)-1]
+	last := len(f.net) - 1
+	for f.net[last] == askInfo && want != askInfo {
+		last--
+	}
+	require.Equal(t, want, f.net[last])
+	a := f.answers[last]
 	return func(status int, body string) { a(status, []byte(body)) }
 }
 

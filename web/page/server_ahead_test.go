@@ -1,0 +1,69 @@
+package page
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// jobs is what a server with n jobs says of itself.
+func jobs(n string) string {
+	return `{"version":"1","devices":[{"name":"cpu"}],"running":1,"queued":` + n + `}`
+}
+
+const askInfo = "GET api/v1/info"
+
+// What is ahead is what the server says now, not what it said when the page began.
+func TestTheJobsAheadAreAskedForAsLongAsTheServerCanBeChosen(t *testing.T) {
+	p, f := opened(t)
+	p.Server.There = true
+	p.Models.List[0].ID = "hippo"
+	p.Go(PanelCheck)
+	f.next(t, askInfo)(200, jobs("2"))
+	assert.Equal(t, "cpu · 3 jobs ahead of yours", p.Server.About())
+	f.next(t, askInfo)(0, "")
+	assert.Contains(t, p.Server.About(), "does not answer")
+	f.next(t, askInfo)(200, jobs("0"))
+	assert.Equal(t, "cpu · 1 job ahead of yours", p.Server.About())
+	late, asked := f.next(t, askInfo), f.count(askInfo)
+	p.OpenAnother()
+	late(200, jobs("7"))
+	assert.Equal(t, asked, f.count(askInfo), "nobody sees it")
+	p.BackToScan()
+	f.next(t, askInfo)(200, jobs("4"))
+	assert.Equal(t, "cpu · 5 jobs ahead of yours", p.Server.About())
+	late = f.next(t, askInfo)
+	p.Start()
+	asked = len(f.net)
+	late(200, jobs("0"))
+	assert.Len(t, f.net, asked, "nothing is asked while it runs here")
+}
+
+func TestTheLastToAskForTheJobsAheadIsTheOnlyOne(t *testing.T) {
+	p, f := opened(t)
+	p.Server.There = true
+	p.Models.List[0].ID = "hippo"
+	p.Go(PanelCheck)
+	first := f.next(t, askInfo)
+	p.SetMirror(true)
+	second, asked := f.next(t, askInfo), f.count(askInfo)
+	first(200, jobs("1"))
+	assert.Equal(t, asked, f.count(askInfo))
+	second(200, jobs("1"))
+	assert.Equal(t, asked+1, f.count(askInfo))
+}
+
+func TestTheQueueMovesUpAsTheServerSays(t *testing.T) {
+	p, f := served(t)
+	f.next(t, "upload scan.nii.gz")(0, "")
+	f.next(t, "POST api/v1/jobs")(201, `{"id":"j1","state":"queued","position":3}`)
+	watch := f.next(t, "watch api/v1/jobs/j1/events")
+	require.Equal(t, "4th in the queue", p.Server.Figure())
+	watch(0, `{"id":"j1","state":"queued","position":1}`)
+	assert.Equal(t, "2nd in the queue", p.Server.Figure())
+	watch(0, `{"id":"j1","state":"queued"}`)
+	assert.Equal(t, "Next in the queue", p.Server.Figure())
+	watch(0, `{"id":"j1","state":"running"}`)
+	assert.Equal(t, "Running", p.Server.Figure())
+}
