@@ -13,10 +13,20 @@ type network struct{ b *Browser }
 
 // JSON asks for JSON.
 func (n *network) JSON(method, path string, body []byte, got func(status int, body []byte)) {
-	how := map[string]any{"method": method, "headers": map[string]any{"Accept": "application/json"}}
+	n.json(method, path, map[string]any{}, body, got)
+}
+
+// Once posts JSON, with a key that makes a second post the same as the first.
+func (n *network) Once(path, key string, body []byte, got func(status int, body []byte)) {
+	n.json("POST", path, map[string]any{"Idempotency-Key": key}, body, got)
+}
+
+func (n *network) json(method, path string, headers map[string]any, body []byte, got func(status int, body []byte)) {
+	headers["Accept"] = "application/json"
+	how := map[string]any{"method": method, "headers": headers}
 	if body != nil {
 		how["body"] = string(body)
-		how["headers"] = map[string]any{"Accept": "application/json", "Content-Type": "application/json"}
+		headers["Content-Type"] = "application/json"
 	}
 	then(js.Global().Call("fetch", path, how), func(r js.Value, err error) {
 		if err != nil {
@@ -35,13 +45,13 @@ func (n *network) JSON(method, path string, body []byte, got func(status int, bo
 }
 
 // Upload sends a file by tus.
-func (n *network) Upload(name string, b page.Blob, told func(int64, bool), got func(string, error)) func() {
+func (n *network) Upload(f page.File, id string, told func(string, int64, bool), got func(string, error)) func() {
 	progress := js.FuncOf(func(_ js.Value, a []js.Value) any {
-		arrived, waiting := int64(a[0].Float()), a[1].Bool()
-		n.b.post(func() { told(arrived, waiting) })
+		id, arrived, waiting := a[0].String(), int64(a[1].Float()), a[2].Bool()
+		n.b.post(func() { told(id, arrived, waiting) })
 		return nil
 	})
-	u := js.Global().Get("tus").Call("upload", "api/v1/tus", name, b.(js.Value), progress)
+	u := js.Global().Get("tus").Call("upload", "api/v1/tus", f.Path, f.Blob.(js.Value), id, progress)
 	then(u.Get("done"), func(v js.Value, err error) {
 		progress.Release()
 		id := ""

@@ -19,6 +19,9 @@ func (b *Browser) Put(name string, s page.Stored, done func(error)) {
 	})
 }
 
+// Hold keeps something from the other tabs.
+func (b *Browser) Hold(key string) { store().Call("hold", key) }
+
 // All is what is kept.
 func (b *Browser) All(name string, got func([]page.Stored, error)) {
 	then(store().Call("all", name), func(v js.Value, err error) {

@@ -3,6 +3,7 @@ package page
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,9 +18,13 @@ type fake struct {
 	stored  map[string]Stored
 	net     []string
 	answers []func(status int, body []byte)
-	sent    []byte     // with the last request to the server
-	lost    func(bool) // of the last watch
-	full    error      // of what is stored
+	sent    []byte                            // with the last request to the server
+	lost    func(bool)                        // of the last watch
+	told    func(arrived int64, waiting bool) // of the last upload
+	uploads int
+	keys    []string // of what is posted once
+	holds   []string
+	full    error // of what is stored
 	now     time.Time
 	fakeViewer
 }
@@ -49,6 +54,7 @@ func (f *fake) Put(store string, s Stored, done func(error)) {
 	f.stored[store+"/"+s.Key] = s
 	done(f.full)
 }
+func (f *fake) Hold(key string)                     { f.holds = append(f.holds, key) }
 func (f *fake) Remove(store, key string)            { delete(f.stored, store+"/"+key) }
 func (f *fake) Room(func(used, allowed int64))      {}
 func (f *fake) After(_ time.Duration, later func()) { later() }
@@ -73,6 +79,16 @@ func (f *fake) All(store string, got func([]Stored, error)) {
 	got(list, nil)
 }
 
+// kept counts what is stored, by the first letters of its key.
+func (f *fake) kept(prefix string) (n int) {
+	for k := range f.stored {
+		if strings.HasPrefix(k, runStore+"/"+prefix) {
+			n++
+		}
+	}
+	return n
+}
+
 func (f *fake) Fetch(path string, got func(Blob, int64, error)) {
 	f.net = append(f.net, "fetch "+path)
 	f.answers = append(f.answers, func(_ int, b []byte) { got(b, int64(len(b)), nil) })
@@ -93,9 +109,23 @@ func (f *fake) JSON(method, path string, body []byte, got func(int, []byte)) {
 	f.net, f.answers = append(f.net, method+" "+path), append(f.answers, got)
 }
 
-func (f *fake) Upload(name string, _ Blob, _ func(int64, bool), got func(string, error)) func() {
-	f.net = append(f.net, "upload "+name)
-	f.answers = append(f.answers, func(int, []byte) { got("u1", nil) })
+func (f *fake) Once(path, key string, body []byte, got func(int, []byte)) {
+	f.keys = append(f.keys, key)
+	f.JSON("POST", path, body, got)
+}
+
+// Upload keeps how it is told; each upload has the next ID unless it has one.
+func (f *fake) Upload(file File, id string, told func(string, int64, bool), got func(string, error)) func() {
+	what := "upload " + file.Path
+	if id != "" {
+		what += " at " + id
+	} else {
+		f.uploads++
+		id = "u" + strconv.Itoa(f.uploads)
+	}
+	f.told = func(arrived int64, waiting bool) { told(id, arrived, waiting) }
+	f.net = append(f.net, what)
+	f.answers = append(f.answers, func(int, []byte) { got(id, nil) })
 	return func() {}
 }
 

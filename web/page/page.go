@@ -49,7 +49,10 @@ type Host interface {
 	Save(name string, b Blob)
 	BlobOf(b []byte) Blob
 	Grey(w, h int, b Bytes) string // address of a picture of grey pixels
+	// Put keeps something. What one tab of the browser has put or holds is not among All
+	// of another as long as it is open.
 	Put(store string, s Stored, done func(error))
+	Hold(key string)
 	All(store string, got func([]Stored, error))
 	Remove(store, key string)
 	Room(got func(used, allowed int64))

@@ -52,12 +52,12 @@ func TestTheFlowLeadsFromAScanToLabels(t *testing.T) {
 	require.NotNil(t, f.last().Segment)
 	assert.True(t, f.last().Segment.Page)
 	assert.True(t, f.last().Segment.NoMirror)
-	assert.Contains(t, f.stored, "runs/run", "a reload would go on")
+	assert.Equal(t, 1, f.kept(runKey), "a reload would go on")
 	f.answer(api.Answer{Progress: &api.Progress{Stage: api.StageSegment, Done: 1, Of: 4, LeftMS: 1500}})
 	assert.Equal(t, RunTiles, p.Run.Stage)
 	f.answer(api.Answer{Done: &api.Done{Labels: model.Labels}}, held{0, 1, 1, 2, 0, 0, 0, 0})
 	assert.Equal(t, PanelLabels, p.Panel)
-	assert.NotContains(t, f.stored, "runs/run", "nothing is left to go on with")
+	assert.Zero(t, f.kept(runKey), "nothing is left to go on with")
 	assert.Equal(t, []byte{0, 1, 1, 2, 0, 0, 0, 0}, f.labels)
 	assert.Equal(t, byte(0), f.lut[3], "background is clear")
 	assert.Equal(t, byte(255), f.lut[7])
@@ -79,13 +79,13 @@ func TestAPauseKeepsTheTilesAndACancelForgetsThem(t *testing.T) {
 	hear(api.Answer{Saved: &api.Saved{Done: 2, Of: 4, Bytes: 3}}, []Bytes{held("abc")})
 	hear(api.Answer{Failed: &api.Failed{Code: api.FailedCancelled}}, nil)
 	assert.Equal(t, RunPaused, p.Run.Stage)
-	assert.Contains(t, f.stored, "runs/state")
+	assert.Equal(t, 1, f.kept(stateKey))
 	p.Key(KeyStroke{Key: " ", View: -1})
 	require.NotNil(t, f.last().Segment.Resume)
 	p.AskCancel()
 	assert.Equal(t, NoDialog, p.Dialog, "little work is not asked about")
-	assert.NotContains(t, f.stored, "runs/state")
-	assert.NotContains(t, f.stored, "runs/run")
+	assert.Zero(t, f.kept(stateKey))
+	assert.Zero(t, f.kept(runKey))
 }
 
 // The worker may have been done before it heard of the cancel.
@@ -118,7 +118,7 @@ func TestACancelledRunIsNotHeardAnyMore(t *testing.T) {
 			assert.Nil(t, p.Alert)
 			assert.Nil(t, p.Result)
 			assert.Empty(t, f.labels)
-			assert.NotContains(t, f.stored, "runs/state")
+			assert.Zero(t, f.kept(stateKey))
 		}
 	}
 }

@@ -29,6 +29,7 @@ type Run struct {
 	Saved     *api.Saved
 	Kept      int64 // tiles that a reload goes on after; 0: it begins anew
 	scanKept  bool
+	key       string // of what is kept
 	turn      turn
 	state     Blob
 	id        int
@@ -51,7 +52,7 @@ func (p *Page) Start() {
 		return
 	}
 	p.stopCheck()
-	p.Run = Run{segment: p.segment(), model: *m, Last: p.Run.Last, LastModel: p.Run.LastModel, turn: p.Run.turn}
+	p.Run = Run{segment: p.segment(), model: *m, key: "/" + newKey(), Last: p.Run.Last, LastModel: p.Run.LastModel, turn: p.Run.turn}
 	p.View.Unsure = false
 	p.Host.Viewer().Labels(nil)
 	p.Host.Viewer().Surfaces(nil)
@@ -63,9 +64,9 @@ const (
 	saveSeconds  = 15
 	mostSaved    = 256 << 20 // bytes of a state that is kept in the browser as it runs
 	runStore     = "runs"
-	runKey       = "run"
-	stateKey     = "state"
-	spokenShares = 4 // of a segmentation are told of aloud
+	runKey       = "run"   // and Run.key
+	stateKey     = "state" // too
+	spokenShares = 4       // of a segmentation are told of aloud
 )
 
 // run begins or goes on from a state.

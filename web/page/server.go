@@ -11,9 +11,13 @@ import (
 type Net interface {
 	// JSON asks for JSON; got gets the status, 0 where nothing answered.
 	JSON(method, path string, body []byte, got func(status int, body []byte))
-	// Upload sends a file so that it goes on after an interruption, and tells how much
-	// has arrived and for how long nothing has. stop gives it up.
-	Upload(name string, b Blob, told func(arrived int64, waiting bool), got func(id string, err error)) (stop func())
+	// Once posts JSON. Posts with the same key are one.
+	Once(path, key string, body []byte, got func(status int, body []byte))
+	// Upload sends a file so that it goes on after an interruption. With the ID of an
+	// upload that was begun before it goes on there, if the server still has it. It tells
+	// the ID as soon as there is one, how much has arrived, and whether the server is
+	// waited for. stop gives it up, and removes what has arrived.
+	Upload(f File, id string, told func(id string, arrived int64, waiting bool), got func(id string, err error)) (stop func())
 	Fetch(path string, got func(b Blob, size int64, err error))
 	// Watch hears events of a stream until stop; lost tells that it is interrupted, or
 	// that it has ended and is not tried again.
@@ -45,17 +49,15 @@ type Server struct {
 	Left     time.Duration
 	uploads  []string
 	stop     func()
-	scan     *Scan  // that is sent
-	id       string // of the model there
-	model    string
-	mirror   bool
-	turn     turn
-	queued   time.Time
-	Waited   time.Duration
+	scan     *Scan // that is sent
+	sending
+	turn   turn
+	queued time.Time
+	Waited time.Duration
 }
 
 // Model is the name of the one that segments there.
-func (s *Server) Model() string { return s.model }
+func (s *Server) Model() string { return s.Title }
 
 // findServer asks whether the server segments, and which models it has.
 func (p *Page) findServer() {
@@ -283,7 +285,7 @@ func (p *Page) fetchResult() {
 				if a.ReadLabels == nil || !still() {
 					return
 				}
-				labels, model := s.Job.Labels, s.model
+				labels, model := s.Job.Labels, s.Title
 				p.closeJob()
 				p.setResult(labels, got[0], model+", on the server")
 				p.Host.Announce("The labels are there")

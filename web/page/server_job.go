@@ -40,6 +40,7 @@ func (p *Page) closeJob() {
 	} else {
 		p.removeUploads(s.uploads)
 	}
+	p.forgetSending(s.Key)
 	*s = Server{There: s.There, Info: s.Info, turn: s.turn + 1}
 }
 
@@ -102,17 +103,23 @@ func (p *Page) deleteJob(id string, uploads []string) {
 
 // job is the JSON of a job that a reload may interrupt the watching of.
 type job struct {
-	ID, Name, Series, Model string
-	Uploads                 []string
+	sending
+	ID      string
+	Uploads []string
 }
 
 func (p *Page) keepJob() {
 	s := &p.Server
-	meta, err := json.Marshal(job{s.Job.ID, s.scan.Name, s.scan.Series, s.model, s.uploads})
+	meta, err := json.Marshal(job{s.sending, s.Job.ID, s.uploads})
 	if err != nil {
 		return
 	}
-	p.Host.Put(runStore, Stored{Key: jobKey + s.Job.ID, Meta: meta, Files: s.scan.Files}, func(error) {}) // without it a reload does not find the job
+	key := s.Key
+	p.Host.Put(runStore, Stored{Key: jobKey + s.Job.ID, Meta: meta, Files: s.scan.Files}, func(err error) {
+		if err == nil { // else a reload finds the job by submitting it again
+			p.forgetSending(key)
+		}
+	})
 }
 
 // jobOf is a job that is stored, unless it is watched now.
@@ -129,8 +136,9 @@ func (p *Page) jobOf(s Stored) *Interrupted {
 // rejoin watches a job again.
 func (p *Page) rejoin(j *job) {
 	s := &p.Server
-	*s = Server{There: true, Info: s.Info, Stage: ServerQueue, uploads: j.Uploads, scan: p.Scan, model: j.Model, queued: p.Host.Now(), turn: s.turn + 1}
+	*s = Server{There: true, Info: s.Info, Stage: ServerQueue, uploads: j.Uploads, scan: p.Scan, sending: j.sending, queued: p.Host.Now(), turn: s.turn + 1}
 	s.Job.ID = j.ID
+	p.chooseKnown(j.SHA256)
 	p.Panel, p.Alert = PanelServer, nil
 	p.watch()
 }

@@ -196,8 +196,8 @@ func TestALostGPUOffersTheServer(t *testing.T) {
 	f.next(t, "upload scan.nii.gz")
 	assert.Equal(t, PanelServer, p.Panel)
 	assert.Empty(t, p.Run.Stage)
-	assert.NotContains(t, f.stored, "runs/run")
-	assert.NotContains(t, f.stored, "runs/state")
+	assert.Zero(t, f.kept(runKey))
+	assert.Zero(t, f.kept(stateKey))
 }
 
 // What was chosen to run on the server does not carry over to a model that it has not.

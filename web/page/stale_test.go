@@ -177,11 +177,11 @@ func TestARunBeginsWithNothingKept(t *testing.T) {
 	p.Start()
 	f.answer(api.Answer{Saved: &api.Saved{Done: 2, Of: 4, Bytes: 3}}, held("abc"))
 	f.answer(api.Answer{Failed: &api.Failed{Code: api.FailedLost}})
-	require.Contains(t, f.stored, "runs/state")
+	require.Equal(t, 1, f.kept(stateKey))
 	p.Go(PanelCheck)
 	p.Start()
-	assert.NotContains(t, f.stored, "runs/state")
-	assert.Contains(t, f.stored, "runs/run")
+	assert.Zero(t, f.kept(stateKey))
+	assert.Equal(t, 1, f.kept(runKey))
 }
 
 func looked() api.Answer {

@@ -117,7 +117,7 @@ func TestAPausedSegmentationGoesOnAfterAReload(t *testing.T) {
 	p.until("the pause", `document.getElementById("left").innerText === "Paused"`)
 	p.shot("05-paused")
 	done := p.text("#left + .sub")
-	p.until("the state is kept", `store.get("runs", "state").then(s => s !== null)`)
+	p.until("the state is kept", `store.all("runs").then(l => l.some(s => s.key.startsWith("state/")))`)
 	p.do(chromedp.Reload())
 	p.until("the offer to go on", `document.getElementById("goon")`)
 	p.shot("01-interrupted")

@@ -37,7 +37,7 @@ func TestALostGPUIsToldOfAndGoneOnFrom(t *testing.T) {
 			p.click(`[data-device="webgpu"]`)
 			p.until("an estimate", `document.getElementById("estimate")?.innerText.startsWith("about")`)
 			p.click("#run")
-			p.until("a state is kept", `store.get("runs", "state").then(s => s !== null)`)
+			p.until("a state is kept", `store.all("runs").then(l => l.some(s => s.key.startsWith("state/")))`)
 			eval[bool](p, `(new BroadcastChannel("lose").postMessage(true), true)`)
 			p.until("it is said", `document.querySelector(".panel [role=alert] h2")?.innerText === "The GPU stopped answering"`)
 			said := p.text(".panel [role=alert]")
