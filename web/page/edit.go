@@ -166,7 +166,7 @@ func (p *Page) Redo() {
 
 // KeepEdit ends the correction.
 func (p *Page) KeepEdit() {
-	p.Result.Edited = p.Result.Edited || len(p.Edit.Map.Changes()) > 0
+	p.Result.Edited = p.Result.corrected(p.Edit.before) || p.Result.Edited
 	p.Go(PanelLabels)
 	p.measure(false)
 }

@@ -72,21 +72,26 @@ func (p *Page) ctrlKey(k KeyStroke) bool {
 	case "e", "E":
 		p.OpenExport()
 	case "z", "Z":
-		if p.Panel != PanelEdit || k.Field {
-			return false
-		}
-		if k.Shift {
-			p.Redo()
-		} else {
-			p.Undo()
-		}
+		return !k.Field && p.undoKey(k.Shift)
 	case "y":
-		if p.Panel != PanelEdit || k.Field {
-			return false
-		}
-		p.Redo()
+		return !k.Field && p.undoKey(true)
 	default:
 		return false
+	}
+	return true
+}
+
+// undoKey takes back, or makes again, what the panel changes.
+func (p *Page) undoKey(again bool) bool {
+	ways := map[Panel][2]func(){PanelEdit: {p.Undo, p.Redo}, PanelLabels: {p.UndoResult, p.RedoResult}}
+	way, ok := ways[p.Panel]
+	if !ok || p.Screen != ScreenWork {
+		return false
+	}
+	if again {
+		way[1]()
+	} else {
+		way[0]()
 	}
 	return true
 }

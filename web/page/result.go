@@ -19,6 +19,8 @@ type Result struct {
 	Rename string // being typed; "\x00": nothing is renamed
 	Edited bool
 	Busy   string
+
+	done, undone []step
 }
 
 // Label is one of a result.
@@ -284,7 +286,8 @@ func (p *Page) Only(i int) {
 
 // SetColour gives a label a colour of the palette.
 func (p *Page) SetColour(i, c int) {
-	p.Result.Labels[i].RGB = Palette[c]
+	l := &p.Result.Labels[i]
+	p.Result.relook("Colour of ", l, look{l.Name, Palette[c]})
 	p.paint()
 }
 
@@ -321,7 +324,8 @@ func (p *Page) EndRename(name string) {
 	r := p.Result
 	const most = 60 // DICOM allows 64
 	if name = strings.TrimSpace(name); name != "" && r.Picked >= 0 {
-		r.Labels[r.Picked].Name = cut(name, most)
+		l := &r.Labels[r.Picked]
+		r.relook("Name of ", l, look{cut(name, most), l.RGB})
 	}
 	r.Rename = notRenaming
 	p.Host.Focus(".lab.sel .nm")

@@ -36,7 +36,7 @@ var keyList = []struct {
 	}},
 	{"Correct", []keyLine{
 		{"Brush, eraser", []string{"B", "E"}, ""}, {"Fill, threshold", []string{"F", "T"}, ""}, {"Smaller, larger", []string{",", "."}, ""},
-		{"Undo", []string{"Ctrl", "Z"}, ""}, {"Redo", []string{"Ctrl", "⇧", "Z"}, ""},
+		{"Undo, also of names", []string{"Ctrl", "Z"}, ""}, {"Redo", []string{"Ctrl", "⇧", "Z"}, ""},
 	}},
 	{"Page", []keyLine{
 		{"Open", []string{"Ctrl", "O"}, ""}, {"Segment", []string{"S"}, ""}, {"Pause or go on", []string{"Space"}, ""}, {"Export", []string{"Ctrl", "E"}, ""},
