@@ -117,14 +117,14 @@ func (v *viewer) geometry(text string) {
 	}
 }
 
-func (v *viewer) Show(nifti page.Bytes, done func(error)) {
+func (v *viewer) Show(nifti page.Bytes, low, high float64, done func(error)) {
 	v.then(func() {
 		if v.err != nil {
 			err := v.err
 			v.b.post(func() { done(err) })
 			return
 		}
-		then(v.api().Call("show", nifti.(memory).Value), func(_ js.Value, err error) { v.b.post(func() { done(err) }) })
+		then(v.api().Call("show", nifti.(memory).Value, low, high), func(_ js.Value, err error) { v.b.post(func() { done(err) }) })
 	})
 }
 

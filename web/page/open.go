@@ -293,7 +293,7 @@ func (p *Page) look(s *Scan) {
 		p.Scan, p.Result, p.Other, p.Alert = s, nil, nil, nil
 		p.Screen, p.Panel, p.Open.Busy, p.Open.List = ScreenWork, PanelScan, "", nil
 		p.View.begin(p)
-		p.Host.Viewer().Show(b[0], func(err error) {
+		p.Host.Viewer().Show(b[0], s.Look.Window[0], s.Look.Window[1], func(err error) {
 			if p.Scan != s {
 				return
 			}

@@ -83,7 +83,7 @@ type Facts struct {
 
 // Viewer shows scan and labels.
 type Viewer interface {
-	Show(nifti Bytes, done func(error))
+	Show(nifti Bytes, low, high float64, done func(error)) // low is black, high white
 	Hide()
 	Window(low, high float64)
 	Labels(m []byte) // nil: none

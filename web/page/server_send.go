@@ -188,7 +188,7 @@ func (h *halfSent) text() string {
 	if h.Sent == 0 {
 		return "It was on its way to the server. Nothing had arrived there."
 	}
-	return fmt.Sprintf("It was on its way to the server. %s of %s have arrived; the upload goes on there.", Size(h.Sent), Size(h.Of))
+	return fmt.Sprintf("It was on its way to the server. %s of %s have arrived; the upload goes on from there.", Size(h.Sent), Size(h.Of))
 }
 
 // sendOn goes on sending.

@@ -5,7 +5,7 @@
 // the head. Views are 0 axial, 1 coronal, 2 sagittal, as NiiVue numbers them, 3 the
 // surfaces.
 import { Niivue, NVMesh } from "@niivue/niivue";
-import { Volume } from "./volume.mjs";
+import { Volume, settled } from "./volume.mjs";
 
 const normal = [2, 1, 0]; // axis that a view is perpendicular to
 let stage, nv, nv3, tell;
@@ -299,14 +299,24 @@ globalThis.viewer = {
     seen.observe(stage);
     for (const e of stage.querySelectorAll(".vp")) seen.observe(e);
   },
-  // show takes a NIfTI file, of which nothing is sent anywhere.
-  async show(buffer) {
+  // show takes a NIfTI file, of which nothing is sent anywhere, and values that are black
+  // and white. Its first picture takes longest, and the page would wait for it where it is
+  // put together without a GPU: it is drawn unseen.
+  async show(buffer, low, high) {
     this.surfaces([]);
     nv.scene.pan2Dxyzmm = [0, 0, 0, 1];
-    if (!await volume.show(buffer)) return;
-    dims = volume.grid.dims;
-    moveTo([0.5, 0.5, 0.5]);
-    place();
+    nv.canvas.style.display = "none";
+    try {
+      if (!await volume.show(buffer)) return;
+      dims = volume.grid.dims;
+      volume.window(low, high);
+      moveTo([0.5, 0.5, 0.5]);
+      place();
+      await new Promise(requestAnimationFrame); // after what place asks to be drawn
+      await settled(nv.gl);
+    } finally {
+      nv.canvas.style.display = "";
+    }
   },
   hide() {
     volume?.clear();

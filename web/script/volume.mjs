@@ -34,8 +34,8 @@ void main() {
   color.rgb = mix(color.rgb, c.rgb, c.a == 0.0 ? 0.0 : rim && drawRimOpacity >= 0.0 ? drawRimOpacity : c.a * drawOpacity);
 }`;
 
-// settled waits until the GPU has done what it was told.
-const settled = (gl) => new Promise((done) => {
+// settled waits, with the page answering, until the GPU has done what it was told.
+export const settled = (gl) => new Promise((done) => {
   const fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
   gl.flush();
   const look = () => {
@@ -54,7 +54,8 @@ const gridOf = (gl, dims) => {
   return { dims, step, size: dims.map((n, a) => Math.ceil(n / step[a])) };
 };
 
-const textureOf = (gl, format, filter, size) => {
+// roomFor makes a texture, without a word on whether there was memory for it.
+const roomFor = (gl, format, filter, size) => {
   const t = gl.createTexture();
   gl.activeTexture(gl.TEXTURE0 + spare);
   gl.bindTexture(gl.TEXTURE_3D, t);
@@ -62,6 +63,11 @@ const textureOf = (gl, format, filter, size) => {
   for (const p of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T, gl.TEXTURE_WRAP_R]) gl.texParameteri(gl.TEXTURE_3D, p, gl.CLAMP_TO_EDGE);
   while (gl.getError() !== gl.NO_ERROR); // those of others
   gl.texStorage3D(gl.TEXTURE_3D, 1, format, ...size);
+  return t;
+};
+
+// checked is a texture for which there was memory: the GPU is asked, and waited for.
+const checked = (gl, t, size) => {
   if (gl.getError() === gl.NO_ERROR) return t;
   gl.deleteTexture(t);
   throw new Error(`the graphics memory has no room for an image of ${size.join(" × ")} voxels: close other pages, or open a smaller scan`);
@@ -158,8 +164,11 @@ export class Volume {
     const image = this.image = await imageOf(buffer);
     const unit = await unitOf(image.img);
     const grid = gridOf(gl, image.hdr.dims.slice(1, 4)), n = atOnce(grid);
+    await settled(gl); // then it has an answer at once
     if (this.image !== image) return false;
-    const texture = textureOf(gl, gl.R16F, gl.LINEAR, grid.size);
+    const made = roomFor(gl, gl.R16F, gl.LINEAR, grid.size);
+    await settled(gl);
+    const texture = checked(gl, made, grid.size);
     for (let z = 0; z < grid.size[2]; z += n) {
       const part = new Float32Array(slices(image.img, grid, z, Math.min(n, grid.size[2] - z)));
       if (unit !== 1) part.forEach((v, i) => { part[i] = v / unit; });
@@ -206,7 +215,7 @@ export class Volume {
       this.labels = this.stale = null;
       nv.drawTexture = this.none;
     } else {
-      if (!this.labels) nv.drawTexture = textureOf(gl, gl.R8, gl.NEAREST, this.grid.size);
+      if (!this.labels) nv.drawTexture = checked(gl, roomFor(gl, gl.R8, gl.NEAREST, this.grid.size), this.grid.size);
       this.labels = bytes;
       this.renew(0, bytes.length);
     }

@@ -82,7 +82,7 @@ func TestALargeCTIsOpenedAndScrolled(t *testing.T) {
 	p := open(t, newSite(t, nil), 1366, 768)
 	p.until("the worker is there", `document.querySelector(".status").innerText.includes("WebGPU")`)
 	begun := time.Now()
-	p.drawn("a scan of 512×512×300 is opened", 100, func() {
+	p.watched("a scan of 512×512×300 is opened", 100, func() {
 		p.give("Choose files", path)
 		p.scanIsOpen()
 	})
@@ -129,3 +129,21 @@ const scroll = `(async () => {
   await new Promise(requestAnimationFrame);
   return times;
 })()`
+
+// Nobody waits for the first picture, which takes longest: it is shown when it is drawn.
+func TestTheFirstPictureIsDrawnUnseen(t *testing.T) {
+	p := open(t, newSite(t, nil), 1366, 768)
+	p.until("the viewer is there", `document.querySelector(".gl canvas") !== null`)
+	eval[bool](p, `(() => {
+		const canvas = document.querySelector(".gl canvas"), gl = canvas.getContext("webgl2"), draw = gl.drawArrays.bind(gl);
+		globalThis.drawn = [];
+		gl.drawArrays = (...a) => { drawn.push(getComputedStyle(canvas).display); draw(...a); };
+		return true;
+	})()`)
+	p.give("Choose files", hippocampus(t))
+	p.scanIsOpen()
+	p.until("it is seen", `getComputedStyle(document.querySelector(".gl canvas")).display !== "none"`)
+	p.key("3")
+	p.until("it is drawn", `drawn.length > 0 && drawn.at(-1) !== "none"`)
+	assert.Equal(t, "none", eval[string](p, `drawn[0]`))
+}

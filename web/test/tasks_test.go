@@ -30,7 +30,7 @@ type event struct {
 const mark = "watched"
 
 // watched is drawn, and on a quiet machine holds also the time by the clock against the
-// limit: for what draws no image, which here the processor does and not a GPU.
+// limit: for what waits for no image, which here the processor draws and not a GPU.
 func (p *tab) watched(when string, most float64, f func()) {
 	p.t.Helper()
 	if clock := p.drawn(when, most, f); quiet() {
