@@ -106,6 +106,7 @@ type Looked struct {
 // Answered by Checked.
 type Check struct {
 	Segment Segment `json:"segment"`
+	Plan    bool    `json:"plan,omitempty"` // only what it would take: no tile is run
 }
 
 // Checked is what a segmentation takes.

@@ -40,6 +40,9 @@ func (w *Worker) check(j *job) (*api.Checked, error) {
 	c := &api.Checked{Device: dev.describe(why), State: m.State, Uncertainty: m.Unsure, Memory: api.Memory{
 		DeviceBytes: m.Total(), HostBytes: m.Host, Tiles: m.Tiles, Runs: m.Runs, Planes: m.Planes, Depth: m.Depth,
 	}}
+	if j.Check.Plan {
+		return c, nil
+	}
 	pre, err := w.preprocessed(j, p, &api.Times{})
 	if err != nil {
 		return nil, err

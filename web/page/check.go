@@ -48,7 +48,7 @@ func (p *Page) StartCheck() {
 				p.Models.need(sha, need{bytes: a.Checked.Memory.DeviceBytes})
 			case a.Failed != nil:
 				p.Check.Busy, p.Check.Failed = "", a.Failed
-				p.Models.need(sha, need{a.Failed.Need, a.Failed.Have})
+				p.Models.need(sha, need{bytes: a.Failed.Need, have: a.Failed.Have})
 				p.Host.Focus(".panel [role=alert] button")
 			}
 		})
@@ -81,6 +81,7 @@ func (p *Page) stopCheck() {
 	if p.Check.Busy != "" && p.Check.id != 0 {
 		p.Host.Ask(api.Request{Cancel: &api.Cancel{Request: p.Check.id}}, nil, nil)
 	}
+	p.leaveNeeds()
 	p.Check.Busy, p.Check.id = "", 0
 	p.Check.turn++
 }

@@ -30,26 +30,8 @@ type Models struct {
 	loaded string // that the worker has when it has done what it was asked; "": not known
 	loads  turn
 	needs  map[string]need
-}
-
-// need is what a check has found that a model takes for the scan that is open.
-type need struct {
-	bytes, have int64 // have: there is no more; 0: it suffices
-}
-
-func (m *Models) need(sha string, n need) {
-	if m.needs == nil {
-		m.needs = map[string]need{}
-	}
-	m.needs[sha] = n
-}
-
-// NeedText is what a model takes for the scan, "" before that was checked.
-func (p *Page) NeedText(m *Model) string {
-	if n := p.Models.needs[m.SHA256]; n.bytes > 0 {
-		return "needs " + Size(n.bytes)
-	}
-	return ""
+	asking int // ID of the request by which needs are found out; 0: none is under way
+	given  int // ID of the last of them that was given up
 }
 
 // StoredModels is what the browser keeps.
@@ -81,6 +63,7 @@ func (p *Page) loadStored() {
 		if p.Models.Chosen == "" && len(p.Models.List) > 0 {
 			p.Models.Chosen = p.Models.List[0].SHA256
 		}
+		p.findNeeds()
 	})
 	p.Host.Room(func(used, allowed int64) { p.Stored = StoredModels{used, allowed} })
 }
@@ -119,6 +102,7 @@ func (p *Page) AddModel(files []File) {
 		p.Models.put(m)
 		p.keep(m)
 		p.take(m.SHA256)
+		p.findNeeds()
 		p.Notice = ""
 		if p.Screen == ScreenWork && (p.Panel == PanelScan || p.Panel == PanelLabels) {
 			p.Go(PanelModels)
@@ -133,17 +117,19 @@ func (p *Page) AddModel(files []File) {
 			Do: "Choose another file", OnDo: p.ChooseModel,
 		}
 		p.Host.Focus("[role=alert] button")
+		p.findNeeds()
 	})
 }
 
-// load has the worker load a model, of whose file the SHA-256 is known or "".
-func (p *Page) load(files []File, sha string, then func(api.Loaded), failed func(*api.Failed)) {
+// load has the worker load a model, of whose file the SHA-256 is known or "". It is the
+// ID of the request.
+func (p *Page) load(files []File, sha string, then func(api.Loaded), failed func(*api.Failed)) int {
 	list, blobs := sent(files)
 	list[0].SHA256 = sha
 	p.Models.loaded = ""
 	p.Models.loads++
 	still := p.Models.loads.still()
-	p.ask(api.Request{Load: &api.Load{Files: list}}, blobs, func(a api.Answer, _ []Bytes) {
+	return p.ask(api.Request{Load: &api.Load{Files: list}}, blobs, func(a api.Answer, _ []Bytes) {
 		if a.Loaded == nil {
 			return
 		}

@@ -202,6 +202,7 @@ func (p *Page) Hello(r *api.Ready) { p.Ready = r }
 func (p *Page) WorkerDied(why string) {
 	p.Ready = nil
 	p.Check.Busy, p.Open.Busy, p.Models.Busy, p.Models.loaded = "", "", "", ""
+	p.Models.asking = 0
 	if p.Run.Stage != "" {
 		p.Run.Stage = RunStopped
 	}
@@ -332,7 +333,7 @@ func (p *Page) Go(panel Panel) {
 	p.Panel, p.Alert = panel, nil
 	switch panel {
 	case PanelModels:
-		p.loadStored()
+		p.loadStored() // and finds what they need
 	case PanelCheck:
 		p.StartCheck()
 	}

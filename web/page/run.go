@@ -248,7 +248,7 @@ func (p *Page) stopped(f *api.Failed) {
 		}
 		p.Alert.Third, p.Alert.OnThird = server, onServer
 	case api.FailedMemory:
-		p.Models.need(r.model.SHA256, need{f.Need, f.Have})
+		p.Models.need(r.model.SHA256, need{bytes: f.Need, have: f.Have})
 		p.Alert.Title, p.Alert.Text, p.Alert.More = "Not enough memory", memoryText(f), lessMemory
 		p.Alert.Do, p.Alert.OnDo = "Choose another model", func() { p.Go(PanelModels) }
 		p.Alert.Other, p.Alert.OnOther = server, onServer
