@@ -45,7 +45,7 @@ func (n *network) json(method, path string, headers map[string]any, body []byte,
 }
 
 // Upload sends a file by tus.
-func (n *network) Upload(f page.File, id string, told func(string, int64, bool), got func(string, error)) func() {
+func (n *network) Upload(f page.File, id string, told func(string, int64, bool), got func(string, error)) func(bool) {
 	progress := js.FuncOf(func(_ js.Value, a []js.Value) any {
 		id, arrived, waiting := a[0].String(), int64(a[1].Float()), a[2].Bool()
 		n.b.post(func() { told(id, arrived, waiting) })
@@ -60,7 +60,7 @@ func (n *network) Upload(f page.File, id string, told func(string, int64, bool),
 		}
 		n.b.post(func() { got(id, err) })
 	})
-	return func() { u.Call("stop") }
+	return func(keep bool) { u.Call("stop", keep) }
 }
 
 // Fetch gets a file.

@@ -22,6 +22,7 @@ type fake struct {
 	lost    func(bool)                        // of the last watch
 	told    func(arrived int64, waiting bool) // of the last upload
 	uploads int
+	rests   []bool   // how uploads were stopped: kept, or not
 	keys    []string // of what is posted once
 	holds   []string
 	full    error // of what is stored
@@ -115,7 +116,7 @@ func (f *fake) Once(path, key string, body []byte, got func(int, []byte)) {
 }
 
 // Upload keeps how it is told; each upload has the next ID unless it has one.
-func (f *fake) Upload(file File, id string, told func(string, int64, bool), got func(string, error)) func() {
+func (f *fake) Upload(file File, id string, told func(string, int64, bool), got func(string, error)) func(bool) {
 	what := "upload " + file.Path
 	if id != "" {
 		what += " at " + id
@@ -126,7 +127,7 @@ func (f *fake) Upload(file File, id string, told func(string, int64, bool), got 
 	f.told = func(arrived int64, waiting bool) { told(id, arrived, waiting) }
 	f.net = append(f.net, what)
 	f.answers = append(f.answers, func(int, []byte) { got(id, nil) })
-	return func() {}
+	return func(keep bool) { f.rests = append(f.rests, keep) }
 }
 
 func (f *fake) Watch(path string, _ []string, event func(string, []byte), lost func(bool)) func() {

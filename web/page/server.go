@@ -16,8 +16,8 @@ type Net interface {
 	// Upload sends a file so that it goes on after an interruption. With the ID of an
 	// upload that was begun before it goes on there, if the server still has it. It tells
 	// the ID as soon as there is one, how much has arrived, and whether the server is
-	// waited for. stop gives it up, and removes what has arrived.
-	Upload(f File, id string, told func(id string, arrived int64, waiting bool), got func(id string, err error)) (stop func())
+	// waited for. stop ends it, and removes what has arrived unless that is kept.
+	Upload(f File, id string, told func(id string, arrived int64, waiting bool), got func(id string, err error)) (stop func(keep bool))
 	Fetch(path string, got func(b Blob, size int64, err error))
 	// Watch hears events of a stream until stop; lost tells that it is interrupted, or
 	// that it has ended and is not tried again.
@@ -49,7 +49,8 @@ type Server struct {
 	Left     time.Duration
 	uploads  []string
 	stop     func()
-	scan     *Scan // that is sent
+	rest     func() // from sending, which is gone on with later
+	scan     *Scan  // that is sent
 	sending
 	turn   turn
 	queued time.Time

@@ -44,14 +44,19 @@ func (p *Page) closeJob() {
 	*s = Server{There: s.There, Info: s.Info, turn: s.turn + 1}
 }
 
-// leaveJob leaves a job for another scan. It is found again; an upload is given up.
+// leaveJob leaves a job, or a scan on its way to one, for another scan. It is found again.
 func (p *Page) leaveJob() {
 	s := &p.Server
-	if s.Job.ID == "" {
+	switch {
+	case s.Stage == ServerUpload && s.rest != nil:
+		s.rest()
+		p.Notice = s.scan.Name + " was on its way to the server. That is offered again where scans are opened."
+	case s.Job.ID == "":
 		p.closeJob()
 		return
+	default:
+		s.endWatch()
 	}
-	s.endWatch()
 	*s = Server{There: s.There, Info: s.Info, turn: s.turn + 1}
 }
 

@@ -67,20 +67,22 @@ func (p *Page) beginSending(what sending) {
 func (p *Page) upload(i int, before int64, id string) {
 	s := &p.Server
 	if i == len(s.scan.Files) {
+		s.stop, s.rest = nil, nil
 		s.Took = p.Host.Now().Sub(s.Begun)
 		p.submit()
 		return
 	}
 	f, still := s.scan.Files[i], s.turn.still()
 	f.Path = path.Base(f.Path)
-	s.stop = p.Host.Net().Upload(f, id, func(id string, arrived int64, waiting bool) {
+	rests := false
+	stop := p.Host.Net().Upload(f, id, func(id string, arrived int64, waiting bool) {
 		if still() {
 			p.arrives(i, id, before+arrived)
 			s.Waiting = waiting
 		}
 	}, func(id string, err error) {
 		if !still() {
-			if err == nil {
+			if err == nil && !rests {
 				p.removeUpload(id, 0)
 			}
 			return
@@ -92,6 +94,7 @@ func (p *Page) upload(i int, before int64, id string) {
 		p.arrives(i, id, before+f.Size)
 		p.upload(i+1, before+f.Size, "")
 	})
+	s.stop, s.rest = func() { stop(false) }, func() { rests = true; stop(true) }
 }
 
 // arrives takes how many bytes are there, the last of them of file i.

@@ -105,9 +105,8 @@ func TestAJobThatIsSubmittedTwiceIsOne(t *testing.T) {
 
 func TestNothingIsKeptOfAnUploadThatIsGivenUp(t *testing.T) {
 	ways := map[string]func(p *Page, f *fake){
-		"cancelled":    func(p *Page, _ *fake) { p.CancelJob() },
-		"run here":     func(p *Page, _ *fake) { p.RunHereInstead() },
-		"another scan": func(p *Page, f *fake) { f.open(t, p, "b.nii") },
+		"cancelled": func(p *Page, _ *fake) { p.CancelJob() },
+		"run here":  func(p *Page, _ *fake) { p.RunHereInstead() },
 		"discarded": func(_ *Page, f *fake) {
 			p := reloaded(f)
 			p.DropInterrupted()
@@ -125,6 +124,27 @@ func TestNothingIsKeptOfAnUploadThatIsGivenUp(t *testing.T) {
 			assert.Zero(t, f.kept(arrivedKey))
 		})
 	}
+}
+
+// Another scan can be looked at without what was sent being lost.
+func TestAnUploadThatIsLeftForAnotherScanIsFoundAgain(t *testing.T) {
+	p, f := served(t)
+	f.told(40, false)
+	late := f.next(t, "upload scan.nii.gz")
+	f.open(t, p, "b.nii")
+	assert.Equal(t, []bool{true}, f.rests)
+	assert.Contains(t, p.Notice, "scan was on its way to the server")
+	f.next(t, "upload scan.nii.gz")
+	assert.Empty(t, p.Server.Stage)
+	p.OpenAnother()
+	require.NotNil(t, p.Interrupted())
+	p.ResumeInterrupted()
+	f.shown()
+	f.next(t, "upload scan.nii.gz at u1")(0, "")
+	f.next(t, "POST api/v1/jobs")
+	asked := len(f.net)
+	late(0, "")
+	assert.Len(t, f.net, asked, "the upload is not removed: it has gone on")
 }
 
 // A job that could not be kept is found by what was kept of its way there.

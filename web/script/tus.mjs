@@ -27,8 +27,8 @@ const idOf = (location) => location?.split("/").pop() ?? "";
 
 // upload is the id of the upload, which goes on in the one with the id begun, if there
 // is one. told gets its id, the bytes that have arrived, and whether the server is
-// waited for.
-const upload = async (at, name, file, begun, told, stop) => {
+// waited for. What has arrived stays there if a stop keeps it.
+const upload = async (at, name, file, begun, told, stop, keeps) => {
   let location = begun && new URL(at + "/" + begun, globalThis.location.href).href, known = !begun, arrived = 0, tries = 0;
   for (;;) {
     try {
@@ -52,7 +52,7 @@ const upload = async (at, name, file, begun, told, stop) => {
       }
       return idOf(location);
     } catch (e) {
-      if (stop.aborted && location) fetch(location, { method: "DELETE", headers: version }).catch(() => {}); // else it expires there
+      if (stop.aborted && location && !keeps()) fetch(location, { method: "DELETE", headers: version }).catch(() => {}); // else it expires there
       if (stop.aborted || e.refused) throw e;
       told(idOf(location), arrived, true);
       await wait(Math.min(500 * 2 ** tries++, mostWait));
@@ -63,6 +63,7 @@ const upload = async (at, name, file, begun, told, stop) => {
 globalThis.tus = {
   upload(at, name, file, begun, told) {
     const c = new AbortController();
-    return { done: upload(at, name, file, begun, told, c.signal), stop: () => c.abort() };
+    let kept = false;
+    return { done: upload(at, name, file, begun, told, c.signal, () => kept), stop: (keep) => { kept = keep; c.abort(); } };
   },
 };
