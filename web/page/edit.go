@@ -17,6 +17,7 @@ type Edit struct {
 	From, To float64
 	Map      *labels.Map
 	before   []byte
+	voxels   [256]int // of the labels, before
 	last     [3]int
 	painting bool
 }
@@ -37,6 +38,7 @@ func (p *Page) StartEdit() {
 			Shape: [3]int{g.Shape[2], g.Shape[1], g.Shape[0]}, Spacing: [3]float64{g.Spacing[2], g.Spacing[1], g.Spacing[0]}, Data: r.Map,
 		},
 	}
+	p.Edit.voxels = counts(r.Map)
 	p.Go(PanelEdit)
 	p.View.setTool(p, "edit")
 }
@@ -136,16 +138,24 @@ func (p *Page) changed(r labels.Range) {
 
 // count makes volumes those of the map.
 func (p *Page) count() {
-	g := p.Scan.Look.Grid
-	ml := g.Spacing[0] * g.Spacing[1] * g.Spacing[2] / 1000
-	var n [256]int
-	for _, v := range p.Result.Map {
-		n[v]++
-	}
+	ml, n := p.voxelML(), counts(p.Result.Map)
 	for i := range p.Result.Labels {
 		l := &p.Result.Labels[i]
 		l.Voxels, l.ML = n[l.Value], float64(n[l.Value])*ml
 	}
+}
+
+func counts(m []byte) (n [256]int) {
+	for _, v := range m {
+		n[v]++
+	}
+	return n
+}
+
+// voxelML is the volume of a voxel.
+func (p *Page) voxelML() float64 {
+	g := p.Scan.Look.Grid
+	return g.Spacing[0] * g.Spacing[1] * g.Spacing[2] / 1000
 }
 
 // Undo takes the last stroke back.
@@ -183,12 +193,24 @@ func (p *Page) DiscardEdit() {
 
 // DeltaML is what a change has added to the label that is drawn.
 func (p *Page) DeltaML(c *labels.Change) string {
-	g := p.Scan.Look.Grid
-	d := float64(c.Delta(p.Result.Labels[p.Result.Picked].Value)) * g.Spacing[0] * g.Spacing[1] * g.Spacing[2] / 1000
-	if d < 0 {
-		return "−" + ML(-d) + " mL"
+	return p.addedML(c.Delta(p.Result.Labels[p.Result.Picked].Value)) + " mL"
+}
+
+// GrownML is what the correction has added to a label so far, "" for nothing.
+func (p *Page) GrownML(l *Label) string {
+	if n := l.Voxels - p.Edit.voxels[l.Value]; n != 0 {
+		return p.addedML(n)
 	}
-	return "+" + ML(d) + " mL"
+	return ""
+}
+
+// addedML is a volume of voxels with its sign.
+func (p *Page) addedML(voxels int) string {
+	d := float64(voxels) * p.voxelML()
+	if d < 0 {
+		return "−" + ML(-d)
+	}
+	return "+" + ML(d)
 }
 
 // LockedText names a label that strokes leave as it is.

@@ -65,12 +65,18 @@ func TestWhatChangesNothingIsNoStep(t *testing.T) {
 func TestACorrectionIsTakenBackAsAWhole(t *testing.T) {
 	p, f := labelled(t)
 	p.EndRename("Head")
+	p.Scan.Look.Grid.Spacing = [3]float64{10, 10, 10} // a voxel is a millilitre
 	p.StartEdit()
 	p.Edit.MM = 1
 	for _, at := range [][3]int{{0, 0, 0}, {1, 1, 1}} {
 		p.Stroke("begin", 0, at)
 		p.Stroke("end", 0, at)
 	}
+	assert.Equal(t, "+2.00", p.GrownML(&p.Result.Labels[0]))
+	p.Undo()
+	assert.Equal(t, "+1.00", p.GrownML(&p.Result.Labels[0]))
+	p.Redo()
+	assert.Empty(t, p.GrownML(&p.Result.Labels[1]))
 	p.KeepEdit()
 	assert.Equal(t, []byte{1, 1, 1, 2, 0, 0, 0, 1}, p.Result.Map)
 	assert.True(t, p.Result.Edited)

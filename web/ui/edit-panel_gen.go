@@ -90,6 +90,14 @@ func (c *EditPanel) curve() string {
 }
 
 func (c *EditPanel) ml(i int) string	{ return page.ML(c.P.Result.Labels[i].ML) + " mL" }
+
+// grown is what was added to a label, behind a space.
+func (c *EditPanel) grown(i int) string {
+	if g := c.P.GrownML(&c.P.Result.Labels[i]); g != "" {
+		return " " + g
+	}
+	return ""
+}
 func (c *EditPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 
 	vgout = &vugu.BuildOut{}
@@ -492,9 +500,18 @@ func (c *EditPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 									vgparent.AppendChild(vgn)
 									vgn.SetInnerHTML(c.P.Result.Labels[i].Name)
 								}
-								vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "span", Attr: []vugu.VGAttribute(nil)}
+								vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "span", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "nowrap"}}}
 								vgparent.AppendChild(vgn)
-								vgn.SetInnerHTML(c.ml(i))
+								{
+									vgparent := vgn
+									_ = vgparent
+									vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "span", Attr: []vugu.VGAttribute(nil)}
+									vgparent.AppendChild(vgn)
+									vgn.SetInnerHTML(c.ml(i))
+									vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "span", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "dim"}}}
+									vgparent.AppendChild(vgn)
+									vgn.SetInnerHTML(c.grown(i))
+								}
 							}
 						}
 					}
