@@ -63,7 +63,32 @@ func (p *Page) CanCheck() bool {
 
 // CanBegin tells whether a segmentation can begin where it was chosen to run.
 func (p *Page) CanBegin() bool {
-	return p.Model() != nil && (p.Check.OnServer || p.Check.Failed == nil)
+	m := p.Model()
+	return m != nil && (p.Check.OnServer || p.Check.Failed == nil && len(m.Files) > 0)
+}
+
+// ChooseHere chooses this computer. A model that only the server has is got first.
+func (p *Page) ChooseHere() {
+	p.Check.OnServer = false
+	if m := p.Model(); m != nil && len(m.Files) == 0 && p.Models.Busy == "" {
+		p.FetchModel(m)
+	}
+}
+
+// HereText is what is done for a segmentation here, or what it would be done with.
+func (p *Page) HereText() string {
+	m := p.Model()
+	switch here := m != nil && len(m.Files) > 0; {
+	case p.Check.Busy != "":
+		return p.Check.Busy
+	case p.Check.Result != nil:
+		return DeviceName(p.Check.Result.Device)
+	case m != nil && !here && p.Models.Busy != "":
+		return p.Models.Busy
+	case m != nil && !here:
+		return p.Adapter() + ". The model is got from the server first, " + Size(m.Bytes) + "."
+	}
+	return p.Adapter()
 }
 
 // Begin segments where it was chosen to run.

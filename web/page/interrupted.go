@@ -3,7 +3,6 @@ package page
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -139,7 +138,7 @@ func (i *Interrupted) Text() string {
 	if i.Of == 0 {
 		return "It was interrupted before its first tile was kept."
 	}
-	return fmt.Sprintf("%d of %s are kept on this computer.", i.Done, Plural(int(i.Of), "tile", "tiles"))
+	return Count(i.Done) + " of " + Plural(int(i.Of), "tile", "tiles") + " are kept on this computer."
 }
 
 // ResumeInterrupted opens the scan again and goes on.

@@ -266,10 +266,20 @@ func DeviceName(d api.Device) string {
 	case d.Kind == api.DeviceWebGPU:
 		return d.Name + ", WebGPU"
 	}
-	if n, ok := strings.CutPrefix(d.Name, "cpu ("); ok {
-		return "Processor (" + n
+	if strings.HasPrefix(d.Name, cpuName) {
+		return plainDevice(d.Name)
 	}
 	return "Processor"
+}
+
+const cpuName = "cpu (" // as processors are named, and then their kernels
+
+// plainDevice is a device's name without our word for a processor.
+func plainDevice(name string) string {
+	if n, ok := strings.CutPrefix(name, cpuName); ok {
+		return "Processor (" + n
+	}
+	return name
 }
 
 // NoGPU is why there is no WebGPU, "" if there is, or nothing is known yet.

@@ -48,7 +48,7 @@ func (r *Run) Model() string { return Title(r.model.Dataset) }
 // Start segments here.
 func (p *Page) Start() {
 	m := p.Model()
-	if m == nil {
+	if m == nil || len(m.Files) == 0 {
 		return
 	}
 	p.stopCheck()

@@ -147,6 +147,9 @@ func (p *Page) FetchModel(m *Model) {
 			n := Model{Loaded: shown(l), Files: files, Added: p.Host.Now(), From: "from the server", ID: id}
 			p.Models.put(n)
 			p.keep(n)
+			if p.Panel == PanelCheck && p.Models.Chosen == sha {
+				p.StartCheck()
+			}
 			p.findNeeds()
 		}, func(f *api.Failed) {
 			p.Alert = &Alert{Title: "The model that arrived cannot be used", Text: sentence(f.Reason), More: sentence(f.Do)}

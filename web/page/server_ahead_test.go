@@ -5,6 +5,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gounet/gounet/internal/api"
 )
 
 // jobs is what a server with n jobs says of itself.
@@ -26,6 +28,8 @@ func TestTheJobsAheadAreAskedForAsLongAsTheServerCanBeChosen(t *testing.T) {
 	assert.Contains(t, p.Server.About(), "does not answer")
 	f.next(t, askInfo)(200, jobs("0"))
 	assert.Equal(t, "cpu · 1 job ahead of yours", p.Server.About())
+	f.next(t, askInfo)(200, `{"devices":[{"name":"cpu (avx2, 2 workers)"},{"name":"NVIDIA L4"}]}`)
+	assert.Equal(t, "Processor (avx2, 2 workers) · NVIDIA L4 · no job ahead of yours", p.Server.About())
 	late, asked := f.next(t, askInfo), f.count(askInfo)
 	p.OpenAnother()
 	late(200, jobs("7"))
@@ -66,4 +70,40 @@ func TestTheQueueMovesUpAsTheServerSays(t *testing.T) {
 	assert.Equal(t, "Next in the queue", p.Server.Figure())
 	watch(0, `{"id":"j1","state":"running"}`)
 	assert.Equal(t, "Running", p.Server.Figure())
+}
+
+// What only the server has is got first, and then measured.
+func TestAModelOfTheServerCanBeRunHere(t *testing.T) {
+	p, f := opened(t)
+	p.Server.There = true
+	p.Models.List[0].ID, p.Models.List[0].Files = "hippo", nil
+	p.Go(PanelCheck)
+	require.True(t, p.Check.OnServer)
+	p.ChooseHere()
+	assert.Contains(t, p.HereText(), "Getting Hippocampus")
+	asked := len(f.asked)
+	p.Begin()
+	p.Start()
+	assert.Len(t, f.asked, asked, "there is nothing to run")
+	assert.False(t, p.CanBegin())
+	f.next(t, "fetch api/v1/models/hippo/file")(200, "zip")
+	require.NotNil(t, f.last().Load)
+	f.answer(api.Answer{Loaded: &model})
+	assert.False(t, p.Check.OnServer)
+	require.NotNil(t, f.last().Check)
+	assert.False(t, f.last().Check.Plan)
+	assert.True(t, p.CanBegin())
+}
+
+func TestAModelThatDoesNotArriveIsNotRun(t *testing.T) {
+	p, f := opened(t)
+	p.Server.There = true
+	p.Models.List[0].ID, p.Models.List[0].Files = "hippo", nil
+	p.Go(PanelCheck)
+	assert.Contains(t, p.HereText(), "The model is got from the server first, 1.0 MB.")
+	p.ChooseHere()
+	f.next(t, "fetch api/v1/models/hippo/file")(200, "zip")
+	f.answer(api.Answer{Failed: &api.Failed{Code: api.FailedModel, Reason: "its SHA-256 is another"}})
+	require.NotNil(t, p.Alert)
+	assert.False(t, p.CanBegin())
 }

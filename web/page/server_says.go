@@ -25,9 +25,13 @@ func (s *Server) About() string {
 	}
 	var names []string
 	for _, d := range s.Info.Devices {
-		names = append(names, d.Name)
+		names = append(names, plainDevice(d.Name))
 	}
-	return strings.Join(names, ", ") + " · " + Plural(s.Info.Queued+s.Info.Running, "job", "jobs") + " ahead of yours"
+	ahead := "no job"
+	if n := s.Info.Queued + s.Info.Running; n > 0 {
+		ahead = Plural(n, "job", "jobs")
+	}
+	return strings.Join(append(names, ahead+" ahead of yours"), " · ")
 }
 
 func problem(status int, body []byte) string {

@@ -120,7 +120,7 @@ func TestAScanIsSegmentedOnTheServer(t *testing.T) {
 	p.until("it is waited for the server", `document.getElementById("left")?.innerText === "Waiting"`)
 	p.shot("05-server-waiting")
 	cut.Store(false)
-	p.until("the job is kept", `store.all("runs").then(l => l.length === 1)`)
+	p.until("the job is kept", `store.all("runs").then(l => l.length === 1 && l[0].key.startsWith("job/"))`)
 	p.shot("05-server")
 	p.do(chromedp.Reload())
 	p.click("#goon")

@@ -45,16 +45,6 @@ func (c *CheckPanel) time() string {
 	return ""
 }
 
-func (c *CheckPanel) device() string {
-	if b := c.P.Check.Busy; b != "" {
-		return b
-	}
-	if r := c.P.Check.Result; r != nil {
-		return page.DeviceName(r.Device)
-	}
-	return c.P.Adapter()
-}
-
 func (c *CheckPanel) need() int64 {
 	if c.P.Check.Result == nil {
 		return 0
@@ -305,7 +295,7 @@ func (c *CheckPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn.AddAttrInterface("tabindex", tab(!c.P.Check.OnServer))
 					vgn.DOMEventHandlerSpecList = append(vgn.DOMEventHandlerSpecList, vugu.DOMEventHandlerSpec{
 						EventType:	"click",
-						Func:		func(event vugu.DOMEvent) { c.P.Check.OnServer = false },
+						Func:		func(event vugu.DOMEvent) { c.P.ChooseHere() },
 						// TODO: implement capture, etc. mostly need to decide syntax
 					})
 					{
@@ -342,7 +332,7 @@ func (c *CheckPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 						vgparent.AppendChild(vgn)
 						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "p", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "what"}}}
 						vgparent.AppendChild(vgn)
-						vgn.SetInnerHTML(c.device())
+						vgn.SetInnerHTML(c.P.HereText())
 						vgn = &vugu.VGNode{Type: vugu.VGNodeType(1), Data: "\n"}
 						vgparent.AppendChild(vgn)
 						vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "div", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "stack t"}}}

@@ -53,7 +53,7 @@ func (c *RunPanel) count() string {
 	if c.P.Run.Of == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d of %s", c.P.Run.Done, page.Plural(int(c.P.Run.Of), "tile", "tiles"))
+	return page.Count(c.P.Run.Done) + " of " + page.Plural(int(c.P.Run.Of), "tile", "tiles")
 }
 
 func (c *RunPanel) bar() string	{ return width(float64(c.P.Run.Done) / float64(max(c.P.Run.Of, 1))) }
@@ -82,9 +82,9 @@ func (c *RunPanel) each() string {
 	return ""
 }
 
-// tiles are classes of at most 96 squares, each of one tile or several.
+// tiles are classes of at most six rows of squares, each of one tile or several.
 func (c *RunPanel) tiles() []string {
-	const most = 96
+	const most = 6 * 12
 	n := int(c.P.Run.Of)
 	each := (n + most - 1) / most
 	var out []string
@@ -134,7 +134,7 @@ func (c *RunPanel) ratio() string {
 	if c.P.Run.Of == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d / %d", c.P.Run.Done, c.P.Run.Of)
+	return page.Count(c.P.Run.Done) + " / " + page.Count(c.P.Run.Of)
 }
 
 func (c *RunPanel) sent() string {

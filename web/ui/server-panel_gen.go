@@ -42,7 +42,7 @@ func (c *ServerPanel) count() string {
 		return page.Size(s.Sent) + " of " + page.Size(s.Of)
 	}
 	if g := s.Job.Progress; s.Stage == page.ServerRunning && g != nil && g.Stage == api.StageSegment {
-		return fmt.Sprintf("%d of %s", g.Done, page.Plural(int(g.Of), "tile", "tiles"))
+		return page.Count(g.Done) + " of " + page.Plural(int(g.Of), "tile", "tiles")
 	}
 	return ""
 }
