@@ -244,6 +244,14 @@ func (p *tab) accessible(state string) {
 	}
 }
 
+// covered lists the buttons that always have to be there, but are outside of the window or
+// below something else.
+const covered = `[...document.querySelectorAll(".topbar button, .panel .head button, .panel .foot button")].filter(b => {
+  if (!b.checkVisibility()) return false;
+  const r = b.getBoundingClientRect(), at = document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2);
+  return r.left < 0 || r.top < 0 || r.right > innerWidth || r.bottom > innerHeight || !b.contains(at);
+}).map(b => b.getAttribute("aria-label") ?? b.innerText)`
+
 // Every state, in both themes and on a phone, has no serious problem of access.
 func TestEveryStateIsAccessible(t *testing.T) {
 	model := gounetFile(t)
@@ -294,13 +302,16 @@ func TestEveryStateIsAccessible(t *testing.T) {
 	p.until("the table", `document.querySelectorAll(".tbl tbody tr").length === 2`)
 	both("compare")
 	p.click("[aria-label=Back]")
+	p.click(".pal button:last-child")
+	p.until("the colour can be taken back", `document.getElementById("undo")?.checkVisibility()`)
 	for _, size := range []struct {
 		name string
 		w, h int64
-	}{{"phone", 390, 844}, {"4k", 3840, 2160}, {"narrow", 1100, 700}} {
+	}{{"phone", 390, 844}, {"4k", 3840, 2160}, {"narrow", 1100, 700}, {"small", 320, 640}, {"lying", 844, 390}} {
 		p.do(chromedp.EmulateViewport(size.w, size.h))
 		p.until("it is laid out", fmt.Sprintf("innerWidth === %d", size.w))
 		p.accessible(size.name)
+		assert.Empty(t, eval[[]string](p, covered), "%s: buttons that a click does not reach", size.name)
 		p.shot(size.name + "-labels")
 	}
 	p.noErrors()
