@@ -158,9 +158,9 @@ func (p *Page) voxelML() float64 {
 	return g.Spacing[0] * g.Spacing[1] * g.Spacing[2] / 1000
 }
 
-// Undo takes the last stroke back.
+// Undo takes the last stroke back, if none is being made.
 func (p *Page) Undo() {
-	if p.Edit.Map != nil {
+	if p.Edit.Map != nil && !p.Edit.painting {
 		p.changed(p.Edit.Map.Undo())
 		p.count()
 	}
@@ -168,7 +168,7 @@ func (p *Page) Undo() {
 
 // Redo makes it again.
 func (p *Page) Redo() {
-	if p.Edit.Map != nil {
+	if p.Edit.Map != nil && !p.Edit.painting {
 		p.changed(p.Edit.Map.Redo())
 		p.count()
 	}

@@ -101,6 +101,7 @@ func (p *Page) TakeFiles(files []File) {
 	p.endOpening()
 	p.stopCheck()
 	p.Pause()
+	p.Dialog = NoDialog // the screen behind it goes
 	p.Alert, p.Screen = nil, ScreenOpen
 	p.Open = Opening{interrupted: p.Open.interrupted, turn: p.Open.turn, Files: files, Busy: "Reading " + Plural(len(files), "file", "files"), Thumbs: map[string]string{}, Folder: folderOf(files)}
 	list, blobs := sent(files)
@@ -290,6 +291,7 @@ func (p *Page) look(s *Scan) {
 		}
 		s.Look, s.SentAt = *a.Looked, p.Host.Facts().Sent
 		p.leave()
+		p.over(DialogExport, DialogCancel)
 		p.Scan, p.Result, p.Other, p.Alert = s, nil, nil, nil
 		p.Screen, p.Panel, p.Open.Busy, p.Open.List = ScreenWork, PanelScan, "", nil
 		p.View.begin(p)

@@ -8,6 +8,7 @@
 package page
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -329,6 +330,13 @@ func (p *Page) Show(d Dialog) {
 func (p *Page) Close() {
 	p.Dialog = NoDialog
 	p.Host.FocusBack()
+}
+
+// over closes a dialog about what is no more.
+func (p *Page) over(list ...Dialog) {
+	if slices.Contains(list, p.Dialog) {
+		p.Close()
+	}
 }
 
 // Go shows a panel.

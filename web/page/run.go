@@ -218,6 +218,7 @@ func (p *Page) endRun() {
 // stopped takes the end without a result.
 func (p *Page) stopped(f *api.Failed) {
 	r := &p.Run
+	p.over(DialogCancel)
 	if f.Code == api.FailedCancelled {
 		if r.Stage == RunPausing {
 			p.paused()
@@ -279,6 +280,7 @@ func memoryText(f *api.Failed) string {
 func (p *Page) finished(d *api.Done, b []Bytes) {
 	p.Run.Last, p.Run.LastModel, p.Run.Stage, p.Run.partial = d, p.Run.Model(), "", nil
 	p.forgetRun()
+	p.over(DialogCancel)
 	p.Host.Announce("The labels are there")
 	p.setResult(d.Labels, b[0], p.Run.LastModel)
 	if d.Uncertainty && len(b) > 1 {

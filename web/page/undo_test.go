@@ -104,3 +104,58 @@ func TestUndoInAFieldIsTheBrowsers(t *testing.T) {
 	p.Go(PanelModels)
 	assert.False(t, p.Key(undoKeys), "nothing is changed there")
 }
+
+// The keys are pressed while the pointer is down.
+func TestAStrokeThatIsBeingMadeIsNotUndoneInPart(t *testing.T) {
+	p, _ := labelled(t)
+	p.Scan.Look.Grid.Spacing = [3]float64{10, 10, 10}
+	p.StartEdit()
+	p.Edit.MM = 1
+	p.Stroke("begin", 0, [3]int{0, 0, 0})
+	p.Stroke("end", 0, [3]int{0, 0, 0})
+	p.Stroke("begin", 0, [3]int{1, 1, 1})
+	p.Key(undoKeys)
+	p.Stroke("end", 0, [3]int{1, 1, 1})
+	assert.Equal(t, []byte{1, 1, 1, 2, 0, 0, 0, 1}, p.Result.Map)
+	p.Key(undoKeys)
+	p.Key(undoKeys)
+	assert.Equal(t, []byte{0, 1, 1, 2, 0, 0, 0, 0}, p.Result.Map)
+}
+
+// What a dialog is about may go while it is open.
+func TestADialogAboutWhatIsNoMoreIsClosed(t *testing.T) {
+	t.Run("a scan is dropped over an export", func(t *testing.T) {
+		p, _ := labelled(t)
+		p.OpenExport()
+		require.Equal(t, DialogExport, p.Dialog)
+		p.Drop([]File{{Path: "b.nii"}})
+		assert.Equal(t, NoDialog, p.Dialog)
+	})
+	t.Run("another scan comes", func(t *testing.T) {
+		p, f := labelled(t)
+		p.TakeFiles([]File{{Path: "b.nii"}})
+		f.answer(listed("b.nii"))
+		p.BackToScan()
+		p.TakeFiles([]File{{Path: "b.nii"}})
+		f.answer(listed("b.nii"))
+		f.answer(api.Answer{Opened: &api.Opened{Name: "b.nii", Grid: grid(), Channels: 1}})
+		p.Dialog = DialogExport
+		f.answer(looked(), held{})
+		assert.Nil(t, p.Result)
+		assert.Equal(t, NoDialog, p.Dialog)
+	})
+	t.Run("a run ends while its cancel is asked about", func(t *testing.T) {
+		p, f := opened(t)
+		p.Start()
+		p.Show(DialogCancel)
+		f.answer(api.Answer{Done: &api.Done{Labels: model.Labels}}, held{0, 1, 1, 2, 0, 0, 0, 0})
+		assert.Equal(t, NoDialog, p.Dialog)
+		assert.Equal(t, PanelLabels, p.Panel)
+	})
+	t.Run("a model is dropped over the stored ones", func(t *testing.T) {
+		p, _ := labelled(t)
+		p.Show(DialogModels)
+		p.Drop([]File{{Path: "heart.gounet"}})
+		assert.Equal(t, DialogModels, p.Dialog)
+	})
+}

@@ -23,14 +23,14 @@ const prefix = "gounet ", held = new Map(); // how to let go of keys of this tab
 const hold = (key) => {
   if (!navigator.locks || held.has(key)) return;
   held.set(key, null);
-  navigator.locks.request(prefix + key, () => held.has(key) && new Promise((done) => held.set(key, done)));
+  navigator.locks.request(prefix + key, () => held.has(key) && new Promise((done) => held.set(key, done))).catch(() => {});
 };
 const letGo = (key) => {
   held.get(key)?.();
   held.delete(key);
 };
 const elsewhere = async () => {
-  const { held: all = [] } = await navigator.locks?.query() ?? {};
+  const { held: all = [] } = await navigator.locks?.query().catch(() => ({})) ?? {};
   return new Set(all.map((l) => l.name.slice(prefix.length)).filter((key) => !held.has(key)));
 };
 const ending = 500; // ms: a page that is reloaded has let go by then
