@@ -20,7 +20,11 @@ func (b *Browser) listen() {
 			b.post(func() { b.Page.Drag(0) })
 		case "drop":
 			files := filesOf(a[1])
-			b.post(func() { b.Page.Drop(files) })
+			var unread []string
+			for i := range a[2].Length() {
+				unread = append(unread, a[2].Index(i).String())
+			}
+			b.post(func() { b.Page.Drop(files, unread) })
 		}
 		return nil
 	}))
@@ -149,8 +153,13 @@ func (b *Browser) Focus(selector string) {
 		b.before = now
 	}
 	later(func() {
-		if e := document.Call("querySelector", selector); !e.IsNull() {
-			e.Call("focus", map[string]any{"preventScroll": false})
+		e := document.Call("querySelector", selector)
+		if e.IsNull() {
+			return
+		}
+		e.Call("focus", map[string]any{"preventScroll": false})
+		if e.Get("tagName").String() == "INPUT" && e.Get("type").String() == "text" {
+			e.Call("select") // what is typed replaces what is there
 		}
 	})
 }

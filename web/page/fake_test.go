@@ -1,6 +1,7 @@
 package page
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -92,7 +93,13 @@ func (f *fake) kept(prefix string) (n int) {
 
 func (f *fake) Fetch(path string, got func(Blob, int64, error)) {
 	f.net = append(f.net, "fetch "+path)
-	f.answers = append(f.answers, func(_ int, b []byte) { got(b, int64(len(b)), nil) })
+	f.answers = append(f.answers, func(status int, b []byte) {
+		if status/100 != 2 {
+			got(nil, 0, errors.New("the connection was cut"))
+			return
+		}
+		got(b, int64(len(b)), nil)
+	})
 }
 
 // count is how often the server was asked for something.

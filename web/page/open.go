@@ -67,14 +67,34 @@ func (p *Page) OpenExample() {
 // Drag tells of files over the page, n of them; 0: none any more.
 func (p *Page) Drag(n int) { p.Open.Over, p.Open.Dragged = n > 0, n }
 
-// Drop takes files that were let go: models, or those of a scan.
-func (p *Page) Drop(files []File) {
+// Drop takes files that were let go: models, or those of a scan. Those that the browser
+// could not read are named.
+func (p *Page) Drop(files []File, unread []string) {
 	p.Open.Over = false
-	if isModel(files) {
-		p.AddModel(files)
+	switch {
+	case len(files) == 0:
+		p.endOpening()
+		p.Dialog = NoDialog
+		p.fileAlert("What was dropped cannot be read", unreadText(unread)+" Choose the files instead, or copy them to a folder of your own first.")
 		return
+	case isModel(files):
+		p.AddModel(files)
+	default:
+		p.TakeFiles(files)
 	}
-	p.TakeFiles(files)
+	if len(unread) > 0 {
+		p.Notice = unreadText(unread) + " What is shown may be incomplete."
+	}
+}
+
+func unreadText(names []string) string {
+	switch len(names) {
+	case 0:
+		return "The browser says of no file that it is there."
+	case 1:
+		return "The browser could not read " + short(names[0], longName) + "."
+	}
+	return "The browser could not read " + short(names[0], longName) + " and " + Plural(len(names)-1, "other", "others") + "."
 }
 
 // isModel tells a model by the names of its files.

@@ -47,6 +47,7 @@ type Server struct {
 	Begun    time.Time
 	Took     time.Duration // of the upload
 	Left     time.Duration
+	fetches  int // of the labels
 	uploads  []string
 	stop     func()
 	rest     func() // from sending, which is gone on with later
@@ -281,7 +282,7 @@ func (p *Page) fetchResult() {
 				return
 			}
 			if err != nil {
-				p.serverFailed("The labels did not arrive", err.Error())
+				p.labelsLost(err, still)
 				return
 			}
 			files := []File{{Path: r.Name, Size: size, Blob: b}}
@@ -303,6 +304,24 @@ func (p *Page) fetchResult() {
 		return
 	}
 	p.serverFailed("The job has no labels", "the server lists no NIfTI among its results")
+}
+
+// mostFetches of labels are made before somebody is asked.
+const mostFetches = 3
+
+// labelsLost looks for the job again, or asks whether to.
+func (p *Page) labelsLost(err error, still func() bool) {
+	s := &p.Server
+	if s.fetches++; s.fetches < mostFetches {
+		s.Waiting = true
+		p.watchAgain(still)
+		return
+	}
+	p.serverFailed("The labels did not arrive", err.Error())
+	p.Alert.Do, p.Alert.OnDo = "Get them again", func() {
+		p.Alert, s.fetches = nil, 0
+		p.fetchResult()
+	}
 }
 
 const jobKey = "job/" // and the ID

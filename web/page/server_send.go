@@ -133,15 +133,26 @@ func (p *Page) submit() {
 			return
 		case !still():
 			return
+		case !made && away(status): // asked again it is the same job
+			s.Waiting = true
+			p.Host.After(watchPause, func() {
+				if still() {
+					p.submit()
+				}
+			})
+			return
 		case !made:
 			p.serverFailed("The server refuses the job", problem(status, body))
 			return
 		}
-		s.Job, s.Stage, s.queued = j, ServerQueue, p.Host.Now()
+		s.Job, s.Stage, s.Waiting, s.queued = j, ServerQueue, false, p.Host.Now()
 		p.keepJob()
 		p.watch()
 	})
 }
+
+// away tells that the server is not there at the moment, by the status of an answer.
+func away(status int) bool { return status == 0 || status >= 502 && status <= 504 }
 
 // keepSending keeps what is asked for and the scan, so that a reload goes on.
 func (p *Page) keepSending() {

@@ -103,6 +103,20 @@ func TestAJobThatIsSubmittedTwiceIsOne(t *testing.T) {
 	assert.NotEqual(t, f.keys[1], f.keys[2], "it is another one")
 }
 
+func TestASubmitThatNobodyAnswersIsMadeAgain(t *testing.T) {
+	p, f := served(t)
+	f.next(t, "upload scan.nii.gz")(0, "")
+	f.next(t, "POST api/v1/jobs")(0, "")
+	assert.True(t, p.Server.Waiting)
+	assert.Nil(t, p.Alert)
+	f.next(t, "POST api/v1/jobs")(503, "")
+	late := f.next(t, "POST api/v1/jobs")
+	late(201, `{"id":"j1","state":"queued"}`)
+	f.next(t, "watch api/v1/jobs/j1/events")
+	assert.False(t, p.Server.Waiting)
+	assert.Equal(t, []string{f.keys[0], f.keys[0], f.keys[0]}, f.keys)
+}
+
 func TestNothingIsKeptOfAnUploadThatIsGivenUp(t *testing.T) {
 	ways := map[string]func(p *Page, f *fake){
 		"cancelled": func(p *Page, _ *fake) { p.CancelJob() },

@@ -167,6 +167,30 @@ func TestAWatchThatHasEndedIsBegunAgain(t *testing.T) {
 	assert.Equal(t, ServerFailed, p.Server.Stage)
 }
 
+// A network that is cut while the labels come costs neither them nor the job.
+func TestLabelsThatDoNotArriveAreFetchedAgain(t *testing.T) {
+	const file = "fetch api/v1/jobs/j1/results/labels.nii.gz"
+	p, f := served(t)
+	f.next(t, "upload scan.nii.gz")(0, "")
+	f.next(t, "POST api/v1/jobs")(201, `{"id":"j1","state":"queued"}`)
+	f.next(t, "watch api/v1/jobs/j1/events")(0, jobDone)
+	for range mostFetches - 1 {
+		f.next(t, file)(0, "")
+		assert.True(t, p.Server.Waiting)
+		f.next(t, "GET api/v1/jobs/j1")(200, jobDone)
+		assert.False(t, p.Server.Waiting)
+	}
+	f.next(t, file)(0, "")
+	require.NotNil(t, p.Alert)
+	assert.Equal(t, "Get them again", p.Alert.Do)
+	p.Alert.OnDo()
+	f.next(t, file)(200, "labels")
+	f.answer(api.Answer{PageAnswer: api.PageAnswer{ReadLabels: &api.ReadLabels{}}}, held{0, 1, 1, 2, 0, 0, 0, 0})
+	assert.Equal(t, PanelLabels, p.Panel)
+	assert.Zero(t, f.count("DELETE api/v1/jobs/j1"), "before that it is there")
+	f.next(t, "POST api/v1/jobs/j1/cancel")
+}
+
 func TestAJobThatSomebodyElseCancelsIsToldOf(t *testing.T) {
 	p, f := served(t)
 	f.next(t, "upload scan.nii.gz")(0, "")

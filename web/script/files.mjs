@@ -16,8 +16,16 @@ const chosen = (accept, folder, many) => new Promise((done) => {
   i.click();
 });
 
-const walk = async (entry, out) => {
+// walk adds the files of an entry to out, and the names of what cannot be read to unread.
+const walk = async (entry, out, unread) => {
   if (out.length > mostFiles) return; // they are refused
+  try {
+    await read(entry, out, unread);
+  } catch {
+    unread.push(entry.name);
+  }
+};
+const read = async (entry, out, unread) => {
   if (entry.isFile) {
     const file = await new Promise((done, fail) => entry.file(done, fail));
     out.push({ file, path: entry.fullPath.replace(/^\/+/, "") });
@@ -27,7 +35,7 @@ const walk = async (entry, out) => {
   for (;;) {
     const part = await new Promise((done, fail) => reader.readEntries(done, fail));
     if (part.length === 0) return;
-    for (const e of part) await walk(e, out);
+    for (const e of part) await walk(e, out, unread);
   }
 };
 
@@ -44,14 +52,14 @@ globalThis.files = {
       if (!has(e)) return;
       e.preventDefault();
       depth = 0;
-      listener("leave"); // a folder may take long, or not be readable
+      listener("leave"); // a folder may take long
       const entries = [...e.dataTransfer.items].map((i) => i.webkitGetAsEntry?.()).filter(Boolean);
-      const out = [];
+      const out = [], unread = [];
       if (entries.length === 0) {
         for (const file of e.dataTransfer.files) out.push({ file, path: file.name });
       }
-      for (const entry of entries) await walk(entry, out);
-      listener("drop", out);
+      for (const entry of entries) await walk(entry, out, unread);
+      listener("drop", out, unread);
     });
   },
   save(name, blob) {
