@@ -29,12 +29,13 @@ type Opening struct {
 // Scan is one that is open.
 type Scan struct {
 	api.Opened
-	Look   api.Looked
-	Files  []File
-	Series string // UID of DICOM
-	Bytes  int64  // of the files
-	SentAt int64  // bytes that the page had sent when it was opened
-	gone   bool   // the worker was asked for another one
+	Look     api.Looked
+	Files    []File
+	Series   string // UID of DICOM
+	Bytes    int64  // of the files
+	SentAt   int64  // bytes that the page had sent when it was opened
+	ToServer bool   // it was sent there, or is on its way
+	gone     bool   // the worker was asked for another one
 }
 
 // accepted are the endings that a chooser of files shows.

@@ -263,9 +263,9 @@ func (p *Page) softwareOnly() bool { return strings.Contains(p.NoGPU(), "softwar
 func DeviceName(d api.Device) string {
 	switch {
 	case d.Software:
-		return d.Name + ", WebGPU in software"
+		return plainDevice(d.Name) + ", WebGPU in software"
 	case d.Kind == api.DeviceWebGPU:
-		return d.Name + ", WebGPU"
+		return plainDevice(d.Name) + ", WebGPU"
 	}
 	if strings.HasPrefix(d.Name, cpuName) {
 		return plainDevice(d.Name)
@@ -273,12 +273,16 @@ func DeviceName(d api.Device) string {
 	return "Processor"
 }
 
-const cpuName = "cpu (" // as processors are named, and then their kernels
+// As devices are named: then come the kernels of a processor, or what the GPU is.
+const cpuName, gpuName = "cpu (", "webgpu ("
 
-// plainDevice is a device's name without our word for a processor.
+// plainDevice is a device's name as people call it.
 func plainDevice(name string) string {
 	if n, ok := strings.CutPrefix(name, cpuName); ok {
 		return "Processor (" + n
+	}
+	if n, ok := strings.CutPrefix(name, gpuName); ok {
+		return strings.TrimSuffix(n, ")")
 	}
 	return name
 }

@@ -40,6 +40,7 @@ type Server struct {
 	There    bool
 	Info     api.Info
 	Silent   bool   // it did not answer when it was asked for Info last
+	failedAt string // the Stage before ServerFailed
 	Stage    string // "": no job
 	Job      api.Job
 	Waiting  bool // it does not answer, and is asked again

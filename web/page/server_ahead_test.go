@@ -107,3 +107,25 @@ func TestAModelThatDoesNotArriveIsNotRun(t *testing.T) {
 	require.NotNil(t, p.Alert)
 	assert.False(t, p.CanBegin())
 }
+
+func TestAStopIsShownWhereItWas(t *testing.T) {
+	p, f := served(t)
+	assert.Equal(t, "This scan was sent to the server", p.StayText(), "that it stays would not be true")
+	assert.Equal(t, "This run stays on this computer.", p.HereStayText())
+	f.next(t, "upload scan.nii.gz")(0, "")
+	f.next(t, "POST api/v1/jobs")(201, `{"id":"j1","state":"running"}`)
+	watch := f.next(t, "watch api/v1/jobs/j1/events")
+	watch(0, `{"id":"j1","state":"running"}`)
+	watch(0, `{"id":"j1","state":"failed"}`)
+	assert.Equal(t, ServerFailed, p.Server.Stage)
+	assert.Equal(t, 2, p.Server.Step(), "among the tiles")
+	p.CancelJob()
+	f.open(t, p, "b.nii")
+	assert.Equal(t, "Your scan stays on this computer", p.StayText())
+}
+
+func TestDevicesAreNamedAsPeopleNameThem(t *testing.T) {
+	assert.Equal(t, "google swiftshader, WebGPU in software", DeviceName(api.Device{Kind: api.DeviceWebGPU, Name: "webgpu (google swiftshader)", Software: true}))
+	assert.Equal(t, "Intel Iris Xe, WebGPU", DeviceName(api.Device{Kind: api.DeviceWebGPU, Name: "webgpu (Intel Iris Xe)"}))
+	assert.Equal(t, "Processor (wasm-fma, 2 workers)", DeviceName(api.Device{Kind: api.DeviceCPU, Name: "cpu (wasm-fma, 2 workers)"}))
+}

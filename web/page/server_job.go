@@ -7,7 +7,9 @@ import (
 )
 
 func (p *Page) serverFailed(title, why string) {
-	p.Server.Stage = ServerFailed
+	if s := &p.Server; s.Stage != ServerFailed {
+		s.failedAt, s.Stage = s.Stage, ServerFailed
+	}
 	p.Alert = &Alert{Title: title, Text: sentence(why), Do: "Try again", OnDo: func() {
 		p.closeJob()
 		p.StartOnServer()
@@ -142,7 +144,7 @@ func (p *Page) jobOf(s Stored) *Interrupted {
 func (p *Page) rejoin(j *job) {
 	s := &p.Server
 	*s = Server{There: true, Info: s.Info, Stage: ServerQueue, uploads: j.Uploads, scan: p.Scan, sending: j.sending, queued: p.Host.Now(), turn: s.turn + 1}
-	s.Job.ID = j.ID
+	s.Job.ID, s.scan.ToServer = j.ID, true
 	p.chooseKnown(j.SHA256)
 	p.Panel, p.Alert = PanelServer, nil
 	p.watch()

@@ -34,6 +34,32 @@ func (s *Server) About() string {
 	return strings.Join(append(names, ahead+" ahead of yours"), " · ")
 }
 
+// Step is the step of the way that is worked on, or at which it has stopped: upload,
+// queue, tiles, result.
+func (s *Server) Step() int {
+	stage := s.Stage
+	if stage == ServerFailed {
+		stage = s.failedAt
+	}
+	return map[string]int{ServerQueue: 1, ServerRunning: 2, ServerResult: 3}[stage]
+}
+
+// StayText says that the scan stays here, as long as that is so.
+func (p *Page) StayText() string {
+	if p.Scan != nil && p.Scan.ToServer {
+		return "This scan was sent to the server"
+	}
+	return "Your scan stays on this computer"
+}
+
+// HereStayText says it of a run here.
+func (p *Page) HereStayText() string {
+	if p.Scan != nil && p.Scan.ToServer {
+		return "This run stays on this computer."
+	}
+	return "Your scan stays on this computer."
+}
+
 func problem(status int, body []byte) string {
 	var d api.Problem
 	if json.Unmarshal(body, &d) == nil && d.Detail != "" {
@@ -82,7 +108,7 @@ func ordinal(n int) string {
 // Share is how much of the stage is done; false: it cannot be measured.
 func (s *Server) Share() (float64, bool) {
 	switch g := s.Job.Progress; {
-	case s.Stage == ServerUpload && s.Of > 0:
+	case s.Step() == 0 && s.Of > 0:
 		return float64(s.Sent) / float64(s.Of), true
 	case s.Stage == ServerRunning && g != nil && g.Stage == api.StageSegment && g.Of > 0:
 		return float64(g.Done) / float64(g.Of), true

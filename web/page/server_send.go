@@ -58,6 +58,7 @@ func (p *Page) beginSending(what sending) {
 	for _, f := range s.scan.Files {
 		s.Of += f.Size
 	}
+	s.scan.ToServer = true
 	p.Screen, p.Panel, p.Alert = ScreenWork, PanelServer, nil
 	p.Host.Focus(".panel [data-first]")
 }

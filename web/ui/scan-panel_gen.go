@@ -368,7 +368,7 @@ func (c *ScanPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				}
 				vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "span", Attr: []vugu.VGAttribute(nil)}
 				vgparent.AppendChild(vgn)
-				vgn.SetInnerHTML(vugu.HTML("Your scan stays on this computer."))
+				vgn.SetInnerHTML(c.P.StayText() + ".")
 			}
 		}
 	}

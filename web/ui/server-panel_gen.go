@@ -62,10 +62,7 @@ func (c *ServerPanel) bar() string {
 	return width(x)
 }
 
-// at is the step that is worked on.
-func (c *ServerPanel) at() int {
-	return map[string]int{page.ServerQueue: 1, page.ServerRunning: 2, page.ServerResult: 3}[c.P.Server.Stage]
-}
+func (c *ServerPanel) at() int	{ return c.P.Server.Step() }
 
 func (c *ServerPanel) class(i int) string {
 	switch {
@@ -80,7 +77,7 @@ func (c *ServerPanel) class(i int) string {
 func (c *ServerPanel) list() []serverStep {
 	s := &c.P.Server
 	upload := serverStep{"Upload", fmt.Sprintf("%d %%", c.percent()), "An interrupted upload goes on where it stopped."}
-	if s.Stage != page.ServerUpload {
+	if s.Step() > 0 {
 		upload.Fact = ""
 		if s.Took > 0 {
 			upload.Fact = page.Size(s.Of) + " in " + page.Span(s.Took)

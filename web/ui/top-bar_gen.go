@@ -46,12 +46,15 @@ func (c *TopBar) where() string {
 	if c.remote() {
 		return "On the server"
 	}
-	return "Your scan stays on this computer"
+	return c.P.StayText()
 }
 
 func (c *TopBar) whereShort() string {
 	if c.remote() {
 		return "On the server"
+	}
+	if c.P.Scan != nil && c.P.Scan.ToServer {
+		return "Was sent"
 	}
 	return "On this computer"
 }
@@ -59,6 +62,9 @@ func (c *TopBar) whereShort() string {
 func (c *TopBar) whereIcon() string {
 	if c.remote() {
 		return "server"
+	}
+	if c.P.Scan != nil && c.P.Scan.ToServer {
+		return "info"
 	}
 	return "shield"
 }
