@@ -11,6 +11,13 @@ func (b *Browser) listen() {
 	g := js.Global()
 	document := g.Get("document")
 	document.Call("addEventListener", "keydown", js.FuncOf(b.key), true)
+	document.Call("addEventListener", "focusout", js.FuncOf(func(_ js.Value, a []js.Value) any {
+		if id := a[0].Get("target").Get("id"); id.Truthy() {
+			field := id.String()
+			b.post(func() { b.Page.LeaveField(field) })
+		}
+		return nil
+	}))
 	g.Get("files").Call("drops", js.FuncOf(func(_ js.Value, a []js.Value) any {
 		switch a[0].String() {
 		case "over":
@@ -88,6 +95,10 @@ func (b *Browser) key(_ js.Value, a []js.Value) any {
 	}
 	b.env.Lock()
 	taken := b.Page.Key(k)
+	if k.Field && !taken {
+		b.env.UnlockOnly() // what is typed is not there yet
+		return nil
+	}
 	b.env.UnlockRender()
 	if taken {
 		e.Call("preventDefault")

@@ -3,7 +3,6 @@ package page
 import (
 	"bytes"
 	"fmt"
-	"strconv"
 
 	"github.com/gounet/gounet/web/labels"
 )
@@ -65,8 +64,9 @@ func (p *Page) SetBounded(yes bool) {
 
 // SetBound sets From or To.
 func (p *Page) SetBound(to bool, text string) {
-	x, err := strconv.ParseFloat(text, 64)
-	if err != nil {
+	p.EndTyping()
+	x, ok := typedNumber(text)
+	if !ok || p.Edit.Map == nil {
 		return
 	}
 	if to {

@@ -62,3 +62,15 @@ func TestWhatTheBrowserCannotReadIsToldOf(t *testing.T) {
 	assert.NotNil(t, f.last().List)
 	assert.Equal(t, "The browser could not read 2.dcm and 1 other. What is shown may be incomplete.", p.Notice)
 }
+
+func TestAWindowThatIsChosenBeforeTheFirstPictureStays(t *testing.T) {
+	p, f := opened(t)
+	f.slow = true
+	f.open(t, p, "b.nii")
+	p.SetWidth("4")
+	p.SetLevel("7")
+	f.picture()
+	assert.Equal(t, [2]float64{5, 9}, [2]float64{p.View.Low, p.View.High})
+	assert.Equal(t, [2]float64{5, 9}, [2]float64{f.low, f.high})
+	assert.Equal(t, "Own", p.View.Preset)
+}

@@ -20,6 +20,9 @@ func (p *Page) Key(k KeyStroke) bool {
 	if k.Ctrl {
 		return p.ctrlKey(k)
 	}
+	if k.Field && k.Key == "Enter" && !k.Alt {
+		return p.enter()
+	}
 	if k.Field || k.Alt {
 		return false
 	}
@@ -54,6 +57,10 @@ func (p *Page) escape() bool {
 		p.BackToScan()
 	case p.Result != nil && p.Result.Renaming():
 		p.Result.Rename = notRenaming
+		p.EndTyping()
+		p.Host.Focus(".lab.sel .nm")
+	case p.typing.field != "": // it shows its value again
+		p.EndTyping()
 	case p.View.Layout == "one":
 		p.SetLayout("1+3")
 	case p.View.Tool != "cross" && p.View.Tool != "edit":

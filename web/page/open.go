@@ -316,7 +316,7 @@ func (p *Page) look(s *Scan) {
 		p.Scan, p.Result, p.Other, p.Alert = s, nil, nil, nil
 		p.Screen, p.Panel, p.Open.Busy, p.Open.List = ScreenWork, PanelScan, "", nil
 		p.View.begin(p)
-		p.Host.Viewer().Show(b[0], s.Look.Window[0], s.Look.Window[1], func(err error) {
+		p.Host.Viewer().Show(b[0], p.View.Low, p.View.High, func(err error) {
 			if p.Scan != s {
 				return
 			}
@@ -324,7 +324,7 @@ func (p *Page) look(s *Scan) {
 				p.fileAlert("The scan cannot be shown", sentence(err.Error()))
 				return
 			}
-			p.SetWindow(s.Look.Window[0], s.Look.Window[1], p.View.Preset)
+			p.SetWindow(p.View.Low, p.View.High, p.View.Preset) // it may have been changed meanwhile
 			p.resumeShown()
 		})
 		p.Host.Focus(".panel [data-first]")

@@ -183,6 +183,8 @@ type Page struct {
 	Server Server
 
 	Stored StoredModels
+
+	typing typing
 }
 
 // New is a page of a host.

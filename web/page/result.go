@@ -314,21 +314,25 @@ func (r *Result) Renaming() bool { return r.Rename != notRenaming }
 // BeginRename lets the open label's name be typed.
 func (p *Page) BeginRename() {
 	if r := p.Result; r != nil && r.Picked >= 0 {
+		p.EndTyping()
 		r.Rename = r.Labels[r.Picked].Name
 		p.Host.Focus("#rename")
 	}
 }
 
-// EndRename takes the name, unless it is empty.
+// EndRename takes the name, unless it is empty, or typing it was given up.
 func (p *Page) EndRename(name string) {
 	r := p.Result
+	p.EndTyping()
+	if !r.Renaming() {
+		return
+	}
 	const most = 60 // DICOM allows 64
 	if name = strings.TrimSpace(name); name != "" && r.Picked >= 0 {
 		l := &r.Labels[r.Picked]
 		r.relook("Name of ", l, look{cut(name, most), l.RGB})
 	}
 	r.Rename = notRenaming
-	p.Host.Focus(".lab.sel .nm")
 }
 
 // MeanText is mean and standard deviation.

@@ -10,7 +10,7 @@ func TestNamesAreCutBetweenLetters(t *testing.T) {
 	p, _ := compared(t)
 	p.EndCompare()
 	p.Pick(0)
-	p.EndRename("Ä" + "ööööööööööööööööööööööööööööööööööööö")
+	p.rename("Ä" + "ööööööööööööööööööööööööööööööööööööö")
 	assert.Equal(t, "Äööööööööööööööööööööööööööööö", p.Result.Labels[0].Name, "60 bytes")
 	assert.Equal(t, "Übung", Title("Dataset001_übung"))
 	assert.Equal(t, "Ödem fehlt.", sentence("ödem fehlt"))

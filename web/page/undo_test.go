@@ -29,7 +29,7 @@ func TestNamesAndColoursAreTakenBackInTheirOrder(t *testing.T) {
 	l := &p.Result.Labels[0]
 	assert.Empty(t, p.Result.CanUndo())
 	p.SetColour(0, 3)
-	p.EndRename("Head")
+	p.rename("Head")
 	p.SetColour(0, 4)
 	require.True(t, p.Key(undoKeys))
 	assert.Equal(t, look{"Head", Palette[3]}, l.look())
@@ -46,15 +46,15 @@ func TestNamesAndColoursAreTakenBackInTheirOrder(t *testing.T) {
 	}
 	assert.Equal(t, look{"Head", Palette[4]}, l.look())
 	p.Key(undoKeys)
-	p.EndRename("Caput")
+	p.rename("Caput")
 	assert.Empty(t, p.Result.CanRedo(), "what comes after it is gone")
 }
 
 func TestWhatChangesNothingIsNoStep(t *testing.T) {
 	p, _ := labelled(t)
 	p.SetColour(0, 0)
-	p.EndRename("Anterior")
-	p.EndRename(" ")
+	p.rename("Anterior")
+	p.rename(" ")
 	p.StartEdit()
 	p.KeepEdit()
 	assert.Empty(t, p.Result.CanUndo())
@@ -64,7 +64,7 @@ func TestWhatChangesNothingIsNoStep(t *testing.T) {
 
 func TestACorrectionIsTakenBackAsAWhole(t *testing.T) {
 	p, f := labelled(t)
-	p.EndRename("Head")
+	p.rename("Head")
 	p.Scan.Look.Grid.Spacing = [3]float64{10, 10, 10} // a voxel is a millilitre
 	p.StartEdit()
 	p.Edit.MM = 1
@@ -96,7 +96,7 @@ func TestACorrectionIsTakenBackAsAWhole(t *testing.T) {
 // In a field the keys are the field's own.
 func TestUndoInAFieldIsTheBrowsers(t *testing.T) {
 	p, _ := labelled(t)
-	p.EndRename("Head")
+	p.rename("Head")
 	in := undoKeys
 	in.Field = true
 	assert.False(t, p.Key(in))

@@ -3,7 +3,6 @@ package page
 import (
 	"fmt"
 	"math"
-	"strconv"
 
 	"github.com/gounet/gounet/internal/api"
 )
@@ -113,7 +112,8 @@ func (v *View) Level() float64 { return (v.High + v.Low) / 2 }
 
 // SetWidth keeps the level.
 func (p *Page) SetWidth(text string) {
-	if w, err := strconv.ParseFloat(text, 64); err == nil && w > 0 {
+	p.EndTyping()
+	if w, ok := typedNumber(text); ok && w > 0 {
 		l := p.View.Level()
 		p.SetWindow(l-w/2, l+w/2, "Own")
 	}
@@ -121,7 +121,8 @@ func (p *Page) SetWidth(text string) {
 
 // SetLevel keeps the width.
 func (p *Page) SetLevel(text string) {
-	if l, err := strconv.ParseFloat(text, 64); err == nil {
+	p.EndTyping()
+	if l, ok := typedNumber(text); ok {
 		w := p.View.Width()
 		p.SetWindow(l-w/2, l+w/2, "Own")
 	}

@@ -140,15 +140,15 @@ func (c *LabelRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 				vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "input", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "rename"}, vugu.VGAttribute{Namespace: "", Key: "id", Val: "rename"}, vugu.VGAttribute{Namespace: "", Key: "aria-label", Val: "Name of the label"}}}
 				vgparent.AppendChild(vgn)
 				{
-					b, err := vjson.Marshal(c.P.Result.Rename)
+					b, err := vjson.Marshal(c.P.Shown("rename", c.P.Result.Rename))
 					if err != nil {
 						panic(err)
 					}
 					vgn.Prop = append(vgn.Prop, vugu.VGProperty{Key: "value", JSONVal: vjson.RawMessage(b)})
 				}
 				vgn.DOMEventHandlerSpecList = append(vgn.DOMEventHandlerSpecList, vugu.DOMEventHandlerSpec{
-					EventType:	"change",
-					Func:		func(event vugu.DOMEvent) { c.P.EndRename(typed(event)) },
+					EventType:	"input",
+					Func:		func(event vugu.DOMEvent) { c.P.Type("rename", typed(event)) },
 					// TODO: implement capture, etc. mostly need to decide syntax
 				})
 			}
