@@ -15,8 +15,9 @@ type Net interface {
 	Once(path, key string, body []byte, got func(status int, body []byte))
 	// Upload sends a file so that it goes on after an interruption. With the ID of an
 	// upload that was begun before it goes on there, if the server still has it. It tells
-	// the ID as soon as there is one, how much has arrived, and whether the server is
-	// waited for. stop ends it, and removes what has arrived unless that is kept.
+	// the ID as soon as there is one, how much has arrived, −1 while nobody knows, and
+	// whether the server is waited for. stop ends it, and removes what has arrived unless
+	// that is kept.
 	Upload(f File, id string, told func(id string, arrived int64, waiting bool), got func(id string, err error)) (stop func(keep bool))
 	Fetch(path string, got func(b Blob, size int64, err error))
 	// Watch hears events of a stream until stop; lost tells that it is interrupted, or

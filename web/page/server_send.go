@@ -77,9 +77,11 @@ func (p *Page) upload(i int, before int64, id string) {
 	f.Path = path.Base(f.Path)
 	rests := false
 	stop := p.Host.Net().Upload(f, id, func(id string, arrived int64, waiting bool) {
-		if still() {
+		if !still() {
+			return
+		}
+		if s.Waiting = waiting; arrived >= 0 {
 			p.arrives(i, id, before+arrived)
-			s.Waiting = waiting
 		}
 	}, func(id string, err error) {
 		if !still() {

@@ -27,7 +27,7 @@ const idOf = (location) => location?.split("/").pop() ?? "";
 
 // upload is the id of the upload, which goes on in the one with the id begun, if there
 // is one. told gets its id, the bytes that have arrived, and whether the server is
-// waited for. What has arrived stays there if a stop keeps it.
+// waited for; −1 while nobody knows what has arrived. That stays there if a stop keeps it.
 const upload = async (at, name, file, begun, told, stop, keeps) => {
   let location = begun && new URL(at + "/" + begun, globalThis.location.href).href, known = !begun, arrived = 0, tries = 0;
   for (;;) {
@@ -54,7 +54,7 @@ const upload = async (at, name, file, begun, told, stop, keeps) => {
     } catch (e) {
       if (stop.aborted && location && !keeps()) fetch(location, { method: "DELETE", headers: version }).catch(() => {}); // else it expires there
       if (stop.aborted || e.refused) throw e;
-      told(idOf(location), arrived, true);
+      told(idOf(location), known ? arrived : -1, true);
       await wait(Math.min(500 * 2 ** tries++, mostWait));
     }
   }
