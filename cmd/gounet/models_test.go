@@ -116,6 +116,7 @@ func TestTheRecipeIsData(t *testing.T) {
 	m, err := checkpoint.Open(filepath.Join(work, "3d_fullres", "fold_0"))
 	require.NoError(t, err)
 	assert.Equal(t, plan.Focal, m.Plan.Recipe.Loss.Voxel)
+	assert.True(t, m.Plan.Recipe.Loss.Sigmoid, "NVIDIA's is of a sigmoid of each label")
 	assert.Equal(t, 1, m.Plan.Recipe.Schedule.Warmup)
 	assert.NotContains(t, m.Folds[0].Weights, "encoder.stages.0.0.convs.0.conv.bias", "DynUNet has none")
 }
@@ -150,8 +151,9 @@ func TestNormsBlocksAndLossesAreTrained(t *testing.T) {
 	require.NotEmpty(t, running)
 	assert.NotEqual(t, float32(1), running[0], "it has followed the batches")
 	assert.FileExists(t, filepath.Join(dir, "validation", "summary.json"))
-	m = train(filepath.Join(t.TempDir(), "b"), "--loss", "dice-topk", "--no-validation")
+	m = train(filepath.Join(t.TempDir(), "b"), "--loss", "dice-topk", "--label-smoothing", "0.1", "--no-validation")
 	assert.Equal(t, plan.TopK, m.Plan.Recipe.Loss.Voxel)
+	assert.InDelta(t, 0.1, m.Plan.Recipe.Loss.Smoothing, 0)
 	got = gounet(t, append([]string{"train", hippocampus, "3d_fullres", "--work", work, "--loss", "topk", "--class-weights", "1,1,1"}, short...)...)
 	assert.Equal(t, exitUsage, got.code)
 	assert.Contains(t, got.err, "class_weights")

@@ -30,6 +30,7 @@ type trainFlags struct {
 	rate                            float64
 	optimizer, schedule, loss       string
 	classWeights                    []float64
+	smoothing                       float64
 	patience, every, warmup         int
 	maxTime                         time.Duration
 	resume, noAugment, noValidation bool
@@ -101,6 +102,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.pretrained, "pretrained", "", "begin with the weights of this `model` where they fit: layers of one shape, channels and classes of one name")
 	flags.StringVar(&f.loss, "loss", "", "dice-ce, ce, dice, focal (with Dice), topk (ce of the tenth of the voxels where it is largest) or dice-topk; of regions ce is of each by itself")
 	flags.Float64SliceVar(&f.classWeights, "class-weights", nil, "what the cross entropy of each label weighs, background first, for example 0.2,1,1")
+	flags.Float64Var(&f.smoothing, "label-smoothing", 0, "share of each label that the cross entropy spreads over all labels, for example 0.1")
 	flags.IntVar(&f.patience, "patience", 0, "end after so many epochs without a better Dice; 0: never")
 	flags.DurationVar(&f.maxTime, "max-time", 0, "end after the epoch in which this time is over, for example 90m")
 	flags.IntVar(&f.every, "checkpoint-every", 10, "epochs between checkpoints")
@@ -201,6 +203,7 @@ func (f *trainFlags) override(c *plan.Configuration, r *plan.Recipe) {
 	if len(f.classWeights) > 0 {
 		r.Loss.ClassWeights = f.classWeights
 	}
+	set(&r.Loss.Smoothing, f.smoothing)
 	set(&r.Optimizer.LearningRate, f.rate)
 	set(&r.Optimizer.Kind, f.optimizer)
 	set(&r.Schedule.Kind, f.schedule)

@@ -165,7 +165,7 @@ func NVIDIA(compat bool) Recipe {
 		},
 		Inference: Inference{Step: 0.75, Blend: BlendConstant, Sigma: 0.125, Mirror: all},
 	}
-	r.Loss.Foreground = compat
+	r.Loss.Sigmoid, r.Loss.Foreground = !compat, compat
 	if !compat {
 		r.Schedule.Patience = 100 // described there, and never in force
 	}

@@ -40,10 +40,12 @@ type Loss struct {
 	Smooth         float64 `json:"smooth"`                // added to numerator and denominator of Dice
 	DiceBackground bool    `json:"dice_background"`       // Dice counts the background too
 	SumRegions     bool    `json:"sum_regions,omitempty"` // regions are added up, not averaged
-	Foreground     bool    `json:"foreground,omitempty"`  // of Focal over labels: without the background's logit even in the softmax, as MONAI 1.0
+	Sigmoid        bool    `json:"sigmoid,omitempty"`     // of Focal over labels: a sigmoid of each without the background's, as NVIDIA's; Dice keeps the softmax
+	Foreground     bool    `json:"foreground,omitempty"`  // the same, and the softmax of Dice is without the background's logit too, as in MONAI 1.0
 	Gamma          float64 `json:"gamma,omitempty"`       // of Focal
 
 	TopK         float64   `json:"top_k,omitempty"`         // of TopK; nnU-Net's is 0.1
+	Smoothing    float64   `json:"smoothing,omitempty"`     // of CrossEntropy and TopK: share of a label that is spread over all labels; that of nnU-Net's LS01 trainers is 0.1
 	ClassWeights []float64 `json:"class_weights,omitempty"` // of CrossEntropy, a label each, background first; none: all 1
 }
 

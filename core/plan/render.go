@@ -225,6 +225,9 @@ func (l Loss) String() string {
 	case len(l.ClassWeights) > 0:
 		voxel += fmt.Sprintf(" weighing %v", l.ClassWeights)
 	}
+	if l.Smoothing > 0 {
+		voxel += " of labels smoothed by " + short(l.Smoothing)
+	}
 	return fmt.Sprintf("%s × %s + %s × Dice", short(l.VoxelWeight), voxel, short(l.DiceWeight))
 }
 

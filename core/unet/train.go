@@ -75,7 +75,7 @@ func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, ts []plan.Transf
 		var logits []graph.Value
 		logits, t.Params = network.forward(x, before, p.Classes(), heads)
 		hard := segSums(p, one)
-		hard.Act, hard.Gamma = graph.Hard, 0
+		hard.Act, hard.Gamma, hard.Smoothing = graph.Hard, 0, 0
 		t.Hard = b.Apply("dice", hard, logits[0], y)[0]
 		b.Place(t.Hard, graph.IO)
 		t.Shift = NewShift(b, p, logits[0])
