@@ -144,7 +144,8 @@ func (o Dyn) features(dim, stages int) ([]int, error) {
 }
 
 // NVIDIA is the recipe of NVIDIA's nnU-Net for PyTorch (22.11). What is not its own:
-// images are zoomed linearly; the range that contrast keeps is that of a channel.
+// the range that contrast keeps is that of a channel; a zoom sees what lies around the part
+// that it enlarges.
 func NVIDIA(compat bool) Recipe {
 	all := [3]bool{true, true, true}
 	r := Recipe{
@@ -155,6 +156,7 @@ func NVIDIA(compat bool) Recipe {
 		DeepSupervision: DeepSupervision{Heads: dynHeads, Decay: 0.5, FullResolution: true},
 		Oversample:      0.4,
 		OversampleBy:    ByComponent,
+		Interpolation:   Cubic,
 		Augmentation: []Transform{
 			{Op: Scaling, P: 0.15, PChannel: 1, Shared: true, Axes: all, Ranges: map[string]Range{"scale": {0.7, 1}}},
 			{Op: Mirror, P: 0.5, PChannel: 1, Shared: true, Axes: all},

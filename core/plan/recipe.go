@@ -14,6 +14,7 @@ type Recipe struct {
 	DeepSupervision DeepSupervision `json:"deep_supervision"`
 	Oversample      float64         `json:"oversample"`              // share of a batch whose patches are forced to hold foreground
 	OversampleBy    string          `json:"oversample_by,omitempty"` // ByComponent, or "": as nnU-Net does
+	Interpolation   string          `json:"interpolation,omitempty"` // of patches that are scaled, rotated or deformed: Cubic, or "": linear
 	Augmentation    []Transform     `json:"augmentation"`
 	Inference       Inference       `json:"inference"`
 }
@@ -22,6 +23,10 @@ type Recipe struct {
 // component of a label instead of a voxel, and a coin of that weight decides for each,
 // where nnU-Net takes the last ones of a batch.
 const ByComponent = "component"
+
+// Cubic as Recipe.Interpolation: images by cubic convolution and the nearest labels, where
+// nnU-Net has linear images and the labels of the largest linear weight.
+const Cubic = "cubic"
 
 // Values of Loss.Voxel.
 const (

@@ -224,6 +224,7 @@ var mutants = map[string]func(graph.Op) graph.Op{
 		slices.Reverse(n.Regions)
 		return n
 	},
+	"Warp cubic":   func(o graph.Op) graph.Op { n := o.(graph.Warp); n.Cubic = !n.Cubic; return n },
 	"Blur radius":  func(o graph.Op) graph.Op { n := o.(graph.Blur); n.Radius--; return n },
 	"Blur axis":    func(o graph.Op) graph.Op { n := o.(graph.Blur); n.Axis = (n.Axis + 1) % 3; return n },
 	"LowRes param": func(graph.Op) graph.Op { return graph.LowRes{Ctl: 19} },
