@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/big"
-	"slices"
 )
 
 const opStop = '.'
@@ -104,22 +102,26 @@ func runBinFloat(m *machine) error {
 }
 
 // long reads an integer in two's complement, little-endian, after its length.
-// It is an int64 where it fits, else a *big.Int.
+// It is an int64 where it fits, else a Long.
 func long(lengthBytes int) func(*machine) error {
 	return func(m *machine) error {
 		b, err := m.prefixed(lengthBytes)
 		if err != nil {
 			return err
 		}
-		slices.Reverse(b)
-		v := new(big.Int).SetBytes(b)
-		if len(b) > 0 && b[0] >= 0x80 {
-			v.Sub(v, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
+		sign := byte(0)
+		if n := len(b); n > 0 && b[n-1] >= 0x80 {
+			sign = 0xff
 		}
-		if v.IsInt64() {
-			return m.push(v.Int64())
+		for n := len(b); n > 1 && b[n-1] == sign && b[n-2]>>7 == sign>>7; n = len(b) {
+			b = b[:n-1] // it repeats the sign
 		}
-		return m.push(v)
+		if len(b) > 8 {
+			return m.push(Long(b))
+		}
+		whole := [8]byte{sign, sign, sign, sign, sign, sign, sign, sign}
+		copy(whole[:], b)
+		return m.push(int64(binary.LittleEndian.Uint64(whole[:])))
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 
 // File is an open file of torch.save.
 type File struct {
-	// Value is what was saved: nil, bool, int64, *big.Int, float64, string,
+	// Value is what was saved: nil, bool, int64, Long, float64, string,
 	// []byte, []any (lists, tuples, torch.Size), *Dict, *Tensor, *Object, Class.
 	// numpy scalars are float64, int64 or bool; a torch.device is a string.
 	Value any
