@@ -22,6 +22,7 @@ type importFlags struct {
 	dataset, config, datasetJSON string
 	patch, spacing               string
 	groups                       int
+	ohe                          bool
 }
 
 func newImport(a *app) *cobra.Command {
@@ -35,7 +36,8 @@ file if PATH ends so:
 nnU-Net v2  a results folder, a zip of nnUNetv2_export_model_to_zip, or one .pth file
 NVIDIA      a Lightning checkpoint (.ckpt) of a DynUNet. Patch and spacing are those of
             --config-pkl config.pkl, of NVIDIA's table for --name Task04_Hippocampus, or of
-            --patch and --spacing; the labels' names those of --dataset-json
+            --patch and --spacing; the labels' names those of --dataset-json. --ohe where
+            the scans were preprocessed with it, as for its BraTS models
 MONAI       the state dict of a DynUNet (.pt, .pth), plain or with residual blocks, or a
             bundle, folder or zip, whose configs/inference.json says patch and spacing;
             --groups where its norms are of groups
@@ -59,6 +61,7 @@ Nothing in a file is executed. predict reads results folders of nnU-Net as they 
 	flags.StringVar(&f.datasetJSON, "dataset-json", "", "dataset.json `file` with the names of channels and labels")
 	flags.StringVar(&f.patch, "patch", "", "patch of the network, `Z,Y,X` voxels")
 	flags.StringVar(&f.spacing, "spacing", "", "spacing of the training, `Z,Y,X` mm")
+	flags.BoolVar(&f.ohe, "ohe", false, "of NVIDIA's: the scans were preprocessed with --ohe, the last input of the network is their foreground")
 	flags.IntVar(&f.groups, "groups", 0, "groups of channels of a network with group norms, which its weights do not tell")
 	return cmd
 }
@@ -92,7 +95,7 @@ func (f *importFlags) run(a *app, path string) error {
 
 // foreign is what the flags say of a network of NVIDIA's or MONAI's.
 func (f *importFlags) foreign() (plan.Foreign, error) {
-	o := plan.Foreign{Dataset: f.dataset, Groups: f.groups}
+	o := plan.Foreign{Dataset: f.dataset, Groups: f.groups, Ohe: f.ohe}
 	var err error
 	if f.patch != "" {
 		if o.Patch, err = parsePatch(f.patch); err != nil {

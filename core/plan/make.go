@@ -54,6 +54,9 @@ type Dyn struct {
 	Features []int  // of the stages, instead of 32, 64 …
 	Depth    int    // poolings at most, 0: 5
 	MinEdge  int    // voxels that a pooled axis keeps at least, 0: 4
+
+	// Foreground adds a channel of the foreground (NVIDIA's --ohe).
+	Foreground bool
 }
 
 // planner is what distinguishes nnU-Net's planners.

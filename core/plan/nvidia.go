@@ -221,6 +221,9 @@ func (d *dataset) nvidia() (*Plan, error) {
 		}
 		p.Configurations = append(p.Configurations, c)
 	}
+	if len(p.Configurations) == 0 {
+		return nil, errors.New("the network " + PreNorm + " is of 3-D, and the data set of 2-D")
+	}
 	for i := range p.Channels {
 		p.Channels[i].Normalization = p.Configurations[0].Normalization[i]
 		if r := known.ct; inTable && r != nil {
@@ -228,12 +231,27 @@ func (d *dataset) nvidia() (*Plan, error) {
 			v.Mean, v.Std, v.Percentile_00_5, v.Percentile_99_5 = r.mean, r.std, r.lower, r.upper
 		}
 	}
-	if len(p.Configurations) == 0 {
-		return nil, errors.New("the network " + PreNorm + " is of 3-D, and the data set of 2-D")
+	if d.Dyn.Foreground {
+		p.addForeground(d.Compat)
 	}
 	const held = 5 // folds: an epoch is a pass over four of them
 	p.Recipe.Schedule.Iterations = max(1, d.ds.NumTraining*(held-1)/held/p.Configurations[0].Batch)
 	return p, nil
+}
+
+// addForeground adds the channel of the foreground. NVIDIA looks at the scan after it is
+// normalised, which leaves out about half of it.
+func (p *Plan) addForeground(compat bool) {
+	scheme := NormForeground
+	if compat {
+		scheme = NormForegroundLate
+	}
+	p.Channels = append(p.Channels, Channel{Name: NormForeground, Normalization: scheme})
+	p.Intensities = append(slices.Clone(p.Intensities), Intensity{})
+	for i := range p.Configurations {
+		c := &p.Configurations[i]
+		c.Normalization, c.MaskNorm = append(c.Normalization, scheme), append(c.MaskNorm, false)
+	}
 }
 
 // nvidiaSpacing is the median spacing; where an axis is three times as coarse as

@@ -55,6 +55,11 @@ const (
 	NormNone    = "none"           // as it is
 	NormRescale = "rescale_to_0_1" // (x − min) / (max − min) of the image
 	NormRGB     = "rgb_to_0_1"     // x / 255
+	// A channel that no file has: 1 where all others are above 0, before or after they are
+	// normalised; after that is how NVIDIA's --ohe does it.
+	NormForeground     = "foreground"
+	NormForegroundLate = "foreground_normalized"
+
 	NormNonZero = "zscore_nonzero" // (x − mean) / std of the channel's voxels that are not 0, which stay 0
 )
 
@@ -202,6 +207,18 @@ func (p *Plan) Foreground() []Label {
 	}
 	return p.Labels[1:]
 }
+
+// Scans is the number of channels that the files of a case have. The last of Channels
+// may be one that is made of them.
+func (p *Plan) Scans() int {
+	n := len(p.Channels)
+	if n > 0 && madeHere(p.Channels[n-1].Normalization) {
+		n--
+	}
+	return n
+}
+
+func madeHere(scheme string) bool { return scheme == NormForeground || scheme == NormForegroundLate }
 
 // InputChannels is the number of channels C that the network of c gets: those of
 // the images and, in a cascade, one for each of ForegroundValues.

@@ -184,7 +184,7 @@ func describe(id string, m *checkpoint.Model, file string) (api.Model, error) {
 	for _, f := range m.Folds {
 		out.Folds = append(out.Folds, f.Name)
 	}
-	for _, channel := range m.Plan.Channels {
+	for _, channel := range m.Plan.Channels[:m.Plan.Scans()] {
 		out.Channels = append(out.Channels, channel.Name)
 	}
 	f, err := os.Open(file)

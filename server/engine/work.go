@@ -46,7 +46,7 @@ func (o *owner) prepare(j *job) error {
 	if err != nil {
 		return failed(api.FailedModel, err)
 	}
-	if have, want := j.scan.Channels, len(m.Plan.Channels); have != want {
+	if have, want := j.scan.Channels, m.Plan.Scans(); have != want {
 		return failed(api.FailedScan, fmt.Errorf("the scan has %d channels, the model was trained on %d", have, want))
 	}
 	options := dataset.PreprocessOptions(m.Plan, c)

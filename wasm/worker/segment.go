@@ -105,7 +105,7 @@ func same(a, b predict.Options) bool {
 // fits makes sure, before anything is read, that the scan is one for the model and
 // that there is memory for it, and says whether there is enough to save states.
 func (w *Worker) fits(p *predict.Predictor, s *api.Segment) (saves bool, err error) {
-	if have, want := w.scan.Channels, len(w.model.Plan.Channels); have != want {
+	if have, want := w.scan.Channels, w.model.Plan.Scans(); have != want {
 		return false, fail(api.FailedScan, fmt.Errorf("the scan has %d channels, the model was trained on %d", have, want))
 	}
 	m, err := p.Plan(w.scan.Grid)
