@@ -120,6 +120,9 @@ func Make(fp *Fingerprint, ds *DatasetJSON, o Options) (*Plan, error) {
 		return nil, fmt.Errorf("plan: dataset.json has %d channels, the fingerprint %d: they are of different data sets", len(ds.Channels), len(fp.Intensities))
 	}
 	d := &dataset{planner: planners()[i], Options: o, ds: ds, fp: fp}
+	if o.Recipe == RecipeNVIDIA {
+		d.name = "nvidiaPlans"
+	}
 	if d.MemoryGB == 0 {
 		d.MemoryGB = d.gb
 	}

@@ -184,7 +184,7 @@ func (d *dataset) nvidia() (*Plan, error) {
 		spacing = known.spacing
 	}
 	p := d.frame(spacing)
-	p.Name, p.Planner, p.Recipe = first(d.Options.Name, "nvidiaPlans"), RecipeNVIDIA, NVIDIA(d.Compat)
+	p.Planner, p.Recipe = RecipeNVIDIA, NVIDIA(d.Compat)
 	if p.HasRegions() {
 		p.Recipe.Loss.Voxel, p.Recipe.Loss.SumRegions = BinaryCrossEntropy, true
 	}
