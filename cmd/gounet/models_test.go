@@ -191,4 +191,16 @@ func TestTrainingBeginsWithOtherWeights(t *testing.T) {
 	require.Equal(t, exitOK, got.code, got.err)
 	assert.Contains(t, got.out, "0 fresh")
 	assert.Contains(t, got.err, "decoder.seg_layers.0.weight is part", "one class of three has the same name")
+
+	wide := filepath.Join(t.TempDir(), "wide")
+	args := append([]string{"train", dir, "3d_fullres", "--work", other, "--output", wide, "--no-validation", "--pretrained", plain}, short...)
+	args = append(args, "--width", "6") // the other has 2
+	got = gounet(t, args...)
+	assert.Equal(t, exitError, got.code)
+	assert.Contains(t, got.err, "% of the weights fit, wanted 50 % or more")
+	assert.Contains(t, got.err, "its shape is [2 1 3 3 3] in the other network")
+	assert.NoDirExists(t, wide, "nothing has been done")
+	got = gounet(t, append(args, "--pretrained-share", "0")...)
+	require.Equal(t, exitOK, got.code, got.err)
+	assert.Contains(t, got.out, "% of the weights: ")
 }

@@ -36,6 +36,7 @@ type trainFlags struct {
 	resume, noAugment, noValidation bool
 	rematerialise, probabilities    bool
 	pretrained                      string
+	pretrainedShare                 float64
 	ranks, gpus                     int
 	place                           ranks.Place // where a launcher has put this process; zero: alone
 }
@@ -100,6 +101,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.schedule, "schedule", "", "poly, cosine or constant")
 	flags.IntVar(&f.warmup, "warmup", 0, "epochs in which the learning rate rises, before the schedule begins")
 	flags.StringVar(&f.pretrained, "pretrained", "", "begin with the weights of this `model` where they fit: layers of one shape, channels and classes of one name")
+	flags.Float64Var(&f.pretrainedShare, "pretrained-share", 0.5, "least share of the weights that --pretrained must fit; 0 begins with whatever fits")
 	flags.StringVar(&f.loss, "loss", "", "dice-ce, ce, dice, focal (with Dice), topk (ce of the tenth of the voxels where it is largest) or dice-topk; of regions ce is of each by itself")
 	flags.Float64SliceVar(&f.classWeights, "class-weights", nil, "what the cross entropy of each label weighs, background first, for example 0.2,1,1")
 	flags.Float64Var(&f.smoothing, "label-smoothing", 0, "share of each label that the cross entropy spreads over all labels, for example 0.1")
@@ -119,6 +121,9 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 func (f *trainFlags) check(a *app) error {
 	if f.width > widest {
 		return usagef("--width is %d, wanted at most %d", f.width, widest)
+	}
+	if f.pretrainedShare < 0 || f.pretrainedShare > 1 {
+		return usagef("--pretrained-share is %v, wanted 0 to 1", f.pretrainedShare)
 	}
 	if f.output != "" {
 		if err := checkOutput("--output", f.output); err != nil {
