@@ -22,6 +22,7 @@ type importFlags struct {
 	dataset, config, datasetJSON string
 	patch, spacing               string
 	groups                       int
+	previous                     string
 	ohe                          bool
 }
 
@@ -42,7 +43,8 @@ MONAI       the state dict of a DynUNet (.pt, .pth), plain or with residual bloc
             bundle, folder or zip, whose configs/inference.json says patch and spacing;
             --groups where its norms are of groups
 
-Nothing in a file is executed. predict reads results folders of nnU-Net as they are.`,
+Of a cascade both stages are read, the first one from beside MODEL, from the same zip, or
+of --previous. Nothing in a file is executed. predict reads results folders of nnU-Net as they are.`,
 		Example: `  gounet import nnUNetTrainer__nnUNetPlans__3d_fullres --output model.gounet
   gounet import export.zip --model 3d_fullres --output model
   gounet import last.ckpt --config-pkl config.pkl --dataset-json Task04_Hippocampus/dataset.json --output model.gounet`,
@@ -55,6 +57,7 @@ Nothing in a file is executed. predict reads results folders of nnU-Net as they 
 	flags.StringVar(&f.output, "output", "", "`path` of the model folder or .gounet file")
 	flags.StringVar(&f.checkpoint, "checkpoint", "", "of nnU-Net: final or best; final if it is there and this is not given")
 	flags.StringVar(&f.model, "model", "", "part of the `name` of the model to take of a zip with several")
+	flags.StringVar(&f.previous, "previous", "", "of a cascade: `model` of the first stage (default the one that MODEL brings, or that is beside it)")
 	flags.StringSliceVar(&f.folds, "folds", nil, "folds, comma separated; all if not given")
 	flags.StringVar(&f.dataset, "name", "", "`name` of the data set, for example Task04_Hippocampus")
 	flags.StringVar(&f.config, "config-pkl", "", "config.pkl `file` of NVIDIA's preprocessing")
@@ -80,6 +83,11 @@ func (f *importFlags) run(a *app, path string) error {
 	}
 	m, err := checkpoint.Import(path, o)
 	if err != nil {
+		return err
+	}
+	if err := withFirstStage(m, path, f.previous); errors.Is(err, errNoFirstStage) {
+		fmt.Fprintf(a.err, "note: %v: imported is the second stage alone\n", err)
+	} else if err != nil {
 		return err
 	}
 	if err := checkpoint.Save(f.output, m); err != nil {

@@ -55,7 +55,7 @@ nothing clearly.`,
 	f.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.input, "input", "", "`folder` of the scans (default inputs in the reference folder)")
-	flags.StringVar(&f.previous, "previous", "", "of a cascade: `folder` with the labels of the first stage")
+	flags.StringVar(&f.previous, "previous", "", "of a cascade: `folder` with the labels of the first stage, or its model (default the model that MODEL brings, or the one beside it)")
 	flags.BoolVar(&f.noMirror, "no-mirror", false, "no mirroring, as when the reference was made with --disable_tta")
 	flags.Float64Var(&f.dice, "dice", 0.999, "least Dice of a label with the reference")
 	flags.Float64Var(&f.probability, "probability", 0.02, "largest difference of a probability, at 999 of 1000 voxels")
@@ -80,6 +80,12 @@ func (f *verifyFlags) run(ctx context.Context, a *app, reference, model string) 
 	m, err := checkpoint.Open(model)
 	if err != nil {
 		return err
+	}
+	if st, err := os.Stat(f.previous); err != nil || isModel(f.previous, st.IsDir()) {
+		if err := withFirstStage(m, model, f.previous); err != nil {
+			return err
+		}
+		f.previous = ""
 	}
 	cases, err := scans(f.input, m.Plan, nil)
 	if err != nil {

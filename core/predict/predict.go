@@ -166,10 +166,19 @@ type Result struct {
 // Image segments a scan, as it was read: preprocessing is included. It needs on
 // the host the scan twice, and the probabilities twice if they are wanted.
 //
+// Of the second stage of a cascade without the labels of the first (o.Previous) it runs
+// the first one before, if the model brings it: on the device they are one after the other.
+//
 // Errors: another number of channels than the plan has, values that are not
 // finite (*volume.NotFiniteError), more memory than there is, what the device
 // reports, and ctx's.
 func (p *Predictor) Image(ctx context.Context, im *volume.Image, o ImageOptions) (*Result, error) {
+	if p.Model.Before != nil && o.Previous == nil {
+		var err error
+		if o.Previous, err = p.labelsBefore(ctx, im, o); err != nil {
+			return nil, err
+		}
+	}
 	pre, err := p.PreprocessAfter(im, o.Previous)
 	if err != nil {
 		return nil, err

@@ -148,6 +148,9 @@ func (m *Models) read(id, path, stamp string) *Model {
 		return fail(err)
 	}
 	out.Plan = loaded.Plan
+	if c, err := loaded.Config(); err == nil && c.Previous != "" && loaded.Before == nil {
+		return fail(fmt.Errorf("%s is the second stage of a cascade, without the first one, %s: gounet export --to zip puts both into a file", c.Name, c.Previous))
+	}
 	if b, err := os.ReadFile(base + ".json"); err == nil {
 		var before cached
 		if json.Unmarshal(b, &before) == nil && before.Stamp == stamp {

@@ -72,6 +72,9 @@ func (w *Worker) segment(j *job) (*api.Done, [][]byte, error) {
 
 // predictor puts the model on the device, unless it is there for like options.
 func (w *Worker) predictor(dev *opened, s *api.Segment) (*predict.Predictor, error) {
+	if c, err := w.model.Config(); err == nil && c.Previous != "" {
+		return nil, fail(api.FailedModel, fmt.Errorf("%s is the second of two networks, behind %s: a browser runs one, send the scan to a server", c.Name, c.Previous))
+	}
 	const leastStep = 0.1 // patches: 1000 times as many tiles as with 1
 	if s.Step != 0 && (s.Step < leastStep || s.Step > 1) {
 		return nil, fail(api.FailedRequest, fmt.Errorf("step %v: wanted 0 (the model's) or %v to 1 patch", s.Step, leastStep))
