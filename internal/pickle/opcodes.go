@@ -37,11 +37,11 @@ var opcodes = [256]opcode{
 	0x8e: {"BINBYTES8", binaryString(8)},
 	0x96: {"BYTEARRAY8", binaryString(8)},
 
-	']':  {"EMPTY_LIST", func(m *machine) error { return m.push(&sequence{}) }},
-	')':  {"EMPTY_TUPLE", func(m *machine) error { return m.push(&sequence{tuple: true}) }},
-	'}':  {"EMPTY_DICT", func(m *machine) error { return m.push(&Dict{}) }},
-	'l':  {"LIST", marked(func(m *machine, v []any) error { return m.push(&sequence{items: v}) })},
-	't':  {"TUPLE", marked(func(m *machine, v []any) error { return m.push(&sequence{items: v, tuple: true}) })},
+	']':  {"EMPTY_LIST", func(m *machine) error { return m.sequence(nil, false) }},
+	')':  {"EMPTY_TUPLE", func(m *machine) error { return m.sequence(nil, true) }},
+	'}':  {"EMPTY_DICT", (*machine).dict},
+	'l':  {"LIST", marked(func(m *machine, v []any) error { return m.sequence(v, false) })},
+	't':  {"TUPLE", marked(func(m *machine, v []any) error { return m.sequence(v, true) })},
 	'd':  {"DICT", marked(runDict)},
 	0x85: {"TUPLE1", tuple(1)},
 	0x86: {"TUPLE2", tuple(2)},
@@ -177,17 +177,20 @@ func counted(n int, use func(*machine, []any) error) func(*machine) error {
 }
 
 func tuple(n int) func(*machine) error {
-	return counted(n, func(m *machine, v []any) error { return m.push(&sequence{items: v, tuple: true}) })
+	return counted(n, func(m *machine, v []any) error { return m.sequence(v, true) })
 }
 
 func runDict(m *machine, items []any) error {
-	if err := m.push(&Dict{}); err != nil {
+	if err := m.dict(); err != nil {
 		return err
 	}
 	return m.setItems(items)
 }
 
 func runMark(m *machine) error {
+	if len(m.marks) >= mostMarks {
+		return fmt.Errorf("more than %d marks are open", mostMarks)
+	}
 	m.marks = append(m.marks, len(m.stack))
 	return nil
 }

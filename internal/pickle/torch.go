@@ -30,7 +30,7 @@ type File struct {
 
 // maxPickleBytes bounds the pickles of a file, without the storages. That of an
 // nnU-Net checkpoint of 4000 epochs with 117 labels has some 30 MB.
-const maxPickleBytes = 256 << 20
+const maxPickleBytes = 64 << 20
 
 // Open reads the file at path. The caller closes it when no tensor of it is
 // read any more.
