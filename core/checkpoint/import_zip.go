@@ -100,8 +100,18 @@ func importZip(file string, o ImportOptions) (m *Model, err error) {
 	return m, m.SetBefore(before)
 }
 
+// Weights hardly get smaller in a zip, plans to a twentieth: an entry that becomes much
+// larger is there to fill the disk.
+const (
+	mostUnpacked = 64      // times its size in the zip
+	freeUnpacked = 1 << 20 // bytes
+)
+
 // unpack writes an entry, no more of it than it says it has.
 func unpack(f *zip.File, to string) error {
+	if most := mostUnpacked*f.CompressedSize64 + freeUnpacked; f.UncompressedSize64 > most {
+		return fmt.Errorf("%d bytes become %d, at most %d are unpacked of so few: it is no model", f.CompressedSize64, f.UncompressedSize64, most)
+	}
 	if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
 		return err
 	}

@@ -159,6 +159,29 @@ func TestFilesOfACascadeAreDoubted(t *testing.T) {
 	assert.Nil(t, lone.Before)
 }
 
+// TestAZipThatWouldFillTheDiskIsRefused unpacks nothing of it.
+func TestAZipThatWouldFillTheDiskIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bomb.zip")
+	f, err := os.Create(path)
+	require.NoError(t, err)
+	w := zip.NewWriter(f)
+	for name, n := range map[string]int{"plans.json": 10, "dataset.json": 10, "fold_0/checkpoint_final.pth": 64 << 20} {
+		entry, err := w.Create("D/T__P__3d_fullres/" + name)
+		require.NoError(t, err)
+		_, err = entry.Write(make([]byte, n))
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Close())
+	require.NoError(t, f.Close())
+	t.Setenv("TMPDIR", t.TempDir())
+	_, err = Import(path, ImportOptions{})
+	assert.ErrorContains(t, err, "fold_0/checkpoint_final.pth: ")
+	assert.ErrorContains(t, err, "become 67108864, at most ")
+	left, err := os.ReadDir(os.Getenv("TMPDIR"))
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
 // TestAZipOfNNUNetGivesBothStages imports what nnUNetv2_export_model_to_zip makes of two
 // configurations.
 func TestAZipOfNNUNetGivesBothStages(t *testing.T) {
