@@ -47,6 +47,9 @@ var masks = map[string]volume.Mask{plan.NormForeground: volume.MaskOfScan, plan.
 // folder dir, a file a case. Files that are there already and were made by the
 // same plan of the same scans are kept, so that an interrupted run continues. It returns the store.
 func (r *Raw) Preprocess(ctx context.Context, p *plan.Plan, c *plan.Configuration, dir string, progress Progress) (*Store, error) {
+	if err := c.Resampled(); err != nil {
+		return nil, fmt.Errorf("dataset: %w", err)
+	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, fmt.Errorf("dataset: %w", err)
 	}

@@ -12,6 +12,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 )
 
@@ -165,6 +166,21 @@ const (
 // nearest across thick slices.
 func DefaultResampling() Resampling {
 	return Resampling{ImageOrder: 3, LabelOrder: 1, LogitOrder: 1, SeparateZ: SeparateAuto}
+}
+
+// Resampled returns an error if cases of c cannot be resampled as it says: images may have
+// any order, all else has to be as nnU-Net's default. Whoever prepares or labels cases asks.
+func (c *Configuration) Resampled() error {
+	r, want := c.Resampling, DefaultResampling()
+	want.ImageOrder = r.ImageOrder
+	if r == want {
+		return nil
+	}
+	show := func(r Resampling) string {
+		return fmt.Sprintf("images order_z %d, labels order %d and order_z %d, logits order %d and order_z %d, separate_z %s",
+			r.ImageOrderZ, r.LabelOrder, r.LabelOrderZ, r.LogitOrder, r.LogitOrderZ, r.SeparateZ)
+	}
+	return fmt.Errorf("configuration %s resamples with %s; supported is nnU-Net's default: %s", c.Name, show(r), show(want))
 }
 
 // Configuration returns the configuration called name, or nil.

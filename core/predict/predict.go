@@ -93,14 +93,11 @@ func newPredictor(m *checkpoint.Model, o Options) (*Predictor, error) {
 
 // check reports what cannot be predicted.
 func (p *Predictor) check() error {
-	o, c, r := p.o, p.config, p.config.Resampling
+	o := p.o
 	l := o.Device.Limits()
 	switch {
 	case len(p.Model.Folds) == 0:
 		return errors.New("the model has no weights")
-	case r.LogitOrder != 1 || r.LogitOrderZ != 0 || r.SeparateZ != plan.SeparateAuto:
-		return fmt.Errorf("configuration %s resamples logits with orders %d and %d, separate z %q; supported are 1 and 0, %q: plan with nnU-Net's default resampling",
-			c.Name, r.LogitOrder, r.LogitOrderZ, r.SeparateZ, plan.SeparateAuto)
 	case o.Step < 0 || o.Step > 1:
 		return fmt.Errorf("step %v, wanted more than 0 and at most 1 patch", o.Step)
 	case o.Rows < 0:
@@ -108,7 +105,7 @@ func (p *Predictor) check() error {
 	case o.Storage == graph.F16 && !l.F16 || o.Storage == graph.BF16 && !l.BF16:
 		return fmt.Errorf("%s: does not store %s: use f32", o.Device.Name(), o.Storage)
 	}
-	return nil
+	return p.config.Resampled()
 }
 
 // Close frees what the predictor has on the device; the device stays open.
