@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -91,6 +93,9 @@ func (f *verifyFlags) run(ctx context.Context, a *app, reference, model string) 
 	if err != nil {
 		return err
 	}
+	if err := allThere(reference, predict.LabelFormat(m.Plan).Endings[0], cases); err != nil {
+		return err
+	}
 	dev, err := f.open(a.settings)
 	if err != nil {
 		return err
@@ -124,6 +129,35 @@ func (f *verifyFlags) run(ctx context.Context, a *app, reference, model string) 
 		err = printVerified(a.out, all)
 	}
 	return errors.Join(err, failed(all))
+}
+
+// allThere makes sure that labels and scans are of the same cases: what is not compared
+// has not been verified.
+func allThere(reference, ending string, cases []dataset.Case) error {
+	files, err := os.ReadDir(reference)
+	if err != nil {
+		return err
+	}
+	labels := map[string]bool{}
+	for _, f := range files {
+		if id, ok := strings.CutSuffix(f.Name(), ending); ok {
+			labels[id] = true
+		}
+	}
+	var problems []string
+	for _, c := range cases {
+		if !labels[c.ID] {
+			problems = append(problems, c.ID+" has no "+c.ID+ending)
+		}
+		delete(labels, c.ID)
+	}
+	for _, id := range slices.Sorted(maps.Keys(labels)) {
+		problems = append(problems, id+ending+" is of no scan of the input")
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("%s: %s: give the scans that the reference was made of, all of them", reference, join(problems, ", "))
+	}
+	return nil
 }
 
 // failed is the error that names the cases which are not as they should be.
