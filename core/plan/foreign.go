@@ -83,7 +83,7 @@ func (f Foreign) Plan(n Network, dim, in, classes int) (*Plan, error) {
 		p.Recipe.Loss.Voxel, p.Recipe.Loss.SumRegions = BinaryCrossEntropy, true
 	}
 	c := Configuration{
-		Name: ConfigFullRes, Dim: dim, Patch: f.Patch, Batch: 2, Spacing: f.Spacing, BatchDice: true, Resampling: DefaultResampling(), Network: n,
+		Name: ConfigFullRes, Dim: dim, Patch: f.Patch, Batch: 2, Spacing: f.Spacing, BatchDice: true, Resampling: nvidiaResampling(), Network: n,
 		Crop: CropPositive, Truncate: true, NormalizeLast: true, Planes: true,
 	}
 	for a, v := range f.Patch {

@@ -213,7 +213,7 @@ func (d *dataset) nvidia() (*Plan, error) {
 		}
 		c.Batch = map[int]int{2: 64, 3: 2}[dim]
 		c.BatchDice, c.Data = true, p.Name+"_"+name
-		c.Crop, c.Truncate, c.NormalizeLast, c.Planes = CropPositive, true, true, true
+		c.Crop, c.Truncate, c.NormalizeLast, c.Planes, c.Resampling = CropPositive, true, true, true, nvidiaResampling()
 		for i, s := range c.Normalization {
 			if s != NormCT {
 				c.Normalization[i], c.MaskNorm[i] = NormNonZero, false

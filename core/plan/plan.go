@@ -168,12 +168,22 @@ func DefaultResampling() Resampling {
 	return Resampling{ImageOrder: 3, LabelOrder: 1, LogitOrder: 1, SeparateZ: SeparateAuto}
 }
 
+// nvidiaResampling is NVIDIA's, of configurations with Planes: logits by cubic B-splines on
+// all axes.
+func nvidiaResampling() Resampling {
+	return Resampling{ImageOrder: 3, LabelOrder: 1, LogitOrder: 3, SeparateZ: SeparateNever}
+}
+
+// CubicLogits says whether logits come to the grid of the scan by cubic B-splines, a class
+// at a time, as NVIDIA's; nnU-Net's are linear.
+func (c *Configuration) CubicLogits() bool { return c.Resampling.LogitOrder == 3 }
+
 // Resampled returns an error if cases of c cannot be resampled as it says: images may have
 // any order, all else has to be as nnU-Net's default. Whoever prepares or labels cases asks.
 func (c *Configuration) Resampled() error {
 	r, want := c.Resampling, DefaultResampling()
 	want.ImageOrder = r.ImageOrder
-	if r == want {
+	if r == want || c.Planes && r == nvidiaResampling() {
 		return nil
 	}
 	show := func(r Resampling) string {

@@ -215,14 +215,22 @@ func (p *Predictor) segment(ctx context.Context, pre *volume.Preprocessed, o Ima
 	if err != nil {
 		return nil, err
 	}
-	if (o.Probabilities || o.Uncertainty && e.slabs()) && (o.Save != nil || o.Resume != nil) {
+	cubic := p.cubic(pre.Placement)
+	if saved := o.Save != nil || o.Resume != nil; saved && (o.Probabilities || o.Uncertainty && e.slabs()) {
 		return nil, errors.New("probabilities of a segmentation that is saved or resumed, whose state has none: ask for one of the two")
+	} else if saved && cubic && e.slabs() {
+		return nil, errors.New("a segmentation by cubic logits that is saved or resumed where planes wander: its state has no logits: do it at once")
 	}
 	s := newSweep(p, e, pre, o)
 	if err := s.run(ctx); err != nil {
 		return nil, err
 	}
 	r := &Result{Memory: p.memory(e.programs, pre.Placement)}
+	if cubic {
+		if s.labels, err = pre.LabelsCubic(s.logits, p.plan.Classes(), p.regions()); err != nil {
+			return nil, err
+		}
+	}
 	if r.Labels, err = pre.Uncrop(s.labels); err != nil {
 		return nil, err
 	}

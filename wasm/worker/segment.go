@@ -117,7 +117,7 @@ func (w *Worker) fits(p *predict.Predictor, s *api.Segment) (saves bool, err err
 	}
 	slabs := m.Planes < m.Depth // their states have no logits of those before
 	if w.host.Bytes == 0 {
-		return !(s.Uncertainty && slabs), nil
+		return !((s.Uncertainty || m.Logits) && slabs), nil
 	}
 	const copies = 3 // of a state: as it is made, as a file, as JavaScript has it
 	what, need := "the scan", m.Host
@@ -134,7 +134,7 @@ func (w *Worker) fits(p *predict.Predictor, s *api.Segment) (saves bool, err err
 			Text: fmt.Sprintf("%s: up to %d MiB beside the device, of %d MiB that a program in a browser may take", what, need>>20, most>>20),
 		}
 	}
-	return all <= most && !(s.Uncertainty && slabs), nil
+	return all <= most && !((s.Uncertainty || m.Logits) && slabs), nil
 }
 
 // preprocessed reads the scan and makes of it what the model wants.
