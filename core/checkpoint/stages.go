@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/gounet/gounet/core/plan"
@@ -90,7 +90,7 @@ func (m *Model) fitsBehind(before *Model) error {
 		return fmt.Errorf("the first stage of %s is a model of %s, wanted one of %s", c.Name, before.Configuration, c.Previous)
 	case p.Scans() != q.Scans():
 		return fmt.Errorf("the first stage of %s is of scans of %d channels, %s itself of %d", c.Name, q.Scans(), c.Name, p.Scans())
-	case !reflect.DeepEqual(values(p), values(q)):
+	case !slices.EqualFunc(values(p), values(q), slices.Equal):
 		return fmt.Errorf("the first stage of %s has the labels %v, %s itself %v", c.Name, values(q), c.Name, values(p))
 	}
 	return nil
