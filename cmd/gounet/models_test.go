@@ -61,9 +61,9 @@ func TestModelsComeInAndGoOut(t *testing.T) {
 	}
 }
 
-// TestASecondStageNamesTheFirst exports both stages of a cascade and predicts with the
-// files as with the folders.
-func TestASecondStageNamesTheFirst(t *testing.T) {
+// TestASecondStageBringsTheFirst exports a cascade in every form, and predicts with one
+// file, with two, and with the folders.
+func TestASecondStageBringsTheFirst(t *testing.T) {
 	const cascade = "../../core/predict/testdata/cascade"
 	dir := t.TempDir()
 	first, second := filepath.Join(dir, "first.gounet"), filepath.Join(dir, "second.gounet")
@@ -71,7 +71,7 @@ func TestASecondStageNamesTheFirst(t *testing.T) {
 	require.Equal(t, exitOK, got.code, got.err)
 	assert.NotContains(t, got.out, "note")
 	for to, c := range map[string]struct{ output, want string }{
-		"zip":      {second, "to predict as --previous"},
+		"zip":      {second, "which is in the file, too"},
 		"nnunetv2": {filepath.Join(dir, "results"), "-prev_stage_predictions"},
 		"onnx":     {filepath.Join(dir, "second.onnx"), "its input has one for each label"},
 	} {
@@ -81,9 +81,12 @@ func TestASecondStageNamesTheFirst(t *testing.T) {
 		assert.Contains(t, got.out, c.want)
 	}
 	input := filepath.Join(cascade, "scan_0000.nii.gz")
-	got = gounet(t, "predict", "--model", second, "--input", input, "--output", filepath.Join(dir, "alone"))
-	assert.Equal(t, exitUsage, got.code)
-	assert.Contains(t, got.err, "as --previous")
+	results, err := filepath.Glob(filepath.Join(dir, "results", "*"))
+	require.NoError(t, err)
+	assert.Len(t, results, 2, "a results folder of each stage")
+	alone := filepath.Join(dir, "alone")
+	got = gounet(t, "predict", "--model", second, "--input", input, "--output", alone)
+	require.Equal(t, exitOK, got.code, got.err)
 	files, folders := filepath.Join(dir, "files"), filepath.Join(dir, "folders")
 	got = gounet(t, "predict", "--model", second, "--previous", first, "--input", input, "--output", files)
 	require.Equal(t, exitOK, got.code, got.err)
@@ -92,6 +95,9 @@ func TestASecondStageNamesTheFirst(t *testing.T) {
 	a, err := scan.ReadLabels(filepath.Join(files, "scan.nii.gz"))
 	require.NoError(t, err)
 	b, err := scan.ReadLabels(filepath.Join(folders, "scan.nii.gz"))
+	require.NoError(t, err)
+	assert.Equal(t, a, b)
+	b, err = scan.ReadLabels(filepath.Join(alone, "scan.nii.gz"))
 	require.NoError(t, err)
 	assert.Equal(t, a, b)
 }
