@@ -13,16 +13,18 @@ type Recipe struct {
 	Schedule        Schedule        `json:"schedule"`
 	DeepSupervision DeepSupervision `json:"deep_supervision"`
 	Oversample      float64         `json:"oversample"`              // share of a batch whose patches are forced to hold foreground
-	OversampleBy    string          `json:"oversample_by,omitempty"` // ByComponent, or "": as nnU-Net does
+	OversampleBy    string          `json:"oversample_by,omitempty"` // ByComponent, ByChance, or "": as nnU-Net does
 	Interpolation   string          `json:"interpolation,omitempty"` // of patches that are scaled, rotated or deformed: Cubic, or "": linear
 	Augmentation    []Transform     `json:"augmentation"`
 	Inference       Inference       `json:"inference"`
 }
 
-// ByComponent as Recipe.OversampleBy: patches that hold foreground do so by a connected
-// component of a label instead of a voxel, and a coin of that weight decides for each,
-// where nnU-Net takes the last ones of a batch.
-const ByComponent = "component"
+// Values of Recipe.OversampleBy: a coin of that weight decides for each patch, where nnU-Net
+// takes the last ones of a batch.
+const (
+	ByComponent = "component" // patches that hold foreground do so by a connected component of a label
+	ByChance    = "chance"    // by a voxel, as in nnU-Net: its nnUNetTrainer_probabilisticOversampling
+)
 
 // Cubic as Recipe.Interpolation: images by cubic convolution and the nearest labels, where
 // nnU-Net has linear images and the labels of the largest linear weight.
