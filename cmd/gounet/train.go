@@ -158,7 +158,7 @@ func (f *trainFlags) planOf(made *plan.Plan, name, dir string) (*plan.Plan, erro
 		return nil, err
 	}
 	before := planSettings(c, made.Recipe)
-	f.override(c, &made.Recipe)
+	f.override(c, &made.Recipe, made.HasRegions())
 	after := planSettings(c, made.Recipe)
 	if err := made.Validate(); err != nil {
 		if given := differences(after, before); len(given) > 0 {
@@ -196,13 +196,18 @@ func differences(before, after map[string]any) (list []string) {
 const widest = 1024
 
 // override puts the flags that were given in the place of the plan's values.
-func (f *trainFlags) override(c *plan.Configuration, r *plan.Recipe) {
+func (f *trainFlags) override(c *plan.Configuration, r *plan.Recipe, regions bool) {
 	set(&c.Batch, f.batch)
 	set(&r.Schedule.Epochs, f.epochs)
 	set(&r.Schedule.Iterations, f.iterations)
 	set(&r.Schedule.Patience, f.patience)
 	set(&r.Schedule.Warmup, f.warmup)
 	if change := losses[f.loss]; change != nil {
+		// Of a plan that says another one, all of that goes: cross entropy is the beginning.
+		r.Loss.Voxel, r.Loss.TopK, r.Loss.Gamma = plan.CrossEntropy, 0, 0
+		if regions {
+			r.Loss.Voxel = plan.BinaryCrossEntropy
+		}
 		change(&r.Loss)
 	}
 	if len(f.classWeights) > 0 {
