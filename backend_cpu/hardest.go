@@ -16,7 +16,7 @@ type hardest struct {
 
 func (s *scope) hardest(op graph.Hardest, n graph.Node) []part {
 	p := &hardest{
-		seg:   s.seg(graph.SegSums{Stride: op.Stride, Ignore: op.Ignore}, n.In[0], n.In[1]),
+		seg:   s.seg(graph.SegSums{Stride: op.Stride, Ignore: op.Ignore, Smoothing: op.Smoothing}, n.In[0], n.In[1]),
 		count: op.Count, out: s.bytes(n.Out[0]),
 	}
 	s.pool.reserve(need{shared: p.n * p.v})
@@ -35,14 +35,20 @@ func (p *hardest) key(w *worker, unit int) {
 		p.softmax(&u)
 		total := &u.row[segTotal][0]
 		p.flat.log(total, total, p.vectors(&u))
+		p.meanLogit(&u)
 	}
-	logs, top := u.row[segTotal], u.row[segTop]
+	logs, top, mean := u.row[segTotal], u.row[segTop], u.row[segB]
 	for i, c := range u.row[segClass][:u.count] {
 		if c < 0 {
 			keys[i], out[i] = 0, graph.Unseen
 			continue
 		}
-		ce := max(0, logs[i]+(top[i]-u.z[int(c)*p.block+i]))
+		z := u.z[int(c)*p.block+i]
+		ce := logs[i] + (top[i] - z)
+		if p.op.Smoothing != 0 {
+			ce += p.op.Smoothing * (z - mean[i])
+		}
+		ce = max(0, ce)
 		keys[i], out[i] = math.Float32frombits(math.Float32bits(ce)+1), byte(c)
 	}
 }

@@ -9,7 +9,7 @@ import (
 // segGrad makes dlogits. With A = dp + t·dpt of a class, B the cotangent of the
 // cross entropy that a voxel's label takes, q the probability of what is wanted:
 //
-//	softmax  dz[k] = p[k]·(A[k] − Σ A·p) + B·r·([k is the class] − p[k])
+//	softmax  dz[k] = p[k]·(A[k] − Σ A·p) + B·r·([k is the class] − p[k]) + B·ε·([k is the class] − 1/K)
 //	sigmoid  dz = A·p·(1−p) ± B·(1−q)·r      + where t
 //	r = γ·q·(1−q)^(γ−1)·log q − (1−q)^γ, −1 without γ
 func (s *scope) segGrad(op graph.SegSums, n graph.Node) []part {
@@ -56,6 +56,12 @@ func (p *seg) softmaxGrad(u *segUnit) {
 		t, one := p.want(u, k)
 		p.flat.softGrad(&p.of(u, u.z, k)[0], &p.of(u, u.p, k)[0], &t[0], &one[0], &mean[0], &ce[0], n,
 			p.cotangent(u.n, k, graph.SumP), p.cotangent(u.n, k, graph.SumPT))
+		if p.op.Smoothing != 0 {
+			z := p.of(u, u.z, k)
+			for i, b := range ce {
+				z[i] += b * p.op.Smoothing * (one[i] - 1/float32(p.k))
+			}
+		}
 	}
 }
 

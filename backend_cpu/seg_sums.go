@@ -32,6 +32,7 @@ func (p *seg) sum(w *worker, unit int) {
 		p.softmax(&u)
 		total := &u.row[segTotal][0]
 		p.flat.log(total, total, n)
+		p.meanLogit(&u)
 	case graph.Hard:
 		p.hard(&u)
 	}
@@ -68,7 +69,7 @@ func (p *seg) crossEntropy(u *segUnit, k int, one []float32) (sum float64) {
 		acc := u.args.lanes[:p.flat.lanes]
 		clear(acc)
 		p.flat.picked(&acc[0], &one[0], &logs[0], &top[0], &z[0], p.vectors(u))
-		return p.lanes(acc, 0)
+		return p.lanes(acc, 0) + p.smoothed(u, one, z)
 	}
 	for i, t := range one {
 		if t != 0 {
@@ -76,6 +77,32 @@ func (p *seg) crossEntropy(u *segUnit, k int, one []float32) (sum float64) {
 		}
 	}
 	return sum
+}
+
+// meanLogit makes segB the mean over the classes of z, where labels are smoothed.
+func (p *seg) meanLogit(u *segUnit) {
+	if p.op.Smoothing == 0 {
+		return
+	}
+	mean := u.row[segB]
+	clear(mean)
+	for k := range p.k {
+		p.flat.axpy(&mean[0], &p.of(u, u.z, k)[0], p.vectors(u), 1/float32(p.k))
+	}
+}
+
+// smoothed is Σ ε·(z − mean(z)) over the voxels whose label is that of z.
+func (p *seg) smoothed(u *segUnit, one, z []float32) (sum float64) {
+	if p.op.Smoothing == 0 {
+		return 0
+	}
+	mean := u.row[segB]
+	for i, t := range one {
+		if t != 0 {
+			sum += float64(z[i] - mean[i])
+		}
+	}
+	return float64(p.op.Smoothing) * sum
 }
 
 // others is 1 − p of class k of voxel i, without the cancellation.

@@ -59,6 +59,10 @@ func (p *warper) row(w *worker, unit int) {
 				q[a] += float64(row[0])*float64(u[0]) + float64(row[1])*float64(u[1]) + float64(row[2])*float64(u[2])
 			}
 		}
+		if p.op.Cubic {
+			p.y[off+i] = p.cubic(q, out[i*p.c:][:p.c], src, labels)
+			continue
+		}
 		if p.inside(q) {
 			p.y[off+i] = p.between(q, out[i*p.c:][:p.c], src, labels)
 			continue
@@ -129,6 +133,49 @@ func (p *warper) border(q [3]float64, out, src []float32, labels []byte) byte {
 		}
 	}
 	return k.label()
+}
+
+// cubic convolves the channels around q and returns the label of the voxel next to it.
+func (p *warper) cubic(q [3]float64, out, src []float32, labels []byte) byte {
+	clear(out)
+	var index [3][4]int
+	var weights [3][4]float64
+	next := 0
+	for a, x := range q {
+		near := int(math.Floor(x + 0.5))
+		if near < 0 || near >= p.size[a] {
+			return outside
+		}
+		next = next*p.size[a] + near
+		low := math.Floor(x)
+		for k := range 4 {
+			index[a][k] = min(max(int(low)+k-1, 0), p.size[a]-1)
+			weights[a][k] = keys(math.Abs(x - low - float64(k-1)))
+		}
+	}
+	for d, wd := range weights[0] {
+		for h, wh := range weights[1] {
+			for w, ww := range weights[2] {
+				weight := float32(wd * wh * ww)
+				if weight == 0 {
+					continue
+				}
+				at := (index[0][d]*p.size[1]+index[1][h])*p.size[2] + index[2][w]
+				for j, x := range src[at*len(out):][:len(out)] {
+					out[j] += weight * x
+				}
+			}
+		}
+	}
+	return labels[next]
+}
+
+// keys is the weight of a voxel that is t ≤ 2 away.
+func keys(t float64) float64 {
+	if t <= 1 {
+		return (1.5*t-2.5)*t*t + 1
+	}
+	return ((-0.5*t+2.5)*t-4)*t + 2
 }
 
 // centred is voxel i, counted from the centre of an axis of n.

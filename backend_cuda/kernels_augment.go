@@ -4,7 +4,7 @@ import "github.com/gounet/gounet/core/graph"
 
 func (s *scope) warp(op graph.Warp, n graph.Node) error {
 	src, labels, ctl := n.In[0], n.In[1], n.In[2]
-	c := merged(axes("X", s.Type(src).Shape), triple("", op.Patch[:]), consts{"CTL": op.Ctl, "ELASTIC": op.Elastic})
+	c := merged(axes("X", s.Type(src).Shape), triple("", op.Patch[:]), consts{"CTL": op.Ctl, "ELASTIC": op.Elastic, "CUBIC": op.Cubic})
 	var field place
 	if op.Elastic {
 		field = s.value(n.In[3])

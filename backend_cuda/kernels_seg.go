@@ -29,7 +29,7 @@ func (s *scope) segConsts(op graph.SegSums, logits graph.Value) consts {
 		ignore = 256 // no label
 	}
 	return merged(axes("", t), triple("S", op.Stride[:]), consts{
-		"K": t[4], "ACT": int(op.Act), "REGIONS": op.Regions != nil, "IGNORE": ignore, "GAMMA": op.Gamma, "T": s.Type(logits).DType,
+		"K": t[4], "ACT": int(op.Act), "REGIONS": op.Regions != nil, "IGNORE": ignore, "GAMMA": op.Gamma, "SMOOTHING": op.Smoothing, "T": s.Type(logits).DType,
 	})
 }
 
@@ -81,7 +81,7 @@ func (s *scope) hardest(op graph.Hardest, n graph.Node) error {
 	if ignore < 0 {
 		ignore = 256 // no label
 	}
-	k := merged(c, consts{"IGNORE": ignore, "T": s.Type(z).DType})
+	k := merged(c, consts{"IGNORE": ignore, "SMOOTHING": op.Smoothing, "T": s.Type(z).DType})
 	if err := s.each("hardest_keys", voxels, k, keys, s.value(z), s.value(n.In[1])); err != nil {
 		return err
 	}

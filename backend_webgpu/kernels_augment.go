@@ -7,7 +7,7 @@ import (
 
 func (s *scope) warp(op graph.Warp, n graph.Node) error {
 	src, labels, ctl := n.In[0], n.In[1], n.In[2]
-	c := merged(axes("X", s.Type(src).Shape), triple("", op.Patch[:]), shaders.Consts{"CTL": op.Ctl, "ELASTIC": op.Elastic})
+	c := merged(axes("X", s.Type(src).Shape), triple("", op.Patch[:]), shaders.Consts{"CTL": op.Ctl, "ELASTIC": op.Elastic, "CUBIC": op.Cubic})
 	field := s.nothing()
 	if op.Elastic {
 		field = s.value(n.In[3])

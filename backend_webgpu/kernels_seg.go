@@ -28,7 +28,7 @@ func (s *scope) segConsts(op graph.SegSums, logits graph.Value) shaders.Consts {
 		ignore = 256 // no label
 	}
 	return merged(axes("", t), triple("S", op.Stride[:]), shaders.Consts{
-		"K": t[4], "ACT": int(op.Act), "REGIONS": op.Regions != nil, "IGNORE": ignore, "GAMMA": op.Gamma,
+		"K": t[4], "ACT": int(op.Act), "REGIONS": op.Regions != nil, "IGNORE": ignore, "GAMMA": op.Gamma, "SMOOTHING": op.Smoothing,
 	})
 }
 
@@ -83,7 +83,7 @@ func (s *scope) hardest(op graph.Hardest, n graph.Node) error {
 	t := s.Type(z).Shape
 	voxels := t[0] * t[1] * t[2] * t[3]
 	keys, pick := s.partial(int64(voxels)), s.partial(2)
-	c := s.segConsts(graph.SegSums{Stride: op.Stride, Ignore: op.Ignore}, z)
+	c := s.segConsts(graph.SegSums{Stride: op.Stride, Ignore: op.Ignore, Smoothing: op.Smoothing}, z)
 	for _, name := range []string{"D", "ACT", "REGIONS", "GAMMA"} {
 		delete(c, name)
 	}
@@ -95,5 +95,6 @@ func (s *scope) hardest(op graph.Hardest, n graph.Node) error {
 		return err
 	}
 	delete(c, "IGNORE")
+	delete(c, "SMOOTHING")
 	return s.words("hardest", n.Out[0], c, s.value(n.In[1]), keys, pick)
 }

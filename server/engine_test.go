@@ -321,6 +321,30 @@ func TestTwoServersDoNotShareAFolder(t *testing.T) {
 	require.ErrorContains(t, err, "another server")
 }
 
+// TestACascadeIsOneJob runs both stages of a model, and refuses the second one alone.
+func TestACascadeIsOneJob(t *testing.T) {
+	o := testOptions(t)
+	m := servertest.Cascade()
+	require.NoError(t, checkpoint.Save(filepath.Join(o.Models, "cascade.gounet"), m))
+	alone := *m
+	alone.Before = nil
+	require.NoError(t, checkpoint.Save(filepath.Join(o.Models, "alone.gounet"), &alone))
+	r := start(t, o)
+	models := decode[[]api.Model](t, r.do("GET", "/api/v1/models", nil), 200)
+	require.Len(t, models, 3)
+	assert.Contains(t, models[0].Problem, "second is the second stage of a cascade, without the first one, test: gounet export")
+	require.Empty(t, models[1].Problem)
+	want := labelsBy(t, m, small)
+	assert.NotEqual(t, labelsOf(t, small), want)
+	s := r.tiny()
+	for _, statistics := range []bool{false, true} {
+		s.Model, s.Statistics = "cascade", statistics
+		j := r.wait(r.submit(s).ID)
+		require.Equal(t, api.JobDone, j.State, "%v", j.Failed)
+		assert.Equal(t, want, r.result(j, "nifti"))
+	}
+}
+
 func TestModelsComeAndGo(t *testing.T) {
 	o := testOptions(t)
 	r := start(t, o)

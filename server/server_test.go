@@ -207,9 +207,15 @@ func readEvents(t testing.TB, a *http.Response) (out []sse) {
 // labelsOf is what the library makes of the scan without a server.
 func labelsOf(t testing.TB, shape [3]int) []uint8 {
 	t.Helper()
+	return labelsBy(t, servertest.Model(), shape)
+}
+
+// labelsBy is labelsOf of another model.
+func labelsBy(t testing.TB, m *checkpoint.Model, shape [3]int) []uint8 {
+	t.Helper()
 	dev := cpu.Open(cpu.Options{Workers: 1})
 	defer func() { require.NoError(t, dev.Close()) }()
-	p, err := predict.New(servertest.Model(), predict.Options{Device: dev})
+	p, err := predict.New(m, predict.Options{Device: dev})
 	require.NoError(t, err)
 	defer p.Close()
 	r, err := p.Image(t.Context(), servertest.Scan(shape), predict.ImageOptions{})

@@ -5,7 +5,8 @@
 // The bits of floats >= 0 have the order of the floats. One thread makes the key of
 // one voxel. Threads: COUNT = N·D·H·W.
 //
-// Prelude: T; H, W, K, SD, SH, SW, IGNORE (256: none), COUNT (unsigned).
+// Prelude: T; H, W, K, SD, SH, SW, IGNORE (256: none), COUNT (unsigned);
+// SMOOTHING (float), see seg_sums.
 
 KERNEL hardest_keys(unsigned *keys, const T *logits, const u8 *labels) {
     const unsigned v = thread();
@@ -27,5 +28,14 @@ KERNEL hardest_keys(unsigned *keys, const T *logits, const u8 *labels) {
     for (unsigned j = 0; j < K; j++) {
         all += expf(float_of(z[j]) - top);
     }
-    keys[v] = bits_of(fmaxf(logf(all) + (top - float_of(z[label >= K ? 0 : label])), 0.0f)) + 1;
+    const float own = float_of(z[label >= K ? 0 : label]);
+    float ce = logf(all) + (top - own);
+    if (SMOOTHING != 0.0f) {
+        float mean = 0.0f;
+        for (unsigned j = 0; j < K; j++) {
+            mean += float_of(z[j]) / (float)K;
+        }
+        ce += SMOOTHING * (own - mean);
+    }
+    keys[v] = bits_of(fmaxf(ce, 0.0f)) + 1;
 }

@@ -5,7 +5,8 @@
 // The bits of floats ≥ 0 have the order of the floats. One invocation makes the key
 // of one voxel. Dispatch: COUNT = N·D·H·W.
 //
-// Prelude: T_HALF (bool); H, W, K, SD, SH, SW, IGNORE (256: none), COUNT, GRID (u32).
+// Prelude: T_HALF (bool); H, W, K, SD, SH, SW, IGNORE (256: none), COUNT, GRID
+// (u32); SMOOTHING (f32), see seg_sums.
 
 @group(0) @binding(0) var<storage, read_write> keys: array<u32>;
 @group(0) @binding(1) var<storage, read_write> logits: array<u32>;
@@ -36,6 +37,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var j = 0u; j < K; j++) {
         all += exp32(logit(v * K + j) - top);
     }
-    let ce = log32(all) + (top - logit(v * K + select(label, 0u, label >= K)));
+    let z = logit(v * K + select(label, 0u, label >= K));
+    var ce = log32(all) + (top - z);
+    if SMOOTHING != 0.0 {
+        var mean = 0.0;
+        for (var j = 0u; j < K; j++) {
+            mean += logit(v * K + j) / f32(K);
+        }
+        ce += SMOOTHING * (z - mean);
+    }
     keys[v] = bitcast<u32>(max(ce, 0.0)) + 1u;
 }

@@ -2,13 +2,13 @@
 //
 //   logits, y T [N D H W K]   labels u8 [N D·SD H·SH W·SW]   dsums [N K 5]   members [K 8]: a bit for each label
 //   A = ∂Σp + t·∂Σpt   B = ∂Σce   r = γ·q·(1−q)^(γ−1)·log q − (1−q)^γ
-//   ACT 0: y[j] = p[j]·(A[j] − Σ A[k]·p[k]) + B[class]·([j = class] − p[j])·r, q = p[class]
+//   ACT 0: y[j] = p[j]·(A[j] − Σ A[k]·p[k]) + B[class]·([j = class] − p[j])·r + B[class]·ε·([j = class] − 1/K), q = p[class]
 //   ACT 1: y = A·p·(1−p) ± B·(1−q)·r, q = t ? p : 1 − p
 //
 // One thread makes the K elements of a voxel. Threads: COUNT = N·D·H·W.
 //
 // Prelude: T; REGIONS (bool); D, H, W, K, SD, SH, SW, ACT, IGNORE (256: none),
-// COUNT (unsigned); GAMMA (float).
+// COUNT (unsigned); GAMMA, SMOOTHING (ε) (float).
 
 // r, where away is 1 − q.
 DEVICE float slope_of_ce(float q, float away, float log_q) {
@@ -71,10 +71,15 @@ KERNEL seg_grad(T *y, const T *logits, const u8 *labels, const float *dsums, con
     }
     const float zc = float_of(z[class_]) - top;
     const float q = expf(zc) / all;
-    const float ce = ds[5 * class_ + 3] * slope_of_ce(q, 1.0f - q, zc - logf(all));
+    const float b = ds[5 * class_ + 3];
+    const float ce = b * slope_of_ce(q, 1.0f - q, zc - logf(all));
     for (unsigned j = 0; j < K; j++) {
         const float p = expf(float_of(z[j]) - top) / all;
         const float a = cotangent(ds + 5 * j, wanted(members, j, label, class_));
-        y[j] = stored<T>(p * (a - mean) + ce * (j == class_ ? 1.0f - p : -p));
+        float dz = p * (a - mean) + ce * (j == class_ ? 1.0f - p : -p);
+        if (SMOOTHING != 0.0f) {
+            dz += b * SMOOTHING * ((j == class_ ? 1.0f : 0.0f) - 1.0f / (float)K);
+        }
+        y[j] = stored<T>(dz);
     }
 }

@@ -2,13 +2,13 @@
 //
 //   logits, y [N D H W K]   labels u8 [N D·SD H·SH W·SW]   dsums [N K 5]   members [K 8]: a bit for each label
 //   A = ∂Σp + t·∂Σpt   B = ∂Σce   r = γ·q·(1−q)^(γ−1)·log q − (1−q)^γ
-//   ACT 0: y[j] = p[j]·(A[j] − Σ A[k]·p[k]) + B[class]·([j = class] − p[j])·r, q = p[class]
+//   ACT 0: y[j] = p[j]·(A[j] − Σ A[k]·p[k]) + B[class]·([j = class] − p[j])·r + B[class]·ε·([j = class] − 1/K), q = p[class]
 //   ACT 1: y = A·p·(1−p) ± B·(1−q)·r, q = t ? p : 1 − p
 //
 // One invocation makes one word of y. Dispatch: WORDS.
 //
 // Prelude: T_HALF, REGIONS (bool); D, H, W, K, SD, SH, SW, ACT, IGNORE (256:
-// none), COUNT, WORDS, GRID (u32); GAMMA (f32).
+// none), COUNT, WORDS, GRID (u32); GAMMA, SMOOTHING (ε) (f32).
 
 @group(0) @binding(0) var<storage, read_write> y: array<u32>;
 @group(0) @binding(1) var<storage, read_write> logits: array<u32>;
@@ -87,8 +87,13 @@ fn element(i: u32) -> f32 {
     let p = exp32(z - top) / all;
     let zc = logit(base + class_) - top;
     let q = exp32(zc) / all;
-    let ce = dsums[(n * K + class_) * 5u + 3u] * slope_of_ce(q, 1.0 - q, zc - log32(all));
-    return p * (a - mean) + ce * select(-p, 1.0 - p, k == class_);
+    let b = dsums[(n * K + class_) * 5u + 3u];
+    let ce = b * slope_of_ce(q, 1.0 - q, zc - log32(all));
+    var dz = p * (a - mean) + ce * select(-p, 1.0 - p, k == class_);
+    if SMOOTHING != 0.0 {
+        dz += b * SMOOTHING * (select(0.0, 1.0, k == class_) - 1.0 / f32(K));
+    }
+    return dz;
 }
 
 @compute @workgroup_size(64)

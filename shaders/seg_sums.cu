@@ -1,7 +1,7 @@
 // SegSums: Σ p·t, Σ p, Σ t, Σ cross entropy, voxels counted, of each class
 //
 //   logits T [N D H W K]   labels u8 [N D·SD H·SH W·SW]   members [K 8]: a bit for each label   parts [SPLITS N K 5]
-//   ACT 0: p = softmax, cross entropy −(1 − p[t])^γ·log p[t] of the class of the label
+//   ACT 0: p = softmax, cross entropy −(1 − p[t])^γ·log p[t] + ε·(z[t] − mean(z)) of the class of the label
 //   ACT 1: p = sigmoid, −(1 − q)^γ·log q, q = t ? p : 1 − p
 //   ACT 2: p = 1 for the first largest logit, with REGIONS for each above 0
 //
@@ -9,7 +9,7 @@
 // Threads: COUNT = SPLITS·N·K.
 //
 // Prelude: T; REGIONS (bool); N, D, H, W, K, SD, SH, SW, ACT, IGNORE (256: none),
-// SPLITS, COUNT (unsigned); GAMMA (float).
+// SPLITS, COUNT (unsigned); GAMMA, SMOOTHING (ε) (float).
 
 DEVICE float focus(float p) { return GAMMA == 0.0f ? 1.0f : power(1.0f - p, GAMMA); }
 
@@ -30,6 +30,13 @@ DEVICE void softmax(const T *z, unsigned k, unsigned wanted, float &p, float &ce
     const float own = float_of(z[k]) - top;
     p = expf(own) / all;
     ce = k == wanted ? -focus(p) * (own - logf(all)) : 0.0f;
+    if (SMOOTHING != 0.0f && k == wanted) {
+        float mean = 0.0f;
+        for (unsigned j = 0; j < K; j++) {
+            mean += float_of(z[j]) / (float)K;
+        }
+        ce += SMOOTHING * (float_of(z[k]) - mean);
+    }
 }
 
 DEVICE void sigmoid(float z, bool t, float &p, float &ce) {

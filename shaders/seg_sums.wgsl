@@ -1,7 +1,7 @@
 // SegSums: Σ p·t, Σ p, Σ t, Σ cross entropy, voxels counted, of each class
 //
 //   logits [N D H W K]   labels u8 [N D·SD H·SH W·SW]   members [K 8]: a bit for each label   parts [SPLITS N K 5]
-//   ACT 0: p = softmax, cross entropy −(1 − p[t])^γ·log p[t] of the class of the label
+//   ACT 0: p = softmax, cross entropy −(1 − p[t])^γ·log p[t] + ε·(z[t] − mean(z)) of the class of the label
 //   ACT 1: p = sigmoid, −(1 − q)^γ·log q, q = t ? p : 1 − p
 //   ACT 2: p = 1 for the first largest logit, with REGIONS for each above 0
 //
@@ -9,7 +9,7 @@
 // Dispatch: COUNT = SPLITS·N·K.
 //
 // Prelude: T_HALF, REGIONS (bool); N, D, H, W, K, SD, SH, SW, ACT, IGNORE (256:
-// none), SPLITS, COUNT, GRID (u32); GAMMA (f32).
+// none), SPLITS, COUNT, GRID (u32); GAMMA, SMOOTHING (ε) (f32).
 
 @group(0) @binding(0) var<storage, read_write> parts: array<f32>;
 @group(0) @binding(1) var<storage, read_write> logits: array<u32>;
@@ -86,6 +86,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
                     p = exp32(z - top) / all;
                     if k == class_ {
                         ce -= focus(p) * (z - top - log32(all));
+                        if SMOOTHING != 0.0 {
+                            var mean = 0.0;
+                            for (var j = 0u; j < K; j++) {
+                                mean += logit(base + j) / f32(K);
+                            }
+                            ce += SMOOTHING * (z - mean);
+                        }
                     }
                 }
             }

@@ -2,9 +2,11 @@
 //
 //   x [N XD XH XW C]   ctl: rows (A, t) from CTL on   field [N D H W 3]: u, if ELASTIC   y T [N D H W C]
 //
+// CUBIC: y is the cubic convolution (Keys, a = −½) of the 4³ voxels around p, which the border of the source continues; 0 where ⌊p + ½⌋ is outside
+//
 // One thread makes one element of y. Threads: COUNT.
 //
-// Prelude: T; ELASTIC (bool); XD, XH, XW, D, H, W, C, CTL, COUNT (unsigned).
+// Prelude: T; ELASTIC, CUBIC (bool); XD, XH, XW, D, H, W, C, CTL, COUNT (unsigned).
 
 // Where a voxel of the patch lies in the source: the voxel below, and the shares of
 // those above.
@@ -49,6 +51,40 @@ DEVICE int voxel_of(const Spot &p, unsigned j) {
     return (d * (int)XH + h) * (int)XW + w;
 }
 
+// The weight of a voxel that is t away, of a cubic convolution.
+DEVICE float keys(float t) {
+    return t <= 1.0f ? (1.5f * t - 2.5f) * t * t + 1.0f : ((-0.5f * t + 2.5f) * t - 4.0f) * t + 2.0f;
+}
+
+// A voxel, within an axis.
+DEVICE int within(int i, unsigned size) { return min(max(i, 0), (int)size - 1); }
+
+// Whether the voxel next to a place is on its axis.
+DEVICE bool meets(int low, float f, unsigned size) {
+    const int near = low + (f >= 0.5f ? 1 : 0);
+    return near >= 0 && near < (int)size;
+}
+
+DEVICE float cubic(const Spot &p, const float *from) {
+    if (!meets(p.d, p.fd, XD) || !meets(p.h, p.fh, XH) || !meets(p.w, p.fw, XW)) {
+        return 0.0f;
+    }
+    float sum = 0.0f;
+    for (int d = -1; d < 3; d++) {
+        for (int h = -1; h < 3; h++) {
+            for (int w = -1; w < 3; w++) {
+                const float weight =
+                    keys(fabsf(p.fd - (float)d)) * keys(fabsf(p.fh - (float)h)) * keys(fabsf(p.fw - (float)w));
+                if (weight != 0.0f) {
+                    const int at = (within(p.d + d, XD) * (int)XH + within(p.h + h, XH)) * (int)XW + within(p.w + w, XW);
+                    sum += weight * from[(size_t)at * C];
+                }
+            }
+        }
+    }
+    return sum;
+}
+
 KERNEL warp(T *y, const float *x, const float *ctl, const float *field) {
     const unsigned i = thread();
     if (i >= COUNT) {
@@ -57,6 +93,10 @@ KERNEL warp(T *y, const float *x, const float *ctl, const float *field) {
     const unsigned v = i / C, n = v / (D * H * W);
     const Spot p = spot(ctl + CTL + 12 * n, field, v);
     const float *from = x + (size_t)n * XD * XH * XW * C + i % C;
+    if (CUBIC) {
+        y[i] = stored<T>(cubic(p, from));
+        return;
+    }
     float sum = 0.0f;
     for (unsigned j = 0; j < 8; j++) {
         const float weight = weight_of(p, j);

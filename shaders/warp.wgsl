@@ -2,9 +2,11 @@
 //
 //   x f32 [N XD XH XW C]   ctl: rows (A, t) from CTL on   field f32 [N D H W 3]: u, if ELASTIC   y [N D H W C]
 //
+// CUBIC: y is the cubic convolution (Keys, a = −½) of the 4³ voxels around p, which the border of the source continues; 0 where ⌊p + ½⌋ is outside
+//
 // One invocation makes one word of y. Dispatch: WORDS.
 //
-// Prelude: T_HALF, ELASTIC (bool); XD, XH, XW, D, H, W, C, CTL, COUNT, WORDS, GRID (u32).
+// Prelude: T_HALF, ELASTIC, CUBIC (bool); XD, XH, XW, D, H, W, C, CTL, COUNT, WORDS, GRID (u32).
 
 @group(0) @binding(0) var<storage, read_write> y: array<u32>;
 @group(0) @binding(1) var<storage, read_write> x: array<f32>;
@@ -48,9 +50,40 @@ fn voxel_of(low: vec3<f32>, j: u32) -> i32 {
     return (d * i32(XH) + h) * i32(XW) + w;
 }
 
+// The weight of a voxel that is t away, of a cubic convolution.
+fn keys(t: f32) -> f32 {
+    if t <= 1.0 {
+        return (1.5 * t - 2.5) * t * t + 1.0;
+    }
+    return ((-0.5 * t + 2.5) * t - 4.0) * t + 2.0;
+}
+
+fn cubic(p: vec3<f32>, from_: u32) -> f32 {
+    let last = vec3<i32>(i32(XD) - 1, i32(XH) - 1, i32(XW) - 1);
+    let near = vec3<i32>(floor(p + 0.5));
+    if any(near < vec3<i32>(0)) || any(near > last) {
+        return 0.0;
+    }
+    let low = floor(p);
+    var sum = 0.0;
+    for (var j = 0u; j < 64u; j++) {
+        let k = vec3<i32>(i32(j >> 4u), i32((j >> 2u) & 3u), i32(j & 3u)) - 1;
+        let t = abs(p - low - vec3<f32>(k));
+        let weight = keys(t.x) * keys(t.y) * keys(t.z);
+        if weight != 0.0 {
+            let at = clamp(vec3<i32>(low) + k, vec3<i32>(0), last);
+            sum += weight * x[from_ + u32((at.x * i32(XH) + at.y) * i32(XW) + at.z) * C];
+        }
+    }
+    return sum;
+}
+
 fn element(i: u32) -> f32 {
     let v = i / C;
     let n = v / (D * H * W);
+    if CUBIC {
+        return cubic(place(v, n), n * XD * XH * XW * C + i % C);
+    }
     let p = clamp(place(v, n), vec3<f32>(-2.0), vec3<f32>(f32(XD), f32(XH), f32(XW)));
     let low = floor(p);
     var sum = 0.0;

@@ -2,10 +2,11 @@
 //
 //   x u8 [N XD XH XW]   ctl: rows (A, t) from CTL on   field f32 [N D H W 3]: u, if ELASTIC   y u8 [N D H W]
 //
-// Of equals 255 wins, else the smaller one. One invocation makes four labels.
+// Of equals 255 wins, else the smaller one. CUBIC: the label of ⌊p + ½⌋. One invocation
+// makes four labels.
 // Dispatch: WORDS.
 //
-// Prelude: ELASTIC (bool); XD, XH, XW, D, H, W, CTL, COUNT, WORDS, GRID (u32).
+// Prelude: ELASTIC, CUBIC (bool); XD, XH, XW, D, H, W, CTL, COUNT, WORDS, GRID (u32).
 
 @group(0) @binding(0) var<storage, read_write> y: array<u32>;
 @group(0) @binding(1) var<storage, read_write> x: array<u32>;
@@ -51,6 +52,15 @@ fn voxel_of(low: vec3<f32>, j: u32) -> i32 {
 
 fn element(i: u32) -> u32 {
     let n = i / (D * H * W);
+    if CUBIC {
+        let near = clamp(floor(place(i, n) + 0.5), vec3<f32>(-2.0), vec3<f32>(f32(XD), f32(XH), f32(XW)));
+        let at = voxel_of(near, 0u);
+        if at < 0 {
+            return 255u;
+        }
+        let xi = n * XD * XH * XW + u32(at);
+        return byte_of(x[xi / 4u], xi);
+    }
     let p = clamp(place(i, n), vec3<f32>(-2.0), vec3<f32>(f32(XD), f32(XH), f32(XW)));
     let low = floor(p);
     // Plus 1: outside is 0, the smallest.

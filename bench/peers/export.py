@@ -51,7 +51,7 @@ def compare_networks(cases, t):
 
 def compare_model(model, scan, *previous, t):
     run('export', model, '--to', 'nnunetv2', '--output', os.path.join(t, 'results'))
-    folder, = glob.glob(os.path.join(t, 'results', '*__*'))
+    folder = max(glob.glob(os.path.join(t, 'results', '*__*')), key=lambda f: 'cascade' in f)  # of a cascade there are both stages
     folds = [f[len('fold_'):] for f in os.listdir(folder) if f.startswith('fold_')]
     fold = folds[0] if folds[0] == 'all' else int(folds[0])
     run('export', model, '--to', 'onnx', '--folds', str(fold), '--output', os.path.join(t, 'model.onnx'))

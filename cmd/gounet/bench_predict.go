@@ -141,7 +141,7 @@ func (f *scanFlags) scan(ctx context.Context, dev backend.Device, storage graph.
 		return r, err
 	}
 	defer predictor.Close()
-	pre, err := predictor.Preprocess(noise(size, len(m.Plan.Channels)))
+	pre, err := predictor.Preprocess(noise(size, m.Plan.Scans()))
 	if err != nil {
 		return r, err
 	}

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/checkpoint"
@@ -193,25 +192,38 @@ func (f *deviceFlags) predictorOn(open func() (backend.Device, error), model str
 	return p, func() error { p.Close(); return dev.Close() }, nil
 }
 
-// modelBefore is the model of the first stage beside that of the second one: the
-// folder WORK/3d_lowres beside WORK/3d_cascade_fullres or a run in it, or the results
-// folder of nnU-Net whose name differs in the configuration alone.
-func modelBefore(model string, c *plan.Configuration) (string, error) {
-	at, err := filepath.Abs(model)
+// errNoFirstStage is in the chain of the error of a second stage alone.
+var errNoFirstStage = errors.New("no model of that is with")
+
+// withFirstStage gives m, the model at path, its first stage if it is the second stage of
+// a cascade and does not bring it: the model previous, or else the one beside path.
+func withFirstStage(m *checkpoint.Model, path, previous string) error {
+	c, err := m.Config()
 	if err != nil {
-		return "", err
+		return err
 	}
-	for ; at != filepath.Dir(at); at = filepath.Dir(at) {
-		stem, ok := strings.CutSuffix(filepath.Base(at), c.Name)
-		if !ok || stem != "" && !strings.HasSuffix(stem, "__") {
-			continue
+	if c.Previous == "" {
+		if previous != "" {
+			return usagef("--previous: configuration %s is no second stage of a cascade", c.Name)
 		}
-		before := filepath.Join(filepath.Dir(at), stem+c.Previous)
-		if _, err := os.Stat(before); err == nil {
-			return before, nil
+		return nil
+	}
+	if previous == "" && m.Before != nil {
+		return nil
+	}
+	if previous == "" {
+		if previous, err = m.StageBeside(path); err != nil {
+			return err
 		}
 	}
-	return "", usagef("configuration %s needs the labels of %s, and no model of that is beside %s: give it, or a folder with its labels, as --previous", c.Name, c.Previous, model)
+	if previous == "" {
+		return usageError{fmt.Errorf("configuration %s needs the labels of %s, and %w it, nor beside %s: give it as --previous", c.Name, c.Previous, errNoFirstStage, path)}
+	}
+	before, err := checkpoint.Open(previous)
+	if err != nil {
+		return err
+	}
+	return m.SetBefore(before)
 }
 
 // firstStage makes sure that the labels of the first stage of a cascade are there,
@@ -221,32 +233,17 @@ func (f *predictFlags) firstStage(ctx context.Context, a *app, m *checkpoint.Mod
 	if err != nil {
 		return "", err
 	}
-	if c.Previous == "" {
-		if f.previous != "" {
-			return "", usagef("--previous: configuration %s is no second stage of a cascade", c.Name)
-		}
-		return "", nil
+	if st, err := os.Stat(f.previous); err == nil && c.Previous != "" && !isModel(f.previous, st.IsDir()) {
+		return f.previous, nil // labels
 	}
-	model := f.previous
-	if model == "" {
-		if model, err = modelBefore(f.model, c); err != nil {
-			return "", err
-		}
-	} else if st, err := os.Stat(model); err == nil && !isModel(model, st.IsDir()) {
-		return model, nil // labels
-	}
-	before, err := checkpoint.Open(model)
-	if err != nil {
+	if err := withFirstStage(m, f.model, f.previous); err != nil || c.Previous == "" {
 		return "", err
-	}
-	if before.Configuration != c.Previous {
-		return "", usagef("--previous %s: is a model of %s, wanted one of %s", model, before.Configuration, c.Previous)
 	}
 	o := predict.Options{Device: dev, Step: f.step, NoMirror: f.noMirror, MemoryBytes: int64(f.memoryGB * (1 << 30))}
 	if o.Storage, err = f.storage(dev); err != nil {
 		return "", err
 	}
-	pr, err := predict.New(before, o)
+	pr, err := predict.New(m.Before, o)
 	if err != nil {
 		return "", err
 	}

@@ -25,6 +25,7 @@ type exportFlags struct {
 	to, output, checkpoint string
 	folds                  []string
 	half                   bool
+	previous               string
 }
 
 func newExport(a *app) *cobra.Command {
@@ -42,10 +43,11 @@ onnx      the network alone, opset 17, with a free batch and the plan's patch; o
           model of several folds a file a fold in the folder PATH
 
 Every network goes out as zip and onnx; what nnU-Net has no class for is refused as
-nnunetv2, with the reasons. Of a cascade the second stage is written alone: export
-the first one, too, which makes the labels that the second one needs.`,
+nnunetv2, with the reasons. Of a cascade both stages are written, the first one from
+beside MODEL or of --previous; onnx is the network of the second stage alone.`,
 		Example: `  gounet export gounet_work/NAME/3d_fullres --to zip --f16 --output model.gounet
   gounet export model.gounet --to nnunetv2 --output results
+  gounet export gounet_work/NAME/3d_cascade_fullres --to zip --output cascade.gounet
   gounet export gounet_work/NAME/3d_fullres/fold_0 --to onnx --output model.onnx`,
 		Args: wantArgs("MODEL"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -57,6 +59,7 @@ the first one, too, which makes the labels that the second one needs.`,
 	flags.StringVar(&f.output, "output", "", "`path` of the file or folder that is written")
 	flags.StringVar(&f.checkpoint, "checkpoint", "", "final or best; the model's last weights if not given")
 	flags.StringSliceVar(&f.folds, "folds", nil, "folds, comma separated; all that the model has if not given")
+	flags.StringVar(&f.previous, "previous", "", "of a cascade: `model` of the first stage (default the one that MODEL brings, or that is beside it)")
 	flags.BoolVar(&f.half, "f16", false, "of zip: weights in 16 bits")
 	return cmd
 }
@@ -79,10 +82,15 @@ func (f *exportFlags) run(a *app, model string) error {
 	if err != nil {
 		return err
 	}
+	if f.to != toONNX {
+		if err := withFirstStage(m, model, f.previous); err != nil {
+			return err
+		}
+	}
 	written := []string{f.output}
 	switch {
 	case f.to == toNNUNet:
-		written[0], err = checkpoint.ExportNNUNet(f.output, m)
+		written, err = f.nnunet(m)
 	case f.to == toONNX:
 		written, err = f.onnx(m)
 	case f.half:
@@ -93,25 +101,41 @@ func (f *exportFlags) run(a *app, model string) error {
 	if err != nil {
 		return err
 	}
-	for _, path := range written {
-		fmt.Fprintf(a.out, "exported  %s of %s, %s: %s\n", m.Configuration, m.Plan.Dataset, count(len(m.Folds), "fold"), path)
+	for i, path := range written {
+		of := m
+		if f.to == toNNUNet && i > 0 {
+			of = m.Before
+		}
+		fmt.Fprintf(a.out, "exported  %s of %s, %s: %s\n", of.Configuration, of.Plan.Dataset, count(len(of.Folds), "fold"), path)
 	}
 	return f.secondStage(a, m)
 }
 
-// secondStage says what else the second stage of a cascade needs where it goes.
+// secondStage says how the stages of a cascade work together where they go.
 func (f *exportFlags) secondStage(a *app, m *checkpoint.Model) error {
 	c, err := m.Config()
 	if err != nil || c.Previous == "" {
 		return err
 	}
 	how := map[string]string{
-		toZip:    "export that model, too, and give it to predict as --previous",
-		toNNUNet: "export that model, too, and give its labels to nnUNetv2_predict as -prev_stage_predictions",
+		toZip:    "which is in the file, too",
+		toNNUNet: "predict with that first, and give its labels to nnUNetv2_predict as -prev_stage_predictions",
 		toONNX:   "behind the channels of the image its input has one for each label, 1 where a voxel has it and 0 elsewhere",
 	}[f.to]
 	fmt.Fprintf(a.out, "note      %s is the second stage of a cascade and needs the labels of %s: %s\n", c.Name, c.Previous, how)
 	return nil
+}
+
+// nnunet writes a results folder, and one of the first stage of a cascade.
+func (f *exportFlags) nnunet(m *checkpoint.Model) (written []string, err error) {
+	for of := m; of != nil; of = of.Before {
+		path, err := checkpoint.ExportNNUNet(f.output, of)
+		if err != nil {
+			return nil, err
+		}
+		written = append(written, path)
+	}
+	return written, nil
 }
 
 // onnx writes a file, or one for each of several folds.

@@ -22,6 +22,8 @@ type importFlags struct {
 	dataset, config, datasetJSON string
 	patch, spacing               string
 	groups                       int
+	previous                     string
+	ohe                          bool
 }
 
 func newImport(a *app) *cobra.Command {
@@ -35,12 +37,14 @@ file if PATH ends so:
 nnU-Net v2  a results folder, a zip of nnUNetv2_export_model_to_zip, or one .pth file
 NVIDIA      a Lightning checkpoint (.ckpt) of a DynUNet. Patch and spacing are those of
             --config-pkl config.pkl, of NVIDIA's table for --name Task04_Hippocampus, or of
-            --patch and --spacing; the labels' names those of --dataset-json
+            --patch and --spacing; the labels' names those of --dataset-json. --ohe where
+            the scans were preprocessed with it, as for its BraTS models
 MONAI       the state dict of a DynUNet (.pt, .pth), plain or with residual blocks, or a
             bundle, folder or zip, whose configs/inference.json says patch and spacing;
             --groups where its norms are of groups
 
-Nothing in a file is executed. predict reads results folders of nnU-Net as they are.`,
+Of a cascade both stages are read, the first one from beside MODEL, from the same zip, or
+of --previous. Nothing in a file is executed. predict reads results folders of nnU-Net as they are.`,
 		Example: `  gounet import nnUNetTrainer__nnUNetPlans__3d_fullres --output model.gounet
   gounet import export.zip --model 3d_fullres --output model
   gounet import last.ckpt --config-pkl config.pkl --dataset-json Task04_Hippocampus/dataset.json --output model.gounet`,
@@ -53,12 +57,14 @@ Nothing in a file is executed. predict reads results folders of nnU-Net as they 
 	flags.StringVar(&f.output, "output", "", "`path` of the model folder or .gounet file")
 	flags.StringVar(&f.checkpoint, "checkpoint", "", "of nnU-Net: final or best; final if it is there and this is not given")
 	flags.StringVar(&f.model, "model", "", "part of the `name` of the model to take of a zip with several")
+	flags.StringVar(&f.previous, "previous", "", "of a cascade: `model` of the first stage (default the one that MODEL brings, or that is beside it)")
 	flags.StringSliceVar(&f.folds, "folds", nil, "folds, comma separated; all if not given")
 	flags.StringVar(&f.dataset, "name", "", "`name` of the data set, for example Task04_Hippocampus")
 	flags.StringVar(&f.config, "config-pkl", "", "config.pkl `file` of NVIDIA's preprocessing")
 	flags.StringVar(&f.datasetJSON, "dataset-json", "", "dataset.json `file` with the names of channels and labels")
 	flags.StringVar(&f.patch, "patch", "", "patch of the network, `Z,Y,X` voxels")
 	flags.StringVar(&f.spacing, "spacing", "", "spacing of the training, `Z,Y,X` mm")
+	flags.BoolVar(&f.ohe, "ohe", false, "of NVIDIA's: the scans were preprocessed with --ohe, the last input of the network is their foreground")
 	flags.IntVar(&f.groups, "groups", 0, "groups of channels of a network with group norms, which its weights do not tell")
 	return cmd
 }
@@ -79,6 +85,11 @@ func (f *importFlags) run(a *app, path string) error {
 	if err != nil {
 		return err
 	}
+	if err := withFirstStage(m, path, f.previous); errors.Is(err, errNoFirstStage) {
+		fmt.Fprintf(a.err, "note: %v: imported is the second stage alone\n", err)
+	} else if err != nil {
+		return err
+	}
 	if err := checkpoint.Save(f.output, m); err != nil {
 		return err
 	}
@@ -92,7 +103,7 @@ func (f *importFlags) run(a *app, path string) error {
 
 // foreign is what the flags say of a network of NVIDIA's or MONAI's.
 func (f *importFlags) foreign() (plan.Foreign, error) {
-	o := plan.Foreign{Dataset: f.dataset, Groups: f.groups}
+	o := plan.Foreign{Dataset: f.dataset, Groups: f.groups, Ohe: f.ohe}
 	var err error
 	if f.patch != "" {
 		if o.Patch, err = parsePatch(f.patch); err != nil {

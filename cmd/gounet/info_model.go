@@ -23,9 +23,11 @@ type modelInfo struct {
 	Parameters    int            `json:"parameters"`
 	Channels      []plan.Channel `json:"channels"`
 	Labels        []plan.Label   `json:"labels"`
-	Patch         [3]int         `json:"patch"`   // D H W of the plan
-	Spacing       [3]number      `json:"spacing"` // mm, likewise
-	Mirror        [3]bool        `json:"mirror"`  // axes of test-time mirroring
+	Patch         [3]int         `json:"patch"`              // D H W of the plan
+	Spacing       [3]number      `json:"spacing"`            // mm, likewise
+	Mirror        [3]bool        `json:"mirror"`             // axes of test-time mirroring
+	Before        *modelInfo     `json:"before,omitempty"`   // of a cascade: the stage before
+	Previous      string         `json:"previous,omitempty"` // its configuration
 }
 
 type foldInfo struct {
@@ -56,6 +58,10 @@ func readModel(path string) (report, error) {
 	if err != nil {
 		return nil, err
 	}
+	return infoOf(m, path)
+}
+
+func infoOf(m *checkpoint.Model, path string) (*modelInfo, error) {
 	c, err := m.Config()
 	if err != nil {
 		return nil, err
@@ -63,6 +69,12 @@ func readModel(path string) (report, error) {
 	info := &modelInfo{
 		Kind: "model", Path: path, Dataset: m.Plan.Dataset, Configuration: m.Configuration, Trainer: m.Trainer,
 		Channels: m.Plan.Channels, Labels: m.Plan.Labels, Patch: c.Patch, Mirror: m.Mirror,
+		Previous: c.Previous,
+	}
+	if m.Before != nil {
+		if info.Before, err = infoOf(m.Before, path); err != nil {
+			return nil, err
+		}
 	}
 	copy(info.Spacing[:], numbers(c.Spacing[:]))
 	for _, f := range m.Folds {
@@ -119,5 +131,11 @@ func (m *modelInfo) print(w io.Writer) error {
 		mirrored = []string{"none"}
 	}
 	fmt.Fprintf(t, "mirroring\t%s\n", strings.Join(mirrored, ", "))
+	switch {
+	case m.Before != nil:
+		fmt.Fprintf(t, "first stage\t%s, %s, %d parameters, in the same model\n", m.Previous, count(len(m.Before.Folds), "fold"), m.Before.Parameters)
+	case m.Previous != "":
+		fmt.Fprintf(t, "first stage\t%s, a model of its own\n", m.Previous)
+	}
 	return t.Flush()
 }

@@ -61,9 +61,9 @@ func TestModelsComeInAndGoOut(t *testing.T) {
 	}
 }
 
-// TestASecondStageNamesTheFirst exports both stages of a cascade and predicts with the
-// files as with the folders.
-func TestASecondStageNamesTheFirst(t *testing.T) {
+// TestASecondStageBringsTheFirst exports a cascade in every form, and predicts with one
+// file, with two, and with the folders.
+func TestASecondStageBringsTheFirst(t *testing.T) {
 	const cascade = "../../core/predict/testdata/cascade"
 	dir := t.TempDir()
 	first, second := filepath.Join(dir, "first.gounet"), filepath.Join(dir, "second.gounet")
@@ -71,7 +71,7 @@ func TestASecondStageNamesTheFirst(t *testing.T) {
 	require.Equal(t, exitOK, got.code, got.err)
 	assert.NotContains(t, got.out, "note")
 	for to, c := range map[string]struct{ output, want string }{
-		"zip":      {second, "to predict as --previous"},
+		"zip":      {second, "which is in the file, too"},
 		"nnunetv2": {filepath.Join(dir, "results"), "-prev_stage_predictions"},
 		"onnx":     {filepath.Join(dir, "second.onnx"), "its input has one for each label"},
 	} {
@@ -81,9 +81,12 @@ func TestASecondStageNamesTheFirst(t *testing.T) {
 		assert.Contains(t, got.out, c.want)
 	}
 	input := filepath.Join(cascade, "scan_0000.nii.gz")
-	got = gounet(t, "predict", "--model", second, "--input", input, "--output", filepath.Join(dir, "alone"))
-	assert.Equal(t, exitUsage, got.code)
-	assert.Contains(t, got.err, "as --previous")
+	results, err := filepath.Glob(filepath.Join(dir, "results", "*"))
+	require.NoError(t, err)
+	assert.Len(t, results, 2, "a results folder of each stage")
+	alone := filepath.Join(dir, "alone")
+	got = gounet(t, "predict", "--model", second, "--input", input, "--output", alone)
+	require.Equal(t, exitOK, got.code, got.err)
 	files, folders := filepath.Join(dir, "files"), filepath.Join(dir, "folders")
 	got = gounet(t, "predict", "--model", second, "--previous", first, "--input", input, "--output", files)
 	require.Equal(t, exitOK, got.code, got.err)
@@ -92,6 +95,9 @@ func TestASecondStageNamesTheFirst(t *testing.T) {
 	a, err := scan.ReadLabels(filepath.Join(files, "scan.nii.gz"))
 	require.NoError(t, err)
 	b, err := scan.ReadLabels(filepath.Join(folders, "scan.nii.gz"))
+	require.NoError(t, err)
+	assert.Equal(t, a, b)
+	b, err = scan.ReadLabels(filepath.Join(alone, "scan.nii.gz"))
 	require.NoError(t, err)
 	assert.Equal(t, a, b)
 }
@@ -116,6 +122,7 @@ func TestTheRecipeIsData(t *testing.T) {
 	m, err := checkpoint.Open(filepath.Join(work, "3d_fullres", "fold_0"))
 	require.NoError(t, err)
 	assert.Equal(t, plan.Focal, m.Plan.Recipe.Loss.Voxel)
+	assert.True(t, m.Plan.Recipe.Loss.Sigmoid, "NVIDIA's is of a sigmoid of each label")
 	assert.Equal(t, 1, m.Plan.Recipe.Schedule.Warmup)
 	assert.NotContains(t, m.Folds[0].Weights, "encoder.stages.0.0.convs.0.conv.bias", "DynUNet has none")
 }
@@ -150,8 +157,9 @@ func TestNormsBlocksAndLossesAreTrained(t *testing.T) {
 	require.NotEmpty(t, running)
 	assert.NotEqual(t, float32(1), running[0], "it has followed the batches")
 	assert.FileExists(t, filepath.Join(dir, "validation", "summary.json"))
-	m = train(filepath.Join(t.TempDir(), "b"), "--loss", "dice-topk", "--no-validation")
+	m = train(filepath.Join(t.TempDir(), "b"), "--loss", "dice-topk", "--label-smoothing", "0.1", "--no-validation")
 	assert.Equal(t, plan.TopK, m.Plan.Recipe.Loss.Voxel)
+	assert.InDelta(t, 0.1, m.Plan.Recipe.Loss.Smoothing, 0)
 	got = gounet(t, append([]string{"train", hippocampus, "3d_fullres", "--work", work, "--loss", "topk", "--class-weights", "1,1,1"}, short...)...)
 	assert.Equal(t, exitUsage, got.code)
 	assert.Contains(t, got.err, "class_weights")
@@ -189,4 +197,16 @@ func TestTrainingBeginsWithOtherWeights(t *testing.T) {
 	require.Equal(t, exitOK, got.code, got.err)
 	assert.Contains(t, got.out, "0 fresh")
 	assert.Contains(t, got.err, "decoder.seg_layers.0.weight is part", "one class of three has the same name")
+
+	wide := filepath.Join(t.TempDir(), "wide")
+	args := append([]string{"train", dir, "3d_fullres", "--work", other, "--output", wide, "--no-validation", "--pretrained", plain}, short...)
+	args = append(args, "--width", "6") // the other has 2
+	got = gounet(t, args...)
+	assert.Equal(t, exitError, got.code)
+	assert.Contains(t, got.err, "% of the weights fit, wanted 50 % or more")
+	assert.Contains(t, got.err, "its shape is [2 1 3 3 3] in the other network")
+	assert.NoDirExists(t, wide, "nothing has been done")
+	got = gounet(t, append(args, "--pretrained-share", "0")...)
+	require.Equal(t, exitOK, got.code, got.err)
+	assert.Contains(t, got.out, "% of the weights: ")
 }

@@ -28,6 +28,7 @@ type planFlags struct {
 	norm, network            string
 	groups, depth, minEdge   int
 	features                 []int
+	ohe                      bool
 	memoryGB                 float64
 	fitMemory                bool
 	precision                string
@@ -55,7 +56,7 @@ nnU-Net's own dataset_fingerprint.json and dataset.json.`,
 		Example: `  gounet plan Task04_Hippocampus
   gounet plan DATASET --planner resenc-l --nnunet-plans nnUNetResEncUNetLPlans.json
   gounet plan Task04_Hippocampus --recipe nvidia
-  gounet plan Task11_BraTS2021_train --recipe nvidia --features 64,96,128,192,256,384,512 --depth 6 --min-edge 2
+  gounet plan Task11_BraTS2021_train --recipe nvidia --ohe --features 64,96,128,192,256,384,512 --depth 6 --min-edge 2
   gounet plan DATASET --check --fix MENDED
   gounet plan DATASET --fit-memory --memory-gb 16 --precision bf16
   gounet plan --fingerprint dataset_fingerprint.json --dataset-json dataset.json --json`,
@@ -86,6 +87,7 @@ nnU-Net's own dataset_fingerprint.json and dataset.json.`,
 	flags.IntSliceVar(&f.features, "features", nil, "of --recipe nvidia: features of each stage, for example 64,96,128,192,256,384,512 (NVIDIA's --filters)")
 	flags.IntVar(&f.depth, "depth", 0, "of --recipe nvidia: poolings at most; 0 is NVIDIA's 5")
 	flags.IntVar(&f.minEdge, "min-edge", 0, "of --recipe nvidia: voxels that a pooled axis keeps at least; 0 is NVIDIA's 4 (its --min_fmap)")
+	flags.BoolVar(&f.ohe, "ohe", false, "of --recipe nvidia: a channel of the foreground beside those of the scans, as its BraTS models want; with --nvidia-compat of the normalised scans, as the original makes it")
 	flags.Float64Var(&f.memoryGB, "memory-gb", 0, "memory target in `GB`; 0 is the planner's own (8, 24 or 40)")
 	flags.BoolVar(&f.fitMemory, "fit-memory", false, "fit patch and batch to the memory that training really needs, not to nnU-Net's estimate")
 	flags.StringVar(&f.precision, "precision", "f32", "of activations, for --fit-memory: f32, bf16 or f16")
@@ -272,9 +274,9 @@ func (f *planFlags) options() (plan.Options, error) {
 	if err != nil {
 		return plan.Options{}, err
 	}
-	dyn := plan.Dyn{Kind: dynKinds[f.network], Features: f.features, Depth: f.depth, MinEdge: f.minEdge}
-	if told := f.network != "plain" || len(f.features) > 0 || f.depth != 0 || f.minEdge != 0; told && f.recipe != plan.RecipeNVIDIA {
-		return plan.Options{}, usagef("--network, --features, --depth and --min-edge are of --recipe nvidia")
+	dyn := plan.Dyn{Kind: dynKinds[f.network], Features: f.features, Depth: f.depth, MinEdge: f.minEdge, Foreground: f.ohe}
+	if told := f.network != "plain" || len(f.features) > 0 || f.depth != 0 || f.minEdge != 0 || f.ohe; told && f.recipe != plan.RecipeNVIDIA {
+		return plan.Options{}, usagef("--network, --features, --depth, --min-edge and --ohe are of --recipe nvidia")
 	}
 	if f.recipe == plan.RecipeNVIDIA && f.planner != plan.PlannerNNUNet {
 		return plan.Options{}, usagef("--planner %s is of --recipe nnunetv2: NVIDIA's recipe has --network", f.planner)

@@ -84,7 +84,7 @@ series needs --series: their numbers, in the order of the model's channels.`,
 	flags.Float64Var(&f.memoryGB, "memory-gb", 0, "bound of the memory on the device in `GB`; 0 is what the device has")
 	flags.BoolVar(&f.probabilities, "save-probabilities", false, "also write CASE.npz with the probability of each class")
 	flags.BoolVar(&f.resume, "resume", false, "leave out scans whose labels are there already")
-	flags.StringVar(&f.previous, "previous", "", "of a cascade: model of the first stage, or a `folder` with its labels (default the model beside MODEL)")
+	flags.StringVar(&f.previous, "previous", "", "of a cascade: model of the first stage, or a `folder` with its labels (default the model that MODEL brings, or the one beside it)")
 	flags.StringVar(&f.part, "part", "", "`i/n`: only every n-th scan, from the i-th on, so that n processes or machines share the work")
 	flags.StringVar(&f.postprocess, "postprocess", "", "do to the labels what this postprocessing.json `file` of a cross-validation says")
 	flags.StringSliceVar(&f.outputFormats, "output-format", nil, "of the labels, comma separated: "+formatNames(labelFormats(dicom.WriteOptions{}))+"; that of the model's data set if not given")

@@ -20,7 +20,7 @@ func scans(input string, p *plan.Plan, series []string) ([]dataset.Case, error) 
 	if err != nil {
 		return nil, fmt.Errorf("input: %w", err)
 	}
-	channels := len(p.Channels)
+	channels := p.Scans()
 	whole := dataset.Case{ID: scan.CaseName(strings.TrimSuffix(filepath.Clean(input), ".zip")), Images: []string{input}, Series: series}
 	if len(series) > 0 {
 		return []dataset.Case{whole}, nil

@@ -30,11 +30,13 @@ type trainFlags struct {
 	rate                            float64
 	optimizer, schedule, loss       string
 	classWeights                    []float64
+	smoothing                       float64
 	patience, every, warmup         int
 	maxTime                         time.Duration
 	resume, noAugment, noValidation bool
 	rematerialise, probabilities    bool
 	pretrained                      string
+	pretrainedShare                 float64
 	ranks, gpus                     int
 	place                           ranks.Place // where a launcher has put this process; zero: alone
 }
@@ -99,8 +101,10 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.schedule, "schedule", "", "poly, cosine or constant")
 	flags.IntVar(&f.warmup, "warmup", 0, "epochs in which the learning rate rises, before the schedule begins")
 	flags.StringVar(&f.pretrained, "pretrained", "", "begin with the weights of this `model` where they fit: layers of one shape, channels and classes of one name")
+	flags.Float64Var(&f.pretrainedShare, "pretrained-share", 0.5, "least share of the weights that --pretrained must fit; 0 begins with whatever fits")
 	flags.StringVar(&f.loss, "loss", "", "dice-ce, ce, dice, focal (with Dice), topk (ce of the tenth of the voxels where it is largest) or dice-topk; of regions ce is of each by itself")
 	flags.Float64SliceVar(&f.classWeights, "class-weights", nil, "what the cross entropy of each label weighs, background first, for example 0.2,1,1")
+	flags.Float64Var(&f.smoothing, "label-smoothing", 0, "share of each label that the cross entropy spreads over all labels, for example 0.1")
 	flags.IntVar(&f.patience, "patience", 0, "end after so many epochs without a better Dice; 0: never")
 	flags.DurationVar(&f.maxTime, "max-time", 0, "end after the epoch in which this time is over, for example 90m")
 	flags.IntVar(&f.every, "checkpoint-every", 10, "epochs between checkpoints")
@@ -117,6 +121,9 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 func (f *trainFlags) check(a *app) error {
 	if f.width > widest {
 		return usagef("--width is %d, wanted at most %d", f.width, widest)
+	}
+	if f.pretrainedShare < 0 || f.pretrainedShare > 1 {
+		return usagef("--pretrained-share is %v, wanted 0 to 1", f.pretrainedShare)
 	}
 	if f.output != "" {
 		if err := checkOutput("--output", f.output); err != nil {
@@ -151,7 +158,7 @@ func (f *trainFlags) planOf(made *plan.Plan, name, dir string) (*plan.Plan, erro
 		return nil, err
 	}
 	before := planSettings(c, made.Recipe)
-	f.override(c, &made.Recipe)
+	f.override(c, &made.Recipe, made.HasRegions())
 	after := planSettings(c, made.Recipe)
 	if err := made.Validate(); err != nil {
 		if given := differences(after, before); len(given) > 0 {
@@ -189,18 +196,24 @@ func differences(before, after map[string]any) (list []string) {
 const widest = 1024
 
 // override puts the flags that were given in the place of the plan's values.
-func (f *trainFlags) override(c *plan.Configuration, r *plan.Recipe) {
+func (f *trainFlags) override(c *plan.Configuration, r *plan.Recipe, regions bool) {
 	set(&c.Batch, f.batch)
 	set(&r.Schedule.Epochs, f.epochs)
 	set(&r.Schedule.Iterations, f.iterations)
 	set(&r.Schedule.Patience, f.patience)
 	set(&r.Schedule.Warmup, f.warmup)
 	if change := losses[f.loss]; change != nil {
+		// Of a plan that says another one, all of that goes: cross entropy is the beginning.
+		r.Loss.Voxel, r.Loss.TopK, r.Loss.Gamma = plan.CrossEntropy, 0, 0
+		if regions {
+			r.Loss.Voxel = plan.BinaryCrossEntropy
+		}
 		change(&r.Loss)
 	}
 	if len(f.classWeights) > 0 {
 		r.Loss.ClassWeights = f.classWeights
 	}
+	set(&r.Loss.Smoothing, f.smoothing)
 	set(&r.Optimizer.LearningRate, f.rate)
 	set(&r.Optimizer.Kind, f.optimizer)
 	set(&r.Schedule.Kind, f.schedule)

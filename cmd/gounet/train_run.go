@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/dataset"
 	"github.com/gounet/gounet/core/predict"
 	"github.com/gounet/gounet/core/train"
@@ -86,9 +85,6 @@ func (f *trainFlags) prepare(ctx context.Context, a *app, w *workspace, p *progr
 			return err
 		}
 	}
-	if r.store, err = w.preprocess(ctx, p, made, c); err != nil {
-		return err
-	}
 	r.Options = train.Options{
 		Configuration: name, Fold: f.fold, Dir: f.output, Seed: f.seed,
 		MaxTime: f.maxTime, Every: f.every, Resume: f.resume, Rematerialise: f.rematerialise,
@@ -97,6 +93,12 @@ func (f *trainFlags) prepare(ctx context.Context, a *app, w *workspace, p *progr
 		r.Dir = w.run(name, f.fold)
 	}
 	if r.Plan, err = f.planOf(made, name, r.Dir); err != nil {
+		return err
+	}
+	if err := f.pretrain(r); err != nil {
+		return err
+	}
+	if r.store, err = w.preprocess(ctx, p, made, c); err != nil {
 		return err
 	}
 	if r.Train, err = r.store.Subset(r.fold.Train); err != nil {
@@ -108,11 +110,6 @@ func (f *trainFlags) prepare(ctx context.Context, a *app, w *workspace, p *progr
 	if r.before != nil {
 		if err := r.before.give(ctx, a, p, &f.deviceFlags, slices.Concat(r.Train, r.Val)); err != nil {
 			return err
-		}
-	}
-	if f.pretrained != "" {
-		if r.Pretrained, err = checkpoint.Import(f.pretrained, checkpoint.ImportOptions{}); err != nil {
-			return fmt.Errorf("--pretrained: %w", err)
 		}
 	}
 	return nil

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -55,7 +57,7 @@ nothing clearly.`,
 	f.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.input, "input", "", "`folder` of the scans (default inputs in the reference folder)")
-	flags.StringVar(&f.previous, "previous", "", "of a cascade: `folder` with the labels of the first stage")
+	flags.StringVar(&f.previous, "previous", "", "of a cascade: `folder` with the labels of the first stage, or its model (default the model that MODEL brings, or the one beside it)")
 	flags.BoolVar(&f.noMirror, "no-mirror", false, "no mirroring, as when the reference was made with --disable_tta")
 	flags.Float64Var(&f.dice, "dice", 0.999, "least Dice of a label with the reference")
 	flags.Float64Var(&f.probability, "probability", 0.02, "largest difference of a probability, at 999 of 1000 voxels")
@@ -81,8 +83,17 @@ func (f *verifyFlags) run(ctx context.Context, a *app, reference, model string) 
 	if err != nil {
 		return err
 	}
+	if st, err := os.Stat(f.previous); err != nil || isModel(f.previous, st.IsDir()) {
+		if err := withFirstStage(m, model, f.previous); err != nil {
+			return err
+		}
+		f.previous = ""
+	}
 	cases, err := scans(f.input, m.Plan, nil)
 	if err != nil {
+		return err
+	}
+	if err := allThere(reference, predict.LabelFormat(m.Plan).Endings[0], cases); err != nil {
 		return err
 	}
 	dev, err := f.open(a.settings)
@@ -118,6 +129,35 @@ func (f *verifyFlags) run(ctx context.Context, a *app, reference, model string) 
 		err = printVerified(a.out, all)
 	}
 	return errors.Join(err, failed(all))
+}
+
+// allThere makes sure that labels and scans are of the same cases: what is not compared
+// has not been verified.
+func allThere(reference, ending string, cases []dataset.Case) error {
+	files, err := os.ReadDir(reference)
+	if err != nil {
+		return err
+	}
+	labels := map[string]bool{}
+	for _, f := range files {
+		if id, ok := strings.CutSuffix(f.Name(), ending); ok {
+			labels[id] = true
+		}
+	}
+	var problems []string
+	for _, c := range cases {
+		if !labels[c.ID] {
+			problems = append(problems, c.ID+" has no "+c.ID+ending)
+		}
+		delete(labels, c.ID)
+	}
+	for _, id := range slices.Sorted(maps.Keys(labels)) {
+		problems = append(problems, id+ending+" is of no scan of the input")
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("%s: %s: give the scans that the reference was made of, all of them", reference, join(problems, ", "))
+	}
+	return nil
 }
 
 // failed is the error that names the cases which are not as they should be.

@@ -37,6 +37,12 @@ func TestVerifyTellsAReferenceFromAnother(t *testing.T) {
 	assert.Equal(t, number(0), all[0].Probability)
 	assert.Zero(t, all[0].Differ)
 
+	copyFile(t, filepath.Join(resenc, "labels", "scan.nii.gz"), filepath.Join(reference, "other.nii.gz"))
+	got = gounet(t, "verify", reference, model)
+	assert.Equal(t, exitError, got.code, "labels that are not compared are not verified")
+	assert.Contains(t, got.err, "other.nii.gz is of no scan of the input")
+	require.NoError(t, os.Remove(filepath.Join(reference, "other.nii.gz")))
+
 	copyFile(t, filepath.Join(cascade, "lowres", "scan.nii.gz"), filepath.Join(reference, "scan.nii.gz"))
 	got = gounet(t, "verify", reference, model)
 	assert.Equal(t, exitError, got.code)

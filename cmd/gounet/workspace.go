@@ -175,7 +175,7 @@ func (w *workspace) fits(p *plan.Plan) error {
 	if !reflect.DeepEqual(have, want) || p.Ignore != w.raw.JSON.Ignore {
 		return fmt.Errorf("%s has labels %v (ignored: %d), dataset.json has %v (%d): plan again", w.planFile(), have, p.Ignore, want, w.raw.JSON.Ignore)
 	}
-	if have, want := len(p.Channels), len(w.raw.JSON.Channels); have != want {
+	if have, want := p.Scans(), len(w.raw.JSON.Channels); have != want {
 		return fmt.Errorf("%s has %s, dataset.json has %d: plan again", w.planFile(), count(have, "channel"), want)
 	}
 	return nil

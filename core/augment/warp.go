@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/core/plan"
 )
 
 // WarpPrevious does to the labels [d h w] of a cascade's previous stage, in a crop of
@@ -37,8 +38,11 @@ func (b Batch) WarpPrevious(dst, labels []uint8, row, field []float32) {
 func centred(i, n int) float64 { return float64(i) - float64(n-1)/2 }
 
 // labelAt is the label with the largest linear weight around p, of equals Unseen, else
-// the smallest.
+// the smallest; of a cubic recipe, that of the voxel next to p.
 func (b Batch) labelAt(labels []uint8, p [3]float64) uint8 {
+	if b.Recipe.Interpolation == plan.Cubic {
+		return b.nearest(labels, p)
+	}
 	var low [3]int
 	var f [3]float64
 	for a, x := range p {
@@ -79,6 +83,19 @@ func (b Batch) labelAt(labels []uint8, p [3]float64) uint8 {
 		}
 	}
 	return best
+}
+
+// nearest is the label of the voxel next to p.
+func (b Batch) nearest(labels []uint8, p [3]float64) uint8 {
+	at := 0
+	for a, x := range p {
+		i := int(math.Floor(x + 0.5))
+		if i < 0 || i >= b.Source[a] {
+			return graph.Unseen
+		}
+		at = at*b.Source[a] + i
+	}
+	return labels[at]
 }
 
 // share is the weight of the lower or the upper of two voxels.

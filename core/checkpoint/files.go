@@ -69,4 +69,6 @@ func (g given) open(name string) (*file, error) {
 	return &file{f, io.NopCloser(nil), f.Size, f.Name}, nil
 }
 
-func (g given) folds() ([]string, error) { return foldsAmong(maps.Keys(g.files)), nil }
+func (g given) folds(under string) ([]string, error) {
+	return foldsAmong(maps.Keys(g.files), under), nil
+}

@@ -94,6 +94,17 @@ func TestBlocksAndNormsOfMONAIAreImported(t *testing.T) {
 	assert.Equal(t, plan.PreNorm, m.Plan.Configurations[0].Network.Kind)
 	assert.Equal(t, 3, m.Plan.Configurations[0].Network.Outputs())
 	sameAsMONAI(t, m, "brats22.json")
+
+	in := len(m.Plan.Channels)
+	brats.Channels = slices.Repeat([]string{"MRI"}, in-1)
+	_, err = Import(filepath.Join(dynunet, "brats22.pt"), ImportOptions{Foreign: brats})
+	assert.ErrorContains(t, err, "if the last is NVIDIA's channel of the foreground (--ohe), say so")
+	brats.Ohe = true
+	m, err = Import(filepath.Join(dynunet, "brats22.pt"), ImportOptions{Foreign: brats})
+	require.NoError(t, err)
+	assert.Equal(t, []int{in, in - 1}, []int{len(m.Plan.Channels), m.Plan.Scans()})
+	assert.Equal(t, plan.NormForegroundLate, m.Plan.Channels[in-1].Normalization, "as the original makes it")
+	sameAsMONAI(t, m, "brats22.json")
 }
 
 // TestBatchNormsOfNNUNetAreImported reads a checkpoint of nnUNetTrainerBN, whose plan

@@ -68,21 +68,50 @@ func importZip(file string, o ImportOptions) (m *Model, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	root := filepath.Join(dir, path.Base(path.Join("model", names[0])))
-	for _, f := range models[names[0]] {
-		if err := unpack(f, filepath.Join(root, filepath.FromSlash(strings.TrimPrefix(f.Name, strings.TrimPrefix(names[0]+"/", "./"))))); err != nil {
-			return nil, fmt.Errorf("%s: %s: %w", file, f.Name, err)
+	take := func(name string) (*Model, error) {
+		root := filepath.Join(dir, path.Base(path.Join("model", name)))
+		for _, f := range models[name] {
+			if err := unpack(f, filepath.Join(root, filepath.FromSlash(strings.TrimPrefix(f.Name, strings.TrimPrefix(name+"/", "./"))))); err != nil {
+				return nil, fmt.Errorf("%s: %s: %w", file, f.Name, err)
+			}
 		}
+		m, err := Import(root, o)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		return m, nil
 	}
-	m, err = Import(root, o)
+	if m, err = take(names[0]); err != nil {
+		return nil, err
+	}
+	c, err := m.Config()
+	if err != nil || c.Previous == "" {
+		return m, err
+	}
+	sibling, ok := siblingOf(path.Base(names[0]), c)
+	if sibling = path.Join(path.Dir(names[0]), sibling); !ok || models[sibling] == nil {
+		return m, nil // the second stage of a cascade alone
+	}
+	o.Options = Options{}
+	before, err := take(sibling)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, err
 	}
-	return m, nil
+	return m, m.SetBefore(before)
 }
+
+// Weights hardly get smaller in a zip, plans to a twentieth: an entry that becomes much
+// larger is there to fill the disk.
+const (
+	mostUnpacked = 64      // times its size in the zip
+	freeUnpacked = 1 << 20 // bytes
+)
 
 // unpack writes an entry, no more of it than it says it has.
 func unpack(f *zip.File, to string) error {
+	if most := mostUnpacked*f.CompressedSize64 + freeUnpacked; f.UncompressedSize64 > most {
+		return fmt.Errorf("%d bytes become %d, at most %d are unpacked of so few: it is no model", f.CompressedSize64, f.UncompressedSize64, most)
+	}
 	if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
 		return err
 	}

@@ -4,7 +4,8 @@
 // they are.
 //
 // A model folder is plan.json and model.safetensors; a model of several folds
-// has fold_<name>/model.safetensors instead. Weights have nnU-Net's names,
+// has fold_<name>/model.safetensors instead. That of a cascade's second stage may have
+// the first one whole in the folder previous. Weights have nnU-Net's names,
 // PyTorch's axis order and float32. Each weights file carries the hash of its
 // plan. Files are replaced as a whole, and nothing is ever executed: a model
 // file is numbers and text.
@@ -45,6 +46,7 @@ type Model struct {
 	Folds         []Fold
 	Mirror        [3]bool // D H W of the plan: axes that test-time mirroring may use
 	Trainer       string  // nnU-Net's trainer_name of an imported model, else ""
+	Before        *Model  // of a second stage of a cascade: the first one, if it is with it; see SetBefore
 }
 
 // Fold is one trained network.
@@ -87,7 +89,13 @@ func (m *Model) check() error {
 			return err
 		}
 	}
-	return nil
+	if m.Before == nil {
+		return nil
+	}
+	if err := m.fitsBehind(m.Before); err != nil {
+		return err
+	}
+	return m.Before.check()
 }
 
 // Save writes m to path: a .gounet file if it ends so, else a model folder. A
@@ -103,6 +111,11 @@ func Save(path string, m *Model) error {
 	}
 	if err := m.mayReplace(folder(path)); err != nil {
 		return err
+	}
+	if m.Before != nil {
+		if err := Save(filepath.Join(path, stageFolder), m.Before); err != nil {
+			return err
+		}
 	}
 	planHash, err := savePlan(path, m.Plan)
 	if err != nil {
@@ -124,7 +137,7 @@ func Save(path string, m *Model) error {
 // of the same configuration and in the same form, so that no old weights stay
 // beside the new ones.
 func (m *Model) mayReplace(d folder) error {
-	folds, err := d.folds()
+	folds, err := d.folds("")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -66,7 +66,7 @@ func openNNUNetFile(d folder, base string, o Options) (*Model, error) {
 
 // nnunetFolds names the wanted folds that have the file base.
 func nnunetFolds(d folder, base string, wanted []string) ([]string, error) {
-	folders, err := d.folds()
+	folders, err := d.folds("")
 	if err != nil {
 		return nil, err
 	}

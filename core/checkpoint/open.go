@@ -26,6 +26,8 @@ type Options struct {
 	// Folds are the names of the folds to load. Empty takes all; of an nnU-Net
 	// folder that has numbered folds, all but fold_all.
 	Folds []string
+
+	stage int // of a cascade, from the last
 }
 
 // Values of Options.Checkpoint.
@@ -68,7 +70,7 @@ func OpenWith(path string, o Options) (*Model, error) {
 	case d.has(nnunetPlans):
 		return openNNUNet(d, o)
 	}
-	folds, err := d.folds()
+	folds, err := d.folds("")
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +187,7 @@ func load(s source, path string, o Options) (*Model, error) {
 		}
 		m.Folds = append(m.Folds, f)
 	}
-	if err := m.setMirror(); err != nil {
+	if err := errors.Join(m.setMirror(), m.loadBefore(s, path, o)); err != nil {
 		return nil, err
 	}
 	return m, m.wanted(path, o)
@@ -222,7 +224,7 @@ func weightsFiles(s source, o Options) ([]string, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	folds, err := s.folds()
+	folds, err := s.folds("")
 	if err != nil {
 		return nil, err
 	}

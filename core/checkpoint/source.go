@@ -24,8 +24,8 @@ import (
 // source is where the files of a model are: a folder or a .gounet file. Names
 // have slashes.
 type source interface {
-	open(name string) (*file, error) // fs.ErrNotExist if there is none
-	folds() ([]string, error)        // names of sub-folders that begin with "fold_"
+	open(name string) (*file, error)      // fs.ErrNotExist if there is none
+	folds(under string) ([]string, error) // names of sub-folders of a folder, "" is the model's own, that begin with "fold_"
 }
 
 // file is an open file. Errors call it name.
@@ -77,8 +77,8 @@ func (d folder) open(name string) (*file, error) {
 	return &file{f, f, stat.Size(), f.Name()}, nil
 }
 
-func (d folder) folds() ([]string, error) {
-	entries, err := os.ReadDir(string(d))
+func (d folder) folds(under string) ([]string, error) {
+	entries, err := os.ReadDir(d.path(under))
 	if err != nil {
 		return nil, err
 	}
@@ -164,12 +164,20 @@ func (a *archive) open(name string) (*file, error) {
 	return &file{io.NewSectionReader(a.r, at, size), io.NopCloser(nil), size, label}, nil
 }
 
-func (a *archive) folds() ([]string, error) { return foldsAmong(maps.Keys(a.entries)), nil }
+func (a *archive) folds(under string) ([]string, error) {
+	return foldsAmong(maps.Keys(a.entries), under), nil
+}
 
-// foldsAmong are the folders of folds that names of files begin with.
-func foldsAmong(files iter.Seq[string]) []string {
+// foldsAmong are the folders of folds in a folder that names of files begin with.
+func foldsAmong(files iter.Seq[string], under string) []string {
 	var names []string
 	for name := range files {
+		if under != "" {
+			var inside bool
+			if name, inside = strings.CutPrefix(name, under+"/"); !inside {
+				continue
+			}
+		}
 		first, _, inFolder := strings.Cut(name, "/")
 		if inFolder && strings.HasPrefix(first, foldPrefix) && !slices.Contains(names, first) {
 			names = append(names, first)
@@ -201,15 +209,35 @@ func SaveHalf(path string, m *Model) error {
 	if err := m.check(); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
+	rounded, err := m.rounded()
+	if err != nil {
+		return fmt.Errorf("%s: %w: write float32", path, err)
+	}
+	err = atomicfile.Write(path, func(w io.Writer) error { return writeArchive(w, rounded, safetensors.F16) })
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// rounded is m with weights that float16 holds.
+func (m *Model) rounded() (*Model, error) {
 	rounded := *m
 	rounded.Folds = nil
+	if m.Before != nil {
+		before, err := m.Before.rounded()
+		if err != nil {
+			return nil, err
+		}
+		rounded.Before = before
+	}
 	for _, f := range m.Folds {
 		w := Weights{}
 		for name, t := range f.Weights {
 			data := make([]float32, len(t.Data))
 			for i, x := range t.Data {
 				if data[i] = half.FromF16(half.ToF16(x)); math.IsInf(float64(data[i]), 0) {
-					return fmt.Errorf("%s: %s has the value %g, float16 ends at 65504: write float32", path, name, x)
+					return nil, fmt.Errorf("%s has the value %g, float16 ends at 65504", name, x)
 				}
 			}
 			w[name] = Tensor{Shape: t.Shape, Data: data}
@@ -217,21 +245,25 @@ func SaveHalf(path string, m *Model) error {
 		f.Weights = w
 		rounded.Folds = append(rounded.Folds, f)
 	}
-	err := atomicfile.Write(path, func(w io.Writer) error { return writeArchive(w, &rounded, safetensors.F16) })
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
+	return &rounded, nil
 }
 
 func writeArchive(w io.Writer, m *Model, kind safetensors.DType) error {
+	z := zip.NewWriter(w)
+	if err := writeStages(z, "", m, kind); err != nil {
+		return err
+	}
+	return z.Close()
+}
+
+// writeStages writes m into the folder that names begin with, and the stages before it.
+func writeStages(z *zip.Writer, folder string, m *Model, kind safetensors.DType) error {
 	var planBytes bytes.Buffer
 	if err := m.Plan.Write(&planBytes); err != nil {
 		return err
 	}
 	planHash := hashOf(planBytes.Bytes())
-	z := zip.NewWriter(w)
-	entry, err := z.CreateHeader(&zip.FileHeader{Name: plan.FileName, Method: zip.Store})
+	entry, err := z.CreateHeader(&zip.FileHeader{Name: folder + plan.FileName, Method: zip.Store})
 	if err != nil {
 		return err
 	}
@@ -239,7 +271,7 @@ func writeArchive(w io.Writer, m *Model, kind safetensors.DType) error {
 		return err
 	}
 	for _, f := range m.Folds {
-		entry, err := z.CreateHeader(&zip.FileHeader{Name: m.weightsName(f), Method: zip.Store})
+		entry, err := z.CreateHeader(&zip.FileHeader{Name: folder + m.weightsName(f), Method: zip.Store})
 		if err != nil {
 			return err
 		}
@@ -247,5 +279,8 @@ func writeArchive(w io.Writer, m *Model, kind safetensors.DType) error {
 			return err
 		}
 	}
-	return z.Close()
+	if m.Before == nil {
+		return nil
+	}
+	return writeStages(z, folder+stageFolder+"/", m.Before, kind)
 }

@@ -14,6 +14,7 @@ type Layer struct {
 	Name  string `json:"name"`
 	Shape []int  `json:"shape"`
 	State string `json:"state"` // Taken, Part or Fresh
+	Taken int    `json:"taken"` // values of the other network
 	Why   string `json:"why,omitempty"`
 }
 
@@ -24,7 +25,20 @@ const (
 	Fresh = "fresh" // none is
 )
 
-// Transfer puts the weights of the first fold of from into fresh ones for
+// Share is the share of all values of a network that are those of the other one.
+func Share(report []Layer) float64 {
+	taken, all := 0, 0
+	for _, l := range report {
+		n := 1
+		for _, d := range l.Shape {
+			n *= d
+		}
+		taken, all = taken+l.Taken, all+n
+	}
+	return float64(taken) / float64(max(all, 1))
+}
+
+// Transfer puts the weights of the first fold of from into fresh ones (nil: zeros) for
 // configuration c of p, wherever they fit, and says what it did with each. Channels
 // and classes are found by their names: new ones stay fresh.
 func Transfer(from *Model, p *plan.Plan, c *plan.Configuration, fresh Weights) (Weights, []Layer, error) {
@@ -40,12 +54,17 @@ func Transfer(from *Model, p *plan.Plan, c *plan.Configuration, fresh Weights) (
 	var report []Layer
 	for _, want := range Parameters(p, c) {
 		l := Layer{Name: want.Name, Shape: want.Shape}
-		x := Tensor{Shape: want.Shape, Data: slices.Clone(fresh[want.Name].Data)}
+		n := 1
+		for _, d := range want.Shape {
+			n *= d
+		}
+		x := Tensor{Shape: want.Shape, Data: make([]float32, n)}
+		copy(x.Data, fresh[want.Name].Data)
 		have, ok := from.Folds[0].Weights[want.Name]
 		if !ok {
 			l.State, l.Why = Fresh, "the other network has no such parameter"
 		} else {
-			l.State, l.Why = t.put(want.Name, x, have)
+			l.State, l.Why, l.Taken = t.put(want.Name, x, have)
 		}
 		out[want.Name] = x
 		report = append(report, l)
@@ -57,8 +76,8 @@ func Transfer(from *Model, p *plan.Plan, c *plan.Configuration, fresh Weights) (
 // is, −1: none.
 type transfer struct{ inputs, classes []int }
 
-// put copies what fits of src into dst.
-func (t transfer) put(name string, dst, src Tensor) (state, why string) {
+// put copies what fits of src into dst, so many values.
+func (t transfer) put(name string, dst, src Tensor) (state, why string, taken int) {
 	rows, columns := identity(dst.Shape[0]), []int{0}
 	if len(dst.Shape) > 1 {
 		columns = identity(dst.Shape[1])
@@ -77,7 +96,7 @@ func (t transfer) put(name string, dst, src Tensor) (state, why string) {
 		same = same && (head && a == 0 || first && a == 1 || dst.Shape[a] == src.Shape[a])
 	}
 	if !same {
-		return Fresh, fmt.Sprintf("its shape is %v in the other network", src.Shape)
+		return Fresh, fmt.Sprintf("its shape is %v in the other network", src.Shape), 0
 	}
 	taps := 1
 	for _, n := range dst.Shape[min(2, len(dst.Shape)):] {
@@ -97,13 +116,14 @@ func (t transfer) put(name string, dst, src Tensor) (state, why string) {
 			copy(dst.Data[(i*len(columns)+j)*taps:][:taps], src.Data[(from*width+at)*taps:])
 		}
 	}
+	all := len(rows) * len(columns)
 	switch {
-	case missing == len(rows)*len(columns):
-		return Fresh, "no channel or class has the same name"
+	case missing == all:
+		return Fresh, "no channel or class has the same name", 0
 	case missing > 0:
-		return Part, fmt.Sprintf("%d of %d channels or classes are new", missing, len(rows)*len(columns))
+		return Part, fmt.Sprintf("%d of %d channels or classes are new", missing, all), (all - missing) * taps
 	}
-	return Taken, ""
+	return Taken, "", all * taps
 }
 
 func identity(n int) []int {

@@ -353,6 +353,11 @@ func TestACaseThatBecomesTooLargeIsNamed(t *testing.T) {
 	_, err := r.Preprocess(context.Background(), p, &fine, t.TempDir(), nil)
 	require.ErrorContains(t, err, "hippocampus_")
 	assert.ErrorContains(t, err, "choose a larger spacing")
+
+	other := *c
+	other.Resampling.SeparateZ = plan.SeparateNever
+	_, err = r.Preprocess(context.Background(), p, &other, t.TempDir(), nil)
+	assert.ErrorContains(t, err, "separate_z never; supported is nnU-Net's default", "before a training, not after it")
 }
 
 func TestFolderWithoutDatasetIsAnErrorThatSaysWhatIsWanted(t *testing.T) {

@@ -22,7 +22,10 @@ func PreprocessOptions(p *plan.Plan, c *plan.Configuration) volume.PreprocessOpt
 	if c.Planes && c.Dim == 2 {
 		o.Spacing = [3]float64{} // pixels stay as they are
 	}
-	for i, scheme := range c.Normalization {
+	if n := p.Scans(); n < len(c.Normalization) {
+		o.Foreground = masks[c.Normalization[n]]
+	}
+	for i, scheme := range c.Normalization[:p.Scans()] {
 		n := volume.Normalization{Scheme: schemes[scheme], MaskOnly: c.MaskNorm[i]}
 		if i < len(p.Intensities) {
 			v := p.Intensities[i]
@@ -38,10 +41,15 @@ var schemes = map[string]volume.Scheme{
 	plan.NormRescale: volume.RescaleTo, plan.NormRGB: volume.RGBTo, plan.NormNonZero: volume.ZScoreNonZero,
 }
 
+var masks = map[string]volume.Mask{plan.NormForeground: volume.MaskOfScan, plan.NormForegroundLate: volume.MaskOfNormalized}
+
 // Preprocess writes every training case as configuration c wants it into the
 // folder dir, a file a case. Files that are there already and were made by the
 // same plan of the same scans are kept, so that an interrupted run continues. It returns the store.
 func (r *Raw) Preprocess(ctx context.Context, p *plan.Plan, c *plan.Configuration, dir string, progress Progress) (*Store, error) {
+	if err := c.Resampled(); err != nil {
+		return nil, fmt.Errorf("dataset: %w", err)
+	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, fmt.Errorf("dataset: %w", err)
 	}

@@ -3,9 +3,10 @@ package dicom
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/big"
+	"math/bits"
 	"regexp"
 	"slices"
 	"strings"
@@ -302,5 +303,18 @@ func (u uidMaker) make(parts ...string) string {
 	b := h.Sum(nil)[:16]
 	b[6] = b[6]&0x0f | 0x80
 	b[8] = b[8]&0x3f | 0x80
-	return "2.25." + new(big.Int).SetBytes(b).String()
+	return "2.25." + digits(binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:]))
+}
+
+// digits is the number hi·2⁶⁴ + lo > 0.
+func digits(hi, lo uint64) string {
+	var d []byte
+	for hi|lo != 0 {
+		above, rest := hi/10, hi%10
+		lo, rest = bits.Div64(rest, lo, 10)
+		hi = above
+		d = append(d, '0'+byte(rest))
+	}
+	slices.Reverse(d)
+	return string(d)
 }

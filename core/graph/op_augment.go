@@ -13,11 +13,19 @@ import "fmt"
 // linear weight among the eight voxels around p. Label 255 is what lies outside
 // of the scan, and so do voxels outside of the source. Of equals 255 wins, else
 // the smaller one.
+//
+// If Cubic, x is the cubic convolution of the 4³ voxels around p along each axis, those
+// outside of the source being copies of its border, and y is the label of the voxel
+// ⌊p + ½⌋; where that is not in the source, x is 0 and y 255. The weight of a voxel that
+// is t away is (Keys 1981, a = −½, which are those of DALI's INTERP_CUBIC)
+//
+//	1.5·t³ − 2.5·t² + 1 for t ≤ 1      −0.5·t³ + 2.5·t² − 4·t + 2 for t < 2
 type Warp struct {
 	noGrad
 	Patch   [3]int
 	Ctl     int
 	Elastic bool // there is a field
+	Cubic   bool
 }
 
 func (op Warp) Types(in []Type) ([]Type, error) {

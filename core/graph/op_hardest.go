@@ -8,14 +8,16 @@ import "fmt"
 //	logits T[N D H W K]   labels u8[N D·sD H·sH W·sW] → hard u8[N D H W]
 //
 // hard is the class of the voxel's label, as SegSums has it, for the Count voxels of
-// all samples whose cross entropy −log softmax(logits)[class] is the largest, and
-// Unseen for the others. Of equals the first count. A voxel whose label is Ignore
+// all samples whose cross entropy −log softmax(logits)[class], of labels smoothed as in
+// SegSums, is the largest, and Unseen for the others. Of equals the first count. A voxel whose label is Ignore
 // comes behind all others, and is Unseen.
 type Hardest struct {
 	noGrad
 	Stride [3]int
 	Ignore int // −1: none
 	Count  int
+
+	Smoothing float32
 }
 
 // Unseen is the label of voxels that Hardest leaves out, and of those that Warp finds

@@ -35,12 +35,17 @@ const (
 // to each class by itself:
 //
 //	softmax: −(1 − p[t])^Gamma · log p[t]      sigmoid: −(1 − q)^Gamma · log q, q = t ? p : 1 − p
+//
+// With Smoothing ε the cross entropy of a softmax is that of a label of which the share
+// ε is spread over all classes, (1 − ε)·(−log p[t]) + ε·mean(−log p): ε·(z[t] − mean(z)) more.
 type SegSums struct {
 	Stride  [3]int
 	Act     Act
 	Regions [][]uint8 // labels of each region; nil: region k is label k
 	Ignore  int       // the label that is not counted; −1: none
 	Gamma   float32   // of the focal loss; 0: cross entropy
+
+	Smoothing float32 // of a softmax without Gamma: ε
 }
 
 func (op SegSums) Types(in []Type) ([]Type, error) {
@@ -52,6 +57,9 @@ func (op SegSums) Types(in []Type) ([]Type, error) {
 		if l.Shape[i+1] != z.Shape[i+1]*s || l.Shape[0] != z.Shape[0] {
 			return nil, fmt.Errorf("labels %v are not logits %v times the stride %v", l, z, op.Stride)
 		}
+	}
+	if op.Smoothing != 0 && (op.Act != Softmax || op.Gamma != 0) {
+		return nil, fmt.Errorf("labels are smoothed for the cross entropy of a softmax, not with %s and Gamma %v", op.Act, op.Gamma)
 	}
 	if k := z.Shape[4]; op.Regions != nil && len(op.Regions) != k {
 		return nil, fmt.Errorf("%d regions for %d logits", len(op.Regions), k)

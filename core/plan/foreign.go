@@ -17,6 +17,7 @@ type Foreign struct {
 	Spacing   [3]float64 // mm, likewise
 	Transpose [3]int     // axis of the network → axis D H W of the file; all 0: the same
 	Range     *Intensity // of CT
+	Ohe       bool       // the last input is the foreground of the others, as NVIDIA's --ohe makes it
 	Groups    int        // of channels that a norm is of, which weights do not tell from an instance norm
 }
 
@@ -37,14 +38,19 @@ func (f Foreign) Plan(n Network, dim, in, classes int) (*Plan, error) {
 		if r := known.ct; r != nil && f.Range == nil {
 			f.Range = &Intensity{Mean: r.mean, Std: r.std, Percentile_00_5: r.lower, Percentile_99_5: r.upper}
 			if f.Channels == nil {
-				f.Channels = slices.Repeat([]string{"CT"}, in)
+				f.Channels = slices.Repeat([]string{"CT"}, in-b2i(f.Ohe))
 			}
 		}
 	}
 	e := newProblems()
 	e.need(f.Patch != [3]int{}, "the patch is not known: give it in the axes of the network")
 	e.need(f.Spacing != [3]float64{}, "the spacing of the training is not known: give it in the axes of the network")
-	e.need(len(f.Channels) == 0 || len(f.Channels) == in, "%d channels, the network has %d inputs", len(f.Channels), in)
+	scans, hint := in-b2i(f.Ohe), ""
+	if len(f.Channels) == in-1 && !f.Ohe {
+		hint = "; if the last is NVIDIA's channel of the foreground (--ohe), say so"
+	}
+	e.need(len(f.Channels) == 0 || len(f.Channels) == scans, "%d channels, the network has %d inputs%s", len(f.Channels), scans, hint)
+	e.need(scans > 0, "the network has one input, and it would be the foreground of none")
 	foreground := classes - b2i(f.Regions == nil)
 	e.need(len(f.Labels) == 0 || len(f.Labels) == foreground, "%d labels beside the background, the network has %d", len(f.Labels), foreground)
 	e.need(f.Regions == nil || len(f.Regions) == classes, "%d regions, the network has %d outputs", len(f.Regions), classes)
@@ -77,7 +83,7 @@ func (f Foreign) Plan(n Network, dim, in, classes int) (*Plan, error) {
 		p.Recipe.Loss.Voxel, p.Recipe.Loss.SumRegions = BinaryCrossEntropy, true
 	}
 	c := Configuration{
-		Name: ConfigFullRes, Dim: dim, Patch: f.Patch, Batch: 2, Spacing: f.Spacing, BatchDice: true, Resampling: DefaultResampling(), Network: n,
+		Name: ConfigFullRes, Dim: dim, Patch: f.Patch, Batch: 2, Spacing: f.Spacing, BatchDice: true, Resampling: nvidiaResampling(), Network: n,
 		Crop: CropPositive, Truncate: true, NormalizeLast: true, Planes: true,
 	}
 	for a, v := range f.Patch {
@@ -86,7 +92,7 @@ func (f Foreign) Plan(n Network, dim, in, classes int) (*Plan, error) {
 	if dim == 2 {
 		c.Name, c.Batch, c.Spacing[0], p.MedianSpacing[0] = Config2D, 64, 0, max(f.Spacing[0], f.Spacing[1])
 	}
-	for i := range in {
+	for i := range scans {
 		ch, v := Channel{Name: "channel" + fmt.Sprint(i), Normalization: NormNonZero}, Intensity{Std: 1}
 		if f.Channels != nil {
 			ch.Name = f.Channels[i]
@@ -98,5 +104,8 @@ func (f Foreign) Plan(n Network, dim, in, classes int) (*Plan, error) {
 		c.Normalization, c.MaskNorm = append(c.Normalization, ch.Normalization), append(c.MaskNorm, false)
 	}
 	p.Configurations = []Configuration{c}
+	if f.Ohe {
+		p.addForeground(true)
+	}
 	return p, p.Validate()
 }

@@ -54,6 +54,9 @@ type Dyn struct {
 	Features []int  // of the stages, instead of 32, 64 …
 	Depth    int    // poolings at most, 0: 5
 	MinEdge  int    // voxels that a pooled axis keeps at least, 0: 4
+
+	// Foreground adds a channel of the foreground (NVIDIA's --ohe).
+	Foreground bool
 }
 
 // planner is what distinguishes nnU-Net's planners.
@@ -117,6 +120,9 @@ func Make(fp *Fingerprint, ds *DatasetJSON, o Options) (*Plan, error) {
 		return nil, fmt.Errorf("plan: dataset.json has %d channels, the fingerprint %d: they are of different data sets", len(ds.Channels), len(fp.Intensities))
 	}
 	d := &dataset{planner: planners()[i], Options: o, ds: ds, fp: fp}
+	if o.Recipe == RecipeNVIDIA {
+		d.name = "nvidiaPlans"
+	}
 	if d.MemoryGB == 0 {
 		d.MemoryGB = d.gb
 	}

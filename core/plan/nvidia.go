@@ -144,7 +144,8 @@ func (o Dyn) features(dim, stages int) ([]int, error) {
 }
 
 // NVIDIA is the recipe of NVIDIA's nnU-Net for PyTorch (22.11). What is not its own:
-// images are zoomed linearly; the range that contrast keeps is that of a channel.
+// the range that contrast keeps is that of a channel; a zoom sees what lies around the part
+// that it enlarges.
 func NVIDIA(compat bool) Recipe {
 	all := [3]bool{true, true, true}
 	r := Recipe{
@@ -155,6 +156,7 @@ func NVIDIA(compat bool) Recipe {
 		DeepSupervision: DeepSupervision{Heads: dynHeads, Decay: 0.5, FullResolution: true},
 		Oversample:      0.4,
 		OversampleBy:    ByComponent,
+		Interpolation:   Cubic,
 		Augmentation: []Transform{
 			{Op: Scaling, P: 0.15, PChannel: 1, Shared: true, Axes: all, Ranges: map[string]Range{"scale": {0.7, 1}}},
 			{Op: Mirror, P: 0.5, PChannel: 1, Shared: true, Axes: all},
@@ -165,7 +167,7 @@ func NVIDIA(compat bool) Recipe {
 		},
 		Inference: Inference{Step: 0.75, Blend: BlendConstant, Sigma: 0.125, Mirror: all},
 	}
-	r.Loss.Foreground = compat
+	r.Loss.Sigmoid, r.Loss.Foreground = !compat, compat
 	if !compat {
 		r.Schedule.Patience = 100 // described there, and never in force
 	}
@@ -182,7 +184,7 @@ func (d *dataset) nvidia() (*Plan, error) {
 		spacing = known.spacing
 	}
 	p := d.frame(spacing)
-	p.Name, p.Planner, p.Recipe = first(d.Options.Name, "nvidiaPlans"), RecipeNVIDIA, NVIDIA(d.Compat)
+	p.Planner, p.Recipe = RecipeNVIDIA, NVIDIA(d.Compat)
 	if p.HasRegions() {
 		p.Recipe.Loss.Voxel, p.Recipe.Loss.SumRegions = BinaryCrossEntropy, true
 	}
@@ -211,13 +213,16 @@ func (d *dataset) nvidia() (*Plan, error) {
 		}
 		c.Batch = map[int]int{2: 64, 3: 2}[dim]
 		c.BatchDice, c.Data = true, p.Name+"_"+name
-		c.Crop, c.Truncate, c.NormalizeLast, c.Planes = CropPositive, true, true, true
+		c.Crop, c.Truncate, c.NormalizeLast, c.Planes, c.Resampling = CropPositive, true, true, true, nvidiaResampling()
 		for i, s := range c.Normalization {
 			if s != NormCT {
 				c.Normalization[i], c.MaskNorm[i] = NormNonZero, false
 			}
 		}
 		p.Configurations = append(p.Configurations, c)
+	}
+	if len(p.Configurations) == 0 {
+		return nil, errors.New("the network " + PreNorm + " is of 3-D, and the data set of 2-D")
 	}
 	for i := range p.Channels {
 		p.Channels[i].Normalization = p.Configurations[0].Normalization[i]
@@ -226,12 +231,27 @@ func (d *dataset) nvidia() (*Plan, error) {
 			v.Mean, v.Std, v.Percentile_00_5, v.Percentile_99_5 = r.mean, r.std, r.lower, r.upper
 		}
 	}
-	if len(p.Configurations) == 0 {
-		return nil, errors.New("the network " + PreNorm + " is of 3-D, and the data set of 2-D")
+	if d.Dyn.Foreground {
+		p.addForeground(d.Compat)
 	}
 	const held = 5 // folds: an epoch is a pass over four of them
 	p.Recipe.Schedule.Iterations = max(1, d.ds.NumTraining*(held-1)/held/p.Configurations[0].Batch)
 	return p, nil
+}
+
+// addForeground adds the channel of the foreground. NVIDIA looks at the scan after it is
+// normalised, which leaves out about half of it.
+func (p *Plan) addForeground(compat bool) {
+	scheme := NormForeground
+	if compat {
+		scheme = NormForegroundLate
+	}
+	p.Channels = append(p.Channels, Channel{Name: NormForeground, Normalization: scheme})
+	p.Intensities = append(slices.Clone(p.Intensities), Intensity{})
+	for i := range p.Configurations {
+		c := &p.Configurations[i]
+		c.Normalization, c.MaskNorm = append(c.Normalization, scheme), append(c.MaskNorm, false)
+	}
 }
 
 // nvidiaSpacing is the median spacing; where an axis is three times as coarse as

@@ -140,12 +140,43 @@ func TestNVIDIAsOtherNetworksAreThose(t *testing.T) {
 	assert.ErrorContains(t, err, "features[0] is 32, which are not 7 groups of one size")
 }
 
+// TestTheForegroundIsAChannelThatNoFileHas plans BraTS'21 as NVIDIA did, whose network of
+// 50.8 M parameters has five inputs of four scans.
+func TestTheForegroundIsAChannelThatNoFileHas(t *testing.T) {
+	fp, ds, o := ofTask("11", "BraTS2021_train", 4, 3)
+	o.Dyn = Dyn{Features: []int{64, 96, 128, 192, 256, 384, 512}, Depth: 6, MinEdge: 2, Foreground: true}
+	p, err := Make(fp, ds, o)
+	require.NoError(t, err)
+	c := p.Configuration(ConfigFullRes)
+	assert.Equal(t, []int{4, 5}, []int{p.Scans(), p.InputChannels(c)})
+	assert.Equal(t, NormForeground, c.Normalization[4])
+	assert.Equal(t, 50838665, c.Network.Parameters(p.InputChannels(c), 3))
+	o.Compat = true
+	p, err = Make(fp, ds, o)
+	require.NoError(t, err)
+	assert.Equal(t, NormForegroundLate, p.Channels[4].Normalization)
+	var b strings.Builder
+	require.NoError(t, p.Write(&b))
+	again, err := Parse(strings.NewReader(b.String()))
+	require.NoError(t, err)
+	assert.Equal(t, p, again)
+
+	full := p.Configuration(ConfigFullRes)
+	full.NormalizeLast = false
+	full.Normalization[0], full.Normalization[4] = NormForeground, NormNonZero
+	p.Channels[0].Normalization = NormForeground
+	err = p.Validate()
+	assert.ErrorContains(t, err, "foreground is of the last channel, behind others")
+	assert.ErrorContains(t, err, `normalization[4] is "zscore_nonzero": of the channel of the foreground`)
+}
+
 func TestUnknownTasksArePlanned(t *testing.T) {
 	fp, ds, o := ofTask("04", "Something", 1, 3)
 	fp.Spacings = [][3]float64{{5, 0.7, 0.8}, {5, 0.6, 0.8}, {1, 0.7, 0.8}}
 	p, err := Make(fp, ds, o)
 	require.NoError(t, err)
 	assert.InDeltaSlice(t, []float64{1.8, 0.7, 0.8}, slices.Collect(slices.Values(p.Configuration(ConfigFullRes).Spacing[:])), 1e-9, "the tenth percentile of the coarse axis")
+	assert.Equal(t, "nvidiaPlans_3d_fullres", p.Configuration(ConfigFullRes).Data, "a folder beside that of nnU-Net's")
 	o.Compat = true
 	p, err = Make(fp, ds, o)
 	require.NoError(t, err)

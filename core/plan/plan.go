@@ -12,6 +12,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 )
 
@@ -55,6 +56,11 @@ const (
 	NormNone    = "none"           // as it is
 	NormRescale = "rescale_to_0_1" // (x − min) / (max − min) of the image
 	NormRGB     = "rgb_to_0_1"     // x / 255
+	// A channel that no file has: 1 where all others are above 0, before or after they are
+	// normalised; after that is how NVIDIA's --ohe does it.
+	NormForeground     = "foreground"
+	NormForegroundLate = "foreground_normalized"
+
 	NormNonZero = "zscore_nonzero" // (x − mean) / std of the channel's voxels that are not 0, which stay 0
 )
 
@@ -162,6 +168,31 @@ func DefaultResampling() Resampling {
 	return Resampling{ImageOrder: 3, LabelOrder: 1, LogitOrder: 1, SeparateZ: SeparateAuto}
 }
 
+// nvidiaResampling is NVIDIA's, of configurations with Planes: logits by cubic B-splines on
+// all axes.
+func nvidiaResampling() Resampling {
+	return Resampling{ImageOrder: 3, LabelOrder: 1, LogitOrder: 3, SeparateZ: SeparateNever}
+}
+
+// CubicLogits says whether logits come to the grid of the scan by cubic B-splines, a class
+// at a time, as NVIDIA's; nnU-Net's are linear.
+func (c *Configuration) CubicLogits() bool { return c.Resampling.LogitOrder == 3 }
+
+// Resampled returns an error if cases of c cannot be resampled as it says: images may have
+// any order, all else has to be as nnU-Net's default. Whoever prepares or labels cases asks.
+func (c *Configuration) Resampled() error {
+	r, want := c.Resampling, DefaultResampling()
+	want.ImageOrder = r.ImageOrder
+	if r == want || c.Planes && r == nvidiaResampling() {
+		return nil
+	}
+	show := func(r Resampling) string {
+		return fmt.Sprintf("images order_z %d, labels order %d and order_z %d, logits order %d and order_z %d, separate_z %s",
+			r.ImageOrderZ, r.LabelOrder, r.LabelOrderZ, r.LogitOrder, r.LogitOrderZ, r.SeparateZ)
+	}
+	return fmt.Errorf("configuration %s resamples with %s; supported is nnU-Net's default: %s", c.Name, show(r), show(want))
+}
+
 // Configuration returns the configuration called name, or nil.
 func (p *Plan) Configuration(name string) *Configuration {
 	i := slices.IndexFunc(p.Configurations, func(c Configuration) bool { return c.Name == name })
@@ -202,6 +233,18 @@ func (p *Plan) Foreground() []Label {
 	}
 	return p.Labels[1:]
 }
+
+// Scans is the number of channels that the files of a case have. The last of Channels
+// may be one that is made of them.
+func (p *Plan) Scans() int {
+	n := len(p.Channels)
+	if n > 0 && madeHere(p.Channels[n-1].Normalization) {
+		n--
+	}
+	return n
+}
+
+func madeHere(scheme string) bool { return scheme == NormForeground || scheme == NormForegroundLate }
 
 // InputChannels is the number of channels C that the network of c gets: those of
 // the images and, in a cascade, one for each of ForegroundValues.

@@ -109,6 +109,7 @@ func TestValidateListsEverything(t *testing.T) {
 		{`norm is "layer"`, func(p *Plan) { p.Configurations[3].Network.Norm = "layer" }},
 		{`top_k is 0.1`, func(p *Plan) { p.Recipe.Loss.TopK = 0.1 }},
 		{`recipe: loss: 3 class_weights for 2 labels`, func(p *Plan) { p.Recipe.Loss.ClassWeights = []float64{1, 1, 1} }},
+		{`smoothing is 1 with`, func(p *Plan) { p.Recipe.Loss.Smoothing = 1 }},
 		{`class_weights are [0 0]`, func(p *Plan) { p.Recipe.Loss.ClassWeights = []float64{0, 0} }},
 	}
 	all := spleen(t, Options{})
@@ -135,6 +136,9 @@ func TestValidateBoundsNumbers(t *testing.T) {
 		{"iterations is 1000000000000, wanted 1 to 1000000", func(r *Recipe) { r.Schedule.Iterations = 1e12 }},
 		{"min_rate is 5", func(r *Recipe) { r.Schedule.MinRate = 5 }},
 		{"weight_decay is 1e+30", func(r *Recipe) { r.Optimizer.WeightDecay = 1e30 }},
+		{`smoothing is 0.1 with the voxel loss "focal"`, func(r *Recipe) { r.Loss.Voxel, r.Loss.Smoothing = Focal, 0.1 }},
+		{`smoothing is 0.1 with the voxel loss "ce" and class_weights [1 2]`, func(r *Recipe) { r.Loss.Smoothing, r.Loss.ClassWeights = 0.1, []float64{1, 2} }},
+		{"loss: focal with sigmoid or foreground wants all heads", func(r *Recipe) { r.Loss.Voxel, r.Loss.Sigmoid = Focal, true }},
 		{"class_weights are [1 2]", func(r *Recipe) { r.Loss.VoxelWeight, r.Loss.ClassWeights = 0, []float64{1, 2} }},
 	} {
 		p := spleen(t, Options{})

@@ -13,15 +13,22 @@ type Recipe struct {
 	Schedule        Schedule        `json:"schedule"`
 	DeepSupervision DeepSupervision `json:"deep_supervision"`
 	Oversample      float64         `json:"oversample"`              // share of a batch whose patches are forced to hold foreground
-	OversampleBy    string          `json:"oversample_by,omitempty"` // ByComponent, or "": as nnU-Net does
+	OversampleBy    string          `json:"oversample_by,omitempty"` // ByComponent, ByChance, or "": as nnU-Net does
+	Interpolation   string          `json:"interpolation,omitempty"` // of patches that are scaled, rotated or deformed: Cubic, or "": linear
 	Augmentation    []Transform     `json:"augmentation"`
 	Inference       Inference       `json:"inference"`
 }
 
-// ByComponent as Recipe.OversampleBy: patches that hold foreground do so by a connected
-// component of a label instead of a voxel, and a coin of that weight decides for each,
-// where nnU-Net takes the last ones of a batch.
-const ByComponent = "component"
+// Values of Recipe.OversampleBy: a coin of that weight decides for each patch, where nnU-Net
+// takes the last ones of a batch.
+const (
+	ByComponent = "component" // patches that hold foreground do so by a connected component of a label
+	ByChance    = "chance"    // by a voxel, as in nnU-Net: its nnUNetTrainer_probabilisticOversampling
+)
+
+// Cubic as Recipe.Interpolation: images by cubic convolution and the nearest labels, where
+// nnU-Net has linear images and the labels of the largest linear weight.
+const Cubic = "cubic"
 
 // Values of Loss.Voxel.
 const (
@@ -40,10 +47,12 @@ type Loss struct {
 	Smooth         float64 `json:"smooth"`                // added to numerator and denominator of Dice
 	DiceBackground bool    `json:"dice_background"`       // Dice counts the background too
 	SumRegions     bool    `json:"sum_regions,omitempty"` // regions are added up, not averaged
-	Foreground     bool    `json:"foreground,omitempty"`  // of Focal over labels: without the background's logit even in the softmax, as MONAI 1.0
+	Sigmoid        bool    `json:"sigmoid,omitempty"`     // of Focal over labels: a sigmoid of each without the background's, as NVIDIA's; Dice keeps the softmax
+	Foreground     bool    `json:"foreground,omitempty"`  // the same, and the softmax of Dice is without the background's logit too, as in MONAI 1.0
 	Gamma          float64 `json:"gamma,omitempty"`       // of Focal
 
 	TopK         float64   `json:"top_k,omitempty"`         // of TopK; nnU-Net's is 0.1
+	Smoothing    float64   `json:"smoothing,omitempty"`     // of CrossEntropy and TopK: share of a label that is spread over all labels; that of nnU-Net's LS01 trainers is 0.1
 	ClassWeights []float64 `json:"class_weights,omitempty"` // of CrossEntropy, a label each, background first; none: all 1
 }
 

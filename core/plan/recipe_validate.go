@@ -8,7 +8,8 @@ import (
 
 func (r *Recipe) validate(e problems) {
 	r.Loss.validate(e.in("loss"))
-	e.need(!r.Loss.Foreground || r.DeepSupervision.FullResolution || r.DeepSupervision.Heads == 1, "loss: foreground wants all heads at the full resolution: deep_supervision with full_resolution, or heads 1")
+	single := r.Loss.Voxel == Focal && (r.Loss.Sigmoid || r.Loss.Foreground)
+	e.need(!single || r.DeepSupervision.FullResolution || r.DeepSupervision.Heads == 1, "loss: %s with sigmoid or foreground wants all heads at the full resolution: deep_supervision with full_resolution, or heads 1", Focal)
 	r.Optimizer.validate(e.in("optimizer"))
 	r.Schedule.validate(e.in("schedule"))
 	e.need(r.Schedule.MinRate <= r.Optimizer.LearningRate, "schedule: min_rate is %v, wanted at most the learning_rate, %v", r.Schedule.MinRate, r.Optimizer.LearningRate)
@@ -16,7 +17,8 @@ func (r *Recipe) validate(e problems) {
 	between(d, "heads", r.DeepSupervision.Heads, 0, maxStages)
 	between(d, "decay", r.DeepSupervision.Decay, 1e-3, 10)
 	between(e, "oversample", r.Oversample, 0, 1)
-	e.need(r.OversampleBy == "" || r.OversampleBy == ByComponent, "oversample_by is %q, wanted nothing or %s", r.OversampleBy, ByComponent)
+	e.need(slices.Contains([]string{"", ByComponent, ByChance}, r.OversampleBy), "oversample_by is %q, wanted nothing, %s or %s", r.OversampleBy, ByComponent, ByChance)
+	e.need(r.Interpolation == "" || r.Interpolation == Cubic, "interpolation is %q, wanted nothing (linear) or %s", r.Interpolation, Cubic)
 	for i, t := range r.Augmentation {
 		t.validate(e.in("augmentation[%d] %q", i, t.Op))
 	}
@@ -40,6 +42,7 @@ func (l Loss) validate(e problems) {
 	between(e, "smooth", l.Smooth, 0, maxWeight)
 	between(e, "gamma", l.Gamma, 0, maxFactor)
 	e.need((l.Voxel == TopK) == (l.TopK != 0) && probability(l.TopK), "top_k is %v, wanted more than 0, at most 1, for the voxel loss %q, and nothing for others", l.TopK, TopK)
+	e.need(l.Smoothing == 0 || l.Smoothing > 0 && l.Smoothing < 1 && (l.Voxel == CrossEntropy || l.Voxel == TopK) && len(l.ClassWeights) == 0, "smoothing is %v with the voxel loss %q and class_weights %v, wanted 0 to below 1, of %q or %q, and without weights", l.Smoothing, l.Voxel, l.ClassWeights, CrossEntropy, TopK)
 	sum := 0.0
 	for _, w := range l.ClassWeights {
 		sum += w

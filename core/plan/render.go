@@ -147,6 +147,9 @@ func (r *Recipe) render(b *strings.Builder) {
 		ops = append(ops, fmt.Sprintf("%s %s", strings.ReplaceAll(a.Op, "_", " "), short(a.P)))
 	}
 	row("augmentation", "%s", strings.Join(ops, ", "))
+	if r.Interpolation != "" {
+		row("patches", "moved by %s interpolation", r.Interpolation)
+	}
 	row("foreground", "forced in %s %% of a batch", short(100*r.Oversample))
 	row("inference", "step %s, %s weights", short(r.Inference.Step), r.Inference.Blend)
 	_ = t.Flush() // a strings.Builder takes everything
@@ -224,6 +227,9 @@ func (l Loss) String() string {
 		voxel += " of " + short(100*l.TopK) + " %"
 	case len(l.ClassWeights) > 0:
 		voxel += fmt.Sprintf(" weighing %v", l.ClassWeights)
+	}
+	if l.Smoothing > 0 {
+		voxel += " of labels smoothed by " + short(l.Smoothing)
 	}
 	return fmt.Sprintf("%s × %s + %s × Dice", short(l.VoxelWeight), voxel, short(l.DiceWeight))
 }

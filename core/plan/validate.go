@@ -101,6 +101,7 @@ func (p *Plan) validateChannels(e problems) {
 	e.need(len(p.Channels) > 0 && len(p.Channels) <= maxChannels, "channels: there are %d, wanted 1 to %d", len(p.Channels), maxChannels)
 	for i, c := range p.Channels {
 		validateScheme(e.in("channels[%d] %q", i, c.Name), c.Normalization)
+		e.need(!madeHere(c.Normalization) || i > 0 && i == len(p.Channels)-1, "channels[%d] %q: %s is of the last channel, behind others", i, c.Name, c.Normalization)
 	}
 	e.need(len(p.Intensities) == len(p.Channels), "intensities: %d for %d channels", len(p.Intensities), len(p.Channels))
 	for i, v := range p.Intensities {
@@ -114,7 +115,7 @@ func validateScheme(e problems, s string) {
 }
 
 func schemes() []string {
-	return []string{NormCT, NormZScore, NormNone, NormRescale, NormRGB, NormNonZero}
+	return []string{NormCT, NormZScore, NormNone, NormRescale, NormRGB, NormNonZero, NormForeground, NormForegroundLate}
 }
 
 // validateLabels checks what nnU-Net asks of labels: background 0 first, no
@@ -206,8 +207,10 @@ func (p *Plan) validateConfiguration(e problems, i int) {
 		e.need(positive(c.MedianShape[a]), "median_shape is %v, wanted voxels > 0", c.MedianShape)
 	}
 	e.need(len(c.Normalization) == len(p.Channels) && len(c.MaskNorm) == len(p.Channels), "normalization has %d and mask_norm %d entries for %d channels", len(c.Normalization), len(c.MaskNorm), len(p.Channels))
-	for _, s := range c.Normalization {
+	for i, s := range c.Normalization {
 		validateScheme(e, s)
+		made := i < len(p.Channels) && madeHere(p.Channels[i].Normalization)
+		e.need(made == madeHere(s) && (!made || c.NormalizeLast), "normalization[%d] is %q: of the channel of the foreground, and of no other, wanted %s or %s, and normalize_last", i, s, NormForeground, NormForegroundLate)
 	}
 	for _, stage := range []string{c.Previous, c.Next} {
 		e.need(stage == "" || stage != c.Name && p.Configuration(stage) != nil, "previous or next is %q, which is not another configuration of this plan", stage)

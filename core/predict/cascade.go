@@ -30,6 +30,22 @@ func (p *Predictor) prepare(im *volume.Image, previous *volume.Labels) (*volume.
 	return pre, nil
 }
 
+// labelsBefore are the labels of the first stage, on the grid of the scan. Its network
+// leaves the device again.
+func (p *Predictor) labelsBefore(ctx context.Context, im *volume.Image, o ImageOptions) (*volume.Labels, error) {
+	p.closeEngines()
+	before, err := New(p.Model.Before, p.o)
+	if err != nil {
+		return nil, err
+	}
+	defer before.Close()
+	r, err := before.Image(ctx, im, ImageOptions{Progress: o.Progress, EveryRun: o.EveryRun})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.config.Previous, err)
+	}
+	return r.Labels, nil
+}
+
 // withLabels adds a channel for each of the values, 1 where a voxel has it.
 func withLabels(im *volume.Image, labels []uint8, values []int) *volume.Image {
 	c := im.C + len(values)

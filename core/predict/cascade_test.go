@@ -86,3 +86,23 @@ func TestSecondStageLabelsAsNNUNet(t *testing.T) {
 	_, err = p.Image(t.Context(), im, ImageOptions{})
 	assert.ErrorContains(t, err, "needs the labels of 3d_lowres")
 }
+
+// TestAModelOfBothStagesNeedsNothingElse runs both stages one after the other.
+func TestAModelOfBothStagesNeedsNothingElse(t *testing.T) {
+	m := cascadeModel(t, plan.ConfigCascade)
+	first := cascadeModel(t, plan.ConfigLowRes)
+	require.NoError(t, m.SetBefore(first))
+	im := read(t, filepath.Join(cascade, "scan_0000.nii.gz"))
+	labels, err := newTest(t, first, Options{}).Image(t.Context(), im, ImageOptions{})
+	require.NoError(t, err)
+	p := newTest(t, m, Options{})
+	want, err := p.Image(t.Context(), im, ImageOptions{Previous: labels.Labels})
+	require.NoError(t, err)
+	var seen []int
+	for range 2 { // the network of the first stage comes and goes
+		got, err := p.Image(t.Context(), im, ImageOptions{Progress: func(p Progress) { seen = append(seen, p.Done) }})
+		require.NoError(t, err)
+		assert.Equal(t, want.Labels.Data, got.Labels.Data)
+	}
+	assert.NotEmpty(t, seen)
+}

@@ -50,6 +50,7 @@ type Memory struct {
 	Host   int64                // bytes beside the device: the scan as it was read, cropped and resampled, and labels
 	State  int64                // bytes of a State, which Save gets beside that
 	Unsure int64                // bytes that Uncertainty takes beside that
+	Logits bool                 // labels are made of logits on the host: where planes wander, a State has none of them
 }
 
 // Total is the sum over the regions.
@@ -96,6 +97,10 @@ func (p *Predictor) memory(pr *programs, at volume.Placement) Memory {
 	m := pr.memory()
 	m.Host = hostBytes(at, p.plan.InputChannels(p.config))
 	m.Unsure = unsureBytes(&pr.layout, p.plan.Classes(), at)
+	if p.cubic(at) {
+		m.Logits = true
+		m.Host += cubicBytes(&pr.layout, p.plan.Classes(), at)
+	}
 	m.State = 4*int64(pr.planes*pr.volume[1]*pr.volume[2])*int64(p.plan.Classes()+1) + int64(pr.out[0]*pr.out[1]*pr.out[2])
 	return m
 }
@@ -109,6 +114,13 @@ func unsureBytes(l *layout, k int, at volume.Placement) int64 {
 		sums *= int64(k + 1)
 	}
 	return plane*int64(l.volume[0]*k) + sums + 2*int64(at.BeforeCrop[0]*at.BeforeCrop[1]*at.BeforeCrop[2])
+}
+
+// cubicBytes are those of the logits, of the sums that they are made of, and of a class at
+// both sizes, twice.
+func cubicBytes(l *layout, k int, at volume.Placement) int64 {
+	count := func(shape [3]int) int64 { return 4 * int64(shape[0]) * int64(shape[1]) * int64(shape[2]) }
+	return unsureBytes(l, k, at) + 2*(count(at.Shape)+count(at.Cropped))
 }
 
 // hostBytes are those of f32 images of c channels and two label maps.

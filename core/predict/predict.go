@@ -93,14 +93,11 @@ func newPredictor(m *checkpoint.Model, o Options) (*Predictor, error) {
 
 // check reports what cannot be predicted.
 func (p *Predictor) check() error {
-	o, c, r := p.o, p.config, p.config.Resampling
+	o := p.o
 	l := o.Device.Limits()
 	switch {
 	case len(p.Model.Folds) == 0:
 		return errors.New("the model has no weights")
-	case r.LogitOrder != 1 || r.LogitOrderZ != 0 || r.SeparateZ != plan.SeparateAuto:
-		return fmt.Errorf("configuration %s resamples logits with orders %d and %d, separate z %q; supported are 1 and 0, %q: plan with nnU-Net's default resampling",
-			c.Name, r.LogitOrder, r.LogitOrderZ, r.SeparateZ, plan.SeparateAuto)
 	case o.Step < 0 || o.Step > 1:
 		return fmt.Errorf("step %v, wanted more than 0 and at most 1 patch", o.Step)
 	case o.Rows < 0:
@@ -108,7 +105,7 @@ func (p *Predictor) check() error {
 	case o.Storage == graph.F16 && !l.F16 || o.Storage == graph.BF16 && !l.BF16:
 		return fmt.Errorf("%s: does not store %s: use f32", o.Device.Name(), o.Storage)
 	}
-	return nil
+	return p.config.Resampled()
 }
 
 // Close frees what the predictor has on the device; the device stays open.
@@ -166,10 +163,19 @@ type Result struct {
 // Image segments a scan, as it was read: preprocessing is included. It needs on
 // the host the scan twice, and the probabilities twice if they are wanted.
 //
+// Of the second stage of a cascade without the labels of the first (o.Previous) it runs
+// the first one before, if the model brings it: on the device they are one after the other.
+//
 // Errors: another number of channels than the plan has, values that are not
 // finite (*volume.NotFiniteError), more memory than there is, what the device
 // reports, and ctx's.
 func (p *Predictor) Image(ctx context.Context, im *volume.Image, o ImageOptions) (*Result, error) {
+	if p.Model.Before != nil && o.Previous == nil {
+		var err error
+		if o.Previous, err = p.labelsBefore(ctx, im, o); err != nil {
+			return nil, err
+		}
+	}
 	pre, err := p.PreprocessAfter(im, o.Previous)
 	if err != nil {
 		return nil, err
@@ -209,14 +215,22 @@ func (p *Predictor) segment(ctx context.Context, pre *volume.Preprocessed, o Ima
 	if err != nil {
 		return nil, err
 	}
-	if (o.Probabilities || o.Uncertainty && e.slabs()) && (o.Save != nil || o.Resume != nil) {
+	cubic := p.cubic(pre.Placement)
+	if saved := o.Save != nil || o.Resume != nil; saved && (o.Probabilities || o.Uncertainty && e.slabs()) {
 		return nil, errors.New("probabilities of a segmentation that is saved or resumed, whose state has none: ask for one of the two")
+	} else if saved && cubic && e.slabs() {
+		return nil, errors.New("a segmentation by cubic logits that is saved or resumed where planes wander: its state has no logits: do it at once")
 	}
 	s := newSweep(p, e, pre, o)
 	if err := s.run(ctx); err != nil {
 		return nil, err
 	}
 	r := &Result{Memory: p.memory(e.programs, pre.Placement)}
+	if cubic {
+		if s.labels, err = pre.LabelsCubic(s.logits, p.plan.Classes(), p.regions()); err != nil {
+			return nil, err
+		}
+	}
 	if r.Labels, err = pre.Uncrop(s.labels); err != nil {
 		return nil, err
 	}

@@ -313,7 +313,10 @@ func TestBadScansAreErrors(t *testing.T) {
 func TestModelsThatCannotBePredictedAreErrors(t *testing.T) {
 	dev := openCPU(t)
 	for want, change := range map[string]func(c *plan.Configuration, o *Options){
-		"resamples logits":   func(c *plan.Configuration, _ *Options) { c.Resampling.LogitOrder = 3 },
+		"logits order 3 and": func(c *plan.Configuration, _ *Options) { c.Resampling.LogitOrder = 3 },
+		"images order_z 3, ": func(c *plan.Configuration, _ *Options) { c.Resampling.ImageOrderZ = 3 },
+		"labels order 3 and": func(c *plan.Configuration, _ *Options) { c.Resampling.LabelOrder = 3 },
+		"separate_z never; ": func(c *plan.Configuration, _ *Options) { c.Resampling.SeparateZ = plan.SeparateNever },
 		"step 2":             func(_ *plan.Configuration, o *Options) { o.Step = 2 },
 		"-1 rows":            func(_ *plan.Configuration, o *Options) { o.Rows = -1 },
 		"does not store f16": func(_ *plan.Configuration, o *Options) { o.Storage, o.Device = graph.F16, noHalf{dev} },

@@ -28,7 +28,11 @@ type Probabilities struct {
 // as nnU-Net's convert_predicted_logits_to_segmentation_with_correct_shape does.
 func (p *Predictor) probabilities(place volume.Placement, logits []float32) (*Probabilities, error) {
 	k := p.plan.Classes()
-	l, err := place.ExportLogits(logits, k)
+	export := place.ExportLogits
+	if p.cubic(place) {
+		export = place.ExportCubic
+	}
+	l, err := export(logits, k)
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func newSweep(p *Predictor, e *engine, pre *volume.Preprocessed, o ImageOptions)
 		ctl:    make([]float32, graph.CtlRows+e.rows*graph.RowLen),
 		labels: make([]uint8, e.out[0]*e.out[1]*e.out[2]), keeper: keeper{last: time.Now()},
 	}
-	if o.Probabilities || o.Uncertainty {
+	if o.Probabilities || o.Uncertainty || p.cubic(pre.Placement) {
 		plane, k := e.volume[1]*e.volume[2], p.plan.Classes()
 		s.logits = make([]float32, e.volume[0]*plane*k)
 		s.ring.norm = make([]float32, e.planes*plane)

@@ -17,6 +17,12 @@ func (p *Predictor) uncertainty(place volume.Placement, logits []float32) (*volu
 	width := place.Cropped[2]
 	out := make([]uint8, place.Crop.Voxels())
 	l := &volume.Logits{Shape: place.Shape, Spacing: place.Spacing, K: k, Data: logits}
+	if p.cubic(place) {
+		var err error
+		if l, err = place.ExportCubic(logits, k); err != nil {
+			return nil, err
+		}
+	}
 	err := volume.ResampleLogitsRows(l, place.Cropped, place.CropSpacing, func(row int, z []float32) {
 		for i := range width {
 			out[row*width+i] = uint8(math.Round(255 * unsure(z[i*k:(i+1)*k])))

@@ -146,11 +146,19 @@ func (b *batcher) fill(x *batch, seed uint64, step int, training bool) {
 
 // corner draws where sample i of the batch of all devices is cut, by the rule of the recipe.
 func (b *batcher) corner(s *dataset.Sample, r *rand.Rand, crop [3]int, i int) [3]int {
-	share := b.recipe.Oversample
 	if b.recipe.OversampleBy == plan.ByComponent {
-		return s.CornerByComponent(r, crop, r.Float64() < share)
+		return s.CornerByComponent(r, crop, b.forced(r, i))
 	}
-	return s.Corner(r, crop, i >= b.config.Batch-dataset.Forced(b.config.Batch, share))
+	return s.Corner(r, crop, b.forced(r, i))
+}
+
+// forced says whether sample i of the batch of all devices has to hold foreground.
+func (b *batcher) forced(r *rand.Rand, i int) bool {
+	share := b.recipe.Oversample
+	if b.recipe.OversampleBy == "" {
+		return i >= b.config.Batch-dataset.Forced(b.config.Batch, share)
+	}
+	return r.Float64() < share
 }
 
 // previousOf is where sample i of n has the labels of the previous stage.

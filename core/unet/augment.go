@@ -27,11 +27,12 @@ type Slot struct {
 // Channels whose statistics are of the non-zero mask are 0 outside of it again
 // in the end, as in nnU-Net. first is the number of samples of the batch that other
 // devices have before these.
-func (t *Train) augmentation(b *graph.Builder, ts []plan.Transform, c *plan.Configuration, first int) (x, y graph.Value) {
+func (t *Train) augmentation(b *graph.Builder, r plan.Recipe, c *plan.Configuration, first int) (x, y graph.Value) {
+	ts := r.Augmentation
 	patch, ctl := c.Patch, t.Ctl
 	n := b.Type(t.Source).Shape[0]
 	t.Slots, _ = slotsOf(ts, patch, n, b.Type(t.Source).Shape[4])
-	in, warp := []graph.Value{t.Source, t.Labels, ctl}, graph.Warp{Patch: patch, Ctl: t.Slots[0].Ctl}
+	in, warp := []graph.Value{t.Source, t.Labels, ctl}, graph.Warp{Patch: patch, Ctl: t.Slots[0].Ctl, Cubic: r.Interpolation == plan.Cubic}
 	if slices.ContainsFunc(ts, plan.Transform.IsElastic) {
 		t.Field = b.Declare("field", graph.IO, graph.F32, n, patch[0], patch[1], patch[2], 3)
 		in, warp.Elastic = append(in, t.Field), true

@@ -16,15 +16,15 @@ type Augmented struct {
 
 // NewAugmentation is the augmentation of NewTrain.
 func NewAugmentation(p *plan.Plan, c *plan.Configuration, o TrainOptions) (*Augmented, error) {
-	ts := p.Recipe.For(c).Augmentation
+	r := p.Recipe.For(c)
 	t := &Augmented{}
 	g, err := graph.Build(func(b *graph.Builder) []graph.Value {
 		n, s, channels := o.Batch, o.Source, len(p.Channels)
-		_, t.CtlLen = slotsOf(ts, c.Patch, n, channels)
+		_, t.CtlLen = slotsOf(r.Augmentation, c.Patch, n, channels)
 		t.Ctl = b.Declare("ctl", graph.IO, graph.F32, t.CtlLen)
 		t.Source = b.Declare("source", graph.IO, graph.F32, n, s[0], s[1], s[2], channels)
 		t.Labels = b.Declare("labels", graph.IO, graph.U8, n, s[0], s[1], s[2])
-		t.X, t.Y = t.augmentation(b, ts, c, o.First)
+		t.X, t.Y = t.augmentation(b, r, c, o.First)
 		b.Place(t.X, graph.IO)
 		b.Place(t.Y, graph.IO)
 		return []graph.Value{t.X, t.Y}

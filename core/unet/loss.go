@@ -66,8 +66,8 @@ func topK(b *graph.Builder, p *plan.Plan, c *plan.Configuration, name string, z,
 	voxels := b.Type(z).Shape[:4].Elems()
 	share := p.Recipe.Loss.TopK
 	count := max(1, int(share*float64(voxels)+1e-6)) // a share such as 0.29 lies below its decimal
-	hard := b.Apply(name, graph.Hardest{Stride: stride, Ignore: p.Ignore, Count: count}, z, labels)[0]
-	sums := allSums(b, c, name, graph.SegSums{Stride: one, Act: graph.Softmax, Ignore: graph.Unseen}, z, hard)
+	hard := b.Apply(name, graph.Hardest{Stride: stride, Ignore: p.Ignore, Count: count, Smoothing: float32(p.Recipe.Loss.Smoothing)}, z, labels)[0]
+	sums := allSums(b, c, name, graph.SegSums{Stride: one, Act: graph.Softmax, Ignore: graph.Unseen, Smoothing: float32(p.Recipe.Loss.Smoothing)}, z, hard)
 	op.Dice = 0
 	return b.Apply(name+".loss", op, sums, total, ctl)[0]
 }
@@ -105,6 +105,7 @@ func segSums(p *plan.Plan, stride [3]int) graph.SegSums {
 	if p.Recipe.Loss.Voxel == plan.Focal {
 		op.Gamma = float32(p.Recipe.Loss.Gamma)
 	}
+	op.Smoothing = float32(p.Recipe.Loss.Smoothing)
 	return op
 }
 

@@ -5,9 +5,9 @@ import (
 	"github.com/gounet/gounet/core/plan"
 )
 
-// foreground makes the loss of NVIDIA's --focal as MONAI 1.0 computes it: the logit of the
-// background is taken away before Dice's softmax, and the focal loss is of a sigmoid of each
-// other class by itself, averaged over classes too.
+// foreground makes the loss of NVIDIA's --focal: the focal loss is of a sigmoid of each class
+// but the background by itself, averaged over classes too. As MONAI 1.0 computes it, the logit
+// of the background is taken away before Dice's softmax as well; later versions keep it there.
 //
 // There is no op that takes a channel away. Instead shift makes its logit so small that p
 // is 0, and with it all that the class would add.
@@ -21,7 +21,7 @@ type foreground struct {
 // NewShift declares the shift for heads like z, to be written once with Shift, or returns 0
 // where the recipe has no such loss. All heads have the full resolution then.
 func NewShift(b *graph.Builder, p *plan.Plan, z graph.Value) graph.Value {
-	if l := p.Recipe.Loss; l.Voxel != plan.Focal || !l.Foreground || p.HasRegions() {
+	if l := p.Recipe.Loss; l.Voxel != plan.Focal || !l.Foreground && !l.Sigmoid || p.HasRegions() {
 		return 0
 	}
 	return b.Declare("shift", graph.IO, b.Type(z).DType, b.Type(z).Shape...)
@@ -38,8 +38,11 @@ func Shift(s graph.Shape) []float32 {
 
 // loss adds that of the head z.
 func (f foreground) loss(name string, z, total graph.Value, stride [3]int, weight float32) graph.Value {
-	z = f.b.Apply(name+".shifted", graph.Add{}, enlarge(f.b, name, z, stride), f.shift)[0]
+	whole := enlarge(f.b, name, z, stride)
+	shifted := f.b.Apply(name+".shifted", graph.Add{}, whole, f.shift)[0]
 	sums := segSums(f.p, one)
+	of := sums
+	of.Gamma = 0
 	for i, l := range f.p.Labels {
 		var values []uint8
 		for _, v := range l.Values {
@@ -51,11 +54,12 @@ func (f foreground) loss(name string, z, total graph.Value, stride [3]int, weigh
 	}
 	dice, focal := segLoss(f.p, f.c, weight), segLoss(f.p, f.c, weight)
 	dice.CE, focal.Dice, focal.Mean = 0, 0, f.p.Classes()-1
-	of := sums
-	of.Gamma = 0
-	total = f.add(name+".dice", of, dice, z, total)
+	if f.p.Recipe.Loss.Foreground {
+		whole, of.Regions = shifted, sums.Regions
+	}
+	total = f.add(name+".dice", of, dice, whole, total)
 	sums.Act = graph.Sigmoid
-	return f.add(name+".focal", sums, focal, z, total)
+	return f.add(name+".focal", sums, focal, shifted, total)
 }
 
 func (f foreground) add(name string, op graph.SegSums, loss graph.SegLoss, z, total graph.Value) graph.Value {

@@ -37,17 +37,19 @@ type Train struct {
 // loss with deep supervision, backward pass, and the recipe's optimizer.
 func NewTrain(p *plan.Plan, c *plan.Configuration, o TrainOptions) (*Train, error) {
 	r := p.Recipe.For(c)
-	return build(p, c, o, r.Augmentation, r.DeepSupervision.Weights(c.Network.Stages()), true)
+	return build(p, c, o, r, true)
 }
 
 // NewValidation is the loss and the Dice of a batch, without augmentation and
 // with the weights of NewTrain in the same layout.
 func NewValidation(p *plan.Plan, c *plan.Configuration, batch int) (*Train, error) {
 	r := p.Recipe.For(c)
-	return build(p, c, TrainOptions{Batch: batch}, nil, r.DeepSupervision.Weights(c.Network.Stages()), false)
+	r.Augmentation, r.Interpolation = nil, "" // patches are copied
+	return build(p, c, TrainOptions{Batch: batch}, r, false)
 }
 
-func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, ts []plan.Transform, weights []float64, step bool) (*Train, error) {
+func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, r plan.Recipe, step bool) (*Train, error) {
+	weights := r.DeepSupervision.Weights(c.Network.Stages())
 	if o.Batch == 0 {
 		o.Batch = c.Batch
 	}
@@ -62,11 +64,11 @@ func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, ts []plan.Transf
 	g, err := graph.Build(func(b *graph.Builder) []graph.Value {
 		n, s := o.Batch, o.Source
 		channels := len(p.Channels)
-		_, t.CtlLen = slotsOf(ts, c.Patch, n, channels)
+		_, t.CtlLen = slotsOf(r.Augmentation, c.Patch, n, channels)
 		t.Ctl = b.Declare("ctl", graph.IO, graph.F32, t.CtlLen)
 		t.Source = b.Declare("source", graph.IO, graph.F32, n, s[0], s[1], s[2], channels)
 		t.Labels = b.Declare("labels", graph.IO, graph.U8, n, s[0], s[1], s[2])
-		x, y := t.augmentation(b, ts, c, o.First)
+		x, y := t.augmentation(b, r, c, o.First)
 		var before graph.Value
 		if c.Previous != "" {
 			t.Stage, before = newStage(b, p, c, n)
@@ -75,7 +77,7 @@ func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, ts []plan.Transf
 		var logits []graph.Value
 		logits, t.Params = network.forward(x, before, p.Classes(), heads)
 		hard := segSums(p, one)
-		hard.Act, hard.Gamma = graph.Hard, 0
+		hard.Act, hard.Gamma, hard.Smoothing = graph.Hard, 0, 0
 		t.Hard = b.Apply("dice", hard, logits[0], y)[0]
 		b.Place(t.Hard, graph.IO)
 		t.Shift = NewShift(b, p, logits[0])

@@ -20,6 +20,7 @@ type PreprocessOptions struct {
 	Truncate      bool `json:",omitempty"` // round the resampled shape down
 	NormalizeLast bool `json:",omitempty"` // behind the resampling
 	Planes        bool `json:",omitempty"` // resample by the rules of resample_planes.go
+	Foreground    Mask `json:",omitempty"` // a channel more, behind those of the image; of NormalizeLast
 
 	MaxBytes int64 `json:"-"` // a case that becomes larger is an error; 0: any size below 2³¹ voxels
 }
@@ -61,7 +62,7 @@ func Preprocess(im *Image, seg *Labels, o PreprocessOptions) (*Preprocessed, err
 	}
 	box := BoundingBox(mask, im.Shape)
 	place := o.place(im.Grid, box)
-	if err := o.checkSize(place, im.C, seg != nil); err != nil {
+	if err := o.checkSize(place, im.C+b2i(o.Foreground != ""), seg != nil); err != nil {
 		return nil, fmt.Errorf("volume: preprocess: %w", err)
 	}
 	cropped := im.cropTranspose(box, o.Axes)
@@ -84,7 +85,7 @@ func Preprocess(im *Image, seg *Labels, o PreprocessOptions) (*Preprocessed, err
 		return nil, err
 	}
 	if o.NormalizeLast {
-		if err := Normalize(p.Image, nil, o.Normalize); err != nil {
+		if err := o.normalizeLast(p); err != nil {
 			return nil, err
 		}
 	}

@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 )
 
 // Values of the files from before torch 1.6.
 const (
-	legacyMagic    = "1950a86a20f9469cfc6c" // hexadecimal
+	legacyMagic    = Long("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19") // 0x1950a86a20f9469cfc6c
 	legacyProtocol = 1001
 )
 
@@ -21,8 +20,7 @@ const (
 func readLegacy(r io.ReaderAt, size int64) (any, error) {
 	src := newSource(io.NewSectionReader(r, 0, size), min(size, maxPickleBytes))
 	magic, err := load(src, nil)
-	number, isBig := magic.(*big.Int)
-	if err != nil || !isBig || number.Text(16) != legacyMagic {
+	if err != nil || magic != legacyMagic {
 		return nil, errors.New("not a file of torch.save: neither a zip nor the legacy magic number")
 	}
 	protocol, err := load(src, nil)

@@ -9,22 +9,30 @@ import (
 // values of this package; what a class may do is in the table classes.
 //
 // Memory is bounded by the input: an opcode makes room for no more than a
-// constant plus the bytes that it read, moves or shares all else, and calls
-// whose result is larger than their opcode pay from a budget.
+// constant plus the bytes that it read, or moves or shares all else. Containers,
+// what they hold, and calls whose result is larger than their opcode pay from a
+// budget; what waits on the stack is bounded by itself.
 type machine struct {
 	src    *source
 	stack  []any
 	marks  []int // heights of the stack
 	memo   []any
-	budget int64 // bytes that calls may still make
+	budget int64 // bytes that containers and calls may still take
 	// persistent finds what a persistent id stands for; nil where there is none.
 	persistent func(id []any) (any, error)
 }
 
-// A call may give 8 bytes for each byte of the input, and a little for free.
+// Containers and calls may take 16 bytes for each byte of the input, which is what a
+// list takes of an element whose opcode is one byte, and a little for free.
 const (
-	budgetFactor = 8
-	budgetFree   = 1 << 12
+	budgetFactor = 16
+	budgetFree   = 1 << 20
+
+	itemBytes      = 16           // an element of a list
+	pairBytes      = 64           // of a dict, with its index
+	containerBytes = 48           // of an empty one
+	mostWaiting    = 1 << 20      // values on the stack; Python writes containers in batches of 1000
+	mostMarks      = 2 * maxDepth // two for each container that is open
 )
 
 // load runs the pickle at the front of src up to its STOP.
@@ -59,18 +67,37 @@ func load(src *source, persistent func(id []any) (any, error)) (any, error) {
 	}
 }
 
-// spend pays for n bytes that a call makes.
+// spend pays for n bytes.
 func (m *machine) spend(n int) error {
 	m.budget -= int64(n)
 	if m.budget < 0 {
-		return errors.New("calls make far more memory than the file's size accounts for")
+		return errors.New("containers and calls take far more memory than the file's size accounts for")
 	}
 	return nil
 }
 
 func (m *machine) push(v any) error {
+	if len(m.stack) >= mostWaiting {
+		return fmt.Errorf("more than %d values wait on the stack", mostWaiting)
+	}
 	m.stack = append(m.stack, v)
 	return nil
+}
+
+// sequence pushes a list or tuple.
+func (m *machine) sequence(items []any, tuple bool) error {
+	if err := m.spend(containerBytes + itemBytes*len(items)); err != nil {
+		return err
+	}
+	return m.push(&sequence{items: items, tuple: tuple})
+}
+
+// dict pushes an empty one.
+func (m *machine) dict() error {
+	if err := m.spend(containerBytes); err != nil {
+		return err
+	}
+	return m.push(&Dict{})
 }
 
 // floor is the height below which the stack is not to be touched.
@@ -215,7 +242,7 @@ func (m *machine) appendItems(items []any) error {
 		return fmt.Errorf("items are appended to a %T", top)
 	}
 	list.items = append(list.items, items...)
-	return nil
+	return m.spend(itemBytes * len(items))
 }
 
 func (m *machine) setItems(items []any) error {
@@ -226,6 +253,9 @@ func (m *machine) setItems(items []any) error {
 	d, ok := top.(*Dict)
 	if !ok || len(items)%2 != 0 {
 		return fmt.Errorf("%d keys and values are set on a %T", len(items), top)
+	}
+	if err := m.spend(pairBytes * len(items) / 2); err != nil {
+		return err
 	}
 	for i := 0; i < len(items); i += 2 {
 		if err := d.set(items[i], items[i+1]); err != nil {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/big"
-	"slices"
 )
 
 const opStop = '.'
@@ -39,11 +37,11 @@ var opcodes = [256]opcode{
 	0x8e: {"BINBYTES8", binaryString(8)},
 	0x96: {"BYTEARRAY8", binaryString(8)},
 
-	']':  {"EMPTY_LIST", func(m *machine) error { return m.push(&sequence{}) }},
-	')':  {"EMPTY_TUPLE", func(m *machine) error { return m.push(&sequence{tuple: true}) }},
-	'}':  {"EMPTY_DICT", func(m *machine) error { return m.push(&Dict{}) }},
-	'l':  {"LIST", marked(func(m *machine, v []any) error { return m.push(&sequence{items: v}) })},
-	't':  {"TUPLE", marked(func(m *machine, v []any) error { return m.push(&sequence{items: v, tuple: true}) })},
+	']':  {"EMPTY_LIST", func(m *machine) error { return m.sequence(nil, false) }},
+	')':  {"EMPTY_TUPLE", func(m *machine) error { return m.sequence(nil, true) }},
+	'}':  {"EMPTY_DICT", (*machine).dict},
+	'l':  {"LIST", marked(func(m *machine, v []any) error { return m.sequence(v, false) })},
+	't':  {"TUPLE", marked(func(m *machine, v []any) error { return m.sequence(v, true) })},
 	'd':  {"DICT", marked(runDict)},
 	0x85: {"TUPLE1", tuple(1)},
 	0x86: {"TUPLE2", tuple(2)},
@@ -104,22 +102,26 @@ func runBinFloat(m *machine) error {
 }
 
 // long reads an integer in two's complement, little-endian, after its length.
-// It is an int64 where it fits, else a *big.Int.
+// It is an int64 where it fits, else a Long.
 func long(lengthBytes int) func(*machine) error {
 	return func(m *machine) error {
 		b, err := m.prefixed(lengthBytes)
 		if err != nil {
 			return err
 		}
-		slices.Reverse(b)
-		v := new(big.Int).SetBytes(b)
-		if len(b) > 0 && b[0] >= 0x80 {
-			v.Sub(v, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
+		sign := byte(0)
+		if n := len(b); n > 0 && b[n-1] >= 0x80 {
+			sign = 0xff
 		}
-		if v.IsInt64() {
-			return m.push(v.Int64())
+		for n := len(b); n > 1 && b[n-1] == sign && b[n-2]>>7 == sign>>7; n = len(b) {
+			b = b[:n-1] // it repeats the sign
 		}
-		return m.push(v)
+		if len(b) > 8 {
+			return m.push(Long(b))
+		}
+		whole := [8]byte{sign, sign, sign, sign, sign, sign, sign, sign}
+		copy(whole[:], b)
+		return m.push(int64(binary.LittleEndian.Uint64(whole[:])))
 	}
 }
 
@@ -175,17 +177,20 @@ func counted(n int, use func(*machine, []any) error) func(*machine) error {
 }
 
 func tuple(n int) func(*machine) error {
-	return counted(n, func(m *machine, v []any) error { return m.push(&sequence{items: v, tuple: true}) })
+	return counted(n, func(m *machine, v []any) error { return m.sequence(v, true) })
 }
 
 func runDict(m *machine, items []any) error {
-	if err := m.push(&Dict{}); err != nil {
+	if err := m.dict(); err != nil {
 		return err
 	}
 	return m.setItems(items)
 }
 
 func runMark(m *machine) error {
+	if len(m.marks) >= mostMarks {
+		return fmt.Errorf("more than %d marks are open", mostMarks)
+	}
 	m.marks = append(m.marks, len(m.stack))
 	return nil
 }

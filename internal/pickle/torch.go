@@ -21,7 +21,7 @@ import (
 
 // File is an open file of torch.save.
 type File struct {
-	// Value is what was saved: nil, bool, int64, *big.Int, float64, string,
+	// Value is what was saved: nil, bool, int64, Long, float64, string,
 	// []byte, []any (lists, tuples, torch.Size), *Dict, *Tensor, *Object, Class.
 	// numpy scalars are float64, int64 or bool; a torch.device is a string.
 	Value any
@@ -30,7 +30,7 @@ type File struct {
 
 // maxPickleBytes bounds the pickles of a file, without the storages. That of an
 // nnU-Net checkpoint of 4000 epochs with 117 labels has some 30 MB.
-const maxPickleBytes = 256 << 20
+const maxPickleBytes = 64 << 20
 
 // Open reads the file at path. The caller closes it when no tensor of it is
 // read any more.

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io/fs"
-	"math/big"
 	"os"
 	"path/filepath"
 	"testing"
@@ -113,11 +112,11 @@ func checkPlain(t *testing.T, d *Dict) {
 	assert.Equal(t, "argparse.Namespace", namespace.Class)
 	assert.Equal(t, int64(3), lookup[int64](t, namespace.Attributes, "fold"))
 
-	huge := new(big.Int).Lsh(big.NewInt(1), 70)
+	const huge, negative Long = "\x00\x00\x00\x00\x00\x00\x00\x00\x40", "\x00\x00\x00\x00\x00\x00\x00\x00\xc0" // ±2⁷⁰
 	one := []any{int64(1)}
 	assert.Equal(t, []any{
 		nil, true, false, int64(0), int64(255), int64(65535), int64(-1), int64(1) << 31, -int64(1) << 40,
-		huge, new(big.Int).Neg(huge), 1.5, "α",
+		huge, negative, 1.5, "α",
 		[]byte{0, 255},
 		[]any(nil), one,
 		[]any{int64(1), []any{int64(2), int64(3)}},

@@ -5,6 +5,10 @@ import (
 	"iter"
 )
 
+// Long is a Python int that int64 does not hold: its bytes in two's complement,
+// little-endian, without those at the end that only repeat the sign.
+type Long string
+
 // Dict is a Python dict: keys and values in the order of insertion.
 type Dict struct {
 	keys, values []any

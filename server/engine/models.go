@@ -148,6 +148,9 @@ func (m *Models) read(id, path, stamp string) *Model {
 		return fail(err)
 	}
 	out.Plan = loaded.Plan
+	if c, err := loaded.Config(); err == nil && c.Previous != "" && loaded.Before == nil {
+		return fail(fmt.Errorf("%s is the second stage of a cascade, without the first one, %s: gounet export --to zip puts both into a file", c.Name, c.Previous))
+	}
 	if b, err := os.ReadFile(base + ".json"); err == nil {
 		var before cached
 		if json.Unmarshal(b, &before) == nil && before.Stamp == stamp {
@@ -184,7 +187,7 @@ func describe(id string, m *checkpoint.Model, file string) (api.Model, error) {
 	for _, f := range m.Folds {
 		out.Folds = append(out.Folds, f.Name)
 	}
-	for _, channel := range m.Plan.Channels {
+	for _, channel := range m.Plan.Channels[:m.Plan.Scans()] {
 		out.Channels = append(out.Channels, channel.Name)
 	}
 	f, err := os.Open(file)

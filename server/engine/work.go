@@ -46,7 +46,7 @@ func (o *owner) prepare(j *job) error {
 	if err != nil {
 		return failed(api.FailedModel, err)
 	}
-	if have, want := j.scan.Channels, len(m.Plan.Channels); have != want {
+	if have, want := j.scan.Channels, m.Plan.Scans(); have != want {
 		return failed(api.FailedScan, fmt.Errorf("the scan has %d channels, the model was trained on %d", have, want))
 	}
 	options := dataset.PreprocessOptions(m.Plan, c)
@@ -63,13 +63,16 @@ func (o *owner) prepare(j *job) error {
 		return failed(api.FailedScan, err)
 	}
 	o.took(j, api.StageRead, &j.times.ReadMS, at)
+	if j.Submit.Statistics || j.Submit.Preview || c.Previous != "" {
+		j.image = im
+	}
+	if c.Previous != "" { // it is preprocessed with the labels of the first stage
+		return failed(api.FailedScan, volume.CheckFinite(im))
+	}
 	at = time.Now()
 	j.Progress(api.Progress{Stage: api.StagePreprocess})
 	if j.pre, err = volume.Preprocess(im, nil, options); err != nil {
 		return failed(api.FailedScan, err)
-	}
-	if j.Submit.Statistics || j.Submit.Preview {
-		j.image = im
 	}
 	o.took(j, api.StagePreprocess, &j.times.PreprocessMS, at)
 	return nil
@@ -183,7 +186,11 @@ func (o *owner) grant(j *job, options volume.PreprocessOptions) error {
 	if o.host == nil {
 		return nil
 	}
-	need := hostBytes(j.scan.Grid, j.scan.Channels, options)
+	channels := j.scan.Channels
+	if c, err := configuration(j.model.Plan, j.model.Configuration); err == nil {
+		channels = j.model.Plan.InputChannels(c)
+	}
+	need := hostBytes(j.scan.Grid, channels, options)
 	if need > o.o.HostBytes {
 		return failed(api.FailedMemory, &predict.MemoryError{Need: need, Have: o.o.HostBytes, Text: fmt.Sprintf(
 			"the scan takes up to %d MiB beside the device, of %d MiB that this server may take", need>>20, o.o.HostBytes>>20)})
@@ -234,7 +241,11 @@ func (o *owner) segment(j *job) error {
 	at = time.Now()
 	p := pace{j: j, o: o}
 	run := func() (*predict.Result, error) {
-		return w.Case(j.ctx, j.pre, predict.ImageOptions{EveryRun: true, Progress: p.tell})
+		options := predict.ImageOptions{EveryRun: true, Progress: p.tell}
+		if j.pre == nil { // a cascade
+			return w.Image(j.ctx, j.image, options)
+		}
+		return w.Case(j.ctx, j.pre, options)
 	}
 	r, err := run()
 	if errors.Is(err, backend.ErrMemory) && j.ctx.Err() == nil && len(o.warm) > 1 { // the device has less than it says
@@ -266,6 +277,9 @@ type pace struct {
 const tellEvery = 50 * time.Millisecond
 
 func (p *pace) tell(now predict.Progress) {
+	if now.Done < p.seen { // the next stage of a cascade
+		*p = pace{j: p.j, o: p.o}
+	}
 	if p.o.o.Observe != nil {
 		p.o.o.Observe.Tiles(now.Done - p.seen)
 	}

@@ -32,10 +32,28 @@ func Model() *checkpoint.Model {
 		},
 	}
 	p.Configurations = []plan.Configuration{c}
-	m := &checkpoint.Model{Plan: p, Configuration: c.Name, Mirror: p.Recipe.For(&c).Inference.Mirror}
+	return modelOf(p, &c)
+}
+
+// Cascade is a first stage like Model and a second one of half the voxel size, which wants
+// its labels.
+func Cascade() *checkpoint.Model {
+	first := Model()
+	p := *first.Plan
+	second := p.Configurations[0]
+	second.Name, second.Previous, second.Spacing = "second", "test", [3]float64{0.5, 0.5, 0.5}
+	p.Configurations = append(p.Configurations[:1:1], second)
+	m := modelOf(&p, &second)
+	m.Before = first
+	return m
+}
+
+// modelOf has random weights, of one fold.
+func modelOf(p *plan.Plan, c *plan.Configuration) *checkpoint.Model {
+	m := &checkpoint.Model{Plan: p, Configuration: c.Name, Mirror: p.Recipe.For(c).Inference.Mirror}
 	r := rand.New(rand.NewPCG(1, 2))
 	w := checkpoint.Weights{}
-	for _, q := range checkpoint.Parameters(p, &c) {
+	for _, q := range checkpoint.Parameters(p, c) {
 		n := 1
 		for _, d := range q.Shape {
 			n *= d

@@ -143,7 +143,7 @@ func (w *Worker) load(j *job) (*api.Loaded, error) {
 	for _, f := range m.Folds {
 		loaded.Folds = append(loaded.Folds, f.Name)
 	}
-	for _, c := range m.Plan.Channels {
+	for _, c := range m.Plan.Channels[:m.Plan.Scans()] {
 		loaded.Channels = append(loaded.Channels, c.Name)
 	}
 	loaded.Labels = labelsOf(m.Plan)

@@ -72,6 +72,9 @@ func (w *Worker) segment(j *job) (*api.Done, [][]byte, error) {
 
 // predictor puts the model on the device, unless it is there for like options.
 func (w *Worker) predictor(dev *opened, s *api.Segment) (*predict.Predictor, error) {
+	if c, err := w.model.Config(); err == nil && c.Previous != "" {
+		return nil, fail(api.FailedModel, fmt.Errorf("%s is the second of two networks, behind %s: a browser runs one, send the scan to a server", c.Name, c.Previous))
+	}
 	const leastStep = 0.1 // patches: 1000 times as many tiles as with 1
 	if s.Step != 0 && (s.Step < leastStep || s.Step > 1) {
 		return nil, fail(api.FailedRequest, fmt.Errorf("step %v: wanted 0 (the model's) or %v to 1 patch", s.Step, leastStep))
@@ -105,7 +108,7 @@ func same(a, b predict.Options) bool {
 // fits makes sure, before anything is read, that the scan is one for the model and
 // that there is memory for it, and says whether there is enough to save states.
 func (w *Worker) fits(p *predict.Predictor, s *api.Segment) (saves bool, err error) {
-	if have, want := w.scan.Channels, len(w.model.Plan.Channels); have != want {
+	if have, want := w.scan.Channels, w.model.Plan.Scans(); have != want {
 		return false, fail(api.FailedScan, fmt.Errorf("the scan has %d channels, the model was trained on %d", have, want))
 	}
 	m, err := p.Plan(w.scan.Grid)
@@ -114,7 +117,7 @@ func (w *Worker) fits(p *predict.Predictor, s *api.Segment) (saves bool, err err
 	}
 	slabs := m.Planes < m.Depth // their states have no logits of those before
 	if w.host.Bytes == 0 {
-		return !(s.Uncertainty && slabs), nil
+		return !((s.Uncertainty || m.Logits) && slabs), nil
 	}
 	const copies = 3 // of a state: as it is made, as a file, as JavaScript has it
 	what, need := "the scan", m.Host
@@ -131,7 +134,7 @@ func (w *Worker) fits(p *predict.Predictor, s *api.Segment) (saves bool, err err
 			Text: fmt.Sprintf("%s: up to %d MiB beside the device, of %d MiB that a program in a browser may take", what, need>>20, most>>20),
 		}
 	}
-	return all <= most && !(s.Uncertainty && slabs), nil
+	return all <= most && !((s.Uncertainty || m.Logits) && slabs), nil
 }
 
 // preprocessed reads the scan and makes of it what the model wants.

@@ -33,6 +33,8 @@ var segSpecs = []segSpec{
 	{"softmax 33 classes", 1, [3]int{1, 3, 5}, 33, graph.SegSums{Stride: k111, Ignore: -1}, 2, nil},
 	{"softmax many voxels", 1, [3]int{8, 16, 17}, 2, graph.SegSums{Stride: k111, Ignore: -1}, 1, nil},
 	{"softmax focal", 2, [3]int{2, 3, 4}, 3, graph.SegSums{Stride: k111, Ignore: -1, Gamma: 2}, 2, nil},
+	{"softmax smoothed", 2, [3]int{2, 3, 4}, 3, graph.SegSums{Stride: k111, Ignore: -1, Smoothing: 0.1}, 2, nil},
+	{"softmax smoothed ignore stride 2", 1, [3]int{2, 3, 5}, 5, graph.SegSums{Stride: k222, Ignore: 4, Smoothing: 0.3}, 2, []int{9}},
 	{"sigmoid", 2, [3]int{2, 3, 4}, 3, graph.SegSums{Stride: k111, Act: graph.Sigmoid, Ignore: -1}, 2, nil},
 	{"sigmoid confident", 1, [3]int{2, 3, 4}, 2, graph.SegSums{Stride: k111, Act: graph.Sigmoid, Ignore: -1}, 40, nil},
 	{"sigmoid regions", 1, [3]int{2, 3, 5}, 3, graph.SegSums{Stride: k111, Act: graph.Sigmoid, Ignore: -1, Regions: [][]uint8{{1, 2, 3}, {2, 3}, {3}}}, 2, []int{3, 255}},
@@ -261,6 +263,7 @@ func hardestCases() []testCase {
 		{"one", [5]int{1, 1, 9, 7, 2}, graph.Hardest{Stride: k111, Ignore: -1, Count: 1}},
 		{"stride 2 ignore", [5]int{1, 2, 3, 5, 4}, graph.Hardest{Stride: k222, Ignore: 4, Count: 9}},
 		{"more than are labelled", [5]int{1, 1, 4, 5, 3}, graph.Hardest{Stride: k111, Ignore: 1, Count: 19}},
+		{"smoothed", [5]int{2, 2, 4, 5, 3}, graph.Hardest{Stride: k111, Ignore: 2, Count: 8, Smoothing: 0.3}},
 		{"all", [5]int{2, 1, 3, 3, 2}, graph.Hardest{Stride: k111, Ignore: -1, Count: 18}},
 		{"many voxels", [5]int{1, 8, 16, 17, 2}, graph.Hardest{Stride: k111, Ignore: -1, Count: 217}},
 	}

@@ -31,6 +31,10 @@ func warp(op graph.Warp, in []array, x array, y *array) {
 				}
 				p[a] = place{s.v, unit * s.num().e}
 			}
+			if op.Cubic {
+				cubicWarp(n, o, p, src, labels, x, y)
+				return
+			}
 			for c := range from[4] {
 				x.v[at(x.typ.Shape, n, o[0], o[1], o[2], c)] = linear(p, func(i [3]int) num {
 					if !inside(i, size) {
@@ -58,6 +62,63 @@ func warp(op graph.Warp, in []array, x array, y *array) {
 			y.decide(at(y.typ.Shape, n, o[0], o[1], o[2]), may)
 		})
 	}
+}
+
+// cubicWarp is what a cubic one does for voxel o, which is read at p.
+func cubicWarp(n int, o [3]int, p [3]place, src, labels, x array, y *array) {
+	from := src.typ.Shape
+	size := space(from)
+	label := func(move float64) float64 {
+		var i [3]int
+		for a := range i {
+			i[a] = int(math.Floor(p[a].v + move*p[a].off + 0.5))
+		}
+		if !inside(i, size) {
+			return 255
+		}
+		return labels.v[at(labels.typ.Shape, n, i[0], i[1], i[2])].v
+	}
+	may := []float64{label(0), label(-1), label(1)}
+	y.decide(at(y.typ.Shape, n, o[0], o[1], o[2]), may)
+	var near [3]int
+	for a := range near {
+		near[a] = int(math.Floor(p[a].v + 0.5))
+	}
+	for c := range from[4] {
+		var s sum
+		far := 0.0 // how far the errors of p move it: Σ off·|w′|·|v|
+		if inside(near, size) {
+			voxels([3]int{4, 4, 4}, func(k [3]int) {
+				i, w := k, exact(1)
+				var weight [3]num
+				var slope [3]float64
+				for a := range i {
+					low := math.Floor(p[a].v)
+					i[a] = int(low) + k[a] - 1
+					weight[a], slope[a] = keys(math.Abs(p[a].v - low - float64(k[a]-1)))
+					w = w.times(weight[a])
+				}
+				i = clamped(i, size)
+				v := src.v[at(from, n, i[0], i[1], i[2], c)]
+				s.mul(w, v)
+				for a := range i {
+					far += p[a].off * math.Abs(slope[a]*weight[(a+1)%3].v*weight[(a+2)%3].v*v.v)
+				}
+			})
+		}
+		x.v[at(x.typ.Shape, n, o[0], o[1], o[2], c)] = s.num().within(far)
+	}
+}
+
+// keys is the weight of a voxel that is t away in a cubic convolution, and its slope.
+func keys(t float64) (w num, slope float64) {
+	x := num{t, t} // a difference, rounded
+	square := x.times(x)
+	cube := square.times(x)
+	if t <= 1 {
+		return total(exact(1.5).times(cube), exact(-2.5).times(square), exact(1)), 4.5*t*t - 5*t
+	}
+	return total(exact(-0.5).times(cube), exact(2.5).times(square), exact(-4).times(x), exact(2)), -1.5*t*t + 5*t - 4
 }
 
 // heaviest lists the labels that may have the largest linear weight around p,

@@ -21,7 +21,8 @@ func hardest(op graph.Hardest, logits, labels array, out *array) {
 	var list []voxel
 	targets(graph.SegSums{Stride: op.Stride, Ignore: op.Ignore}, logits, labels, func(_, base int, t target) {
 		_, logp := softmax(logits.v[base : base+k])
-		list = append(list, voxel{base / k, t.class, logp[t.class].neg()})
+		ce := total(logp[t.class].neg(), smoothing(op.Smoothing, logits.v[base:base+k], t.class))
+		list = append(list, voxel{base / k, t.class, ce})
 	})
 	slices.SortStableFunc(list, func(a, b voxel) int { return cmp.Compare(b.ce.v, a.ce.v) })
 	last := min(op.Count, len(list)) - 1

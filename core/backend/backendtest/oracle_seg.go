@@ -83,6 +83,18 @@ func focus(p num, gamma float64) num {
 	return exact(1).minus(p).pow(gamma)
 }
 
+// smoothing is what labels that are smoothed add to a cross entropy: ε·(z[t] − mean(z)).
+func smoothing(epsilon float32, z []num, class int) num {
+	if epsilon == 0 {
+		return num{}
+	}
+	var mean sum
+	for _, x := range z {
+		mean.mul(x, exact(1).over(exact(float64(len(z)))))
+	}
+	return exact(float64(epsilon)).times(z[class].minus(mean.num()))
+}
+
 // side is z or −z: the logit of what t wants.
 func side(z num, t bool) num {
 	if t {
@@ -102,7 +114,7 @@ func segSums(op graph.SegSums, logits, labels, out array) {
 		case graph.Softmax:
 			var logp []num
 			p, logp = softmax(z)
-			ce[t.class] = focus(p[t.class], gamma).times(logp[t.class]).neg()
+			ce[t.class] = total(focus(p[t.class], gamma).times(logp[t.class]).neg(), smoothing(op.Smoothing, z, t.class))
 		case graph.Sigmoid:
 			for c := range z {
 				p[c], _ = sigmoid(z[c])
@@ -147,6 +159,7 @@ func segSums(op graph.SegSums, logits, labels, out array) {
 // what is wanted:
 //
 //	softmax  dz[j] = p[j]·(A[j] − Σ A[k]·p[k]) + B·([j = class] − p[j])·r    r = γ·q·(1−q)^(γ−1)·log q − (1−q)^γ
+//	         + B·ε·([j = class] − 1/K)
 //	sigmoid  dz = A·p·(1−p) ± B·((1−q)·r)                                     + where t
 func segGrad(op graph.SegSums, logits, labels, dsums, out array) {
 	k := logits.typ.Shape[4]
@@ -184,6 +197,14 @@ func segGrad(op graph.SegSums, logits, labels, dsums, out array) {
 				own = exact(1).minus(p[c])
 			}
 			dz[c] = total(p[c].times(total(a[c], mean.num().neg())), ce.times(own))
+			if op.Smoothing != 0 {
+				share := exact(1).over(exact(float64(k))).neg()
+				if c == t.class {
+					share = total(exact(1), share)
+				}
+				b := d[t.class*graph.SumsLen+graph.SumCE]
+				dz[c] = total(dz[c], b.times(exact(float64(op.Smoothing))).times(share))
+			}
 		}
 	})
 }
