@@ -10,7 +10,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/gounet/gounet/internal/api"
 	"github.com/gounet/gounet/server/blob"
 	"github.com/gounet/gounet/server/queue"
 )
@@ -51,7 +50,7 @@ func (s *Server) sweepParts() {
 	}
 	parts, _ := filepath.Glob(s.part("*")) // the pattern is right
 	for _, path := range parts {
-		if _, ok := s.queue.Uploads.Get(strings.TrimSuffix(filepath.Base(path), ".part")); !ok {
+		if !s.queue.Uploads.Has(strings.TrimSuffix(filepath.Base(path), ".part")) {
 			_ = os.Remove(path) // tried again at the next start
 		}
 	}
@@ -60,15 +59,15 @@ func (s *Server) sweepParts() {
 // cleanOnce deletes jobs, uploads and blobs that nobody can reach any more.
 func (s *Server) cleanOnce(ctx context.Context, now time.Time) error {
 	var jobs, uploads []string
-	s.queue.Jobs.Each(func(id string, r *queue.Record) bool {
-		if api.JobOver(r.State) && r.Finished != nil && now.Sub(*r.Finished) > s.o.Bounds.Keep {
+	s.queue.Jobs.Each(func(id string, b queue.Brief) bool {
+		if b.Over && now.Sub(time.Unix(0, b.Ends)) > s.o.Bounds.Keep {
 			jobs = append(jobs, id)
 		}
 		return true
 	})
 	needed := s.needed()
-	s.queue.Uploads.Each(func(id string, u *queue.UploadRecord) bool {
-		if now.After(u.Expires) && !needed[id] {
+	s.queue.Uploads.Each(func(id string, b queue.Brief) bool {
+		if now.After(time.Unix(0, b.Ends)) && !needed[id] {
 			uploads = append(uploads, id)
 		}
 		return true
@@ -105,9 +104,9 @@ func (s *Server) cleanBlobs(ctx context.Context, now time.Time) error {
 		there := true
 		switch parts[0] {
 		case "results":
-			_, there = s.queue.Jobs.Get(parts[1])
+			there = s.queue.Jobs.Has(parts[1])
 		case "uploads":
-			_, there = s.queue.Uploads.Get(parts[1])
+			there = s.queue.Uploads.Has(parts[1])
 		}
 		if !there {
 			names = append(names, i.Name)

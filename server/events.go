@@ -1,7 +1,9 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -77,9 +79,9 @@ func (s *Server) follow(c echo.Context, to stream, id, last string) error {
 	position := -1
 	for {
 		events, known := s.queue.Hub.Since(id, last)
-		if r, ok := s.queue.Jobs.Get(id); !known || len(events) == 0 && (!ok || api.JobOver(r.State)) { // over before it was watched
+		if _, isOpen := s.queue.Jobs.Open(id); !known || len(events) == 0 && !isOpen { // over before it was watched
 			last = s.queue.Hub.Now()
-			e, err := s.snapshot(id, last)
+			e, err := s.snapshot(c.Request().Context(), id, last)
 			if err != nil {
 				return err
 			}
@@ -107,7 +109,7 @@ func (s *Server) follow(c echo.Context, to stream, id, last string) error {
 		case <-place.C:
 			if now := s.queue.Waiting(id); now != position {
 				position = now
-				if e, err := s.snapshot(id, ""); err == nil && !e.Last {
+				if e, err := s.snapshot(c.Request().Context(), id, ""); err == nil && !e.Last {
 					if err := to.send(e); err != nil {
 						return err
 					}
@@ -118,10 +120,13 @@ func (s *Server) follow(c echo.Context, to stream, id, last string) error {
 }
 
 // snapshot is the job as it is, as an event.
-func (s *Server) snapshot(id, event string) (queue.Event, error) {
-	r, ok := s.queue.Jobs.Get(id)
-	if !ok {
+func (s *Server) snapshot(ctx context.Context, id, event string) (queue.Event, error) {
+	r, err := s.queue.Jobs.Get(ctx, id)
+	if errors.Is(err, queue.ErrNotFound) {
 		return queue.Event{ID: event, Name: api.EventJob, Data: []byte("null"), Last: true}, nil
+	}
+	if err != nil {
+		return queue.Event{}, err
 	}
 	b, err := json.Marshal(s.queue.View(r))
 	return queue.Event{ID: event, Name: api.EventJob, Data: b, Last: api.JobOver(r.State)}, err

@@ -84,12 +84,18 @@ func (s rest) GetModel(c echo.Context, id api.ModelID) error {
 
 // job finds a job that the one who asks may see.
 func (s *Server) job(c echo.Context, id string) (*queue.Record, error) {
-	r, ok := s.queue.Jobs.Get(id)
-	if i := who(c); !ok || r.Owner != i.user && i.role != api.RoleAdmin {
+	r, err := s.queue.Jobs.Get(c.Request().Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	if i := who(c); r.Owner != i.user && i.role != api.RoleAdmin {
 		return nil, queue.ErrNotFound
 	}
 	return r, nil
 }
+
+// mostListed is how many rows a page of a list has at most.
+const mostListed = 1000
 
 // ListJobs lists jobs, the newest first.
 func (s rest) ListJobs(c echo.Context, p api.ListJobsParams) error {
@@ -99,35 +105,27 @@ func (s rest) ListJobs(c echo.Context, p api.ListJobsParams) error {
 		}
 	}
 	limit := cmp.Or(p.Limit, 100)
-	if limit < 1 || limit > 1000 {
-		return wrong(http.StatusUnprocessableEntity, "limit is %d, wanted 1 to 1000", limit)
+	if limit < 1 || limit > mostListed {
+		return wrong(http.StatusUnprocessableEntity, "limit is %d, wanted 1 to %d", limit, mostListed)
 	}
-	var all []*queue.Record
-	s.queue.Jobs.Each(func(_ string, r *queue.Record) bool {
-		if (r.Owner == who(c).user || p.All) && (p.State == "" || r.State == p.State) && (!p.Dead || r.Dead) {
-			all = append(all, r)
-		}
-		return true
-	})
-	newest := func(a, b *queue.Record) int { return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.ID, b.ID)) }
-	slices.SortFunc(all, newest)
 	if p.After != "" {
-		last, err := s.job(c, p.After)
+		if _, err := s.job(c, p.After); err != nil {
+			return err
+		}
+	}
+	user := who(c).user
+	ids := s.queue.Jobs.Newest(limit+1, p.After, func(b queue.Brief) bool {
+		return (b.Of(user) || p.All) && (p.State == "" || b.State.Value() == p.State) && (!p.Dead || b.Dead)
+	})
+	out := api.JobList{Jobs: []api.Job{}}
+	if len(ids) > limit {
+		ids = ids[:limit]
+		out.Next = ids[limit-1]
+	}
+	for r, err := range s.queue.Jobs.Rows(c.Request().Context(), ids) {
 		if err != nil {
 			return err
 		}
-		at, found := slices.BinarySearchFunc(all, last, newest)
-		if found {
-			at++
-		}
-		all = all[at:]
-	}
-	out := api.JobList{Jobs: []api.Job{}}
-	if len(all) > limit {
-		all = all[:limit]
-		out.Next = all[limit-1].ID
-	}
-	for _, r := range all {
 		out.Jobs = append(out.Jobs, *s.queue.View(r))
 	}
 	return c.JSON(http.StatusOK, out)
@@ -176,8 +174,12 @@ func (s *Server) submit(c echo.Context, submit api.Submit, key string) (r *queue
 	if key != "" {
 		h := sha256.Sum256([]byte(i.user + "\x00" + key))
 		r.ID = hex.EncodeToString(h[:16])
-		if have, ok := s.queue.Jobs.Get(r.ID); ok {
+		have, err := s.queue.Jobs.Get(c.Request().Context(), r.ID)
+		if err == nil {
 			return same(have, r)
+		}
+		if !errors.Is(err, queue.ErrNotFound) {
+			return nil, false, err
 		}
 	}
 	if err := s.acceptable(c, &submit); err != nil {
@@ -259,8 +261,11 @@ func (s *Server) acceptable(c echo.Context, submit *api.Submit) error {
 			}
 			continue
 		}
-		u, ok := s.queue.Uploads.Get(in.Upload)
-		if !ok || u.Owner != i.user {
+		u, err := s.queue.Uploads.Get(c.Request().Context(), in.Upload)
+		if err != nil && !errors.Is(err, queue.ErrNotFound) {
+			return err
+		}
+		if err != nil || u.Owner != i.user {
 			return wrong(http.StatusNotFound, "input %d: there is no upload %.64q of yours: it was deleted, has expired, or was never there", n, in.Upload)
 		}
 		if !u.Complete {

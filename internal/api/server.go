@@ -15,6 +15,9 @@ const (
 	JobCancelled JobState = "cancelled"
 )
 
+// DICOMType is the media type of DICOM objects.
+const DICOMType = "application/dicom"
+
 // JobOver says whether a state is final.
 func JobOver(s JobState) bool { return s == JobDone || s == JobFailed || s == JobCancelled }
 

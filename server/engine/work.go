@@ -133,12 +133,12 @@ func (o *owner) find(j *job) (err error) {
 
 // uploaded is the file of an upload.
 func (o *owner) uploaded(j *job, id string) (voxel.File, error) {
-	u, ok := o.o.Queue.Uploads.Get(id)
-	if !ok || !u.Complete {
-		var err error
-		if u, err = o.o.Queue.Uploads.Read(j.ctx, id); err != nil && !errors.Is(err, queue.ErrNotFound) {
-			return voxel.File{}, failed(api.FailedFetch, err)
-		}
+	u, err := o.o.Queue.Uploads.Get(j.ctx, id)
+	if err != nil || !u.Complete { // another process may have written it a moment ago
+		u, err = o.o.Queue.Uploads.Read(j.ctx, id)
+	}
+	if err != nil && !errors.Is(err, queue.ErrNotFound) {
+		return voxel.File{}, failed(api.FailedFetch, err)
 	}
 	if u == nil || !u.Complete || u.Owner != j.Owner {
 		return voxel.File{}, failed(api.FailedScan, fmt.Errorf("there is no upload %.64q", id))
