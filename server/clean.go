@@ -2,7 +2,9 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,8 +16,12 @@ import (
 	"github.com/gounet/gounet/server/queue"
 )
 
-// cleanEvery is how often what has expired is looked for.
-const cleanEvery = 10 * time.Minute
+const (
+	// cleanEvery is how often records that have expired are looked for.
+	cleanEvery = time.Minute
+	// blobsEvery is how many times less often all blobs are.
+	blobsEvery = 10
+)
 
 // LevelAudit is that of the audit log: shown at every level of the others.
 const LevelAudit = slog.Level(12)
@@ -29,8 +35,12 @@ func auditAttrs(c echo.Context, action, kind, id string) []slog.Attr {
 
 // clean deletes what has expired, until ctx ends.
 func (s *Server) clean(ctx context.Context) {
-	for {
-		if err := s.cleanOnce(ctx, time.Now()); err != nil && ctx.Err() == nil {
+	for n := 0; ; n++ {
+		err := s.cleanRecords(ctx, time.Now())
+		if n%blobsEvery == 0 {
+			err = errors.Join(err, s.cleanBlobs(ctx, time.Now()), s.queue.Jobs.Compact(ctx), s.queue.Uploads.Compact(ctx))
+		}
+		if err != nil && ctx.Err() == nil {
 			s.o.Log.Warn("what has expired stays for now", "error", err)
 		}
 		select {
@@ -56,39 +66,30 @@ func (s *Server) sweepParts() {
 	}
 }
 
-// cleanOnce deletes jobs, uploads and blobs that nobody can reach any more.
-func (s *Server) cleanOnce(ctx context.Context, now time.Time) error {
-	var jobs, uploads []string
-	s.queue.Jobs.Each(func(id string, b queue.Brief) bool {
-		if b.Over && now.Sub(time.Unix(0, b.Ends)) > s.o.Bounds.Keep {
-			jobs = append(jobs, id)
+// cleanRecords deletes jobs and uploads whose time is over, and the oldest where there
+// are too many.
+func (s *Server) cleanRecords(ctx context.Context, now time.Time) error {
+	over := func(b queue.Brief) bool { return b.Over }
+	for i, id := range s.queue.Jobs.Newest(math.MaxInt, "", over) {
+		b, ok := s.queue.Jobs.Brief(id)
+		if tooMany := s.o.Bounds.Kept > 0 && i >= s.o.Bounds.Kept; !ok || !tooMany && now.Sub(time.Unix(0, b.Ends)) <= s.o.Bounds.Keep {
+			continue
 		}
-		return true
-	})
-	needed := s.needed()
-	s.queue.Uploads.Each(func(id string, b queue.Brief) bool {
-		if now.After(time.Unix(0, b.Ends)) && !needed[id] {
-			uploads = append(uploads, id)
-		}
-		return true
-	})
-	for _, id := range jobs {
 		if err := s.deleteJob(ctx, id); err != nil {
 			return err
 		}
 	}
-	for _, id := range uploads {
+	needed := s.needed()
+	for i, id := range s.queue.Uploads.Newest(math.MaxInt, "", func(queue.Brief) bool { return true }) {
+		b, ok := s.queue.Uploads.Brief(id)
+		if tooMany := s.o.Bounds.Kept > 0 && i >= s.o.Bounds.Kept; !ok || needed[id] || !tooMany && !now.After(time.Unix(0, b.Ends)) {
+			continue
+		}
 		if err := s.deleteUpload(ctx, id); err != nil {
 			return err
 		}
 	}
-	if err := s.cleanBlobs(ctx, now); err != nil {
-		return err
-	}
-	if err := s.queue.Jobs.Compact(ctx); err != nil {
-		return err
-	}
-	return s.queue.Uploads.Compact(ctx)
+	return nil
 }
 
 // cleanBlobs deletes blobs whose job or upload is gone: a server was killed between

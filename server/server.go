@@ -70,6 +70,7 @@ type Bounds struct {
 	Streams     int           // of events of a user
 	Rate        float64       // requests of a user in a second; 0: any
 	Keep        time.Duration // of uploads, jobs and results after their end
+	Kept        int           // jobs that are over, and as many uploads: of more, the oldest go before their time; 0: any
 	Idle        time.Duration // without a byte of a body until it is given up
 }
 
@@ -77,7 +78,7 @@ type Bounds struct {
 func DefaultBounds() Bounds {
 	return Bounds{
 		UploadBytes: 16 << 30, VolumeBytes: 16 << 30, Reserve: 1 << 30,
-		Jobs: 100, Streams: 100, Rate: 200, Keep: 7 * 24 * time.Hour, Idle: 30 * time.Second,
+		Jobs: 100, Streams: 100, Rate: 200, Keep: 7 * 24 * time.Hour, Kept: 100_000, Idle: 30 * time.Second,
 	}
 }
 

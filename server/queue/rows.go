@@ -109,6 +109,14 @@ func (t *Table[T]) Open(id string) (*T, bool) {
 	return row, ok
 }
 
+// Brief is what memory has of the row of id.
+func (t *Table[T]) Brief(id string) (b Brief, ok bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	v, ok := t.rows[id]
+	return v.Brief, ok
+}
+
 // Has says whether there is a row of id.
 func (t *Table[T]) Has(id string) bool {
 	t.mu.RLock()
