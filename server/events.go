@@ -19,15 +19,10 @@ const (
 	aliveEvery = 15 * time.Second
 	// positionEvery is how often the place in the queue is looked at.
 	positionEvery = 2 * time.Second
-	// writeTime is how long a client may take to read an event.
-	writeTime = 30 * time.Second
 )
 
 // stream is an answer of server-sent events.
-type stream struct {
-	c       echo.Context
-	control *http.ResponseController
-}
+type stream struct{ c echo.Context }
 
 func (s stream) send(e queue.Event) error {
 	text := "event: " + e.Name + "\ndata: " + string(e.Data) + "\n\n"
@@ -38,7 +33,6 @@ func (s stream) send(e queue.Event) error {
 }
 
 func (s stream) write(text string) error {
-	_ = s.control.SetWriteDeadline(time.Now().Add(writeTime)) // a test's recorder has none
 	if _, err := fmt.Fprint(s.c.Response(), text); err != nil {
 		return err
 	}
@@ -62,7 +56,7 @@ func (s rest) WatchJob(c echo.Context, id api.ObjectID, p api.WatchJobParams) er
 	h.Set(echo.HeaderCacheControl, "no-store")
 	h.Set("X-Accel-Buffering", "no") // of proxies
 	c.Response().WriteHeader(http.StatusOK)
-	err := s.follow(c, stream{c, http.NewResponseController(c.Response())}, id, p.LastEventID)
+	err := s.follow(c, stream{c}, id, p.LastEventID)
 	if err != nil {
 		s.o.Log.Debug("a stream of events ends", "job", id, "error", err)
 	}
