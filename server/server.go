@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/scan"
@@ -97,6 +98,8 @@ type Server struct {
 	stream counted
 	parsed parsed
 
+	tensors *semaphore.Weighted // bytes of the tensors of requests
+
 	unlock   func() error
 	stop     context.CancelFunc
 	wg       sync.WaitGroup
@@ -106,7 +109,7 @@ type Server struct {
 
 // New opens all that the server has, and begins to work.
 func New(ctx context.Context, o Options) (*Server, error) {
-	s := &Server{o: o, draining: make(chan struct{}), stop: func() {}, unlock: func() error { return nil }}
+	s := &Server{o: o, tensors: tensorMemory(o.Bounds), draining: make(chan struct{}), stop: func() {}, unlock: func() error { return nil }}
 	if s.o.Log == nil {
 		s.o.Log = slog.New(slog.DiscardHandler)
 	}
