@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -104,6 +105,9 @@ func (s rest) ListJobs(c echo.Context, p api.ListJobsParams) error {
 			return err
 		}
 	}
+	if p.State != "" && !slices.Contains(api.JobStates, p.State) {
+		return wrong(http.StatusUnprocessableEntity, "state %.40q is unknown: wanted %s", p.State, strings.Join(api.JobStates, ", "))
+	}
 	limit := cmp.Or(p.Limit, 100)
 	if limit < 1 || limit > mostListed {
 		return wrong(http.StatusUnprocessableEntity, "limit is %d, wanted 1 to %d", limit, mostListed)
@@ -144,6 +148,12 @@ func (s rest) SubmitJob(c echo.Context, p api.SubmitJobParams) error {
 			return err
 		}
 		return wrong(http.StatusUnprocessableEntity, "the body is no Submit as /api describes it: %v", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return wrong(http.StatusUnprocessableEntity, "the body goes on behind the Submit: send one a request")
+	}
+	if len(p.IdempotencyKey) > mostName {
+		return wrong(http.StatusUnprocessableEntity, "the Idempotency-Key has %d bytes, wanted at most %d", len(p.IdempotencyKey), mostName)
 	}
 	r, isNew, err := s.submit(c, submit, p.IdempotencyKey)
 	if err != nil {
@@ -241,8 +251,10 @@ func (s *Server) acceptable(c echo.Context, submit *api.Submit) error {
 		return refuse("step %v: wanted 0 (the model's) or %v to 1 patch", submit.Step, leastStep)
 	case len(submit.Inputs) == 0 || len(submit.Inputs) > mostInputs:
 		return refuse("%d inputs, wanted 1 to %d", len(submit.Inputs), mostInputs)
-	case len(submit.Name) > 255 || len(submit.Series) > 64 || len(submit.Formats) > 16:
-		return refuse("a name of more than 255 bytes, more than 64 series or more than 16 formats")
+	case len(submit.Name) > mostName || len(submit.Series) > 64 || len(submit.Formats) > 16:
+		return refuse("a name of more than %d bytes, more than 64 series or more than 16 formats", mostName)
+	case slices.ContainsFunc(submit.Series, func(s string) bool { return len(s) > mostName }):
+		return refuse("a series of more than %d bytes: wanted its number or UID", mostName)
 	}
 	seen := map[string]bool{}
 	for _, f := range submit.Formats {
@@ -251,7 +263,12 @@ func (s *Server) acceptable(c echo.Context, submit *api.Submit) error {
 		}
 		seen[f] = true
 	}
+	uploads := map[string]bool{}
 	for n, in := range submit.Inputs {
+		if in.Upload != "" && uploads[in.Upload] {
+			return refuse("input %d: upload %.64q comes twice", n, in.Upload)
+		}
+		uploads[in.Upload] = true
 		if (in.Upload == "") == (in.Dicomweb == nil) {
 			return refuse("input %d: wanted either upload or dicomweb", n)
 		}
@@ -278,6 +295,7 @@ func (s *Server) acceptable(c echo.Context, submit *api.Submit) error {
 const (
 	leastStep  = 0.1 // patches: 1000 times as many tiles as with 1
 	mostInputs = 1 << 16
+	mostName   = 255 // bytes
 )
 
 // GetJob shows a job.
