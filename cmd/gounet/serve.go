@@ -196,6 +196,11 @@ func (f *serveFlags) options(a *app) (server.Options, error) {
 	if f.natsListen != "" && f.token == "" {
 		return o, usagef("--nats-listen lets other machines into the queue: give --nats-token, which they show")
 	}
+	for name, value := range map[string]float64{"rate": f.rate, "user-jobs": float64(f.jobs), "user-streams": float64(f.streams), "keep-jobs": float64(f.kept)} {
+		if !(value >= 0) {
+			return o, usagef("--%s is %v, wanted 0 (any) or more", name, value)
+		}
+	}
 	o.NATSListen = f.natsListen
 	o.Auth = server.Auth{KeysFile: f.keys, Issuer: f.issuer, JWKS: f.jwks, Audience: f.audience, Claim: f.claim, Hosts: f.hosts, AnyHost: f.noAuth}
 	o.Bounds.Rate, o.Bounds.Jobs, o.Bounds.Streams = f.rate, f.jobs, f.streams

@@ -213,8 +213,8 @@ const preparers = 4
 func (o *owner) prepareAll(taking, working context.Context, ready chan<- *job) {
 	for {
 		o.taking.Lock()
-		o.turn.Lock() // the one before is with the device: which is the next is decided late
-		o.turn.Unlock()
+		o.turn.Lock()
+		o.turn.Unlock() //nolint:staticcheck // the one before is with the device now: which is the next is decided late
 		d := o.take(taking)
 		if d == nil {
 			o.taking.Unlock()
