@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/gounet/gounet/internal/api"
 )
@@ -30,6 +31,57 @@ type Archive struct {
 type Archives struct {
 	Known     map[string]Archive
 	MostBytes int64
+	Idle      time.Duration // without a byte until an archive is given up; 0: any
+}
+
+// ErrSilent says that an archive has stopped to answer.
+var ErrSilent = errors.New("it is silent")
+
+// silence ends a conversation in which nothing is heard for a while.
+type silence struct {
+	ctx   context.Context
+	idle  time.Duration
+	timer *time.Timer
+}
+
+func (a Archives) silence(ctx context.Context) (*silence, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	s := &silence{ctx: ctx, idle: a.Idle}
+	if s.idle > 0 {
+		s.timer = time.AfterFunc(s.idle, func() { cancel(fmt.Errorf("%w for %v", ErrSilent, s.idle)) })
+	}
+	return s, func() {
+		if s.timer != nil {
+			s.timer.Stop()
+		}
+		cancel(nil)
+	}
+}
+
+// heard is a reader each of whose bytes is a sign of life: of the other side that it
+// sends, or that it takes.
+type heard struct {
+	io.Reader
+	*silence
+	close func() error
+}
+
+func (h heard) Read(p []byte) (int, error) {
+	n, err := h.Reader.Read(p)
+	if h.timer != nil && (n > 0 || err != nil) {
+		h.timer.Reset(h.idle)
+	}
+	return n, h.because(err)
+}
+
+func (h heard) Close() error { return h.close() }
+
+// because is err, or the silence that is its cause.
+func (s *silence) because(err error) error {
+	if cause := context.Cause(s.ctx); err != nil && errors.Is(cause, ErrSilent) {
+		return cause
+	}
+	return err
 }
 
 // acceptableSeries says what is wrong with an input of an archive.
@@ -66,8 +118,13 @@ func (a Archives) ask(ctx context.Context, in *api.DICOMwebInput, method, path, 
 	if !ok {
 		return nil, fmt.Errorf("there is no archive %.60q", in.Archive)
 	}
-	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(to.URL, "/")+path, body)
+	s, end := a.silence(ctx)
+	if body != nil {
+		body = heard{body, s, func() error { return nil }}
+	}
+	r, err := http.NewRequestWithContext(s.ctx, method, strings.TrimSuffix(to.URL, "/")+path, body)
 	if err != nil {
+		end()
 		return nil, err
 	}
 	r.Header.Set("Accept", accept)
@@ -77,10 +134,14 @@ func (a Archives) ask(ctx context.Context, in *api.DICOMwebInput, method, path, 
 	if to.Token != "" {
 		r.Header.Set("Authorization", "Bearer "+to.Token)
 	}
-	answer, err := http.DefaultClient.Do(r) // bounded by ctx: a series may take minutes
+	answer, err := http.DefaultClient.Do(r) // a series may take minutes, as long as something comes
 	if err != nil {
-		return nil, err
+		err = s.because(err)
+		end()
+		return nil, fmt.Errorf("archive %s: %w", in.Archive, err)
 	}
+	theirs := answer.Body
+	answer.Body = heard{theirs, s, func() error { end(); return theirs.Close() }}
 	if answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusAccepted {
 		b, _ := io.ReadAll(io.LimitReader(answer.Body, 200)) // a hint
 		return nil, errors.Join(fmt.Errorf("archive %s answers %s: %q", in.Archive, answer.Status, b), answer.Body.Close())

@@ -11,15 +11,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -84,7 +87,10 @@ func TestOnlyTheOwnerAndAdminsSeeAJob(t *testing.T) {
 // issuer is an OpenID Connect issuer with one key.
 type issuer struct {
 	*httptest.Server
-	key *ecdsa.PrivateKey
+	key       *ecdsa.PrivateKey
+	withdrawn atomic.Bool  // it has no key any more
+	away      atomic.Bool  // nor does it answer
+	asked     atomic.Int32 // for its keys
 }
 
 func newIssuer(t *testing.T) *issuer {
@@ -100,6 +106,15 @@ func newIssuer(t *testing.T) *issuer {
 		_ = json.NewEncoder(w).Encode(map[string]string{"issuer": i.URL, "jwks_uri": i.URL + "/keys"})
 	})
 	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) {
+		i.asked.Add(1)
+		if i.away.Load() {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		if i.withdrawn.Load() {
+			_, _ = w.Write([]byte(`{"keys": []}`))
+			return
+		}
 		_ = json.NewEncoder(w).Encode(map[string]any{"keys": []jwk{{ID: "1", Type: "EC", Curve: "P-256", X: encode(point[1:33]), Y: encode(point[33:])}}})
 	})
 	i.Server = httptest.NewServer(mux)
@@ -154,6 +169,47 @@ func TestTokensOfTheIssuerAreTaken(t *testing.T) {
 	info := decode[api.Info](t, r.do("GET", "/api/v1/info", nil), 200)
 	assert.Equal(t, "jwt:anna", info.User)
 	assert.Equal(t, "user", info.Role)
+}
+
+// A key that the issuer withdraws is good for an hour at most; while the issuer is away
+// its keys stay, and it is not asked more often for tokens of keys that nobody has.
+func TestKeysOfTheIssuerAreAskedForNowAndThen(t *testing.T) {
+	i := newIssuer(t)
+	o := testOptions(t)
+	o.Auth = Auth{Issuer: i.URL, Audience: "gounet"}
+	r := start(t, o)
+	r.key = i.token(t, nil)
+	later := func(d time.Duration) { // as if so much time had passed
+		tokens := r.auth.tokens
+		tokens.mu.Lock()
+		defer tokens.mu.Unlock()
+		tokens.got, tokens.asked = tokens.got.Add(-d), tokens.asked.Add(-d)
+	}
+	status := func() int { return r.do("GET", "/api/v1/info", nil).StatusCode }
+	require.Equal(t, http.StatusOK, status())
+	require.EqualValues(t, 1, i.asked.Load())
+
+	i.away.Store(true)
+	later(2 * keysAge)
+	for range 5 {
+		require.Equal(t, http.StatusOK, status())
+	}
+	require.EqualValues(t, 2, i.asked.Load())
+	later(2 * askEvery)
+	unknown := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{"iss": i.URL})
+	unknown.Header["kid"] = "2"
+	s, err := unknown.SignedString(i.key)
+	require.NoError(t, err)
+	for range 5 {
+		_, err := r.auth.tokens.identify(t.Context(), s)
+		require.Error(t, err)
+	}
+	require.EqualValues(t, 3, i.asked.Load())
+
+	i.away.Store(false)
+	i.withdrawn.Store(true)
+	later(2 * askEvery)
+	require.Equal(t, http.StatusUnauthorized, status())
 }
 
 func TestWrongLinesOfKeysAreRefused(t *testing.T) {
@@ -266,6 +322,52 @@ func TestSlowBodiesOfRefusedRequestsAreNotWaitedFor(t *testing.T) {
 		assert.Equal(t, http.StatusNotFound, answer.StatusCode)
 		require.NoError(t, answer.Body.Close())
 	}
+}
+
+// A client that does not take its answer loses it; one that is slow does not.
+func TestAnswersThatNobodyTakesAreGivenUp(t *testing.T) {
+	t.Parallel()
+	s := &Server{}
+	s.o.Bounds.Idle = 2 * time.Second
+	const large = 64 << 20 // more than the system holds for a connection
+	ended := make(chan error, 1)
+	e := echo.New()
+	e.Use(s.impatient)
+	e.GET("/", func(c echo.Context) error {
+		_, err := c.Response().Write(make([]byte, large))
+		ended <- err
+		return err
+	})
+	e.GET("/small", func(c echo.Context) error {
+		assert.NoError(t, http.NewResponseController(c.Response()).SetWriteDeadline(time.Now().Add(-time.Hour)))
+		return c.NoContent(http.StatusNoContent)
+	})
+	web := httptest.NewServer(e)
+	defer web.Close()
+
+	stalled, err := net.Dial("tcp", web.Listener.Addr().String())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, stalled.Close()) }()
+	_, err = stalled.Write([]byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+	require.NoError(t, err)
+	select {
+	case err := <-ended:
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	case <-time.After(2 * time.Minute):
+		require.Fail(t, "the answer waits for its client")
+	}
+
+	slow, err := http.Get(web.URL) // a pause between pieces is not a stop
+	require.NoError(t, err)
+	n, err := io.Copy(io.Discard, slow.Body)
+	require.NoError(t, err)
+	require.EqualValues(t, large, n)
+	require.NoError(t, slow.Body.Close())
+	require.NoError(t, <-ended)
+	again, err := http.Get(web.URL + "/small") // the deadline of the answer before is over
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusNoContent, again.StatusCode)
+	require.NoError(t, again.Body.Close())
 }
 
 // newSlow is a body that has what is sent and then stays silent.

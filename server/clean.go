@@ -2,7 +2,9 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,13 +12,16 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/gounet/gounet/internal/api"
 	"github.com/gounet/gounet/server/blob"
 	"github.com/gounet/gounet/server/queue"
 )
 
-// cleanEvery is how often what has expired is looked for.
-const cleanEvery = 10 * time.Minute
+const (
+	// cleanEvery is how often records that have expired are looked for.
+	cleanEvery = time.Minute
+	// blobsEvery is how many times less often all blobs are.
+	blobsEvery = 10
+)
 
 // LevelAudit is that of the audit log: shown at every level of the others.
 const LevelAudit = slog.Level(12)
@@ -30,8 +35,12 @@ func auditAttrs(c echo.Context, action, kind, id string) []slog.Attr {
 
 // clean deletes what has expired, until ctx ends.
 func (s *Server) clean(ctx context.Context) {
-	for {
-		if err := s.cleanOnce(ctx, time.Now()); err != nil && ctx.Err() == nil {
+	for n := 0; ; n++ {
+		err := s.cleanRecords(ctx, time.Now())
+		if n%blobsEvery == 0 {
+			err = errors.Join(err, s.cleanBlobs(ctx, time.Now()), s.queue.Jobs.Compact(ctx), s.queue.Uploads.Compact(ctx))
+		}
+		if err != nil && ctx.Err() == nil {
 			s.o.Log.Warn("what has expired stays for now", "error", err)
 		}
 		select {
@@ -51,45 +60,36 @@ func (s *Server) sweepParts() {
 	}
 	parts, _ := filepath.Glob(s.part("*")) // the pattern is right
 	for _, path := range parts {
-		if _, ok := s.queue.Uploads.Get(strings.TrimSuffix(filepath.Base(path), ".part")); !ok {
+		if !s.queue.Uploads.Has(strings.TrimSuffix(filepath.Base(path), ".part")) {
 			_ = os.Remove(path) // tried again at the next start
 		}
 	}
 }
 
-// cleanOnce deletes jobs, uploads and blobs that nobody can reach any more.
-func (s *Server) cleanOnce(ctx context.Context, now time.Time) error {
-	var jobs, uploads []string
-	s.queue.Jobs.Each(func(id string, r *queue.Record) bool {
-		if api.JobOver(r.State) && r.Finished != nil && now.Sub(*r.Finished) > s.o.Bounds.Keep {
-			jobs = append(jobs, id)
+// cleanRecords deletes jobs and uploads whose time is over, and the oldest where there
+// are too many.
+func (s *Server) cleanRecords(ctx context.Context, now time.Time) error {
+	over := func(b queue.Brief) bool { return b.Over }
+	for i, id := range s.queue.Jobs.Newest(math.MaxInt, "", over) {
+		b, ok := s.queue.Jobs.Brief(id)
+		if tooMany := s.o.Bounds.Kept > 0 && i >= s.o.Bounds.Kept; !ok || !tooMany && now.Sub(time.Unix(0, b.Ends)) <= s.o.Bounds.Keep {
+			continue
 		}
-		return true
-	})
-	needed := s.needed()
-	s.queue.Uploads.Each(func(id string, u *queue.UploadRecord) bool {
-		if now.After(u.Expires) && !needed[id] {
-			uploads = append(uploads, id)
-		}
-		return true
-	})
-	for _, id := range jobs {
 		if err := s.deleteJob(ctx, id); err != nil {
 			return err
 		}
 	}
-	for _, id := range uploads {
+	needed := s.needed()
+	for i, id := range s.queue.Uploads.Newest(math.MaxInt, "", func(queue.Brief) bool { return true }) {
+		b, ok := s.queue.Uploads.Brief(id)
+		if tooMany := s.o.Bounds.Kept > 0 && i >= s.o.Bounds.Kept; !ok || needed[id] || !tooMany && !now.After(time.Unix(0, b.Ends)) {
+			continue
+		}
 		if err := s.deleteUpload(ctx, id); err != nil {
 			return err
 		}
 	}
-	if err := s.cleanBlobs(ctx, now); err != nil {
-		return err
-	}
-	if err := s.queue.Jobs.Compact(ctx); err != nil {
-		return err
-	}
-	return s.queue.Uploads.Compact(ctx)
+	return nil
 }
 
 // cleanBlobs deletes blobs whose job or upload is gone: a server was killed between
@@ -105,9 +105,9 @@ func (s *Server) cleanBlobs(ctx context.Context, now time.Time) error {
 		there := true
 		switch parts[0] {
 		case "results":
-			_, there = s.queue.Jobs.Get(parts[1])
+			there = s.queue.Jobs.Has(parts[1])
 		case "uploads":
-			_, there = s.queue.Uploads.Get(parts[1])
+			there = s.queue.Uploads.Has(parts[1])
 		}
 		if !there {
 			names = append(names, i.Name)

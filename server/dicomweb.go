@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
-	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -72,15 +73,8 @@ type parsed struct {
 // instances are the objects that the one who asks may see and that fit the path and
 // the query.
 func (s *Server) instances(c echo.Context) ([]*instance, error) {
-	var records []*queue.Record
 	i := who(c)
-	s.queue.Jobs.Each(func(_ string, r *queue.Record) bool {
-		if r.State == api.JobDone && (r.Owner == i.user || i.role == api.RoleAdmin) {
-			records = append(records, r)
-		}
-		return true
-	})
-	slices.SortFunc(records, func(a, b *queue.Record) int { return strings.Compare(a.ID, b.ID) })
+	ids := s.queue.Jobs.Newest(math.MaxInt, "", func(b queue.Brief) bool { return b.DICOM && (b.Of(i.user) || i.role == api.RoleAdmin) })
 	wanted := map[string]string{key(tag.StudyInstanceUID): c.Param("study"), key(tag.SeriesInstanceUID): c.Param("series"), key(tag.SOPInstanceUID): c.Param("instance")}
 	for name, values := range c.QueryParams() {
 		if t, err := tag.FindByName(name); err == nil {
@@ -90,9 +84,12 @@ func (s *Server) instances(c echo.Context) ([]*instance, error) {
 		}
 	}
 	var out []*instance
-	for _, r := range records {
+	for r, err := range s.queue.Jobs.Rows(c.Request().Context(), ids) {
+		if err != nil {
+			return nil, err
+		}
 		for _, f := range r.Results {
-			if f.MediaType != "application/dicom" {
+			if f.MediaType != api.DICOMType {
 				continue
 			}
 			set, err := s.dataSet(c.Request().Context(), resultBlob(r, f))
@@ -140,7 +137,7 @@ func (s *Server) dataSet(ctx context.Context, name string) (map[string]element, 
 	}
 	s.parsed.mu.Lock()
 	defer s.parsed.mu.Unlock()
-	const most = 10000
+	const most = 1000
 	if s.parsed.sets == nil || len(s.parsed.sets) >= most {
 		s.parsed.sets = map[string]map[string]element{}
 	}
@@ -186,6 +183,27 @@ var levels = map[string][]tag.Tag{
 
 var levelUID = map[string]tag.Tag{"study": tag.StudyInstanceUID, "series": tag.SeriesInstanceUID, "instance": tag.SOPInstanceUID, "metadata": tag.SOPInstanceUID}
 
+// page is the part of a list that offset and limit ask for (PS3.18 8.3.4.4).
+func page[T any](c echo.Context, all []T) ([]T, error) {
+	for _, name := range []string{"offset", "limit"} {
+		text := c.QueryParam(name)
+		if text == "" {
+			continue
+		}
+		n, err := strconv.ParseUint(text, 10, 31)
+		if err != nil {
+			return nil, wrong(http.StatusBadRequest, "%s is %.20q: wanted a whole number", name, text)
+		}
+		at := min(int(n), len(all))
+		if name == "offset" {
+			all = all[at:]
+		} else {
+			all = all[:at]
+		}
+	}
+	return all, nil
+}
+
 // qido answers with the objects of a level, each once.
 func (s *Server) qido(level string) echo.HandlerFunc {
 	return func(c echo.Context) error {
@@ -211,6 +229,9 @@ func (s *Server) qido(level string) echo.HandlerFunc {
 				}
 			}
 			out = append(out, set)
+		}
+		if out, err = page(c, out); err != nil {
+			return err
 		}
 		b, err := json.Marshal(out)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -147,6 +148,66 @@ func TestASeriesOfAnArchiveIsLabelledAndStoredThere(t *testing.T) {
 	assert.Equal(t, api.FailedFetch, j.Failed.Code)
 	assert.Contains(t, j.Failed.Reason, "401")
 	assert.Equal(t, r.queue.Attempts(), j.Attempts, "an archive may be away for a while")
+}
+
+// An archive that stops to answer fails its job; meanwhile others have their turn.
+func TestASilentArchiveKeepsNobodyWaiting(t *testing.T) {
+	for _, silentAt := range []string{"the list", "the first byte", "the middle"} {
+		t.Run(silentAt, func(t *testing.T) {
+			t.Parallel()
+			asked, over := make(chan bool, 100), make(chan struct{})
+			web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+				if strings.HasSuffix(q.URL.Path, "/instances") && silentAt != "the list" {
+					_, _ = io.WriteString(w, "[{},{},{}]")
+					return
+				}
+				if silentAt == "the middle" {
+					w.Header().Set("Content-Type", `multipart/related; boundary=x`)
+					_, _ = io.WriteString(w, "--x\r\nContent-Type: application/dicom\r\n\r\nDICM")
+					assert.NoError(t, http.NewResponseController(w).Flush())
+				}
+				asked <- true
+				select {
+				case <-over:
+				case <-q.Context().Done():
+				}
+			}))
+			t.Cleanup(web.Close)
+			t.Cleanup(func() { close(over) })
+			o := testOptions(t)
+			o.Archives = map[string]Archive{"pacs": {URL: web.URL}}
+			o.Bounds.ArchiveIdle, o.Attempts = 3*time.Second, 1
+			r := start(t, o)
+			silent := r.submit(api.Submit{Model: modelID, Inputs: []api.Input{{Dicomweb: &api.DICOMwebInput{Archive: "pacs", Study: "1.2", Series: "1.3"}}}})
+			<-asked
+			other := r.wait(r.submit(r.tiny()).ID)
+			require.Equal(t, api.JobDone, other.State)
+			j := r.wait(silent.ID)
+			require.Equal(t, api.JobFailed, j.State)
+			assert.Equal(t, api.FailedFetch, j.Failed.Code)
+			assert.Contains(t, j.Failed.Reason, "silent")
+			assert.True(t, other.Finished.Before(*j.Finished))
+		})
+	}
+}
+
+// While archives send scans, as many as there are who take jobs, nobody is taken twice.
+func TestJobsOfSlowArchivesAreDoneOnce(t *testing.T) {
+	a := newArchive(t)
+	o := testOptions(t)
+	o.Archives = map[string]Archive{"pacs": {URL: a.URL + "/pacs", Token: "secret"}}
+	r := start(t, o)
+	var ids []string
+	for range 6 {
+		in := api.DICOMwebInput{Archive: "pacs", Study: a.study, Series: a.series}
+		ids = append(ids, r.submit(api.Submit{Model: modelID, Mirror: new(bool), Step: 1, Inputs: []api.Input{{Dicomweb: &in}}, Formats: []string{"nifti"}}).ID)
+		ids = append(ids, r.submit(r.tiny()).ID)
+	}
+	for _, id := range ids {
+		j := r.wait(id)
+		require.Equal(t, api.JobDone, j.State, "%+v", j.Failed)
+		assert.Equal(t, 1, j.Attempts)
+	}
 }
 
 func TestOnlyUIDsReachAnArchive(t *testing.T) {

@@ -266,31 +266,6 @@ func TestWarmModelsLeaveWhenMemoryIsNeeded(t *testing.T) {
 	}
 }
 
-func TestWhatHasExpiredIsDeleted(t *testing.T) {
-	o := testOptions(t)
-	r := start(t, o)
-	s := r.tiny()
-	j := r.wait(r.submit(s).ID)
-	require.NoError(t, r.cleanOnce(t.Context(), time.Now()))
-	require.Equal(t, http.StatusOK, r.do("GET", j.Results[0].URL, nil).StatusCode)
-	require.NoError(t, r.cleanOnce(t.Context(), time.Now().Add(o.Bounds.Keep+time.Minute)))
-	refused(t, r.do("GET", j.Results[0].URL, nil), http.StatusNotFound)
-	refused(t, r.do("GET", "/api/v1/uploads/"+s.Inputs[0].Upload, nil), http.StatusNotFound)
-	n := 0
-	require.NoError(t, r.blobs.List(t.Context(), "", func(blob.Info) error { n++; return nil }))
-	assert.Zero(t, n)
-}
-
-// What a killed server left of uploads is gone before the first request can begin one.
-func TestLeftPartsAreSweptBeforeTheFirstRequest(t *testing.T) {
-	o := testOptions(t)
-	left := filepath.Join(o.Data, "uploads", "left.part")
-	require.NoError(t, os.MkdirAll(filepath.Dir(left), 0o777))
-	require.NoError(t, os.WriteFile(left, []byte("x"), 0o666))
-	start(t, o)
-	assert.NoFileExists(t, left)
-}
-
 // A drained server gives jobs back that take too long; the next one does them.
 func TestADrainedServerLosesNoJob(t *testing.T) {
 	o := testOptions(t)

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -17,15 +19,10 @@ const (
 	aliveEvery = 15 * time.Second
 	// positionEvery is how often the place in the queue is looked at.
 	positionEvery = 2 * time.Second
-	// writeTime is how long a client may take to read an event.
-	writeTime = 30 * time.Second
 )
 
 // stream is an answer of server-sent events.
-type stream struct {
-	c       echo.Context
-	control *http.ResponseController
-}
+type stream struct{ c echo.Context }
 
 func (s stream) send(e queue.Event) error {
 	text := "event: " + e.Name + "\ndata: " + string(e.Data) + "\n\n"
@@ -36,7 +33,6 @@ func (s stream) send(e queue.Event) error {
 }
 
 func (s stream) write(text string) error {
-	_ = s.control.SetWriteDeadline(time.Now().Add(writeTime)) // a test's recorder has none
 	if _, err := fmt.Fprint(s.c.Response(), text); err != nil {
 		return err
 	}
@@ -60,7 +56,7 @@ func (s rest) WatchJob(c echo.Context, id api.ObjectID, p api.WatchJobParams) er
 	h.Set(echo.HeaderCacheControl, "no-store")
 	h.Set("X-Accel-Buffering", "no") // of proxies
 	c.Response().WriteHeader(http.StatusOK)
-	err := s.follow(c, stream{c, http.NewResponseController(c.Response())}, id, p.LastEventID)
+	err := s.follow(c, stream{c}, id, p.LastEventID)
 	if err != nil {
 		s.o.Log.Debug("a stream of events ends", "job", id, "error", err)
 	}
@@ -77,9 +73,9 @@ func (s *Server) follow(c echo.Context, to stream, id, last string) error {
 	position := -1
 	for {
 		events, known := s.queue.Hub.Since(id, last)
-		if r, ok := s.queue.Jobs.Get(id); !known || len(events) == 0 && (!ok || api.JobOver(r.State)) { // over before it was watched
+		if _, isOpen := s.queue.Jobs.Open(id); !known || len(events) == 0 && !isOpen { // over before it was watched
 			last = s.queue.Hub.Now()
-			e, err := s.snapshot(id, last)
+			e, err := s.snapshot(c.Request().Context(), id, last)
 			if err != nil {
 				return err
 			}
@@ -107,7 +103,7 @@ func (s *Server) follow(c echo.Context, to stream, id, last string) error {
 		case <-place.C:
 			if now := s.queue.Waiting(id); now != position {
 				position = now
-				if e, err := s.snapshot(id, ""); err == nil && !e.Last {
+				if e, err := s.snapshot(c.Request().Context(), id, ""); err == nil && !e.Last {
 					if err := to.send(e); err != nil {
 						return err
 					}
@@ -118,10 +114,13 @@ func (s *Server) follow(c echo.Context, to stream, id, last string) error {
 }
 
 // snapshot is the job as it is, as an event.
-func (s *Server) snapshot(id, event string) (queue.Event, error) {
-	r, ok := s.queue.Jobs.Get(id)
-	if !ok {
+func (s *Server) snapshot(ctx context.Context, id, event string) (queue.Event, error) {
+	r, err := s.queue.Jobs.Get(ctx, id)
+	if errors.Is(err, queue.ErrNotFound) {
 		return queue.Event{ID: event, Name: api.EventJob, Data: []byte("null"), Last: true}, nil
+	}
+	if err != nil {
+		return queue.Event{}, err
 	}
 	b, err := json.Marshal(s.queue.View(r))
 	return queue.Event{ID: event, Name: api.EventJob, Data: b, Last: api.JobOver(r.State)}, err

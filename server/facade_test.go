@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -74,15 +75,47 @@ func TestKServeInfersWithBinaryTensors(t *testing.T) {
 		"other type": {"name": "image", "datatype": "INT8", "shape": []int{1, 2, 2, 2}},
 		"other name": {"name": "picture", "datatype": "FP32", "shape": []int{1}, "data": []int{1}},
 		"no data":    {"name": "image", "datatype": "FP32", "shape": []int{1, 2, 2, 2}},
+		"no number":  {"name": "image", "datatype": "FP32", "shape": []int{1, 1, 1, 1}, "data": []string{"x"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := read(t, infer([]map[string]any{in}, nil, map[string]any{"name": "labels"}), http.StatusBadRequest)
 			assert.Contains(t, string(b), `"error":`)
 		})
 	}
+	read(t, infer([]map[string]any{image, image}, append(raw, raw...), map[string]any{"name": "labels"}), http.StatusBadRequest)
 	assert.Equal(t, 404, r.do("GET", "/v2/models/none", nil).StatusCode)
 	uploads := decode[[]api.Upload](t, r.do("GET", "/api/v1/uploads", nil), 200)
 	assert.Empty(t, uploads, "tensors do not stay")
+}
+
+// Tensors of requests have a share of the memory: what is larger is refused, and what
+// does not fit beside others waits for them.
+func TestTensorsOfRequestsHaveAShareOfTheMemory(t *testing.T) {
+	o := testOptions(t)
+	bytes := int64(4 * small[0] * small[1] * small[2])
+	o.Bounds.HostBytes = tensorShare * 3 * bytes // one request, not two
+	r := start(t, o)
+	infer := func(shape [3]int) *http.Response {
+		size := 4 * shape[0] * shape[1] * shape[2]
+		head, err := json.Marshal(map[string]any{"inputs": []any{map[string]any{
+			"name": "image", "datatype": "FP32", "shape": shape, "parameters": map[string]any{"binary_data_size": size},
+		}}})
+		require.NoError(t, err)
+		return r.do("POST", "/v2/models/"+modelID+"/infer", append(head, make([]byte, size)...), headerLength, strconv.Itoa(len(head)))
+	}
+	read(t, infer([3]int{2 * small[0], small[1], small[2]}), http.StatusRequestEntityTooLarge)
+	other, err := r.hold(t.Context(), 2*bytes)
+	require.NoError(t, err)
+	answered := make(chan int, 1)
+	go func() { answered <- infer(small).StatusCode }()
+	select {
+	case status := <-answered:
+		require.Fail(t, "it does not wait", "%d", status)
+	case <-time.After(100 * time.Millisecond):
+	}
+	other()
+	assert.Equal(t, http.StatusOK, <-answered)
+	assert.True(t, r.tensors.TryAcquire(3*bytes), "all is given back")
 }
 
 // formOf is a form with a file and params, as MONAI Label's clients send it.

@@ -43,9 +43,9 @@ func (s *Server) await(c echo.Context, id string) (*queue.Record, error) {
 	wake, stop := s.queue.Hub.Watch(id)
 	defer stop()
 	for {
-		r, ok := s.queue.Jobs.Get(id)
-		if !ok {
-			return nil, queue.ErrNotFound
+		r, err := s.queue.Jobs.Get(context.WithoutCancel(c.Request().Context()), id)
+		if err != nil {
+			return nil, err
 		}
 		if api.JobOver(r.State) {
 			return r, jobError(r)

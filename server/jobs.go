@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -84,12 +85,18 @@ func (s rest) GetModel(c echo.Context, id api.ModelID) error {
 
 // job finds a job that the one who asks may see.
 func (s *Server) job(c echo.Context, id string) (*queue.Record, error) {
-	r, ok := s.queue.Jobs.Get(id)
-	if i := who(c); !ok || r.Owner != i.user && i.role != api.RoleAdmin {
+	r, err := s.queue.Jobs.Get(c.Request().Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	if i := who(c); r.Owner != i.user && i.role != api.RoleAdmin {
 		return nil, queue.ErrNotFound
 	}
 	return r, nil
 }
+
+// mostListed is how many rows a page of a list has at most.
+const mostListed = 1000
 
 // ListJobs lists jobs, the newest first.
 func (s rest) ListJobs(c echo.Context, p api.ListJobsParams) error {
@@ -98,36 +105,31 @@ func (s rest) ListJobs(c echo.Context, p api.ListJobsParams) error {
 			return err
 		}
 	}
-	limit := cmp.Or(p.Limit, 100)
-	if limit < 1 || limit > 1000 {
-		return wrong(http.StatusUnprocessableEntity, "limit is %d, wanted 1 to 1000", limit)
+	if p.State != "" && !slices.Contains(api.JobStates, p.State) {
+		return wrong(http.StatusUnprocessableEntity, "state %.40q is unknown: wanted %s", p.State, strings.Join(api.JobStates, ", "))
 	}
-	var all []*queue.Record
-	s.queue.Jobs.Each(func(_ string, r *queue.Record) bool {
-		if (r.Owner == who(c).user || p.All) && (p.State == "" || r.State == p.State) && (!p.Dead || r.Dead) {
-			all = append(all, r)
-		}
-		return true
-	})
-	newest := func(a, b *queue.Record) int { return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.ID, b.ID)) }
-	slices.SortFunc(all, newest)
+	limit := cmp.Or(p.Limit, 100)
+	if limit < 1 || limit > mostListed {
+		return wrong(http.StatusUnprocessableEntity, "limit is %d, wanted 1 to %d", limit, mostListed)
+	}
 	if p.After != "" {
-		last, err := s.job(c, p.After)
+		if _, err := s.job(c, p.After); err != nil {
+			return err
+		}
+	}
+	user := who(c).user
+	ids := s.queue.Jobs.Newest(limit+1, p.After, func(b queue.Brief) bool {
+		return (b.Of(user) || p.All) && (p.State == "" || b.State.Value() == p.State) && (!p.Dead || b.Dead)
+	})
+	out := api.JobList{Jobs: []api.Job{}}
+	if len(ids) > limit {
+		ids = ids[:limit]
+		out.Next = ids[limit-1]
+	}
+	for r, err := range s.queue.Jobs.Rows(c.Request().Context(), ids) {
 		if err != nil {
 			return err
 		}
-		at, found := slices.BinarySearchFunc(all, last, newest)
-		if found {
-			at++
-		}
-		all = all[at:]
-	}
-	out := api.JobList{Jobs: []api.Job{}}
-	if len(all) > limit {
-		all = all[:limit]
-		out.Next = all[limit-1].ID
-	}
-	for _, r := range all {
 		out.Jobs = append(out.Jobs, *s.queue.View(r))
 	}
 	return c.JSON(http.StatusOK, out)
@@ -146,6 +148,12 @@ func (s rest) SubmitJob(c echo.Context, p api.SubmitJobParams) error {
 			return err
 		}
 		return wrong(http.StatusUnprocessableEntity, "the body is no Submit as /api describes it: %v", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return wrong(http.StatusUnprocessableEntity, "the body goes on behind the Submit: send one a request")
+	}
+	if len(p.IdempotencyKey) > mostName {
+		return wrong(http.StatusUnprocessableEntity, "the Idempotency-Key has %d bytes, wanted at most %d", len(p.IdempotencyKey), mostName)
 	}
 	r, isNew, err := s.submit(c, submit, p.IdempotencyKey)
 	if err != nil {
@@ -176,8 +184,12 @@ func (s *Server) submit(c echo.Context, submit api.Submit, key string) (r *queue
 	if key != "" {
 		h := sha256.Sum256([]byte(i.user + "\x00" + key))
 		r.ID = hex.EncodeToString(h[:16])
-		if have, ok := s.queue.Jobs.Get(r.ID); ok {
+		have, err := s.queue.Jobs.Get(c.Request().Context(), r.ID)
+		if err == nil {
 			return same(have, r)
+		}
+		if !errors.Is(err, queue.ErrNotFound) {
+			return nil, false, err
 		}
 	}
 	if err := s.acceptable(c, &submit); err != nil {
@@ -239,8 +251,10 @@ func (s *Server) acceptable(c echo.Context, submit *api.Submit) error {
 		return refuse("step %v: wanted 0 (the model's) or %v to 1 patch", submit.Step, leastStep)
 	case len(submit.Inputs) == 0 || len(submit.Inputs) > mostInputs:
 		return refuse("%d inputs, wanted 1 to %d", len(submit.Inputs), mostInputs)
-	case len(submit.Name) > 255 || len(submit.Series) > 64 || len(submit.Formats) > 16:
-		return refuse("a name of more than 255 bytes, more than 64 series or more than 16 formats")
+	case len(submit.Name) > mostName || len(submit.Series) > 64 || len(submit.Formats) > 16:
+		return refuse("a name of more than %d bytes, more than 64 series or more than 16 formats", mostName)
+	case slices.ContainsFunc(submit.Series, func(s string) bool { return len(s) > mostName }):
+		return refuse("a series of more than %d bytes: wanted its number or UID", mostName)
 	}
 	seen := map[string]bool{}
 	for _, f := range submit.Formats {
@@ -249,7 +263,12 @@ func (s *Server) acceptable(c echo.Context, submit *api.Submit) error {
 		}
 		seen[f] = true
 	}
+	uploads := map[string]bool{}
 	for n, in := range submit.Inputs {
+		if in.Upload != "" && uploads[in.Upload] {
+			return refuse("input %d: upload %.64q comes twice", n, in.Upload)
+		}
+		uploads[in.Upload] = true
 		if (in.Upload == "") == (in.Dicomweb == nil) {
 			return refuse("input %d: wanted either upload or dicomweb", n)
 		}
@@ -259,8 +278,11 @@ func (s *Server) acceptable(c echo.Context, submit *api.Submit) error {
 			}
 			continue
 		}
-		u, ok := s.queue.Uploads.Get(in.Upload)
-		if !ok || u.Owner != i.user {
+		u, err := s.queue.Uploads.Get(c.Request().Context(), in.Upload)
+		if err != nil && !errors.Is(err, queue.ErrNotFound) {
+			return err
+		}
+		if err != nil || u.Owner != i.user {
 			return wrong(http.StatusNotFound, "input %d: there is no upload %.64q of yours: it was deleted, has expired, or was never there", n, in.Upload)
 		}
 		if !u.Complete {
@@ -273,6 +295,7 @@ func (s *Server) acceptable(c echo.Context, submit *api.Submit) error {
 const (
 	leastStep  = 0.1 // patches: 1000 times as many tiles as with 1
 	mostInputs = 1 << 16
+	mostName   = 255 // bytes
 )
 
 // GetJob shows a job.

@@ -12,11 +12,13 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/gounet/gounet/core/scan"
 	"github.com/gounet/gounet/core/volume"
 	"github.com/gounet/gounet/internal/api"
 	"github.com/gounet/gounet/server/engine"
+	"github.com/gounet/gounet/server/queue"
 )
 
 // KServe v2, the Open Inference Protocol, with Triton's binary tensors. A model has
@@ -138,12 +140,7 @@ func (s *Server) kserveInfer(c echo.Context) error {
 	if err := need(c, api.RoleUser); err != nil {
 		return err
 	}
-	q, im, err := s.inferInputs(c)
-	if err != nil {
-		return err
-	}
-	shape := im.Shape
-	u, err := s.hand(c, "image.nii.gz", func(path string) error { return scan.WriteImage(path, im, nil) })
+	q, shape, u, err := s.inferInputs(c)
 	if err != nil {
 		return err
 	}
@@ -200,77 +197,145 @@ func (n numbers) MarshalJSON() ([]byte, error) {
 	return append(b, ']'), nil
 }
 
+const (
+	// mostText bounds JSON with tensors in it, which takes several times as much memory.
+	mostText    = 64 << 20
+	textMemory  = 8 // bytes for each of the text: itself, numbers of four bytes in a list that grows, the scan
+	tensorShare = 4 // of the memory for scans, a quarter may be tensors
+)
+
+// tensorMemory is for all tensors of requests, which are not yet scans on the disk.
+func tensorMemory(b Bounds) *semaphore.Weighted {
+	most := b.HostBytes / tensorShare
+	if most == 0 {
+		most = math.MaxInt64
+	}
+	return semaphore.NewWeighted(most)
+}
+
+// hold waits until so many bytes of tensors may come.
+func (s *Server) hold(ctx context.Context, bytes int64) (leave func(), err error) {
+	if most := s.o.Bounds.HostBytes / tensorShare; most > 0 && bytes > most {
+		return nil, wrong(http.StatusRequestEntityTooLarge, "the tensors take %d MiB of memory, this server has %d MiB for those of requests: upload the scan as a file and submit a job", bytes>>20, most>>20)
+	}
+	if err := s.tensors.Acquire(ctx, bytes); err != nil {
+		return nil, err
+	}
+	return func() { s.tensors.Release(bytes) }, nil
+}
+
 // mostHeader bounds JSON that has no tensors in it.
 const mostHeader = 1 << 20
 
-// inferInputs reads the request and makes a scan of its tensors.
-func (s *Server) inferInputs(c echo.Context) (*inferRequest, *volume.Image, error) {
-	refuse := func(format string, args ...any) (*inferRequest, *volume.Image, error) {
-		return nil, nil, wrong(http.StatusBadRequest, format, args...)
-	}
+// inferInputs reads the request and makes an upload of its tensors, whose scan has a
+// shape (D H W).
+func (s *Server) inferInputs(c echo.Context) (q *inferRequest, shape [3]int, u *queue.UploadRecord, err error) {
 	r := c.Request()
 	var body io.Reader = http.MaxBytesReader(c.Response(), r.Body, s.o.Bounds.UploadBytes)
-	if r.Header.Get(echo.HeaderContentEncoding) == "gzip" {
-		z, err := gzip.NewReader(body)
-		if err != nil {
-			return refuse("the body is no gzip, as its Content-Encoding says")
+	isZip := r.Header.Get(echo.HeaderContentEncoding) == "gzip"
+	if isZip {
+		if body, err = gzip.NewReader(body); err != nil {
+			return nil, shape, nil, wrong(http.StatusBadRequest, "the body is no gzip, as its Content-Encoding says")
 		}
-		body = z
 	}
-	head := io.LimitReader(body, s.o.Bounds.VolumeBytes)
+	var leave func()
 	if text := r.Header.Get(headerLength); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n < 1 || n > mostHeader {
-			return refuse("%s is %.20q, wanted 1 to %d bytes", headerLength, text, mostHeader)
+			return nil, shape, nil, wrong(http.StatusBadRequest, "%s is %.20q, wanted 1 to %d bytes", headerLength, text, mostHeader)
 		}
 		b := make([]byte, n)
 		if _, err := io.ReadFull(body, b); err != nil {
-			return refuse("the body ends within its JSON")
+			return nil, shape, nil, wrong(http.StatusBadRequest, "the body ends within its JSON")
 		}
-		head = bytes.NewReader(b)
+		if q, err = inferHead(bytes.NewReader(b)); err != nil {
+			return nil, shape, nil, err
+		}
+	} else {
+		most := int64(mostText)
+		if n := r.ContentLength; n >= 0 && !isZip {
+			most = min(n, most)
+		}
+		if leave, err = s.hold(r.Context(), textMemory*most); err != nil {
+			return nil, shape, nil, err
+		}
+		defer leave()
+		if q, err = inferHead(io.LimitReader(body, mostText)); err != nil {
+			return nil, shape, nil, err
+		}
 	}
+	total, err := s.inferBytes(q)
+	if err != nil {
+		return nil, shape, nil, err
+	}
+	if leave == nil {
+		if leave, err = s.hold(r.Context(), 2*total); err != nil { // themselves, and the scan of them
+			return nil, shape, nil, err
+		}
+		defer leave()
+	}
+	im, err := inferImage(q, body)
+	if err != nil {
+		return nil, shape, nil, err
+	}
+	u, err = s.hand(c, "image.nii.gz", func(path string) error { return scan.WriteImage(path, im, nil) })
+	return q, im.Shape, u, err
+}
+
+func inferHead(r io.Reader) (*inferRequest, error) {
 	q := &inferRequest{}
-	if err := json.NewDecoder(head).Decode(q); err != nil {
-		return refuse("the JSON is no inference request: %v", err)
+	if err := json.NewDecoder(r).Decode(q); err != nil {
+		return nil, wrong(http.StatusBadRequest, "the JSON is no inference request: %v", err)
 	}
-	var data []float32
-	var shape []int
-	spacing := []float32{1, 1, 1}
+	return q, nil
+}
+
+// inferBytes checks what a request says of its tensors, and sums their bytes.
+func (s *Server) inferBytes(q *inferRequest) (total int64, err error) {
+	seen := map[string]bool{}
 	for _, in := range q.Inputs {
 		n := int64(1)
 		for _, d := range in.Shape {
 			if d < 1 || n > s.o.Bounds.VolumeBytes/4/int64(d) {
-				return refuse("input %.40q of shape %v: wanted sizes above 0 and at most %d MiB", in.Name, in.Shape, s.o.Bounds.VolumeBytes>>20)
+				return 0, wrong(http.StatusBadRequest, "input %.40q of shape %v: wanted sizes above 0 and at most %d MiB", in.Name, in.Shape, s.o.Bounds.VolumeBytes>>20)
 			}
 			n *= int64(d)
 		}
-		if in.Datatype != "FP32" {
-			return refuse("input %.40q is %.10q, wanted FP32", in.Name, in.Datatype)
+		switch size := in.Parameters.Size; {
+		case in.Name != imageTensor && in.Name != spaceTensor || seen[in.Name]:
+			return 0, wrong(http.StatusBadRequest, "input %.40q is unknown or comes twice: wanted %s and %s", in.Name, imageTensor, spaceTensor)
+		case in.Datatype != "FP32":
+			return 0, wrong(http.StatusBadRequest, "input %.40q is %.10q, wanted FP32", in.Name, in.Datatype)
+		case size != nil && *size != 4*n:
+			return 0, wrong(http.StatusBadRequest, "input %.40q has %d bytes, its shape %v wants %d", in.Name, *size, in.Shape, 4*n)
+		case size == nil && int64(len(in.Data)) != n:
+			return 0, wrong(http.StatusBadRequest, "input %.40q has %d values, its shape %v wants %d", in.Name, len(in.Data), in.Shape, n)
 		}
+		seen[in.Name] = true
+		total += 4 * n
+	}
+	return total, nil
+}
+
+// inferImage makes a scan of the tensors, of which some come behind the JSON.
+func inferImage(q *inferRequest, body io.Reader) (_ *volume.Image, err error) {
+	var data []float32
+	var shape []int
+	spacing := []float32{1, 1, 1}
+	for _, in := range q.Inputs {
 		values := in.Data
 		if size := in.Parameters.Size; size != nil {
-			if *size != 4*n {
-				return refuse("input %.40q has %d bytes, its shape %v wants %d", in.Name, *size, in.Shape, 4*n)
-			}
-			var err error
-			if values, err = readFloats(body, int(n)); err != nil {
-				return nil, nil, bodyError(err)
+			if values, err = readFloats(body, int(*size/4)); err != nil {
+				return nil, bodyError(err)
 			}
 		}
-		if int64(len(values)) != n {
-			return refuse("input %.40q has %d values, its shape %v wants %d", in.Name, len(values), in.Shape, n)
-		}
-		switch in.Name {
-		case imageTensor:
+		if in.Name == imageTensor {
 			data, shape = values, in.Shape
-		case spaceTensor:
+		} else {
 			spacing = values
-		default:
-			return refuse("input %.40q: wanted %s and %s", in.Name, imageTensor, spaceTensor)
 		}
 	}
-	im, err := imageOf(data, shape, spacing)
-	return q, im, err
+	return imageOf(data, shape, spacing)
 }
 
 // readFloats reads n little-endian numbers; memory grows with what comes.

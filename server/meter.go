@@ -96,9 +96,9 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 	}
 	states := map[string]int{api.JobQueued: 0, api.JobRunning: 0, api.JobDone: 0, api.JobFailed: 0, api.JobCancelled: 0}
 	dead := 0
-	g.queue.Jobs.Each(func(_ string, r *queue.Record) bool {
-		states[r.State]++
-		if r.Dead {
+	g.queue.Jobs.Each(func(_ string, b queue.Brief) bool {
+		states[b.State.Value()]++
+		if b.Dead {
 			dead++
 		}
 		return true

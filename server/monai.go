@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"iter"
+	"math"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -79,17 +81,22 @@ func (s *Server) monaiFind(c echo.Context, image string) (*queue.UploadRecord, e
 	if u, err := s.upload(c, image); err == nil && u.Complete {
 		return u, nil
 	}
-	var found *queue.UploadRecord
-	s.queue.Uploads.Each(func(_ string, u *queue.UploadRecord) bool {
-		if u.Owner == who(c).user && u.Complete && caseOf(u.Name) == caseOf(image) && (found == nil || u.Created.After(found.Created)) {
-			found = u
+	for u, err := range s.monaiImages(c) {
+		if err != nil {
+			return nil, err
 		}
-		return true
-	})
-	if found == nil || image == "" {
-		return nil, wrong(http.StatusNotFound, "there is no image %.100q: put it into the datastore, or make a session", image)
+		if image != "" && caseOf(u.Name) == caseOf(image) {
+			return u, nil
+		}
 	}
-	return found, nil
+	return nil, wrong(http.StatusNotFound, "there is no image %.100q: put it into the datastore, or make a session", image)
+}
+
+// monaiImages are the uploads of the one who asks, the newest first.
+func (s *Server) monaiImages(c echo.Context) iter.Seq2[*queue.UploadRecord, error] {
+	user := who(c).user
+	ids := s.queue.Uploads.Newest(math.MaxInt, "", func(b queue.Brief) bool { return b.Of(user) && b.Over })
+	return s.queue.Uploads.Rows(c.Request().Context(), ids)
 }
 
 // caseOf is the name of an image without its endings.
@@ -100,13 +107,15 @@ func caseOf(name string) string {
 
 func (s *Server) monaiList(c echo.Context) error {
 	objects := map[string]any{}
-	s.queue.Uploads.Each(func(_ string, u *queue.UploadRecord) bool {
-		if u.Owner == who(c).user && u.Complete {
+	for u, err := range s.monaiImages(c) {
+		if err != nil {
+			return err
+		}
+		if objects[caseOf(u.Name)] == nil { // the newest of a name
 			info := map[string]any{"ts": u.Created.Unix(), "name": u.Name}
 			objects[caseOf(u.Name)] = map[string]any{"image": map[string]any{"ext": strings.TrimPrefix(u.Name, caseOf(u.Name)), "info": info}, "labels": map[string]any{}}
 		}
-		return true
-	})
+	}
 	if c.QueryParam("output") == "stats" || c.QueryParam("output") == "" {
 		return c.JSON(http.StatusOK, map[string]any{"total": len(objects), "completed": 0, "label_tags": map[string]any{}, "label_names": map[string]any{}})
 	}

@@ -52,13 +52,11 @@ func (s *Server) statusPage(c echo.Context) error {
 			return err
 		}
 		data.Models, data.Devices = s.models.All(), s.devices()
-		var all []*queue.Record
-		s.queue.Jobs.Each(func(_ string, r *queue.Record) bool {
-			all = append(all, r)
-			return true
-		})
-		slices.SortFunc(all, func(a, b *queue.Record) int { return b.Created.Compare(a.Created) })
-		for _, r := range all[:min(len(all), 50)] {
+		ids := s.queue.Jobs.Newest(50, "", func(queue.Brief) bool { return true })
+		for r, err := range s.queue.Jobs.Rows(c.Request().Context(), ids) {
+			if err != nil {
+				return err
+			}
 			data.Jobs = append(data.Jobs, s.queue.View(r))
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -41,6 +42,13 @@ var sentences = map[int]string{
 	http.StatusUnsupportedMediaType:  "the body is not of a type that this address takes: send application/json",
 }
 
+// badParameter is the name of a parameter that the generated routes refuse.
+func badParameter(h *echo.HTTPError) (name string, ok bool) {
+	rest, ok := strings.CutPrefix(fmt.Sprint(h.Message), "Invalid format for parameter ")
+	name, _, _ = strings.Cut(rest, ":")
+	return name, ok
+}
+
 // asProblem finds the status and the sentence of an error.
 func asProblem(err error) *problem {
 	var p *problem
@@ -53,6 +61,9 @@ func asProblem(err error) *problem {
 		return &problem{status: http.StatusRequestEntityTooLarge, detail: sentences[http.StatusRequestEntityTooLarge]}
 	case errors.As(err, &h):
 		detail := sentences[h.Code]
+		if name, ok := badParameter(h); ok {
+			detail = fmt.Sprintf("the parameter %.40s is missing or not what /api describes", name)
+		}
 		if detail == "" {
 			detail = fmt.Sprint(h.Message)
 		}

@@ -49,7 +49,7 @@ type ServerInterface interface {
 	GetModelFile(ctx echo.Context, model ModelID) error
 	// ListUploads Uploads that are there, the newest first
 	// (GET /uploads)
-	ListUploads(ctx echo.Context) error
+	ListUploads(ctx echo.Context, params ListUploadsParams) error
 	// PutUpload Upload a file in one request, whose body is the file
 	// (POST /uploads)
 	PutUpload(ctx echo.Context, params PutUploadParams) error
@@ -303,8 +303,24 @@ func (w *ServerInterfaceWrapper) GetModelFile(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) ListUploads(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListUploadsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ListUploads(ctx)
+	err = w.Handler.ListUploads(ctx, params)
 	return err
 }
 

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/scan"
@@ -70,14 +71,16 @@ type Bounds struct {
 	Streams     int           // of events of a user
 	Rate        float64       // requests of a user in a second; 0: any
 	Keep        time.Duration // of uploads, jobs and results after their end
+	Kept        int           // jobs that are over, and as many uploads: of more, the oldest go before their time; 0: any
 	Idle        time.Duration // without a byte of a body until it is given up
+	ArchiveIdle time.Duration // the same of an archive, which may have to find its files first
 }
 
 // DefaultBounds are those for one machine.
 func DefaultBounds() Bounds {
 	return Bounds{
 		UploadBytes: 16 << 30, VolumeBytes: 16 << 30, Reserve: 1 << 30,
-		Jobs: 100, Streams: 100, Rate: 200, Keep: 7 * 24 * time.Hour, Idle: 30 * time.Second,
+		Jobs: 100, Streams: 100, Rate: 200, Keep: 7 * 24 * time.Hour, Kept: 100_000, Idle: 30 * time.Second, ArchiveIdle: 2 * time.Minute,
 	}
 }
 
@@ -96,6 +99,8 @@ type Server struct {
 	stream counted
 	parsed parsed
 
+	tensors *semaphore.Weighted // bytes of the tensors of requests
+
 	unlock   func() error
 	stop     context.CancelFunc
 	wg       sync.WaitGroup
@@ -105,7 +110,7 @@ type Server struct {
 
 // New opens all that the server has, and begins to work.
 func New(ctx context.Context, o Options) (*Server, error) {
-	s := &Server{o: o, draining: make(chan struct{}), stop: func() {}, unlock: func() error { return nil }}
+	s := &Server{o: o, tensors: tensorMemory(o.Bounds), draining: make(chan struct{}), stop: func() {}, unlock: func() error { return nil }}
 	if s.o.Log == nil {
 		s.o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -149,7 +154,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	s.meter = newMeter(s)
 	if len(s.o.Devices) > 0 {
-		archives := Archives{s.o.Archives, s.o.Bounds.UploadBytes}
+		archives := Archives{s.o.Archives, s.o.Bounds.UploadBytes, s.o.Bounds.ArchiveIdle}
 		s.engine, err = engine.Start(engine.Options{
 			Queue: s.queue, Blobs: s.blobs, Models: s.models, Devices: s.o.Devices, Work: filepath.Join(s.o.Data, "work"),
 			Formats: s.o.Formats, Fetch: archives.Fetch, Store: archives.Store,

@@ -31,8 +31,18 @@ type tokens struct {
 
 	mu    sync.Mutex
 	keys  map[string]crypto.PublicKey
+	got   time.Time
 	asked time.Time
+
+	asking sync.Mutex // held while the issuer is asked
 }
+
+const (
+	// keysAge is how long a key that the issuer has withdrawn may still be good.
+	keysAge = time.Hour
+	// askEvery bounds how often the issuer is asked, whatever tokens say.
+	askEvery = time.Minute
+)
 
 // client is for what servers of this house answer: it is bounded in time.
 var client = &http.Client{Timeout: 15 * time.Second}
@@ -110,18 +120,20 @@ func roles(claim any) (out []string) {
 	return out
 }
 
-// key finds a key; an unknown one is asked for anew, at most once a minute.
+// key finds a key. The issuer is asked for an unknown one, and now and then for those
+// that it still has; while it is away, known ones stay.
 func (t *tokens) key(ctx context.Context, kid string) (crypto.PublicKey, error) {
-	t.mu.Lock()
-	k, asked := t.keys[kid], t.asked
-	t.mu.Unlock()
-	if k == nil && time.Since(asked) > time.Minute {
-		if err := t.fetch(ctx); err != nil {
-			return nil, err
+	k, ask := t.known(kid)
+	if ask {
+		t.asking.Lock()
+		if k, ask = t.known(kid); ask { // nobody else has asked meanwhile
+			if err := t.fetch(context.WithoutCancel(ctx)); err != nil && k == nil {
+				t.asking.Unlock()
+				return nil, err
+			}
+			k, _ = t.known(kid)
 		}
-		t.mu.Lock()
-		k = t.keys[kid]
-		t.mu.Unlock()
+		t.asking.Unlock()
 	}
 	if k == nil {
 		return nil, fmt.Errorf("no key %.50q", kid)
@@ -129,8 +141,19 @@ func (t *tokens) key(ctx context.Context, kid string) (crypto.PublicKey, error) 
 	return k, nil
 }
 
+// known is the key of an id, nil if there is none, and whether to ask the issuer.
+func (t *tokens) known(kid string) (k crypto.PublicKey, ask bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	k = t.keys[kid]
+	return k, (k == nil || time.Since(t.got) > keysAge) && time.Since(t.asked) > askEvery
+}
+
 // fetch gets the keys of the issuer.
 func (t *tokens) fetch(ctx context.Context) error {
+	t.mu.Lock()
+	t.asked = time.Now()
+	t.mu.Unlock()
 	var set struct {
 		Keys []jwk `json:"keys"`
 	}
@@ -144,7 +167,7 @@ func (t *tokens) fetch(ctx context.Context) error {
 		}
 	}
 	t.mu.Lock()
-	t.keys, t.asked = keys, time.Now()
+	t.keys, t.got = keys, time.Now()
 	t.mu.Unlock()
 	return nil
 }

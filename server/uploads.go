@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -29,8 +28,11 @@ func (s *Server) part(id string) string { return filepath.Join(s.partFolder(), i
 
 // upload finds an upload that the one who asks may see.
 func (s *Server) upload(c echo.Context, id string) (*queue.UploadRecord, error) {
-	u, ok := s.queue.Uploads.Get(id)
-	if i := who(c); !ok || u.Owner != i.user && i.role != api.RoleAdmin {
+	u, err := s.queue.Uploads.Get(c.Request().Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	if i := who(c); u.Owner != i.user && i.role != api.RoleAdmin {
 		return nil, queue.ErrNotFound
 	}
 	return u, nil
@@ -174,19 +176,25 @@ func (s *Server) put(c echo.Context, name string) (*queue.UploadRecord, error) {
 }
 
 // ListUploads lists the uploads of the one who asks.
-func (s rest) ListUploads(c echo.Context) error {
-	out := []api.Upload{}
-	var all []*queue.UploadRecord
-	s.queue.Uploads.Each(func(_ string, u *queue.UploadRecord) bool {
-		if u.Owner == who(c).user {
-			all = append(all, u)
+func (s rest) ListUploads(c echo.Context, p api.ListUploadsParams) error {
+	limit := cmp.Or(p.Limit, mostListed)
+	if limit < 1 || limit > mostListed {
+		return wrong(http.StatusUnprocessableEntity, "limit is %d, wanted 1 to %d", limit, mostListed)
+	}
+	if p.After != "" {
+		if _, err := s.upload(c, p.After); err != nil {
+			return err
 		}
-		return true
-	})
-	for _, u := range all {
+	}
+	user := who(c).user
+	ids := s.queue.Uploads.Newest(limit, p.After, func(b queue.Brief) bool { return b.Of(user) })
+	out := []api.Upload{}
+	for u, err := range s.queue.Uploads.Rows(c.Request().Context(), ids) {
+		if err != nil {
+			return err
+		}
 		out = append(out, s.viewUpload(u))
 	}
-	slices.SortFunc(out, func(a, b api.Upload) int { return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.ID, b.ID)) })
 	return c.JSON(http.StatusOK, out)
 }
 

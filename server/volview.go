@@ -1,10 +1,8 @@
 package server
 
 import (
-	"cmp"
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -116,16 +114,13 @@ func (s *Server) volviewView(r *queue.Record) map[string]any {
 }
 
 func (s *Server) volviewJobs(c echo.Context) error {
-	var all []*queue.Record
-	s.queue.Jobs.Each(func(_ string, r *queue.Record) bool {
-		if r.Owner == who(c).user {
-			all = append(all, r)
-		}
-		return true
-	})
-	slices.SortFunc(all, func(a, b *queue.Record) int { return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.ID, b.ID)) })
+	user := who(c).user
+	ids := s.queue.Jobs.Newest(100, "", func(b queue.Brief) bool { return b.Of(user) })
 	out := []map[string]any{}
-	for _, r := range all[:min(len(all), 100)] {
+	for r, err := range s.queue.Jobs.Rows(c.Request().Context(), ids) {
+		if err != nil {
+			return err
+		}
 		out = append(out, s.volviewView(r))
 	}
 	return c.JSON(http.StatusOK, map[string]any{"jobs": out})

@@ -4,8 +4,8 @@ one of the workers killed while it works.
 
     bench/peers/workers.py bin/gounet MODELS MODEL SCAN.nii.gz NATS S3
 
-NATS is the program nats-server; S3 one of minio (its program) and moto_server. All
-listen on the loopback. 40 jobs are submitted; when the first worker has begun with one
+NATS is the program nats-server; S3 one of minio, versitygw (their programs) and
+moto_server. All listen on the loopback. 40 jobs are submitted; when the first worker has begun with one
 it is killed, and a third is started. Every job has to be done, with the labels of
 `gounet predict` in a result that has its checksum. Of PyPI it needs boto3, nibabel,
 numpy and requests.
@@ -71,6 +71,9 @@ def run(folder, peers):
     wait("NATS", lambda: socket.create_connection(("127.0.0.1", queue), 1))
     if pathlib.Path(s3).name.startswith("minio"):
         peers.start("s3", s3, "server", "--address", f"127.0.0.1:{store}", folder / "minio", MINIO_ROOT_USER=KEY, MINIO_ROOT_PASSWORD=SECRET)
+    elif pathlib.Path(s3).name.startswith("versitygw"):
+        (folder / "versitygw").mkdir()
+        peers.start("s3", s3, "--port", f"127.0.0.1:{store}", "posix", folder / "versitygw", ROOT_ACCESS_KEY=KEY, ROOT_SECRET_KEY=SECRET)
     else:
         peers.start("s3", s3, "-H", "127.0.0.1", "-p", store)
     wait("S3", lambda: socket.create_connection(("127.0.0.1", store), 1))

@@ -82,6 +82,7 @@ type serveFlags struct {
 	rate               float64
 	jobs, streams      int
 	keep               time.Duration
+	kept               int
 }
 
 func newServe(a *app) *cobra.Command {
@@ -125,6 +126,7 @@ at /monai, /v2, /dicomweb and /volview.`,
 	flags.IntVar(&f.jobs, "user-jobs", d.Jobs, "jobs of a user that are not over; 0 is any")
 	flags.IntVar(&f.streams, "user-streams", d.Streams, "streams of events of a user; 0 is any")
 	flags.DurationVar(&f.keep, "keep", d.Keep, "how long uploads and results are kept")
+	flags.IntVar(&f.kept, "keep-jobs", d.Kept, "jobs that are over, and as many uploads, that are kept: of more, the oldest are deleted before their time; 0 is any")
 	return cmd
 }
 
@@ -194,10 +196,15 @@ func (f *serveFlags) options(a *app) (server.Options, error) {
 	if f.natsListen != "" && f.token == "" {
 		return o, usagef("--nats-listen lets other machines into the queue: give --nats-token, which they show")
 	}
+	for name, value := range map[string]float64{"rate": f.rate, "user-jobs": float64(f.jobs), "user-streams": float64(f.streams), "keep-jobs": float64(f.kept)} {
+		if !(value >= 0) {
+			return o, usagef("--%s is %v, wanted 0 (any) or more", name, value)
+		}
+	}
 	o.NATSListen = f.natsListen
 	o.Auth = server.Auth{KeysFile: f.keys, Issuer: f.issuer, JWKS: f.jwks, Audience: f.audience, Claim: f.claim, Hosts: f.hosts, AnyHost: f.noAuth}
 	o.Bounds.Rate, o.Bounds.Jobs, o.Bounds.Streams = f.rate, f.jobs, f.streams
-	o.Bounds.Keep = f.keep
+	o.Bounds.Keep, o.Bounds.Kept = f.keep, f.kept
 	if f.demo {
 		o.Models, err = demoModels(f.data)
 	}
@@ -209,7 +216,7 @@ const requestProcs = 4
 
 // options are those that a worker has, too.
 func (f *workFlags) options(a *app) (o server.Options, err error) {
-	if err := a.settings.positive("memory-gb", "host-gb", "volume-gb"); err != nil {
+	if err := a.settings.positive("memory-gb", "host-gb", "volume-gb", "keep"); err != nil {
 		return o, err
 	}
 	if err := oneOf("log", f.log, "text", "json"); err != nil {

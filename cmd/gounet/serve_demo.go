@@ -38,8 +38,13 @@ func demoModels(data string) (string, error) {
 	return dir, checkpoint.Save(filepath.Join(dir, demoName+checkpoint.Extension), m)
 }
 
-// submitDemo uploads a scan and submits it, as anybody could.
+// submitDemo uploads a scan and submits it, as anybody could, where there is no job yet.
 func submitDemo(ctx context.Context, address string) error {
+	f := jobsFlags{server: address}
+	var have api.JobList
+	if err := f.call(ctx, http.MethodGet, "/jobs?limit=1", nil, &have); err != nil || len(have.Jobs) > 0 {
+		return err
+	}
 	scans, _ := filepath.Glob(demoScan) // the pattern is right
 	if len(scans) == 0 {
 		return fmt.Errorf("there is no scan %s: start it in the folder of the project", demoScan)
@@ -48,7 +53,6 @@ func submitDemo(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	f := jobsFlags{server: address}
 	answer, err := f.request(ctx, http.MethodPost, "/uploads?name="+filepath.Base(scans[0]), nil, bytes.NewReader(b))
 	if err != nil {
 		return err

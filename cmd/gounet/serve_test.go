@@ -90,6 +90,9 @@ func TestServeLetsNobodyInByAccident(t *testing.T) {
 		"a certificate without a key": {"--tls-cert", "x"},
 		"a queue for all":             {"--nats-listen", ":0"},
 		"an archive without address":  {"--archive", "pacs"},
+		"a rate below none":           {"--rate", "-1"},
+		"jobs below none":             {"--keep-jobs", "-1"},
+		"nothing kept":                {"--keep", "-1h"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errs bytes.Buffer

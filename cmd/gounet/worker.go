@@ -68,7 +68,7 @@ func (f *workerFlags) run(ctx context.Context, a *app) error {
 		return errors.Join(err, q.Close())
 	}
 	defer flush()
-	archives := server.Archives{Known: o.Archives, MostBytes: o.Bounds.UploadBytes}
+	archives := server.Archives{Known: o.Archives, MostBytes: o.Bounds.UploadBytes, Idle: o.Bounds.ArchiveIdle}
 	e, err := engine.Start(engine.Options{
 		Queue: q, Blobs: o.Blobs, Models: models, Devices: o.Devices, Work: filepath.Join(o.Data, "work"),
 		Formats: o.Formats, Fetch: archives.Fetch, Store: archives.Store, HostBytes: o.Bounds.HostBytes, VolumeBytes: o.Bounds.VolumeBytes, Log: o.Log, Trace: trace,

@@ -279,6 +279,14 @@ type WatchJobParams struct {
 	LastEventID string `json:"Last-Event-ID,omitempty"`
 }
 
+// ListUploadsParams defines parameters for ListUploads.
+type ListUploadsParams struct {
+	Limit int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// After The last id of the page before
+	After string `form:"after,omitempty" json:"after,omitempty"`
+}
+
 // PutUploadParams defines parameters for PutUpload.
 type PutUploadParams struct {
 	// Name Of the file, with its ending, such as scan.nii.gz

@@ -15,6 +15,12 @@ const (
 	JobCancelled JobState = "cancelled"
 )
 
+// DICOMType is the media type of DICOM objects.
+const DICOMType = "application/dicom"
+
+// JobStates are all of them.
+var JobStates = []string{JobQueued, JobRunning, JobDone, JobFailed, JobCancelled}
+
 // JobOver says whether a state is final.
 func JobOver(s JobState) bool { return s == JobDone || s == JobFailed || s == JobCancelled }
 

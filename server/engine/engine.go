@@ -1,9 +1,9 @@
 // Package engine works off the jobs of a queue on devices: it reads a scan, sends
 // it through a model, and keeps the labels as blobs.
 //
-// The one idea: a device has one goroutine. Beside it one job is made ready and a few
-// are written, so that the device never waits for files; all share the host memory
-// that was granted.
+// The one idea: a device has one goroutine. Beside it one job is made ready, a few come
+// from archives and a few are written, so that the device never waits for files; all
+// share the host memory that was granted.
 package engine
 
 import (
@@ -153,6 +153,9 @@ type owner struct {
 	device Device
 	log    *slog.Logger
 
+	taking sync.Mutex // of the one that waits for a job
+	turn   sync.Mutex // of the one that makes a job ready, got while taking is held
+
 	open backend.Device // nil: it is not
 	warm []*warm        // the least recently used first
 }
@@ -171,8 +174,11 @@ const writers = 4
 // run works off jobs until taking ends, and the ones in hand until working does.
 func (o *owner) run(taking, working context.Context) {
 	ready, finished := make(chan *job), make(chan *job)
-	var wg sync.WaitGroup
-	wg.Go(func() { o.prepareAll(taking, working, ready) })
+	var wg, preparing sync.WaitGroup
+	for range preparers {
+		preparing.Go(func() { o.prepareAll(taking, working, ready) })
+	}
+	wg.Go(func() { preparing.Wait(); close(ready) })
 	for range writers {
 		wg.Go(func() {
 			for j := range finished {
@@ -198,34 +204,63 @@ func (o *owner) run(taking, working context.Context) {
 	o.shut()
 }
 
-// prepareAll takes jobs and makes them ready, one ahead of the device.
+// preparers take jobs: one at a time makes one ready, one has the next, the others wait
+// for archives.
+const preparers = 4
+
+// prepareAll takes jobs and makes them ready, one ahead of the device and in the order
+// in which they were taken; but while an archive sends a scan those behind it go on.
 func (o *owner) prepareAll(taking, working context.Context, ready chan<- *job) {
-	defer close(ready)
+	for {
+		o.taking.Lock()
+		o.turn.Lock()
+		o.turn.Unlock() //nolint:staticcheck // the one before is with the device now: which is the next is decided late
+		d := o.take(taking)
+		if d == nil {
+			o.taking.Unlock()
+			return
+		}
+		j := &job{Delivery: d, log: o.log.With("job", d.ID, "attempt", d.Attempts), begun: time.Now()}
+		j.follow(working)
+		j.log.Info("job begins", "model", d.Submit.Model)
+		if o.safely(j, o.begin); j.archive() != nil {
+			o.taking.Unlock()
+			o.safely(j, o.fetch)
+			o.turn.Lock()
+		} else {
+			o.turn.Lock()
+			o.taking.Unlock()
+		}
+		o.safely(j, o.prepare)
+		isReady := j.err == nil
+		if isReady {
+			ready <- j
+		}
+		o.turn.Unlock()
+		if !isReady {
+			o.end(j)
+		}
+	}
+}
+
+// take waits for a job, nil if no more are to be taken.
+func (o *owner) take(taking context.Context) *queue.Delivery {
 	for {
 		d, err := o.o.Queue.Next(taking)
 		if taking.Err() != nil {
 			if d != nil {
 				_ = d.Release(context.WithoutCancel(taking), false, 0) // else its message is given to another later
 			}
-			return
+			return nil
 		}
-		if err != nil {
-			o.log.Warn("the queue does not answer", "error", err)
-			select {
-			case <-taking.Done():
-			case <-time.After(time.Second):
-			}
-			continue
+		if err == nil {
+			return d
 		}
-		j := &job{Delivery: d, log: o.log.With("job", d.ID, "attempt", d.Attempts), begun: time.Now()}
-		j.follow(working)
-		j.log.Info("job begins", "model", d.Submit.Model)
-		o.safely(j, o.prepare)
-		if j.err != nil {
-			o.end(j)
-			continue
+		o.log.Warn("the queue does not answer", "error", err)
+		select {
+		case <-taking.Done():
+		case <-time.After(time.Second):
 		}
-		ready <- j
 	}
 }
 

@@ -18,7 +18,7 @@ var mediaTypes = []struct{ ending, mediaType string }{
 	{".nii.gz", "application/gzip"},
 	{".nii", "application/octet-stream"},
 	{".nrrd", "application/octet-stream"},
-	{".dcm", "application/dicom"},
+	{".dcm", api.DICOMType},
 	{".json", "application/json"},
 	{".csv", "text/csv; charset=utf-8"},
 	{".png", "image/png"},

@@ -30,6 +30,7 @@ type job struct {
 
 	ctx      context.Context
 	model    *Model
+	fetched  time.Duration // that the archive took
 	scan     *scan.Scan
 	image    *volume.Image // kept for statistics and preview
 	pre      *volume.Preprocessed

@@ -24,9 +24,8 @@ import (
 	"github.com/gounet/gounet/server/queue"
 )
 
-// prepare finds the scan of a job, waits for the host memory that it needs, and
-// reads and preprocesses it.
-func (o *owner) prepare(j *job) error {
+// begin finds the model of a job, and makes its folder.
+func (o *owner) begin(j *job) error {
 	m, ok := o.o.Models.Get(j.Submit.Model)
 	if !ok {
 		return failed(api.FailedModel, fmt.Errorf("there is no model %.100q", j.Submit.Model))
@@ -35,10 +34,14 @@ func (o *owner) prepare(j *job) error {
 		return failed(api.FailedModel, errors.New(m.Problem))
 	}
 	j.model = m
-	if err := os.MkdirAll(o.folder(j), 0o700); err != nil {
-		return failed(api.FailedDisk, err)
-	}
-	at := time.Now()
+	return failed(api.FailedDisk, os.MkdirAll(o.folder(j), 0o700))
+}
+
+// prepare finds the scan of a job, waits for the host memory that it needs, and
+// reads and preprocesses it.
+func (o *owner) prepare(j *job) error {
+	m := j.model
+	at := time.Now().Add(-j.fetched)
 	if err := o.find(j); err != nil {
 		return err
 	}
@@ -102,16 +105,16 @@ func configuration(p *plan.Plan, name string) (*plan.Configuration, error) {
 // find opens the scan of a job's inputs.
 func (o *owner) find(j *job) (err error) {
 	options := scan.Options{Series: j.Submit.Series}
+	if j.archive() != nil {
+		if j.scan, err = scan.Open(j.ctx, options, o.fetchFolder(j)); err != nil {
+			return failed(api.FailedScan, err)
+		}
+		j.scan.Name = j.ID
+		return nil
+	}
 	var files []voxel.File
 	for i := range j.Submit.Inputs {
-		in := &j.Submit.Inputs[i]
-		if in.Dicomweb != nil {
-			if j.scan, err = o.fetch(j, in.Dicomweb, options); err != nil {
-				return err
-			}
-			return nil
-		}
-		f, err := o.uploaded(j, in.Upload)
+		f, err := o.uploaded(j, j.Submit.Inputs[i].Upload)
 		if err != nil {
 			return err
 		}
@@ -136,12 +139,12 @@ func (o *owner) find(j *job) (err error) {
 
 // uploaded is the file of an upload.
 func (o *owner) uploaded(j *job, id string) (voxel.File, error) {
-	u, ok := o.o.Queue.Uploads.Get(id)
-	if !ok || !u.Complete {
-		var err error
-		if u, err = o.o.Queue.Uploads.Read(j.ctx, id); err != nil && !errors.Is(err, queue.ErrNotFound) {
-			return voxel.File{}, failed(api.FailedFetch, err)
-		}
+	u, err := o.o.Queue.Uploads.Get(j.ctx, id)
+	if err != nil || !u.Complete { // another process may have written it a moment ago
+		u, err = o.o.Queue.Uploads.Read(j.ctx, id)
+	}
+	if err != nil && !errors.Is(err, queue.ErrNotFound) {
+		return voxel.File{}, failed(api.FailedFetch, err)
 	}
 	if u == nil || !u.Complete || u.Owner != j.Owner {
 		return voxel.File{}, failed(api.FailedScan, fmt.Errorf("there is no upload %.64q", id))
@@ -153,24 +156,33 @@ func (o *owner) uploaded(j *job, id string) (voxel.File, error) {
 	}, nil
 }
 
-// fetch gets a series of an archive.
-func (o *owner) fetch(j *job, in *api.DICOMwebInput, options scan.Options) (*scan.Scan, error) {
-	if o.o.Fetch == nil {
-		return nil, failed(api.FailedRequest, errors.New("this server knows no archives"))
+// archive is the input of an archive, nil if the job has uploads.
+func (j *job) archive() *api.DICOMwebInput {
+	for _, in := range j.Submit.Inputs {
+		if in.Dicomweb != nil {
+			return in.Dicomweb
+		}
 	}
-	folder := filepath.Join(o.folder(j), "in")
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, failed(api.FailedDisk, err)
+	return nil
+}
+
+func (o *owner) fetchFolder(j *job) string { return filepath.Join(o.folder(j), "in") }
+
+// fetch gets the series of an archive.
+func (o *owner) fetch(j *job) error {
+	if o.o.Fetch == nil {
+		return failed(api.FailedRequest, errors.New("this server knows no archives"))
+	}
+	at := time.Now()
+	if err := os.MkdirAll(o.fetchFolder(j), 0o700); err != nil {
+		return failed(api.FailedDisk, err)
 	}
 	told := func(done, of int64) { j.Progress(api.Progress{Stage: api.StageFetch, Done: done, Of: of}) }
-	if err := o.o.Fetch(j.ctx, in, folder, told); err != nil {
-		return nil, failed(api.FailedFetch, err)
+	if err := o.o.Fetch(j.ctx, j.archive(), o.fetchFolder(j), told); err != nil {
+		return failed(api.FailedFetch, err)
 	}
-	s, err := scan.Open(j.ctx, options, folder)
-	if err == nil {
-		s.Name = j.ID
-	}
-	return s, failed(api.FailedScan, err)
+	j.fetched = time.Since(at)
+	return nil
 }
 
 // grant waits until there is host memory for the scan.

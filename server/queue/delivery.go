@@ -97,7 +97,7 @@ func (q *Queue) claim(ctx context.Context, msg jetstream.Msg) (*Delivery, error)
 	q.running.mu.Lock()
 	q.running.all[r.ID] = d
 	q.running.mu.Unlock()
-	if now, ok := q.Jobs.Get(r.ID); ok {
+	if now, ok := q.Jobs.Open(r.ID); ok {
 		d.told(now) // a change since the claim
 	}
 	go d.live()

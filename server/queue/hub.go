@@ -146,7 +146,7 @@ func (q *Queue) heard(msg *nats.Msg) {
 		return
 	}
 	q.Jobs.between(func() { // not after the end, which a job has no events behind
-		if r, ok := q.Jobs.Get(id); !ok || r.State != api.JobRunning {
+		if r, ok := q.Jobs.Open(id); !ok || r.State != api.JobRunning {
 			return
 		}
 		q.Hub.mu.Lock()

@@ -97,8 +97,10 @@ func (p *picker) waits(l lane) (y bool) { p.mu.Lock(); y = p.lanes[l]; p.mu.Unlo
 // Submit makes a job durable. If there is one of its id already, that is returned
 // instead.
 func (q *Queue) Submit(ctx context.Context, r *Record) (*Record, error) {
-	if have, ok := q.Jobs.Get(r.ID); ok {
+	if have, err := q.Jobs.Get(ctx, r.ID); err == nil {
 		return have, ErrExists
+	} else if !errors.Is(err, ErrNotFound) {
+		return nil, err
 	}
 	b, err := json.Marshal(r)
 	if err != nil {
@@ -232,7 +234,7 @@ func (q *Queue) findSubjects(ctx context.Context) error {
 // Waiting says how many jobs are likely to begin before a queued one: those of a
 // higher class, and in its own the users' jobs in turn.
 func (q *Queue) Waiting(id string) int {
-	mine, ok := q.Jobs.Get(id)
+	mine, ok := q.Jobs.Open(id)
 	if !ok || mine.State != api.JobQueued {
 		return 0
 	}

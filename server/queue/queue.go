@@ -14,7 +14,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+	"unique"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -28,7 +30,6 @@ const (
 	streamName     = "GOUNET_JOBS"
 	jobBucket      = "gounet_jobs"
 	uploadBucket   = "gounet_uploads"
-	deviceBucket   = "gounet_devices"
 	subjectJobs    = "gounet.jobs"     // .CLASS.USER.ID
 	subjectProcess = "gounet.progress" // .ID
 )
@@ -54,18 +55,31 @@ type Record struct {
 	Fingerprint string `json:"fingerprint,omitempty"`
 }
 
-func jobOver(r *Record) bool { return api.JobOver(r.State) }
+func (r *Record) brief() Brief {
+	b := Brief{
+		Owner: unique.Make(r.Owner), State: unique.Make(r.State), Created: r.Created.UnixNano(), Over: api.JobOver(r.State), Dead: r.Dead,
+		DICOM: slices.ContainsFunc(r.Results, func(f api.JobResult) bool { return f.MediaType == api.DICOMType }),
+	}
+	if r.Finished != nil {
+		b.Ends = r.Finished.UnixNano()
+	}
+	return b
+}
 
 // UploadRecord is an upload as it is kept.
 type UploadRecord struct {
 	api.Upload
 }
 
+// brief is that of an upload, which is over when it has arrived whole.
+func (u *UploadRecord) brief() Brief {
+	return Brief{Owner: unique.Make(u.Owner), Created: u.Created.UnixNano(), Ends: u.Expires.UnixNano(), Over: u.Complete}
+}
+
 // Queue is the jobs, uploads and events that all processes see.
 type Queue struct {
 	Jobs    *Table[Record]
 	Uploads *Table[UploadRecord]
-	Devices *Table[api.ServerDevice]
 	Hub     *Hub
 
 	o       Options
@@ -118,18 +132,14 @@ func (q *Queue) open(ctx context.Context) (err error) {
 	q.Hub = newHub()
 	q.pick.wake = make(chan struct{}, 1)
 	q.running.all = map[string]*Delivery{}
-	if q.Jobs, err = openTable(ctx, q.js, jobBucket, replicas, jobOver, q.jobChanged); err != nil {
+	if q.Jobs, err = openTable(ctx, q.js, jobBucket, replicas, (*Record).brief, q.jobChanged); err != nil {
 		return err
 	}
-	if q.Uploads, err = openTable[UploadRecord](ctx, q.js, uploadBucket, replicas, nil, nil); err != nil {
-		return err
-	}
-	if q.Devices, err = openTable[api.ServerDevice](ctx, q.js, deviceBucket, replicas, nil, nil); err != nil {
+	if q.Uploads, err = openTable(ctx, q.js, uploadBucket, replicas, (*UploadRecord).brief, nil); err != nil {
 		return err
 	}
 	q.Jobs.follow()
 	q.Uploads.follow()
-	q.Devices.follow()
 	if _, err := q.nc.Subscribe(subjectProcess+".*", q.heard); err != nil {
 		return err
 	}

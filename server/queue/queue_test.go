@@ -157,9 +157,9 @@ func TestReleasedJobsComeBack(t *testing.T) {
 	for limit, state := contextFor(t, 2*time.Minute), ""; state != api.JobFailed; {
 		require.NoError(t, limit.Err())
 		nothing(t, q)
-		q.Jobs.Each(func(_ string, r *Record) bool {
-			state = r.State
-			assert.Equal(t, state == api.JobFailed, r.Dead)
+		q.Jobs.Each(func(_ string, b Brief) bool {
+			state = b.State.Value()
+			assert.Equal(t, state == api.JobFailed, b.Dead)
 			return true
 		})
 	}

@@ -18,38 +18,39 @@ var (
 	ErrExists   = errors.New("there is one of that id")
 )
 
-// Table is a bucket of JetStream whose rows are in memory as well, kept up to date
-// by a watch. Writes return when they are on the disk.
+// Table is a bucket of JetStream. In memory are the rows that are not over, of which
+// there are few, those that were wanted last, and a Brief of each of the others, kept
+// up to date by a watch. Writes return when they are on the disk.
 type Table[T any] struct {
 	kv      jetstream.KeyValue
 	watch   jetstream.KeyWatcher
+	brief   func(*T) Brief
 	changed func(id string, row *T) // nil row: it was deleted
 
 	telling sync.Mutex // changed is called for one row at a time, in the order of the revisions
 
-	mu   sync.RWMutex
-	rows map[string]versioned[T]
-	open map[string]*T // rows that are not over
-	over func(*T) bool
+	mu     sync.RWMutex
+	rows   map[string]versioned
+	gone   map[string]deleted
+	open   map[string]*T // rows that are not over
+	recent recent[T]     // rows that are
 }
 
-// versioned is a row as it was last heard of. A deleted one is remembered for a while:
-// a writer may hear of its revision after the watch has told of the deletion.
-type versioned[T any] struct {
-	row      *T // nil: it was deleted
-	revision uint64
-	heard    time.Time
+func newTable[T any](brief func(*T) Brief) *Table[T] {
+	return &Table[T]{
+		brief: brief, rows: map[string]versioned{}, gone: map[string]deleted{}, open: map[string]*T{},
+		recent: recent[T]{rows: map[string]*T{}},
+	}
 }
 
-// openTable reads the bucket; follow has to be called when changed may be. Over says
-// which rows EachOpen leaves out; nil: none.
-func openTable[T any](ctx context.Context, js jetstream.JetStream, bucket string, replicas int, over func(*T) bool, changed func(string, *T)) (*Table[T], error) {
-	kv, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: bucket, History: 1, Storage: jetstream.FileStorage, Replicas: replicas})
+// openTable reads the bucket; follow has to be called when changed may be.
+func openTable[T any](ctx context.Context, js jetstream.JetStream, bucket string, replicas int, brief func(*T) Brief, changed func(string, *T)) (t *Table[T], err error) {
+	t = newTable(brief)
+	t.kv, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: bucket, History: 1, Storage: jetstream.FileStorage, Replicas: replicas})
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", bucket, err)
 	}
-	t := &Table[T]{kv: kv, rows: map[string]versioned[T]{}, open: map[string]*T{}, over: over}
-	if t.watch, err = kv.WatchAll(context.WithoutCancel(ctx)); err != nil {
+	if t.watch, err = t.kv.WatchAll(context.WithoutCancel(ctx)); err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", bucket, err)
 	}
 	for entry := range t.watch.Updates() {
@@ -76,36 +77,20 @@ func (t *Table[T]) follow() {
 // see takes what the watch tells.
 func (t *Table[T]) see(entry jetstream.KeyValueEntry) {
 	if entry.Operation() != jetstream.KeyValuePut {
-		t.apply(entry.Key(), nil, entry.Revision())
+		t.apply(entry.Key(), nil, 0, entry.Revision())
+		return
+	}
+	t.mu.RLock()
+	known := t.revision(entry.Key()) >= entry.Revision() // our own, most of the time
+	t.mu.RUnlock()
+	if known {
 		return
 	}
 	row := new(T)
 	if err := json.Unmarshal(entry.Value(), row); err != nil {
 		return // of a later version; it stays where it is
 	}
-	t.apply(entry.Key(), row, entry.Revision())
-}
-
-// apply makes row the one of id, nil deletes it, unless a later one is known.
-func (t *Table[T]) apply(id string, row *T, revision uint64) {
-	t.telling.Lock()
-	defer t.telling.Unlock()
-	t.mu.Lock()
-	before := t.rows[id]
-	if before.revision >= revision {
-		t.mu.Unlock()
-		return
-	}
-	t.rows[id] = versioned[T]{row, revision, time.Now()}
-	if row == nil || t.over != nil && t.over(row) {
-		delete(t.open, id)
-	} else {
-		t.open[id] = row
-	}
-	t.mu.Unlock()
-	if t.changed != nil && (row != nil || before.row != nil) {
-		t.changed(id, row)
-	}
+	t.apply(entry.Key(), row, len(entry.Value()), entry.Revision())
 }
 
 // between calls f while no change is told: what f sees, changed was called with.
@@ -113,36 +98,6 @@ func (t *Table[T]) between(f func()) {
 	t.telling.Lock()
 	defer t.telling.Unlock()
 	f()
-}
-
-// Get returns the row of id, which must not be changed.
-func (t *Table[T]) Get(id string) (*T, bool) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	v := t.rows[id]
-	return v.row, v.row != nil
-}
-
-// Each calls f for every row, which must not be changed, until it returns false.
-func (t *Table[T]) Each(f func(id string, row *T) bool) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	for id, v := range t.rows {
-		if v.row != nil && !f(id, v.row) {
-			return
-		}
-	}
-}
-
-// EachOpen is Each for the rows that are not over, of which there are few.
-func (t *Table[T]) EachOpen(f func(id string, row *T) bool) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	for id, row := range t.open {
-		if !f(id, row) {
-			return
-		}
-	}
 }
 
 // Create adds a row, or returns ErrExists.
@@ -158,7 +113,7 @@ func (t *Table[T]) Create(ctx context.Context, id string, row *T) error {
 	if err != nil {
 		return fmt.Errorf("queue: %s: %w", t.kv.Bucket(), err)
 	}
-	t.apply(id, row, revision)
+	t.apply(id, row, len(b), revision)
 	return nil
 }
 
@@ -172,7 +127,7 @@ func (t *Table[T]) Put(ctx context.Context, id string, row *T) error {
 	if err != nil {
 		return fmt.Errorf("queue: %s: %w", t.kv.Bucket(), err)
 	}
-	t.apply(id, row, revision)
+	t.apply(id, row, len(b), revision)
 	return nil
 }
 
@@ -183,19 +138,19 @@ func (t *Table[T]) Read(ctx context.Context, id string) (*T, error) {
 	return row, err
 }
 
-func (t *Table[T]) read(ctx context.Context, id string) (*T, uint64, error) {
+func (t *Table[T]) read(ctx context.Context, id string) (*T, jetstream.KeyValueEntry, error) {
 	entry, err := t.kv.Get(ctx, id)
 	if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrInvalidKey) {
-		return nil, 0, ErrNotFound
+		return nil, nil, ErrNotFound
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("queue: %s: %w", t.kv.Bucket(), err)
+		return nil, nil, fmt.Errorf("queue: %s: %w", t.kv.Bucket(), err)
 	}
 	row := new(T)
 	if err := json.Unmarshal(entry.Value(), row); err != nil {
-		return nil, 0, fmt.Errorf("queue: %s: %s: %w", t.kv.Bucket(), id, err)
+		return nil, nil, fmt.Errorf("queue: %s: %s: %w", t.kv.Bucket(), id, err)
 	}
-	return row, entry.Revision(), nil
+	return row, entry, nil
 }
 
 // Update changes a row, whoever else does so at the same time: change is called
@@ -203,7 +158,7 @@ func (t *Table[T]) read(ctx context.Context, id string) (*T, uint64, error) {
 // change leaves the row as it is.
 func (t *Table[T]) Update(ctx context.Context, id string, change func(*T) error) (*T, error) {
 	for {
-		row, revision, err := t.read(ctx, id)
+		row, entry, err := t.read(ctx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -214,14 +169,14 @@ func (t *Table[T]) Update(ctx context.Context, id string, change func(*T) error)
 		if err != nil {
 			return nil, err
 		}
-		next, err := t.kv.Update(ctx, id, b, revision)
+		next, err := t.kv.Update(ctx, id, b, entry.Revision())
 		if errors.Is(err, jetstream.ErrKeyExists) { // another was faster
 			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("queue: %s: %w", t.kv.Bucket(), err)
 		}
-		t.apply(id, row, next)
+		t.apply(id, row, len(b), next)
 		return row, nil
 	}
 }
@@ -229,19 +184,19 @@ func (t *Table[T]) Update(ctx context.Context, id string, change func(*T) error)
 // Delete deletes a row; that there is none is no error.
 func (t *Table[T]) Delete(ctx context.Context, id string) error {
 	t.mu.RLock()
-	revision := t.rows[id].revision
+	revision := t.revision(id)
 	t.mu.RUnlock()
 	if err := t.kv.Purge(ctx, id); err != nil {
 		return fmt.Errorf("queue: %s: %w", t.kv.Bucket(), err)
 	}
-	t.apply(id, nil, revision+1) // the deletion has this revision or a later one, which the watch tells
+	t.apply(id, nil, 0, revision+1) // the deletion has this revision or a later one, which the watch tells
 	return nil
 }
 
 // Compact forgets what is left of rows that were deleted an hour ago.
 func (t *Table[T]) Compact(ctx context.Context) error {
 	t.mu.Lock()
-	maps.DeleteFunc(t.rows, func(_ string, v versioned[T]) bool { return v.row == nil && time.Since(v.heard) > time.Hour })
+	maps.DeleteFunc(t.gone, func(_ string, d deleted) bool { return time.Since(d.heard) > time.Hour })
 	t.mu.Unlock()
 	if err := t.kv.PurgeDeletes(ctx, jetstream.DeleteMarkersOlderThan(time.Hour)); err != nil {
 		return fmt.Errorf("queue: %s: %w", t.kv.Bucket(), err)

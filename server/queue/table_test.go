@@ -40,8 +40,8 @@ func record(owner, priority string) *Record {
 func open(t *Table[Record]) (said, are map[string]bool) {
 	said, are = map[string]bool{}, map[string]bool{}
 	t.EachOpen(func(id string, _ *Record) bool { said[id] = true; return true })
-	t.Each(func(id string, r *Record) bool {
-		if !api.JobOver(r.State) {
+	t.Each(func(id string, b Brief) bool {
+		if !api.JobOver(b.State.Value()) {
 			are[id] = true
 		}
 		return true
@@ -70,8 +70,8 @@ func TestUpdatesAtOnceAllCount(t *testing.T) {
 	wg.Wait()
 	for _, table := range []*Table[Record]{q.Jobs, other.Jobs} {
 		assert.Eventually(t, func() bool {
-			have, ok := table.Get(r.ID)
-			return ok && have.Attempts == writers*times
+			have, err := table.Get(t.Context(), r.ID)
+			return err == nil && have.Attempts == writers*times
 		}, 2*time.Minute, time.Millisecond)
 	}
 	unchanged := errors.New("not this one")
@@ -119,7 +119,7 @@ func TestDeletesWinOverUpdates(t *testing.T) {
 	for _, table := range []*Table[Record]{q.Jobs, other.Jobs} {
 		assert.Eventually(t, func() bool {
 			for id, stays := range kept {
-				if r, ok := table.Get(id); ok != stays || stays && r.State != api.JobDone {
+				if r, err := table.Get(t.Context(), id); (err == nil) != stays || stays && r.State != api.JobDone {
 					return false
 				}
 			}
@@ -131,18 +131,18 @@ func TestDeletesWinOverUpdates(t *testing.T) {
 
 // The answer to a write may be read after the watch has told of what came later.
 func TestWhatIsHeardLateChangesNothing(t *testing.T) {
-	table := &Table[Record]{rows: map[string]versioned[Record]{}, open: map[string]*Record{}}
+	table := newTable((*Record).brief)
 	var told []*Record
 	table.changed = func(_ string, r *Record) { told = append(told, r) }
 	first, second := record("a", ""), record("a", "")
-	table.apply("x", second, 6)
-	table.apply("x", first, 5)
-	have, _ := table.Get("x")
+	table.apply("x", second, 0, 6)
+	table.apply("x", first, 0, 5)
+	have, err := table.Get(t.Context(), "x")
+	require.NoError(t, err)
 	assert.Same(t, second, have)
-	table.apply("x", nil, 7)
-	table.apply("x", second, 6)
-	_, ok := table.Get("x")
-	assert.False(t, ok, "it is deleted")
+	table.apply("x", nil, 0, 7)
+	table.apply("x", second, 0, 6)
+	assert.False(t, table.Has("x"), "it is deleted")
 	said, are := open(table)
 	assert.Empty(t, said)
 	assert.Empty(t, are)
@@ -151,38 +151,38 @@ func TestWhatIsHeardLateChangesNothing(t *testing.T) {
 
 // Who is told of changes sees the last one last.
 func TestChangesAreToldInTheirOrder(t *testing.T) {
-	table := &Table[Record]{rows: map[string]versioned[Record]{}, open: map[string]*Record{}}
+	table := newTable((*Record).brief)
 	first, second := record("a", ""), record("a", "")
 	var told []*Record // when it has been told
 	var later sync.WaitGroup
 	table.changed = func(_ string, r *Record) {
 		if r == first {
-			later.Go(func() { table.apply("x", second, 2) })
+			later.Go(func() { table.apply("x", second, 0, 2) })
 			for range 1000 { // it waits for this, or comes now
 				runtime.Gosched()
 			}
 		}
 		told = append(told, r)
 	}
-	table.apply("x", first, 1)
+	table.apply("x", first, 0, 1)
 	later.Wait()
 	assert.Equal(t, []*Record{first, second}, told)
 }
 
 // Of a job that is over and that nobody watches, no events are kept.
 func TestProgressIsNotToldBehindTheEnd(t *testing.T) {
-	q := &Queue{Jobs: &Table[Record]{rows: map[string]versioned[Record]{}, open: map[string]*Record{}}, Hub: newHub()}
+	q := &Queue{Jobs: newTable((*Record).brief), Hub: newHub()}
 	q.Jobs.changed = q.jobChanged
 	runs, done := record("a", ""), record("a", "")
 	runs.State, done.State = api.JobRunning, api.JobDone
 	slow := []byte("{" + strings.Repeat(" ", 1<<20) + "}") // to read: the end comes meanwhile
 	for range 10 {
 		id := ID()
-		q.Jobs.apply(id, runs, 1)
+		q.Jobs.apply(id, runs, 0, 1)
 		var both sync.WaitGroup
 		both.Go(func() { q.heard(&nats.Msg{Subject: subjectProcess + "." + id, Data: slow}) })
 		runtime.Gosched()
-		both.Go(func() { q.Jobs.apply(id, done, 2) })
+		both.Go(func() { q.Jobs.apply(id, done, 0, 2) })
 		both.Wait()
 	}
 	assert.Empty(t, q.Hub.jobs)
@@ -199,8 +199,8 @@ func TestATableIsReadAgain(t *testing.T) {
 	}
 	require.NoError(t, q.Close())
 	q = openTest(t, Options{Dir: dir})
-	have, ok := q.Jobs.Get(done.ID)
-	require.True(t, ok)
+	have, err := q.Jobs.Get(t.Context(), done.ID)
+	require.NoError(t, err)
 	assert.Equal(t, done, have)
 	said, are := open(q.Jobs)
 	assert.Equal(t, are, said)
