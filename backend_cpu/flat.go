@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"unsafe"
+
 	"github.com/gounet/gounet/core/graph"
 )
 
@@ -10,7 +12,8 @@ type flat struct {
 	lanes int // f32 in a vector
 	block int // the columns of a sweep are a multiple of it
 
-	sums, moments, norm, gradSums, grad func(*sweep)
+	single sweeps  // of rows in f32
+	halves *sweeps // of rows in bf16; nil: they become f32
 
 	leakyAdd  func(y, a, b *float32, vectors int, slope float32)   // y = leaky(a + b)
 	leakyGrad func(dx, dy, y *float32, vectors int, slope float32) // dx = y ≥ 0 ? dy : slope·dy
@@ -20,17 +23,14 @@ type flat struct {
 	squares   func(sum *float64, x *float32, vectors int)          // sum[j] += Σ x[i·4+j]², j < 4
 	sgd, adam func(u *update, vectors int)
 
-	// Of the loss and of gamma. sums are [n lanes].
-	largest   func(m, x *float32, vectors int)                           // m = max(m, x)
-	expSub    func(e, x, m *float32, vectors int)                        // e = exp(x − m) for x ≤ m: within 1 ulp, 0 below 2^-126
-	log       func(y, x *float32, vectors int)                           // y = log x: within 3 ulp, −∞ at 0; not for subnormal x
-	choose    func(t, a *float32, vectors int, k float32)                // t = a is k ? 1 : 0
-	firstOf   func(p, taken, x, top *float32, vectors int)               // p = x is top, not taken ? 1 : 0, and takes it
-	classSums func(sum, p, t, v *float32, vectors int)                   // Σ p·t, Σ p·v, Σ t
-	picked    func(sum, t, l, m, z *float32, vectors int)                // Σ t·(l + (m − z))
-	mixed     func(y, x, t *float32, vectors int, a, b float32)          // y += (a + b·t)·x
-	softGrad  func(y, x, t, o, m, c *float32, vectors int, a, b float32) // y = x·(a + b·t − m) + c·(x − o)
+	// Of the loss and of gamma: see lossRows.
+	expSub func(e, x, m *float32, vectors int) // e = exp(x − m) for x ≤ m: within 1 ulp, 0 below 2^-126
+	log    func(y, x *float32, vectors int)    // y = log x: within 3 ulp, −∞ at 0; not for subnormal x
+	lossKernels
 }
+
+// sweeps is the kernels over a sweep.
+type sweeps struct{ sums, moments, norm, gradSums, grad func(*sweep) }
 
 // dotKernel makes step voxels at a time: y[v][j] = b[v][j] + Σ x[v][k]·w[j][k], k < ci, a
 // multiple of the lanes. b [step][j]; steps at least 1.
@@ -50,7 +50,7 @@ type dotKernel struct {
 //
 // gen knows the offsets of the fields.
 type sweep struct {
-	x, dy, y           *float32 // [rows columns]
+	x, dy, y           unsafe.Pointer // [rows columns]
 	rows, columns      int
 	mean, scale, shift *float32 // [columns]
 	k0, k1             *float32

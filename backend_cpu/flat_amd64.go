@@ -3,19 +3,48 @@ package cpu
 // flatAVX2 is the kernels for AVX2 and FMA; gen makes them.
 var flatAVX2 = flat{
 	lanes: 8, block: 32,
-	sums: sumsAVX2, moments: momentsAVX2, norm: normAVX2, gradSums: gradSumsAVX2, grad: gradAVX2,
+	single:   sweeps{sumsAVX2, momentsAVX2, normAVX2, gradSumsAVX2, gradAVX2},
+	halves:   &sweeps{sumsHalfAVX2, momentsHalfAVX2, normHalfAVX2, gradSumsHalfAVX2, gradHalfAVX2},
 	leakyAdd: leakyAddAVX2, leakyGrad: leakyGradAVX2, axpy: axpyAVX2, blend: blendAVX2, squares: squaresAVX2,
-	dots: [5]dotKernel{1: {8, dot1AVX2}, 2: {4, dot2AVX2}, 3: {4, dot3AVX2}, 4: {2, dot4AVX2}},
+	dots: dotsAVX2,
 	sgd:  sgdAVX2, adam: adamAVX2,
-	largest: largestAVX2, expSub: expSubAVX2, log: logsAVX2, choose: chooseAVX2, firstOf: firstOfAVX2,
-	classSums: classSumsAVX2, picked: pickedAVX2, mixed: mixedAVX2, softGrad: softGradAVX2,
+	expSub: expSubAVX2, log: logsAVX2,
+	lossKernels: lossKernels{
+		split:   [5]func(dst, src *float32, step, vectors int){2: split2AVX2, 3: split3AVX2, 4: split4AVX2},
+		join:    [5]func(dst, src *float32, step, vectors int){2: join2AVX2, 3: join3AVX2, 4: join4AVX2},
+		classes: classesAVX2, softmax: softmaxAVX2, hard: hardAVX2, classSums: classSumsAVX2, crossEntropy: crossEntropyAVX2,
+		pick: pickAVX2, classGrad: classGradAVX2,
+		choose: chooseAVX2, sigmoid: sigmoidAVX2, regionSums: regionSumsAVX2, binary: binaryAVX2, sigmoidGrad: sigmoidGradAVX2,
+	},
 }
 
-// flatOf is the kernels beside those of s. They wait for memory, so that
-// processors with AVX-512 use those of AVX2 too.
+// flatAVX512 is the kernels for AVX-512; gen makes them.
+var flatAVX512 = flat{
+	lanes: 16, block: 32,
+	single:   sweeps{sumsAVX512, momentsAVX512, normAVX512, gradSumsAVX512, gradAVX512},
+	halves:   &sweeps{sumsHalfAVX512, momentsHalfAVX512, normHalfAVX512, gradSumsHalfAVX512, gradHalfAVX512},
+	leakyAdd: leakyAddAVX512, leakyGrad: leakyGradAVX512, axpy: axpyAVX512, blend: blendAVX512, squares: squaresAVX512,
+	dots: dotsAVX2,
+	sgd:  sgdAVX512, adam: adamAVX512,
+	expSub: expSubAVX512, log: logsAVX512,
+	lossKernels: lossKernels{
+		split:   [5]func(dst, src *float32, step, vectors int){2: split2AVX512, 3: split3AVX512, 4: split4AVX512},
+		join:    [5]func(dst, src *float32, step, vectors int){2: join2AVX512, 3: join3AVX512, 4: join4AVX512},
+		classes: classesAVX512, softmax: softmaxAVX512, hard: hardAVX512, classSums: classSumsAVX512, crossEntropy: crossEntropyAVX512,
+		pick: pickAVX512, classGrad: classGradAVX512,
+		choose: chooseAVX512, sigmoid: sigmoidAVX512, regionSums: regionSumsAVX512, binary: binaryAVX512, sigmoidGrad: sigmoidGradAVX512,
+	},
+}
+
+var dotsAVX2 = [5]dotKernel{1: {8, dot1AVX2}, 2: {4, dot2AVX2}, 3: {4, dot3AVX2}, 4: {2, dot4AVX2}}
+
+// flatOf is the kernels beside those of s.
 func flatOf(s *isa) *flat {
-	if s == &plainGo {
+	switch {
+	case s == &plainGo:
 		return &plainFlat
+	case s.lanes == flatAVX512.lanes:
+		return &flatAVX512
 	}
 	return &flatAVX2
 }

@@ -8,7 +8,7 @@ import (
 // plainFlat is the kernels of flat in Go.
 var plainFlat = flat{
 	lanes: 4, block: 4,
-	sums: sumsGo, moments: momentsGo, norm: normGo, gradSums: gradSumsGo, grad: gradGo,
+	single: sweeps{sumsGo, momentsGo, normGo, gradSumsGo, gradGo},
 	leakyAdd: func(y, a, b *float32, vectors int, slope float32) {
 		leakyAdd(slice4(y, vectors), slice4(a, vectors), slice4(b, vectors), slope)
 	},
@@ -20,15 +20,19 @@ var plainFlat = flat{
 	squares: squaresGo,
 	sgd:     func(u *update, vectors int) { sgd(u, 4*vectors) },
 	adam:    func(u *update, vectors int) { adam(u, 4*vectors) },
-	largest: largestGo, expSub: expSubGo, log: logGo, choose: chooseGo, firstOf: firstOfGo,
-	classSums: classSumsGo, picked: pickedGo, mixed: mixedGo, softGrad: softGradGo,
+	expSub:  expSubGo, log: logGo,
+	lossKernels: lossKernels{
+		classes: classesGo, softmax: softmaxGo, hard: hardGo, classSums: classSumsGo, crossEntropy: crossEntropyGo,
+		pick: pickGo, classGrad: classGradGo,
+		choose: chooseGo, sigmoid: sigmoidGo, regionSums: regionSumsGo, binary: binaryGo, sigmoidGrad: sigmoidGradGo,
+	},
 }
 
 func slice4(p *float32, vectors int) []float32 { return unsafe.Slice(p, 4*vectors) }
 
 // row is row r of x in s, and column the values of the columns.
-func (s *sweep) row(x *float32, r int) []float32 {
-	return unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(x), 4*r*s.columns)), s.columns)
+func (s *sweep) row(x unsafe.Pointer, r int) []float32 {
+	return unsafe.Slice((*float32)(unsafe.Add(x, 4*r*s.columns)), s.columns)
 }
 
 func (s *sweep) column(x *float32) []float32 { return unsafe.Slice(x, s.columns) }

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -43,7 +44,7 @@ func TestSweepsAgreeWithPlainGo(t *testing.T) {
 					y = make([]float32, rows*columns)
 					sum, sum2 = append(sum, col[5*columns:6*columns]...), append(sum2, col[6*columns:]...)
 					kernel(&sweep{
-						x: &x[0], dy: &dy[0], y: &y[0], rows: rows, columns: columns, slope: 0.1,
+						x: unsafe.Pointer(&x[0]), dy: unsafe.Pointer(&dy[0]), y: unsafe.Pointer(&y[0]), rows: rows, columns: columns, slope: 0.1,
 						mean: c(0), scale: c(1), shift: c(2), k0: c(3), k1: c(4), sum: &sum[0], sum2: &sum2[0],
 					})
 					return y, sum, sum2
@@ -52,11 +53,11 @@ func TestSweepsAgreeWithPlainGo(t *testing.T) {
 					name       string
 					fast, slow func(*sweep)
 				}{
-					{"sums", f.sums, sumsGo},
-					{"moments", f.moments, momentsGo},
-					{"norm", f.norm, normGo},
-					{"gradSums", f.gradSums, gradSumsGo},
-					{"grad", f.grad, gradGo},
+					{"sums", f.single.sums, sumsGo},
+					{"moments", f.single.moments, momentsGo},
+					{"norm", f.single.norm, normGo},
+					{"gradSums", f.single.gradSums, gradSumsGo},
+					{"grad", f.single.grad, gradGo},
 				} {
 					y, sum, sum2 := run(k.fast)
 					y2, s1, s2 := run(k.slow)
@@ -144,7 +145,7 @@ func TestExponentialIsWithinOneUlp(t *testing.T) {
 		}
 		t.Logf("%d lanes: %.2f ulp", f.lanes, worst)
 		assert.LessOrEqual(t, worst, 1.0)
-		special := []float32{float32(math.Inf(-1)), -1e30, -88, -100, float32(math.NaN()), 0, 0, 0}
+		special := []float32{float32(math.Inf(-1)), -1e30, -88, -100, float32(math.NaN()), 0, 15: 0}
 		f.expSub(&y[0], &special[0], &zero[0], len(special)/f.lanes)
 		for i, want := range []float32{0, 0, 0, 0} {
 			assert.InDelta(t, want, y[i], 0x1p-126)
@@ -184,49 +185,131 @@ func TestLogarithmIsWithinThreeUlp(t *testing.T) {
 	}
 }
 
+func TestClassesAreDealtOutAndBack(t *testing.T) {
+	for _, f := range flats() {
+		for k := range f.split {
+			if f.split[k] == nil {
+				continue
+			}
+			const vectors = 3
+			n := vectors * f.lanes
+			src, rows, back := make([]float32, n*k), make([]float32, (n+5)*k), make([]float32, n*k)
+			for i := range src {
+				src[i] = float32(i)
+			}
+			f.split[k](&rows[0], &src[0], 4*(n+5), vectors)
+			for i := range n {
+				for j := range k {
+					require.Equal(t, src[i*k+j], rows[j*(n+5)+i], "%d lanes: class %d of %d of voxel %d", f.lanes, j, k, i)
+				}
+			}
+			f.join[k](&back[0], &rows[0], 4*(n+5), vectors)
+			assert.Equal(t, src, back)
+		}
+	}
+}
+
+// lossCase is rows of voxels, of which some do not count, with ties among the logits.
+type lossCase struct {
+	lossRows
+	rows [4][]float32 // z, p, sums, ce
+	kept [3][]float32 // top, total, class
+}
+
+func newLossCase(k, n, lanes int) *lossCase {
+	r := rand.New(rand.NewPCG(9, uint64(k)))
+	c := &lossCase{}
+	c.rows = [4][]float32{numbers(r, n*k), numbers(r, n*k), make([]float32, 3*k*lanes), numbers(r, n)}
+	for i := range c.rows[0] {
+		c.rows[0][i] = float32(math.Round(float64(4*c.rows[0][i]))) / 2
+	}
+	for i := range c.kept {
+		c.kept[i] = numbers(r, n)
+	}
+	for i := range n {
+		c.kept[2][i] = float32(r.IntN(k+1) - 1)
+	}
+	d := numbers(r, 3*k)
+	c.lossRows = lossRows{
+		z: &c.rows[0][0], p: &c.rows[1][0], sums: &c.rows[2][0], ce: &c.rows[3][0],
+		top: &c.kept[0][0], total: &c.kept[1][0], class: &c.kept[2][0], d: &d[0], k: k, step: 4 * n, vectors: n / lanes,
+	}
+	return c
+}
+
+// folded adds up the lanes of sums.
+func (c *lossCase) folded(lanes int) (out []float32) {
+	for s := c.rows[2]; len(s) > 0; s = s[lanes:] {
+		total := float32(0)
+		for _, x := range s[:lanes] {
+			total += x
+		}
+		out = append(out, total)
+	}
+	return out
+}
+
 func TestLossKernelsAgreeWithPlainGo(t *testing.T) {
-	r := rand.New(rand.NewPCG(9, 10))
 	const n = 64
 	for _, f := range flats() {
-		a, b, c, d, m, e := numbers(r, n), numbers(r, n), numbers(r, n), numbers(r, n), numbers(r, n), numbers(r, n)
-		for i := range a {
-			a[i] = float32(int(a[i]))
-		}
-		v, g := n/f.lanes, n/plainFlat.lanes
-		y, z := make([]float32, n), make([]float32, n)
-		f.choose(&y[0], &a[0], v, 1)
-		plainFlat.choose(&z[0], &a[0], g, 1)
-		assert.Equal(t, z, y)
-		taken, taken2 := make([]float32, n), make([]float32, n)
-		for range 2 {
-			f.firstOf(&y[0], &taken[0], &a[0], &a[0], v)
-			plainFlat.firstOf(&z[0], &taken2[0], &a[0], &a[0], g)
-			assert.Equal(t, z, y)
-			assert.Equal(t, taken2, taken)
-		}
-		copy(y, b)
-		copy(z, b)
-		f.largest(&y[0], &a[0], v)
-		plainFlat.largest(&z[0], &a[0], g)
-		assert.Equal(t, z, y)
-		f.mixed(&y[0], &a[0], &b[0], v, 0.5, -2)
-		plainFlat.mixed(&z[0], &a[0], &b[0], g, 0.5, -2)
-		closeTo(t, "mixed", z, y, 3)
-		f.softGrad(&y[0], &a[0], &b[0], &c[0], &d[0], &m[0], v, 0.5, -2)
-		plainFlat.softGrad(&z[0], &a[0], &b[0], &c[0], &d[0], &m[0], g, 0.5, -2)
-		closeTo(t, "softGrad", z, y, 6)
-		sums := func(f *flat, vectors int) (out []float32) {
-			sum := make([]float32, 4*f.lanes)
-			f.classSums(&sum[0], &b[0], &c[0], &d[0], vectors)
-			f.picked(&sum[3*f.lanes], &b[0], &c[0], &m[0], &e[0], vectors)
-			for i := range 4 {
-				total := float32(0)
-				for _, x := range sum[i*f.lanes:][:f.lanes] {
-					total += x
+		for _, k := range []int{1, 2, 3, 7} {
+			for _, kernel := range []struct {
+				name       string
+				fast, slow func(*lossRows)
+			}{
+				{"softmax", f.softmax, softmaxGo},
+				{"hard", f.hard, hardGo},
+				{"classSums", f.classSums, classSumsGo},
+				{"crossEntropy", f.crossEntropy, crossEntropyGo},
+				{"pick", f.pick, pickGo},
+				{"classGrad", f.classGrad, classGradGo},
+			} {
+				got, want := newLossCase(k, n, f.lanes), newLossCase(k, n, plainFlat.lanes)
+				kernel.fast(&got.lossRows)
+				kernel.slow(&want.lossRows)
+				what := fmt.Sprintf("%s of %d lanes, %d classes", kernel.name, f.lanes, k)
+				for _, i := range []int{0, 1, 3} {
+					closeTo(t, what, want.rows[i], got.rows[i], 2*k+4)
 				}
-				out = append(out, total)
+				closeTo(t, what, want.kept[0], got.kept[0], 1)
+				closeTo(t, what, want.kept[1], got.kept[1], k)
+				closeTo(t, what, want.folded(plainFlat.lanes), got.folded(f.lanes), n)
 			}
-			return out
+		}
+	}
+}
+
+func TestKernelsOfRegionsAgreeWithPlainGo(t *testing.T) {
+	const n = 64
+	r := rand.New(rand.NewPCG(13, 14))
+	for _, f := range flats() {
+		v, g := n/f.lanes, n/plainFlat.lanes
+		p, z, total, tt, class := numbers(r, n), numbers(r, n), numbers(r, n), numbers(r, n), numbers(r, n)
+		labels := make([]byte, n)
+		for i := range labels {
+			tt[i], labels[i] = float32(i%3/2), byte(r.IntN(6))
+		}
+		got, want := make([]float32, n), make([]float32, n)
+		f.classes(&got[0], &labels[0], v, 3, 4)
+		classesGo(&want[0], &labels[0], g, 3, 4)
+		assert.Equal(t, want, got)
+		copy(class, want)
+		f.choose(&got[0], &class[0], v, 1)
+		chooseGo(&want[0], &class[0], g, 1)
+		assert.Equal(t, want, got)
+		f.sigmoidGrad(&got[0], &p[0], &tt[0], &class[0], v, 0.5, -2, 3)
+		sigmoidGradGo(&want[0], &p[0], &tt[0], &class[0], g, 0.5, -2, 3)
+		closeTo(t, "sigmoidGrad", want, got, 8)
+		logs, logs2 := make([]float32, n), make([]float32, n)
+		f.sigmoid(&got[0], &logs[0], &z[0], v)
+		sigmoidGo(&want[0], &logs2[0], &z[0], g)
+		closeTo(t, "sigmoid", want, got, 2)
+		closeTo(t, "sigmoid", logs2, logs, 2)
+		sums := func(f *flat, vectors int) (out []float32) {
+			c := lossCase{rows: [4][]float32{2: make([]float32, 4*f.lanes)}}
+			f.regionSums(&c.rows[2][0], &p[0], &tt[0], &class[0], vectors)
+			f.binary(&c.rows[2][3*f.lanes], &z[0], &total[0], &tt[0], &class[0], vectors)
+			return c.folded(f.lanes)
 		}
 		closeTo(t, "sums", sums(&plainFlat, g), sums(f, v), n)
 	}
@@ -273,13 +356,13 @@ func BenchmarkFlat(b *testing.B) {
 			x, dy, y, col := random(unitFloats), random(unitFloats), random(unitFloats), random(8*columns)
 			c := func(i int) *float32 { return &col.f32[i*columns] }
 			s := &sweep{
-				x: &x.f32[0], dy: &dy.f32[0], y: &y.f32[0], rows: unitFloats / columns, columns: columns, slope: 0.01,
+				x: unsafe.Pointer(&x.f32[0]), dy: unsafe.Pointer(&dy.f32[0]), y: unsafe.Pointer(&y.f32[0]), rows: unitFloats / columns, columns: columns, slope: 0.01,
 				mean: c(0), scale: c(1), shift: c(2), k0: c(3), k1: c(4), sum: c(5), sum2: c(6),
 			}
 			for _, k := range []struct {
 				name string
 				f    func(*sweep)
-			}{{"sums", f.sums}, {"moments", f.moments}, {"norm", f.norm}, {"gradSums", f.gradSums}, {"grad", f.grad}} {
+			}{{"sums", f.single.sums}, {"moments", f.single.moments}, {"norm", f.single.norm}, {"gradSums", f.single.gradSums}, {"grad", f.single.grad}} {
 				b.Run(fmt.Sprintf("%s/%d/%d", k.name, f.lanes, columns), func(b *testing.B) {
 					runtime.LockOSThread()
 					defer runtime.UnlockOSThread()

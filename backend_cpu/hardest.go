@@ -32,9 +32,8 @@ func (p *hardest) key(w *worker, unit int) {
 	at := u.n*p.v + u.first
 	keys, out := p.keys()[at:at+u.count], p.out[at:at+u.count]
 	if u.valid > 0 {
-		p.softmax(&u)
-		total := &u.row[segTotal][0]
-		p.flat.log(total, total, p.vectors(&u))
+		p.flat.softmax(u.args)
+		p.log(&u)
 	}
 	logs, top := u.row[segTotal], u.row[segTop]
 	for i, c := range u.row[segClass][:u.count] {

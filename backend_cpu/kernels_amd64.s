@@ -10292,13 +10292,13 @@ row:
 vector:
 	VMOVUPS   (R9), Y3
 	VPSRLD    $0x10, Y3, Y4
-	VCMPPS    $0x03, Y3, Y3, Y6
 	VPAND     Y0, Y4, Y5
 	VPADDD    Y1, Y5, Y5
 	VPADDD    Y3, Y5, Y5
 	VPSRLD    $0x10, Y5, Y5
 	VPOR      Y2, Y4, Y4
-	VBLENDVPS Y6, Y4, Y5, Y5
+	VCMPPS    $0x03, Y3, Y3, Y3
+	VBLENDVPS Y3, Y4, Y5, Y5
 	VPACKUSDW Y5, Y5, Y5
 	VPERMQ    $0x08, Y5, Y5
 	VMOVDQU   X5, (R8)
@@ -43510,34 +43510,39 @@ vector:
 TEXT ·sumsAVX2(SB), NOSPLIT, $0-8
 	MOVQ s+0(FP), AX
 	MOVQ 32(AX), DX
-	SHLQ $0x02, DX
+	ADDQ DX, DX
 	MOVQ 80(AX), SI
 	XORQ BX, BX
 
 columns:
-	VMOVUPS (SI)(BX*1), Y0
-	VMOVUPS 32(SI)(BX*1), Y1
-	VMOVUPS 64(SI)(BX*1), Y2
-	VMOVUPS 96(SI)(BX*1), Y3
+	VMOVUPS (SI)(BX*2), Y0
+	VMOVUPS 32(SI)(BX*2), Y1
+	VMOVUPS 64(SI)(BX*2), Y2
+	VMOVUPS 96(SI)(BX*2), Y3
 	MOVQ    24(AX), CX
 	MOVQ    (AX), DI
-	ADDQ    BX, DI
+	LEAQ    (DI)(BX*2), DI
 
 row:
 	PREFETCHT0 1024(DI)
 	PREFETCHT0 1088(DI)
-	VADDPS     (DI), Y0, Y0
-	VADDPS     32(DI), Y1, Y1
-	VADDPS     64(DI), Y2, Y2
-	VADDPS     96(DI), Y3, Y3
+	VMOVUPS    (DI), Y4
+	VADDPS     Y4, Y0, Y0
+	VMOVUPS    32(DI), Y4
+	VADDPS     Y4, Y1, Y1
+	VMOVUPS    64(DI), Y4
+	VADDPS     Y4, Y2, Y2
+	VMOVUPS    96(DI), Y4
+	VADDPS     Y4, Y3, Y3
+	ADDQ       DX, DI
 	ADDQ       DX, DI
 	DECQ       CX
 	JNZ        row
-	VMOVUPS    Y0, (SI)(BX*1)
-	VMOVUPS    Y1, 32(SI)(BX*1)
-	VMOVUPS    Y2, 64(SI)(BX*1)
-	VMOVUPS    Y3, 96(SI)(BX*1)
-	ADDQ       $0x80, BX
+	VMOVUPS    Y0, (SI)(BX*2)
+	VMOVUPS    Y1, 32(SI)(BX*2)
+	VMOVUPS    Y2, 64(SI)(BX*2)
+	VMOVUPS    Y3, 96(SI)(BX*2)
+	ADDQ       $0x40, BX
 	CMPQ       BX, DX
 	JLT        columns
 	VZEROUPPER
@@ -43548,56 +43553,57 @@ row:
 TEXT ·momentsAVX2(SB), NOSPLIT, $0-8
 	MOVQ s+0(FP), AX
 	MOVQ 32(AX), DX
-	SHLQ $0x02, DX
+	ADDQ DX, DX
 	MOVQ 80(AX), SI
 	MOVQ 88(AX), DI
 	MOVQ 40(AX), R8
 	XORQ BX, BX
 
 columns:
-	VMOVUPS (SI)(BX*1), Y0
-	VMOVUPS 32(SI)(BX*1), Y1
-	VMOVUPS 64(SI)(BX*1), Y2
-	VMOVUPS 96(SI)(BX*1), Y3
-	VMOVUPS (DI)(BX*1), Y4
-	VMOVUPS 32(DI)(BX*1), Y5
-	VMOVUPS 64(DI)(BX*1), Y6
-	VMOVUPS 96(DI)(BX*1), Y7
+	VMOVUPS (SI)(BX*2), Y0
+	VMOVUPS 32(SI)(BX*2), Y1
+	VMOVUPS 64(SI)(BX*2), Y2
+	VMOVUPS 96(SI)(BX*2), Y3
+	VMOVUPS (DI)(BX*2), Y4
+	VMOVUPS 32(DI)(BX*2), Y5
+	VMOVUPS 64(DI)(BX*2), Y6
+	VMOVUPS 96(DI)(BX*2), Y7
 	MOVQ    24(AX), CX
 	MOVQ    (AX), R9
-	ADDQ    BX, R9
+	LEAQ    (R9)(BX*2), R9
 
 row:
 	PREFETCHT0  1024(R9)
 	PREFETCHT0  1088(R9)
 	VMOVUPS     (R9), Y8
-	VSUBPS      (R8)(BX*1), Y8, Y8
+	VSUBPS      (R8)(BX*2), Y8, Y8
 	VADDPS      Y8, Y0, Y0
 	VFMADD231PS Y8, Y8, Y4
 	VMOVUPS     32(R9), Y8
-	VSUBPS      32(R8)(BX*1), Y8, Y8
+	VSUBPS      32(R8)(BX*2), Y8, Y8
 	VADDPS      Y8, Y1, Y1
 	VFMADD231PS Y8, Y8, Y5
 	VMOVUPS     64(R9), Y8
-	VSUBPS      64(R8)(BX*1), Y8, Y8
+	VSUBPS      64(R8)(BX*2), Y8, Y8
 	VADDPS      Y8, Y2, Y2
 	VFMADD231PS Y8, Y8, Y6
 	VMOVUPS     96(R9), Y8
-	VSUBPS      96(R8)(BX*1), Y8, Y8
+	VSUBPS      96(R8)(BX*2), Y8, Y8
 	VADDPS      Y8, Y3, Y3
 	VFMADD231PS Y8, Y8, Y7
 	ADDQ        DX, R9
+	ADDQ        DX, R9
 	DECQ        CX
 	JNZ         row
-	VMOVUPS     Y0, (SI)(BX*1)
-	VMOVUPS     Y1, 32(SI)(BX*1)
-	VMOVUPS     Y2, 64(SI)(BX*1)
-	VMOVUPS     Y3, 96(SI)(BX*1)
-	VMOVUPS     Y4, (DI)(BX*1)
-	VMOVUPS     Y5, 32(DI)(BX*1)
-	VMOVUPS     Y6, 64(DI)(BX*1)
-	VMOVUPS     Y7, 96(DI)(BX*1)
-	ADDQ        $0x80, BX
+	VMOVUPS     Y0, (SI)(BX*2)
+	VMOVUPS     Y1, 32(SI)(BX*2)
+	VMOVUPS     Y2, 64(SI)(BX*2)
+	VMOVUPS     Y3, 96(SI)(BX*2)
+	VMOVUPS     Y4, (DI)(BX*2)
+	VMOVUPS     Y5, 32(DI)(BX*2)
+	VMOVUPS     Y6, 64(DI)(BX*2)
+	VMOVUPS     Y7, 96(DI)(BX*2)
+	ADDQ        $0x40, BX
 	CMPQ        BX, DX
 	JLT         columns
 	VZEROUPPER
@@ -43608,10 +43614,11 @@ row:
 TEXT ·normAVX2(SB), NOSPLIT, $0-8
 	MOVQ         s+0(FP), AX
 	MOVQ         32(AX), CX
-	SHLQ         $0x02, CX
+	ADDQ         CX, CX
+	VBROADCASTSS 96(AX), Y0
+	VXORPS       Y1, Y1, Y1
 	MOVQ         (AX), DX
 	MOVQ         16(AX), BX
-	VBROADCASTSS 96(AX), Y0
 	MOVQ         40(AX), SI
 	MOVQ         48(AX), DI
 	MOVQ         56(AX), R8
@@ -43621,42 +43628,48 @@ row:
 	XORQ R9, R9
 
 block:
-	PREFETCHT0  1024(DX)(R9*1)
-	PREFETCHT0  1024(BX)(R9*1)
-	VMOVUPS     (DX)(R9*1), Y1
-	VMOVUPS     (DI)(R9*1), Y2
-	VSUBPS      (SI)(R9*1), Y1, Y1
-	VFMADD213PS (R8)(R9*1), Y2, Y1
-	VMULPS      Y0, Y1, Y2
-	VBLENDVPS   Y1, Y2, Y1, Y1
-	VMOVUPS     Y1, (BX)(R9*1)
-	VMOVUPS     32(DX)(R9*1), Y1
-	VMOVUPS     32(DI)(R9*1), Y2
-	VSUBPS      32(SI)(R9*1), Y1, Y1
-	VFMADD213PS 32(R8)(R9*1), Y2, Y1
-	VMULPS      Y0, Y1, Y2
-	VBLENDVPS   Y1, Y2, Y1, Y1
-	VMOVUPS     Y1, 32(BX)(R9*1)
-	PREFETCHT0  1088(DX)(R9*1)
-	PREFETCHT0  1088(BX)(R9*1)
-	VMOVUPS     64(DX)(R9*1), Y1
-	VMOVUPS     64(DI)(R9*1), Y2
-	VSUBPS      64(SI)(R9*1), Y1, Y1
-	VFMADD213PS 64(R8)(R9*1), Y2, Y1
-	VMULPS      Y0, Y1, Y2
-	VBLENDVPS   Y1, Y2, Y1, Y1
-	VMOVUPS     Y1, 64(BX)(R9*1)
-	VMOVUPS     96(DX)(R9*1), Y1
-	VMOVUPS     96(DI)(R9*1), Y2
-	VSUBPS      96(SI)(R9*1), Y1, Y1
-	VFMADD213PS 96(R8)(R9*1), Y2, Y1
-	VMULPS      Y0, Y1, Y2
-	VBLENDVPS   Y1, Y2, Y1, Y1
-	VMOVUPS     Y1, 96(BX)(R9*1)
-	ADDQ        $0x80, R9
+	PREFETCHT0  1024(DX)(R9*2)
+	PREFETCHT0  1088(DX)(R9*2)
+	PREFETCHT0  1024(BX)(R9*2)
+	PREFETCHT0  1088(BX)(R9*2)
+	VMOVUPS     (DX)(R9*2), Y2
+	VMOVUPS     (DI)(R9*2), Y3
+	VSUBPS      (SI)(R9*2), Y2, Y2
+	VFMADD213PS (R8)(R9*2), Y3, Y2
+	VCMPPS      $0x01, Y1, Y2, Y3
+	VMULPS      Y0, Y2, Y4
+	VBLENDVPS   Y3, Y4, Y2, Y2
+	VMOVUPS     Y2, (BX)(R9*2)
+	VMOVUPS     32(DX)(R9*2), Y2
+	VMOVUPS     32(DI)(R9*2), Y3
+	VSUBPS      32(SI)(R9*2), Y2, Y2
+	VFMADD213PS 32(R8)(R9*2), Y3, Y2
+	VCMPPS      $0x01, Y1, Y2, Y3
+	VMULPS      Y0, Y2, Y4
+	VBLENDVPS   Y3, Y4, Y2, Y2
+	VMOVUPS     Y2, 32(BX)(R9*2)
+	VMOVUPS     64(DX)(R9*2), Y2
+	VMOVUPS     64(DI)(R9*2), Y3
+	VSUBPS      64(SI)(R9*2), Y2, Y2
+	VFMADD213PS 64(R8)(R9*2), Y3, Y2
+	VCMPPS      $0x01, Y1, Y2, Y3
+	VMULPS      Y0, Y2, Y4
+	VBLENDVPS   Y3, Y4, Y2, Y2
+	VMOVUPS     Y2, 64(BX)(R9*2)
+	VMOVUPS     96(DX)(R9*2), Y2
+	VMOVUPS     96(DI)(R9*2), Y3
+	VSUBPS      96(SI)(R9*2), Y2, Y2
+	VFMADD213PS 96(R8)(R9*2), Y3, Y2
+	VCMPPS      $0x01, Y1, Y2, Y3
+	VMULPS      Y0, Y2, Y4
+	VBLENDVPS   Y3, Y4, Y2, Y2
+	VMOVUPS     Y2, 96(BX)(R9*2)
+	ADDQ        $0x40, R9
 	CMPQ        R9, CX
 	JLT         block
 	ADDQ        CX, DX
+	ADDQ        CX, DX
+	ADDQ        CX, BX
 	ADDQ        CX, BX
 	DECQ        AX
 	JNZ         row
@@ -43668,62 +43681,94 @@ block:
 TEXT ·gradSumsAVX2(SB), NOSPLIT, $0-8
 	MOVQ         s+0(FP), AX
 	MOVQ         32(AX), DX
-	SHLQ         $0x02, DX
+	ADDQ         DX, DX
+	VBROADCASTSS 96(AX), Y0
+	VXORPS       Y1, Y1, Y1
 	MOVQ         80(AX), SI
 	MOVQ         88(AX), DI
 	MOVQ         40(AX), R8
 	MOVQ         48(AX), R9
 	MOVQ         56(AX), R10
-	VBROADCASTSS 96(AX), Y0
-	VXORPS       Y1, Y1, Y1
 	XORQ         BX, BX
 
 columns:
-	VMOVUPS (SI)(BX*1), Y2
-	VMOVUPS 32(SI)(BX*1), Y3
-	VMOVUPS (DI)(BX*1), Y4
-	VMOVUPS 32(DI)(BX*1), Y5
-	VMOVUPS (R8)(BX*1), Y6
-	VMOVUPS 32(R8)(BX*1), Y7
-	VMOVUPS (R9)(BX*1), Y8
-	VMOVUPS 32(R9)(BX*1), Y9
+	VMOVUPS (SI)(BX*2), Y2
+	VMOVUPS 32(SI)(BX*2), Y3
+	VMOVUPS 64(SI)(BX*2), Y4
+	VMOVUPS 96(SI)(BX*2), Y5
+	VMOVUPS (DI)(BX*2), Y6
+	VMOVUPS 32(DI)(BX*2), Y7
+	VMOVUPS 64(DI)(BX*2), Y8
+	VMOVUPS 96(DI)(BX*2), Y9
 	MOVQ    24(AX), CX
 	MOVQ    (AX), R11
-	ADDQ    BX, R11
+	LEAQ    (R11)(BX*2), R11
 	MOVQ    8(AX), R12
-	ADDQ    BX, R12
+	LEAQ    (R12)(BX*2), R12
 
 row:
 	PREFETCHT0  1024(R11)
+	PREFETCHT0  1088(R11)
 	PREFETCHT0  1024(R12)
-	VMOVUPS     (R11), Y10
-	VMOVUPS     (R12), Y11
-	VSUBPS      Y6, Y10, Y10
-	VMOVAPS     Y10, Y12
-	VFMADD213PS (R10)(BX*1), Y8, Y12
-	VCMPPS      $0x01, Y1, Y12, Y12
-	VMULPS      Y0, Y11, Y13
-	VBLENDVPS   Y12, Y13, Y11, Y11
-	VADDPS      Y11, Y2, Y2
-	VFMADD231PS Y10, Y11, Y4
-	VMOVUPS     32(R11), Y10
-	VMOVUPS     32(R12), Y11
-	VSUBPS      Y7, Y10, Y10
-	VMOVAPS     Y10, Y12
-	VFMADD213PS 32(R10)(BX*1), Y9, Y12
-	VCMPPS      $0x01, Y1, Y12, Y12
-	VMULPS      Y0, Y11, Y13
-	VBLENDVPS   Y12, Y13, Y11, Y11
-	VADDPS      Y11, Y3, Y3
-	VFMADD231PS Y10, Y11, Y5
+	PREFETCHT0  1088(R12)
+	VMOVUPS     (R9)(BX*2), Y10
+	VMOVUPS     (R11), Y11
+	VMOVUPS     (R12), Y12
+	VSUBPS      (R8)(BX*2), Y11, Y11
+	VMOVAPS     Y11, Y13
+	VFMADD213PS (R10)(BX*2), Y10, Y13
+	VCMPPS      $0x01, Y1, Y13, Y10
+	VMULPS      Y0, Y12, Y13
+	VBLENDVPS   Y10, Y13, Y12, Y12
+	VADDPS      Y12, Y2, Y2
+	VFMADD231PS Y11, Y12, Y6
+	VMOVUPS     32(R9)(BX*2), Y10
+	VMOVUPS     32(R11), Y11
+	VMOVUPS     32(R12), Y12
+	VSUBPS      32(R8)(BX*2), Y11, Y11
+	VMOVAPS     Y11, Y13
+	VFMADD213PS 32(R10)(BX*2), Y10, Y13
+	VCMPPS      $0x01, Y1, Y13, Y10
+	VMULPS      Y0, Y12, Y13
+	VBLENDVPS   Y10, Y13, Y12, Y12
+	VADDPS      Y12, Y3, Y3
+	VFMADD231PS Y11, Y12, Y7
+	VMOVUPS     64(R9)(BX*2), Y10
+	VMOVUPS     64(R11), Y11
+	VMOVUPS     64(R12), Y12
+	VSUBPS      64(R8)(BX*2), Y11, Y11
+	VMOVAPS     Y11, Y13
+	VFMADD213PS 64(R10)(BX*2), Y10, Y13
+	VCMPPS      $0x01, Y1, Y13, Y10
+	VMULPS      Y0, Y12, Y13
+	VBLENDVPS   Y10, Y13, Y12, Y12
+	VADDPS      Y12, Y4, Y4
+	VFMADD231PS Y11, Y12, Y8
+	VMOVUPS     96(R9)(BX*2), Y10
+	VMOVUPS     96(R11), Y11
+	VMOVUPS     96(R12), Y12
+	VSUBPS      96(R8)(BX*2), Y11, Y11
+	VMOVAPS     Y11, Y13
+	VFMADD213PS 96(R10)(BX*2), Y10, Y13
+	VCMPPS      $0x01, Y1, Y13, Y10
+	VMULPS      Y0, Y12, Y13
+	VBLENDVPS   Y10, Y13, Y12, Y12
+	VADDPS      Y12, Y5, Y5
+	VFMADD231PS Y11, Y12, Y9
 	ADDQ        DX, R11
+	ADDQ        DX, R11
+	ADDQ        DX, R12
 	ADDQ        DX, R12
 	DECQ        CX
 	JNZ         row
-	VMOVUPS     Y2, (SI)(BX*1)
-	VMOVUPS     Y3, 32(SI)(BX*1)
-	VMOVUPS     Y4, (DI)(BX*1)
-	VMOVUPS     Y5, 32(DI)(BX*1)
+	VMOVUPS     Y2, (SI)(BX*2)
+	VMOVUPS     Y3, 32(SI)(BX*2)
+	VMOVUPS     Y4, 64(SI)(BX*2)
+	VMOVUPS     Y5, 96(SI)(BX*2)
+	VMOVUPS     Y6, (DI)(BX*2)
+	VMOVUPS     Y7, 32(DI)(BX*2)
+	VMOVUPS     Y8, 64(DI)(BX*2)
+	VMOVUPS     Y9, 96(DI)(BX*2)
 	ADDQ        $0x40, BX
 	CMPQ        BX, DX
 	JLT         columns
@@ -43735,17 +43780,447 @@ row:
 TEXT ·gradAVX2(SB), NOSPLIT, $0-8
 	MOVQ         s+0(FP), AX
 	MOVQ         32(AX), CX
-	SHLQ         $0x02, CX
+	ADDQ         CX, CX
+	VBROADCASTSS 96(AX), Y0
+	VXORPS       Y1, Y1, Y1
 	MOVQ         (AX), DX
 	MOVQ         8(AX), BX
 	MOVQ         16(AX), SI
-	VBROADCASTSS 96(AX), Y0
 	MOVQ         40(AX), DI
 	MOVQ         48(AX), R8
 	MOVQ         56(AX), R9
 	MOVQ         64(AX), R10
 	MOVQ         72(AX), R11
+	MOVQ         24(AX), AX
+
+row:
+	XORQ R12, R12
+
+block:
+	PREFETCHT0  1024(DX)(R12*2)
+	PREFETCHT0  1088(DX)(R12*2)
+	PREFETCHT0  1024(BX)(R12*2)
+	PREFETCHT0  1088(BX)(R12*2)
+	PREFETCHT0  1024(SI)(R12*2)
+	PREFETCHT0  1088(SI)(R12*2)
+	VMOVUPS     (R8)(R12*2), Y2
+	VMOVUPS     (DX)(R12*2), Y4
+	VMOVUPS     (BX)(R12*2), Y5
+	VSUBPS      (DI)(R12*2), Y4, Y4
+	VMOVAPS     Y4, Y3
+	VFMADD213PS (R9)(R12*2), Y2, Y3
+	VCMPPS      $0x01, Y1, Y3, Y3
+	VMULPS      Y0, Y5, Y6
+	VBLENDVPS   Y3, Y6, Y5, Y5
+	VMOVUPS     (R11)(R12*2), Y3
+	VFMADD213PS (R10)(R12*2), Y3, Y4
+	VFMSUB213PS Y4, Y2, Y5
+	VMOVUPS     Y5, (SI)(R12*2)
+	VMOVUPS     32(R8)(R12*2), Y2
+	VMOVUPS     32(DX)(R12*2), Y4
+	VMOVUPS     32(BX)(R12*2), Y5
+	VSUBPS      32(DI)(R12*2), Y4, Y4
+	VMOVAPS     Y4, Y3
+	VFMADD213PS 32(R9)(R12*2), Y2, Y3
+	VCMPPS      $0x01, Y1, Y3, Y3
+	VMULPS      Y0, Y5, Y6
+	VBLENDVPS   Y3, Y6, Y5, Y5
+	VMOVUPS     32(R11)(R12*2), Y3
+	VFMADD213PS 32(R10)(R12*2), Y3, Y4
+	VFMSUB213PS Y4, Y2, Y5
+	VMOVUPS     Y5, 32(SI)(R12*2)
+	VMOVUPS     64(R8)(R12*2), Y2
+	VMOVUPS     64(DX)(R12*2), Y4
+	VMOVUPS     64(BX)(R12*2), Y5
+	VSUBPS      64(DI)(R12*2), Y4, Y4
+	VMOVAPS     Y4, Y3
+	VFMADD213PS 64(R9)(R12*2), Y2, Y3
+	VCMPPS      $0x01, Y1, Y3, Y3
+	VMULPS      Y0, Y5, Y6
+	VBLENDVPS   Y3, Y6, Y5, Y5
+	VMOVUPS     64(R11)(R12*2), Y3
+	VFMADD213PS 64(R10)(R12*2), Y3, Y4
+	VFMSUB213PS Y4, Y2, Y5
+	VMOVUPS     Y5, 64(SI)(R12*2)
+	VMOVUPS     96(R8)(R12*2), Y2
+	VMOVUPS     96(DX)(R12*2), Y4
+	VMOVUPS     96(BX)(R12*2), Y5
+	VSUBPS      96(DI)(R12*2), Y4, Y4
+	VMOVAPS     Y4, Y3
+	VFMADD213PS 96(R9)(R12*2), Y2, Y3
+	VCMPPS      $0x01, Y1, Y3, Y3
+	VMULPS      Y0, Y5, Y6
+	VBLENDVPS   Y3, Y6, Y5, Y5
+	VMOVUPS     96(R11)(R12*2), Y3
+	VFMADD213PS 96(R10)(R12*2), Y3, Y4
+	VFMSUB213PS Y4, Y2, Y5
+	VMOVUPS     Y5, 96(SI)(R12*2)
+	ADDQ        $0x40, R12
+	CMPQ        R12, CX
+	JLT         block
+	ADDQ        CX, DX
+	ADDQ        CX, DX
+	ADDQ        CX, BX
+	ADDQ        CX, BX
+	ADDQ        CX, SI
+	ADDQ        CX, SI
+	DECQ        AX
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func sumsHalfAVX2(s *byte)
+// Requires: AVX, AVX2, MMX+
+TEXT ·sumsHalfAVX2(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ 32(AX), DX
+	ADDQ DX, DX
+	MOVQ 80(AX), SI
+	XORQ BX, BX
+
+columns:
+	VMOVUPS (SI)(BX*2), Y0
+	VMOVUPS 32(SI)(BX*2), Y1
+	VMOVUPS 64(SI)(BX*2), Y2
+	VMOVUPS 96(SI)(BX*2), Y3
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DI
+	LEAQ    (DI)(BX*1), DI
+
+row:
+	PREFETCHT0 1024(DI)
+	VPMOVZXWD  (DI), Y4
+	VPSLLD     $0x10, Y4, Y4
+	VADDPS     Y4, Y0, Y0
+	VPMOVZXWD  16(DI), Y4
+	VPSLLD     $0x10, Y4, Y4
+	VADDPS     Y4, Y1, Y1
+	VPMOVZXWD  32(DI), Y4
+	VPSLLD     $0x10, Y4, Y4
+	VADDPS     Y4, Y2, Y2
+	VPMOVZXWD  48(DI), Y4
+	VPSLLD     $0x10, Y4, Y4
+	VADDPS     Y4, Y3, Y3
+	ADDQ       DX, DI
+	DECQ       CX
+	JNZ        row
+	VMOVUPS    Y0, (SI)(BX*2)
+	VMOVUPS    Y1, 32(SI)(BX*2)
+	VMOVUPS    Y2, 64(SI)(BX*2)
+	VMOVUPS    Y3, 96(SI)(BX*2)
+	ADDQ       $0x40, BX
+	CMPQ       BX, DX
+	JLT        columns
+	VZEROUPPER
+	RET
+
+// func momentsHalfAVX2(s *byte)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·momentsHalfAVX2(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ 32(AX), DX
+	ADDQ DX, DX
+	MOVQ 80(AX), SI
+	MOVQ 88(AX), DI
+	MOVQ 40(AX), R8
+	XORQ BX, BX
+
+columns:
+	VMOVUPS (SI)(BX*2), Y0
+	VMOVUPS 32(SI)(BX*2), Y1
+	VMOVUPS 64(SI)(BX*2), Y2
+	VMOVUPS 96(SI)(BX*2), Y3
+	VMOVUPS (DI)(BX*2), Y4
+	VMOVUPS 32(DI)(BX*2), Y5
+	VMOVUPS 64(DI)(BX*2), Y6
+	VMOVUPS 96(DI)(BX*2), Y7
+	MOVQ    24(AX), CX
+	MOVQ    (AX), R9
+	LEAQ    (R9)(BX*1), R9
+
+row:
+	PREFETCHT0  1024(R9)
+	VPMOVZXWD   (R9), Y8
+	VPSLLD      $0x10, Y8, Y8
+	VSUBPS      (R8)(BX*2), Y8, Y8
+	VADDPS      Y8, Y0, Y0
+	VFMADD231PS Y8, Y8, Y4
+	VPMOVZXWD   16(R9), Y8
+	VPSLLD      $0x10, Y8, Y8
+	VSUBPS      32(R8)(BX*2), Y8, Y8
+	VADDPS      Y8, Y1, Y1
+	VFMADD231PS Y8, Y8, Y5
+	VPMOVZXWD   32(R9), Y8
+	VPSLLD      $0x10, Y8, Y8
+	VSUBPS      64(R8)(BX*2), Y8, Y8
+	VADDPS      Y8, Y2, Y2
+	VFMADD231PS Y8, Y8, Y6
+	VPMOVZXWD   48(R9), Y8
+	VPSLLD      $0x10, Y8, Y8
+	VSUBPS      96(R8)(BX*2), Y8, Y8
+	VADDPS      Y8, Y3, Y3
+	VFMADD231PS Y8, Y8, Y7
+	ADDQ        DX, R9
+	DECQ        CX
+	JNZ         row
+	VMOVUPS     Y0, (SI)(BX*2)
+	VMOVUPS     Y1, 32(SI)(BX*2)
+	VMOVUPS     Y2, 64(SI)(BX*2)
+	VMOVUPS     Y3, 96(SI)(BX*2)
+	VMOVUPS     Y4, (DI)(BX*2)
+	VMOVUPS     Y5, 32(DI)(BX*2)
+	VMOVUPS     Y6, 64(DI)(BX*2)
+	VMOVUPS     Y7, 96(DI)(BX*2)
+	ADDQ        $0x40, BX
+	CMPQ        BX, DX
+	JLT         columns
+	VZEROUPPER
+	RET
+
+// func normHalfAVX2(s *byte)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·normHalfAVX2(SB), NOSPLIT, $0-8
+	MOVQ         s+0(FP), AX
+	MOVQ         32(AX), CX
+	ADDQ         CX, CX
+	VBROADCASTSS 96(AX), Y0
 	VXORPS       Y1, Y1, Y1
+	MOVL         $0x00000001, DX
+	VMOVD        DX, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $0x00007fff, DX
+	VMOVD        DX, X3
+	VPBROADCASTD X3, Y3
+	MOVL         $0x00000040, DX
+	VMOVD        DX, X4
+	VPBROADCASTD X4, Y4
+	MOVQ         (AX), DX
+	MOVQ         16(AX), BX
+	MOVQ         40(AX), SI
+	MOVQ         48(AX), DI
+	MOVQ         56(AX), R8
+	MOVQ         24(AX), AX
+
+row:
+	XORQ R9, R9
+
+block:
+	PREFETCHT0  1024(DX)(R9*1)
+	PREFETCHT0  1024(BX)(R9*1)
+	VPMOVZXWD   (DX)(R9*1), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VMOVUPS     (DI)(R9*2), Y6
+	VSUBPS      (SI)(R9*2), Y5, Y5
+	VFMADD213PS (R8)(R9*2), Y6, Y5
+	VCMPPS      $0x01, Y1, Y5, Y6
+	VMULPS      Y0, Y5, Y7
+	VBLENDVPS   Y6, Y7, Y5, Y5
+	VPSRLD      $0x10, Y5, Y6
+	VPAND       Y2, Y6, Y7
+	VPADDD      Y3, Y7, Y7
+	VPADDD      Y5, Y7, Y7
+	VPSRLD      $0x10, Y7, Y7
+	VPOR        Y4, Y6, Y6
+	VCMPPS      $0x03, Y5, Y5, Y5
+	VBLENDVPS   Y5, Y6, Y7, Y7
+	VPACKUSDW   Y7, Y7, Y7
+	VPERMQ      $0x08, Y7, Y7
+	VMOVDQU     X7, (BX)(R9*1)
+	VPMOVZXWD   16(DX)(R9*1), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VMOVUPS     32(DI)(R9*2), Y6
+	VSUBPS      32(SI)(R9*2), Y5, Y5
+	VFMADD213PS 32(R8)(R9*2), Y6, Y5
+	VCMPPS      $0x01, Y1, Y5, Y6
+	VMULPS      Y0, Y5, Y7
+	VBLENDVPS   Y6, Y7, Y5, Y5
+	VPSRLD      $0x10, Y5, Y6
+	VPAND       Y2, Y6, Y7
+	VPADDD      Y3, Y7, Y7
+	VPADDD      Y5, Y7, Y7
+	VPSRLD      $0x10, Y7, Y7
+	VPOR        Y4, Y6, Y6
+	VCMPPS      $0x03, Y5, Y5, Y5
+	VBLENDVPS   Y5, Y6, Y7, Y7
+	VPACKUSDW   Y7, Y7, Y7
+	VPERMQ      $0x08, Y7, Y7
+	VMOVDQU     X7, 16(BX)(R9*1)
+	VPMOVZXWD   32(DX)(R9*1), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VMOVUPS     64(DI)(R9*2), Y6
+	VSUBPS      64(SI)(R9*2), Y5, Y5
+	VFMADD213PS 64(R8)(R9*2), Y6, Y5
+	VCMPPS      $0x01, Y1, Y5, Y6
+	VMULPS      Y0, Y5, Y7
+	VBLENDVPS   Y6, Y7, Y5, Y5
+	VPSRLD      $0x10, Y5, Y6
+	VPAND       Y2, Y6, Y7
+	VPADDD      Y3, Y7, Y7
+	VPADDD      Y5, Y7, Y7
+	VPSRLD      $0x10, Y7, Y7
+	VPOR        Y4, Y6, Y6
+	VCMPPS      $0x03, Y5, Y5, Y5
+	VBLENDVPS   Y5, Y6, Y7, Y7
+	VPACKUSDW   Y7, Y7, Y7
+	VPERMQ      $0x08, Y7, Y7
+	VMOVDQU     X7, 32(BX)(R9*1)
+	VPMOVZXWD   48(DX)(R9*1), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VMOVUPS     96(DI)(R9*2), Y6
+	VSUBPS      96(SI)(R9*2), Y5, Y5
+	VFMADD213PS 96(R8)(R9*2), Y6, Y5
+	VCMPPS      $0x01, Y1, Y5, Y6
+	VMULPS      Y0, Y5, Y7
+	VBLENDVPS   Y6, Y7, Y5, Y5
+	VPSRLD      $0x10, Y5, Y6
+	VPAND       Y2, Y6, Y7
+	VPADDD      Y3, Y7, Y7
+	VPADDD      Y5, Y7, Y7
+	VPSRLD      $0x10, Y7, Y7
+	VPOR        Y4, Y6, Y6
+	VCMPPS      $0x03, Y5, Y5, Y5
+	VBLENDVPS   Y5, Y6, Y7, Y7
+	VPACKUSDW   Y7, Y7, Y7
+	VPERMQ      $0x08, Y7, Y7
+	VMOVDQU     X7, 48(BX)(R9*1)
+	ADDQ        $0x40, R9
+	CMPQ        R9, CX
+	JLT         block
+	ADDQ        CX, DX
+	ADDQ        CX, BX
+	DECQ        AX
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func gradSumsHalfAVX2(s *byte)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·gradSumsHalfAVX2(SB), NOSPLIT, $0-8
+	MOVQ         s+0(FP), AX
+	MOVQ         32(AX), DX
+	ADDQ         DX, DX
+	VBROADCASTSS 96(AX), Y0
+	VXORPS       Y1, Y1, Y1
+	MOVQ         80(AX), SI
+	MOVQ         88(AX), DI
+	MOVQ         40(AX), R8
+	MOVQ         48(AX), R9
+	MOVQ         56(AX), R10
+	XORQ         BX, BX
+
+columns:
+	VMOVUPS (SI)(BX*2), Y2
+	VMOVUPS 32(SI)(BX*2), Y3
+	VMOVUPS 64(SI)(BX*2), Y4
+	VMOVUPS 96(SI)(BX*2), Y5
+	VMOVUPS (DI)(BX*2), Y6
+	VMOVUPS 32(DI)(BX*2), Y7
+	VMOVUPS 64(DI)(BX*2), Y8
+	VMOVUPS 96(DI)(BX*2), Y9
+	MOVQ    24(AX), CX
+	MOVQ    (AX), R11
+	LEAQ    (R11)(BX*1), R11
+	MOVQ    8(AX), R12
+	LEAQ    (R12)(BX*1), R12
+
+row:
+	PREFETCHT0  1024(R11)
+	PREFETCHT0  1024(R12)
+	VMOVUPS     (R9)(BX*2), Y10
+	VPMOVZXWD   (R11), Y11
+	VPSLLD      $0x10, Y11, Y11
+	VPMOVZXWD   (R12), Y12
+	VPSLLD      $0x10, Y12, Y12
+	VSUBPS      (R8)(BX*2), Y11, Y11
+	VMOVAPS     Y11, Y13
+	VFMADD213PS (R10)(BX*2), Y10, Y13
+	VCMPPS      $0x01, Y1, Y13, Y10
+	VMULPS      Y0, Y12, Y13
+	VBLENDVPS   Y10, Y13, Y12, Y12
+	VADDPS      Y12, Y2, Y2
+	VFMADD231PS Y11, Y12, Y6
+	VMOVUPS     32(R9)(BX*2), Y10
+	VPMOVZXWD   16(R11), Y11
+	VPSLLD      $0x10, Y11, Y11
+	VPMOVZXWD   16(R12), Y12
+	VPSLLD      $0x10, Y12, Y12
+	VSUBPS      32(R8)(BX*2), Y11, Y11
+	VMOVAPS     Y11, Y13
+	VFMADD213PS 32(R10)(BX*2), Y10, Y13
+	VCMPPS      $0x01, Y1, Y13, Y10
+	VMULPS      Y0, Y12, Y13
+	VBLENDVPS   Y10, Y13, Y12, Y12
+	VADDPS      Y12, Y3, Y3
+	VFMADD231PS Y11, Y12, Y7
+	VMOVUPS     64(R9)(BX*2), Y10
+	VPMOVZXWD   32(R11), Y11
+	VPSLLD      $0x10, Y11, Y11
+	VPMOVZXWD   32(R12), Y12
+	VPSLLD      $0x10, Y12, Y12
+	VSUBPS      64(R8)(BX*2), Y11, Y11
+	VMOVAPS     Y11, Y13
+	VFMADD213PS 64(R10)(BX*2), Y10, Y13
+	VCMPPS      $0x01, Y1, Y13, Y10
+	VMULPS      Y0, Y12, Y13
+	VBLENDVPS   Y10, Y13, Y12, Y12
+	VADDPS      Y12, Y4, Y4
+	VFMADD231PS Y11, Y12, Y8
+	VMOVUPS     96(R9)(BX*2), Y10
+	VPMOVZXWD   48(R11), Y11
+	VPSLLD      $0x10, Y11, Y11
+	VPMOVZXWD   48(R12), Y12
+	VPSLLD      $0x10, Y12, Y12
+	VSUBPS      96(R8)(BX*2), Y11, Y11
+	VMOVAPS     Y11, Y13
+	VFMADD213PS 96(R10)(BX*2), Y10, Y13
+	VCMPPS      $0x01, Y1, Y13, Y10
+	VMULPS      Y0, Y12, Y13
+	VBLENDVPS   Y10, Y13, Y12, Y12
+	VADDPS      Y12, Y5, Y5
+	VFMADD231PS Y11, Y12, Y9
+	ADDQ        DX, R11
+	ADDQ        DX, R12
+	DECQ        CX
+	JNZ         row
+	VMOVUPS     Y2, (SI)(BX*2)
+	VMOVUPS     Y3, 32(SI)(BX*2)
+	VMOVUPS     Y4, 64(SI)(BX*2)
+	VMOVUPS     Y5, 96(SI)(BX*2)
+	VMOVUPS     Y6, (DI)(BX*2)
+	VMOVUPS     Y7, 32(DI)(BX*2)
+	VMOVUPS     Y8, 64(DI)(BX*2)
+	VMOVUPS     Y9, 96(DI)(BX*2)
+	ADDQ        $0x40, BX
+	CMPQ        BX, DX
+	JLT         columns
+	VZEROUPPER
+	RET
+
+// func gradHalfAVX2(s *byte)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·gradHalfAVX2(SB), NOSPLIT, $0-8
+	MOVQ         s+0(FP), AX
+	MOVQ         32(AX), CX
+	ADDQ         CX, CX
+	VBROADCASTSS 96(AX), Y0
+	VXORPS       Y1, Y1, Y1
+	MOVL         $0x00000001, DX
+	VMOVD        DX, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $0x00007fff, DX
+	VMOVD        DX, X3
+	VPBROADCASTD X3, Y3
+	MOVL         $0x00000040, DX
+	VMOVD        DX, X4
+	VPBROADCASTD X4, Y4
+	MOVQ         (AX), DX
+	MOVQ         8(AX), BX
+	MOVQ         16(AX), SI
+	MOVQ         40(AX), DI
+	MOVQ         48(AX), R8
+	MOVQ         56(AX), R9
+	MOVQ         64(AX), R10
+	MOVQ         72(AX), R11
 	MOVQ         24(AX), AX
 
 row:
@@ -43755,62 +44230,107 @@ block:
 	PREFETCHT0  1024(DX)(R12*1)
 	PREFETCHT0  1024(BX)(R12*1)
 	PREFETCHT0  1024(SI)(R12*1)
-	VMOVUPS     (DX)(R12*1), Y2
-	VMOVUPS     (BX)(R12*1), Y3
-	VMOVUPS     (R8)(R12*1), Y4
-	VSUBPS      (DI)(R12*1), Y2, Y2
-	VMOVAPS     Y2, Y5
-	VFMADD213PS (R9)(R12*1), Y4, Y5
-	VCMPPS      $0x01, Y1, Y5, Y5
-	VMULPS      Y0, Y3, Y6
-	VBLENDVPS   Y5, Y6, Y3, Y3
-	VMOVUPS     (R11)(R12*1), Y5
-	VFMADD213PS (R10)(R12*1), Y5, Y2
-	VFMSUB213PS Y2, Y4, Y3
-	VMOVUPS     Y3, (SI)(R12*1)
-	VMOVUPS     32(DX)(R12*1), Y2
-	VMOVUPS     32(BX)(R12*1), Y3
-	VMOVUPS     32(R8)(R12*1), Y4
-	VSUBPS      32(DI)(R12*1), Y2, Y2
-	VMOVAPS     Y2, Y5
-	VFMADD213PS 32(R9)(R12*1), Y4, Y5
-	VCMPPS      $0x01, Y1, Y5, Y5
-	VMULPS      Y0, Y3, Y6
-	VBLENDVPS   Y5, Y6, Y3, Y3
-	VMOVUPS     32(R11)(R12*1), Y5
-	VFMADD213PS 32(R10)(R12*1), Y5, Y2
-	VFMSUB213PS Y2, Y4, Y3
-	VMOVUPS     Y3, 32(SI)(R12*1)
-	PREFETCHT0  1088(DX)(R12*1)
-	PREFETCHT0  1088(BX)(R12*1)
-	PREFETCHT0  1088(SI)(R12*1)
-	VMOVUPS     64(DX)(R12*1), Y2
-	VMOVUPS     64(BX)(R12*1), Y3
-	VMOVUPS     64(R8)(R12*1), Y4
-	VSUBPS      64(DI)(R12*1), Y2, Y2
-	VMOVAPS     Y2, Y5
-	VFMADD213PS 64(R9)(R12*1), Y4, Y5
-	VCMPPS      $0x01, Y1, Y5, Y5
-	VMULPS      Y0, Y3, Y6
-	VBLENDVPS   Y5, Y6, Y3, Y3
-	VMOVUPS     64(R11)(R12*1), Y5
-	VFMADD213PS 64(R10)(R12*1), Y5, Y2
-	VFMSUB213PS Y2, Y4, Y3
-	VMOVUPS     Y3, 64(SI)(R12*1)
-	VMOVUPS     96(DX)(R12*1), Y2
-	VMOVUPS     96(BX)(R12*1), Y3
-	VMOVUPS     96(R8)(R12*1), Y4
-	VSUBPS      96(DI)(R12*1), Y2, Y2
-	VMOVAPS     Y2, Y5
-	VFMADD213PS 96(R9)(R12*1), Y4, Y5
-	VCMPPS      $0x01, Y1, Y5, Y5
-	VMULPS      Y0, Y3, Y6
-	VBLENDVPS   Y5, Y6, Y3, Y3
-	VMOVUPS     96(R11)(R12*1), Y5
-	VFMADD213PS 96(R10)(R12*1), Y5, Y2
-	VFMSUB213PS Y2, Y4, Y3
-	VMOVUPS     Y3, 96(SI)(R12*1)
-	ADDQ        $0x80, R12
+	VMOVUPS     (R8)(R12*2), Y5
+	VPMOVZXWD   (DX)(R12*1), Y7
+	VPSLLD      $0x10, Y7, Y7
+	VPMOVZXWD   (BX)(R12*1), Y8
+	VPSLLD      $0x10, Y8, Y8
+	VSUBPS      (DI)(R12*2), Y7, Y7
+	VMOVAPS     Y7, Y6
+	VFMADD213PS (R9)(R12*2), Y5, Y6
+	VCMPPS      $0x01, Y1, Y6, Y6
+	VMULPS      Y0, Y8, Y9
+	VBLENDVPS   Y6, Y9, Y8, Y8
+	VMOVUPS     (R11)(R12*2), Y6
+	VFMADD213PS (R10)(R12*2), Y6, Y7
+	VFMSUB213PS Y7, Y5, Y8
+	VPSRLD      $0x10, Y8, Y5
+	VPAND       Y2, Y5, Y6
+	VPADDD      Y3, Y6, Y6
+	VPADDD      Y8, Y6, Y6
+	VPSRLD      $0x10, Y6, Y6
+	VPOR        Y4, Y5, Y5
+	VCMPPS      $0x03, Y8, Y8, Y8
+	VBLENDVPS   Y8, Y5, Y6, Y6
+	VPACKUSDW   Y6, Y6, Y6
+	VPERMQ      $0x08, Y6, Y6
+	VMOVDQU     X6, (SI)(R12*1)
+	VMOVUPS     32(R8)(R12*2), Y5
+	VPMOVZXWD   16(DX)(R12*1), Y7
+	VPSLLD      $0x10, Y7, Y7
+	VPMOVZXWD   16(BX)(R12*1), Y8
+	VPSLLD      $0x10, Y8, Y8
+	VSUBPS      32(DI)(R12*2), Y7, Y7
+	VMOVAPS     Y7, Y6
+	VFMADD213PS 32(R9)(R12*2), Y5, Y6
+	VCMPPS      $0x01, Y1, Y6, Y6
+	VMULPS      Y0, Y8, Y9
+	VBLENDVPS   Y6, Y9, Y8, Y8
+	VMOVUPS     32(R11)(R12*2), Y6
+	VFMADD213PS 32(R10)(R12*2), Y6, Y7
+	VFMSUB213PS Y7, Y5, Y8
+	VPSRLD      $0x10, Y8, Y5
+	VPAND       Y2, Y5, Y6
+	VPADDD      Y3, Y6, Y6
+	VPADDD      Y8, Y6, Y6
+	VPSRLD      $0x10, Y6, Y6
+	VPOR        Y4, Y5, Y5
+	VCMPPS      $0x03, Y8, Y8, Y8
+	VBLENDVPS   Y8, Y5, Y6, Y6
+	VPACKUSDW   Y6, Y6, Y6
+	VPERMQ      $0x08, Y6, Y6
+	VMOVDQU     X6, 16(SI)(R12*1)
+	VMOVUPS     64(R8)(R12*2), Y5
+	VPMOVZXWD   32(DX)(R12*1), Y7
+	VPSLLD      $0x10, Y7, Y7
+	VPMOVZXWD   32(BX)(R12*1), Y8
+	VPSLLD      $0x10, Y8, Y8
+	VSUBPS      64(DI)(R12*2), Y7, Y7
+	VMOVAPS     Y7, Y6
+	VFMADD213PS 64(R9)(R12*2), Y5, Y6
+	VCMPPS      $0x01, Y1, Y6, Y6
+	VMULPS      Y0, Y8, Y9
+	VBLENDVPS   Y6, Y9, Y8, Y8
+	VMOVUPS     64(R11)(R12*2), Y6
+	VFMADD213PS 64(R10)(R12*2), Y6, Y7
+	VFMSUB213PS Y7, Y5, Y8
+	VPSRLD      $0x10, Y8, Y5
+	VPAND       Y2, Y5, Y6
+	VPADDD      Y3, Y6, Y6
+	VPADDD      Y8, Y6, Y6
+	VPSRLD      $0x10, Y6, Y6
+	VPOR        Y4, Y5, Y5
+	VCMPPS      $0x03, Y8, Y8, Y8
+	VBLENDVPS   Y8, Y5, Y6, Y6
+	VPACKUSDW   Y6, Y6, Y6
+	VPERMQ      $0x08, Y6, Y6
+	VMOVDQU     X6, 32(SI)(R12*1)
+	VMOVUPS     96(R8)(R12*2), Y5
+	VPMOVZXWD   48(DX)(R12*1), Y7
+	VPSLLD      $0x10, Y7, Y7
+	VPMOVZXWD   48(BX)(R12*1), Y8
+	VPSLLD      $0x10, Y8, Y8
+	VSUBPS      96(DI)(R12*2), Y7, Y7
+	VMOVAPS     Y7, Y6
+	VFMADD213PS 96(R9)(R12*2), Y5, Y6
+	VCMPPS      $0x01, Y1, Y6, Y6
+	VMULPS      Y0, Y8, Y9
+	VBLENDVPS   Y6, Y9, Y8, Y8
+	VMOVUPS     96(R11)(R12*2), Y6
+	VFMADD213PS 96(R10)(R12*2), Y6, Y7
+	VFMSUB213PS Y7, Y5, Y8
+	VPSRLD      $0x10, Y8, Y5
+	VPAND       Y2, Y5, Y6
+	VPADDD      Y3, Y6, Y6
+	VPADDD      Y8, Y6, Y6
+	VPSRLD      $0x10, Y6, Y6
+	VPOR        Y4, Y5, Y5
+	VCMPPS      $0x03, Y8, Y8, Y8
+	VBLENDVPS   Y8, Y5, Y6, Y6
+	VPACKUSDW   Y6, Y6, Y6
+	VPERMQ      $0x08, Y6, Y6
+	VMOVDQU     X6, 48(SI)(R12*1)
+	ADDQ        $0x40, R12
 	CMPQ        R12, CX
 	JLT         block
 	ADDQ        CX, DX
@@ -43830,13 +44350,15 @@ TEXT ·leakyAddAVX2(SB), NOSPLIT, $0-36
 	MOVQ         vectors+24(FP), BX
 	MOVSS        slope+32(FP), X0
 	VBROADCASTSS X0, Y0
+	VXORPS       Y1, Y1, Y1
 
 loop:
-	VMOVUPS   (CX), Y1
-	VADDPS    (DX), Y1, Y1
-	VMULPS    Y0, Y1, Y2
-	VBLENDVPS Y1, Y2, Y1, Y1
-	VMOVUPS   Y1, (AX)
+	VMOVUPS   (CX), Y2
+	VADDPS    (DX), Y2, Y2
+	VCMPPS    $0x01, Y1, Y2, Y3
+	VMULPS    Y0, Y2, Y4
+	VBLENDVPS Y3, Y4, Y2, Y2
+	VMOVUPS   Y2, (AX)
 	ADDQ      $0x20, AX
 	ADDQ      $0x20, CX
 	ADDQ      $0x20, DX
@@ -43907,7 +44429,7 @@ group:
 	MOVQ    SI, R9
 
 vector:
-	VMOVDQU     (R8), Y1
+	VMOVUPS     (R8), Y1
 	VMOVUPS     (AX), Y2
 	VPERMPS     Y0, Y1, Y1
 	VFMADD231PS (CX), Y1, Y2
@@ -43920,6 +44442,3029 @@ vector:
 	ADDQ        $0x20, DX
 	DECQ        DI
 	JNZ         group
+	VZEROUPPER
+	RET
+
+// func squaresAVX2(sum *float64, x *float32, vectors int)
+// Requires: AVX, FMA3
+TEXT ·squaresAVX2(SB), NOSPLIT, $0-24
+	MOVQ    sum+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    vectors+16(FP), DX
+	VMOVUPD (AX), Y0
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+
+loop:
+	VCVTPS2PD   (CX), Y4
+	VFMADD231PD Y4, Y4, Y0
+	VCVTPS2PD   16(CX), Y4
+	VFMADD231PD Y4, Y4, Y1
+	ADDQ        $0x20, CX
+	DECQ        DX
+	JNZ         loop
+	VADDPD      Y1, Y0, Y0
+	VADDPD      Y2, Y0, Y0
+	VADDPD      Y3, Y0, Y0
+	VMOVUPD     Y0, (AX)
+	VZEROUPPER
+	RET
+
+// func sgdAVX2(u *byte, vectors int)
+// Requires: AVX, FMA3
+TEXT ·sgdAVX2(SB), NOSPLIT, $0-16
+	MOVQ         u+0(FP), AX
+	MOVQ         vectors+8(FP), CX
+	MOVQ         (AX), DX
+	MOVQ         8(AX), BX
+	MOVQ         16(AX), SI
+	VBROADCASTSS 32(AX), Y0
+	VBROADCASTSS 36(AX), Y1
+	VBROADCASTSS 40(AX), Y2
+	VBROADCASTSS 44(AX), Y3
+	VBROADCASTSS 48(AX), Y4
+	VBROADCASTSS 52(AX), Y5
+
+loop:
+	VMOVUPS      (DX), Y6
+	VMULPS       (BX), Y0, Y7
+	VFMADD231PS  Y6, Y1, Y7
+	VMOVAPS      Y3, Y8
+	VFMADD132PS  (SI), Y7, Y8
+	VMOVUPS      Y8, (SI)
+	VMULPS       Y4, Y7, Y7
+	VFMADD231PS  Y8, Y5, Y7
+	VFNMADD231PS Y7, Y2, Y6
+	VMOVUPS      Y6, (DX)
+	ADDQ         $0x20, DX
+	ADDQ         $0x20, BX
+	ADDQ         $0x20, SI
+	DECQ         CX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func adamAVX2(u *byte, vectors int)
+// Requires: AVX, FMA3
+TEXT ·adamAVX2(SB), NOSPLIT, $0-16
+	MOVQ         u+0(FP), AX
+	MOVQ         vectors+8(FP), CX
+	MOVQ         (AX), DX
+	MOVQ         8(AX), BX
+	MOVQ         16(AX), SI
+	MOVQ         24(AX), DI
+	VBROADCASTSS 32(AX), Y0
+	VBROADCASTSS 36(AX), Y1
+	VBROADCASTSS 40(AX), Y2
+	VBROADCASTSS 44(AX), Y3
+	VBROADCASTSS 56(AX), Y4
+	VBROADCASTSS 60(AX), Y5
+	VBROADCASTSS 64(AX), Y6
+	VBROADCASTSS 68(AX), Y7
+	VBROADCASTSS 72(AX), Y8
+	VBROADCASTSS 76(AX), Y9
+
+loop:
+	VMOVUPS      (DX), Y10
+	VMULPS       (BX), Y0, Y11
+	VFMADD231PS  Y10, Y1, Y11
+	VMULPS       (SI), Y3, Y12
+	VFMADD231PS  Y11, Y4, Y12
+	VMOVUPS      Y12, (SI)
+	VMULPS       Y11, Y11, Y11
+	VMULPS       Y6, Y11, Y11
+	VMOVAPS      Y5, Y13
+	VFMADD132PS  (DI), Y11, Y13
+	VMOVUPS      Y13, (DI)
+	VSQRTPS      Y13, Y13
+	VFMADD213PS  Y9, Y8, Y13
+	VMULPS       Y2, Y12, Y12
+	VDIVPS       Y13, Y12, Y12
+	VFNMADD231PS Y10, Y7, Y10
+	VSUBPS       Y12, Y10, Y10
+	VMOVUPS      Y10, (DX)
+	ADDQ         $0x20, DX
+	ADDQ         $0x20, BX
+	ADDQ         $0x20, SI
+	ADDQ         $0x20, DI
+	DECQ         CX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+DATA exponentialAVX2<>+0(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX2<>+4(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX2<>+8(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX2<>+12(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX2<>+16(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX2<>+20(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX2<>+24(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX2<>+28(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX2<>+32(SB)/4, $0x4b40007f
+DATA exponentialAVX2<>+36(SB)/4, $0x4b40007f
+DATA exponentialAVX2<>+40(SB)/4, $0x4b40007f
+DATA exponentialAVX2<>+44(SB)/4, $0x4b40007f
+DATA exponentialAVX2<>+48(SB)/4, $0x4b40007f
+DATA exponentialAVX2<>+52(SB)/4, $0x4b40007f
+DATA exponentialAVX2<>+56(SB)/4, $0x4b40007f
+DATA exponentialAVX2<>+60(SB)/4, $0x4b40007f
+DATA exponentialAVX2<>+64(SB)/4, $0x3f318000
+DATA exponentialAVX2<>+68(SB)/4, $0x3f318000
+DATA exponentialAVX2<>+72(SB)/4, $0x3f318000
+DATA exponentialAVX2<>+76(SB)/4, $0x3f318000
+DATA exponentialAVX2<>+80(SB)/4, $0x3f318000
+DATA exponentialAVX2<>+84(SB)/4, $0x3f318000
+DATA exponentialAVX2<>+88(SB)/4, $0x3f318000
+DATA exponentialAVX2<>+92(SB)/4, $0x3f318000
+DATA exponentialAVX2<>+96(SB)/4, $0xb95e8083
+DATA exponentialAVX2<>+100(SB)/4, $0xb95e8083
+DATA exponentialAVX2<>+104(SB)/4, $0xb95e8083
+DATA exponentialAVX2<>+108(SB)/4, $0xb95e8083
+DATA exponentialAVX2<>+112(SB)/4, $0xb95e8083
+DATA exponentialAVX2<>+116(SB)/4, $0xb95e8083
+DATA exponentialAVX2<>+120(SB)/4, $0xb95e8083
+DATA exponentialAVX2<>+124(SB)/4, $0xb95e8083
+DATA exponentialAVX2<>+128(SB)/4, $0x39500d01
+DATA exponentialAVX2<>+132(SB)/4, $0x39500d01
+DATA exponentialAVX2<>+136(SB)/4, $0x39500d01
+DATA exponentialAVX2<>+140(SB)/4, $0x39500d01
+DATA exponentialAVX2<>+144(SB)/4, $0x39500d01
+DATA exponentialAVX2<>+148(SB)/4, $0x39500d01
+DATA exponentialAVX2<>+152(SB)/4, $0x39500d01
+DATA exponentialAVX2<>+156(SB)/4, $0x39500d01
+DATA exponentialAVX2<>+160(SB)/4, $0x3ab60b61
+DATA exponentialAVX2<>+164(SB)/4, $0x3ab60b61
+DATA exponentialAVX2<>+168(SB)/4, $0x3ab60b61
+DATA exponentialAVX2<>+172(SB)/4, $0x3ab60b61
+DATA exponentialAVX2<>+176(SB)/4, $0x3ab60b61
+DATA exponentialAVX2<>+180(SB)/4, $0x3ab60b61
+DATA exponentialAVX2<>+184(SB)/4, $0x3ab60b61
+DATA exponentialAVX2<>+188(SB)/4, $0x3ab60b61
+DATA exponentialAVX2<>+192(SB)/4, $0x3c088889
+DATA exponentialAVX2<>+196(SB)/4, $0x3c088889
+DATA exponentialAVX2<>+200(SB)/4, $0x3c088889
+DATA exponentialAVX2<>+204(SB)/4, $0x3c088889
+DATA exponentialAVX2<>+208(SB)/4, $0x3c088889
+DATA exponentialAVX2<>+212(SB)/4, $0x3c088889
+DATA exponentialAVX2<>+216(SB)/4, $0x3c088889
+DATA exponentialAVX2<>+220(SB)/4, $0x3c088889
+DATA exponentialAVX2<>+224(SB)/4, $0x3d2aaaab
+DATA exponentialAVX2<>+228(SB)/4, $0x3d2aaaab
+DATA exponentialAVX2<>+232(SB)/4, $0x3d2aaaab
+DATA exponentialAVX2<>+236(SB)/4, $0x3d2aaaab
+DATA exponentialAVX2<>+240(SB)/4, $0x3d2aaaab
+DATA exponentialAVX2<>+244(SB)/4, $0x3d2aaaab
+DATA exponentialAVX2<>+248(SB)/4, $0x3d2aaaab
+DATA exponentialAVX2<>+252(SB)/4, $0x3d2aaaab
+DATA exponentialAVX2<>+256(SB)/4, $0x3e2aaaab
+DATA exponentialAVX2<>+260(SB)/4, $0x3e2aaaab
+DATA exponentialAVX2<>+264(SB)/4, $0x3e2aaaab
+DATA exponentialAVX2<>+268(SB)/4, $0x3e2aaaab
+DATA exponentialAVX2<>+272(SB)/4, $0x3e2aaaab
+DATA exponentialAVX2<>+276(SB)/4, $0x3e2aaaab
+DATA exponentialAVX2<>+280(SB)/4, $0x3e2aaaab
+DATA exponentialAVX2<>+284(SB)/4, $0x3e2aaaab
+DATA exponentialAVX2<>+288(SB)/4, $0x3f000000
+DATA exponentialAVX2<>+292(SB)/4, $0x3f000000
+DATA exponentialAVX2<>+296(SB)/4, $0x3f000000
+DATA exponentialAVX2<>+300(SB)/4, $0x3f000000
+DATA exponentialAVX2<>+304(SB)/4, $0x3f000000
+DATA exponentialAVX2<>+308(SB)/4, $0x3f000000
+DATA exponentialAVX2<>+312(SB)/4, $0x3f000000
+DATA exponentialAVX2<>+316(SB)/4, $0x3f000000
+DATA exponentialAVX2<>+320(SB)/4, $0x3f800000
+DATA exponentialAVX2<>+324(SB)/4, $0x3f800000
+DATA exponentialAVX2<>+328(SB)/4, $0x3f800000
+DATA exponentialAVX2<>+332(SB)/4, $0x3f800000
+DATA exponentialAVX2<>+336(SB)/4, $0x3f800000
+DATA exponentialAVX2<>+340(SB)/4, $0x3f800000
+DATA exponentialAVX2<>+344(SB)/4, $0x3f800000
+DATA exponentialAVX2<>+348(SB)/4, $0x3f800000
+GLOBL exponentialAVX2<>(SB), RODATA|NOPTR, $352
+
+// func expSubAVX2(e *float32, x *float32, m *float32, vectors int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·expSubAVX2(SB), NOSPLIT, $0-32
+	MOVQ         e+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         m+16(FP), DX
+	MOVQ         vectors+24(FP), BX
+	MOVL         $0xc2b00000, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+
+loop:
+	VMOVUPS      (CX), Y1
+	VSUBPS       (DX), Y1, Y1
+	VMAXPS       Y1, Y0, Y1
+	VMOVUPS      exponentialAVX2<>+32(SB), Y2
+	VFMADD231PS  exponentialAVX2<>+0(SB), Y1, Y2
+	VSUBPS       exponentialAVX2<>+32(SB), Y2, Y3
+	VFNMADD231PS exponentialAVX2<>+64(SB), Y3, Y1
+	VFNMADD231PS exponentialAVX2<>+96(SB), Y3, Y1
+	VMOVUPS      exponentialAVX2<>+128(SB), Y3
+	VFMADD213PS  exponentialAVX2<>+160(SB), Y1, Y3
+	VFMADD213PS  exponentialAVX2<>+192(SB), Y1, Y3
+	VFMADD213PS  exponentialAVX2<>+224(SB), Y1, Y3
+	VFMADD213PS  exponentialAVX2<>+256(SB), Y1, Y3
+	VFMADD213PS  exponentialAVX2<>+288(SB), Y1, Y3
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y1, Y3
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y1, Y3
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, DX
+	DECQ         BX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func logsAVX2(y *float32, x *float32, vectors int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·logsAVX2(SB), NOSPLIT, $0-24
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         vectors+16(FP), DX
+	MOVL         $0x3f3504f3, BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x3f800000, BX
+	VMOVD        BX, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $0x3f318000, BX
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $0xb95e8083, BX
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	MOVL         $0x3e638e39, BX
+	VMOVD        BX, X4
+	VPBROADCASTD X4, Y4
+	MOVL         $0x3e924925, BX
+	VMOVD        BX, X5
+	VPBROADCASTD X5, Y5
+	MOVL         $0x3ecccccd, BX
+	VMOVD        BX, X6
+	VPBROADCASTD X6, Y6
+	MOVL         $0x3f2aaaab, BX
+	VMOVD        BX, X7
+	VPBROADCASTD X7, Y7
+	MOVL         $0x40000000, BX
+	VMOVD        BX, X8
+	VPBROADCASTD X8, Y8
+	MOVL         $0xff800000, BX
+	VMOVD        BX, X9
+	VPBROADCASTD X9, Y9
+
+loop:
+	VMOVUPS     (CX), Y10
+	VPSUBD      Y0, Y10, Y11
+	VPSRAD      $0x17, Y11, Y11
+	VPSLLD      $0x17, Y11, Y12
+	VPSUBD      Y12, Y10, Y12
+	VCVTDQ2PS   Y11, Y11
+	VADDPS      Y1, Y12, Y13
+	VSUBPS      Y1, Y12, Y12
+	VDIVPS      Y13, Y12, Y12
+	VMULPS      Y12, Y12, Y13
+	VMOVAPS     Y4, Y14
+	VFMADD213PS Y5, Y13, Y14
+	VFMADD213PS Y6, Y13, Y14
+	VFMADD213PS Y7, Y13, Y14
+	VFMADD213PS Y8, Y13, Y14
+	VMULPS      Y12, Y14, Y14
+	VFMADD231PS Y3, Y11, Y14
+	VFMADD231PS Y2, Y11, Y14
+	VXORPS      Y13, Y13, Y13
+	VCMPPS      $0x02, Y13, Y10, Y10
+	VBLENDVPS   Y10, Y9, Y14, Y14
+	VMOVUPS     Y14, (AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	DECQ        DX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func chooseAVX2(t *float32, a *float32, vectors int, k float32)
+// Requires: AVX, AVX2, SSE
+TEXT ·chooseAVX2(SB), NOSPLIT, $0-28
+	MOVQ         t+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         vectors+16(FP), DX
+	MOVL         $0x3f800000, BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Y0
+	MOVSS        k+24(FP), X1
+	VBROADCASTSS X1, Y1
+
+loop:
+	VCMPPS  $0x00, (CX), Y1, Y2
+	VANDPS  Y0, Y2, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	DECQ    DX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func split2AVX2(dst *float32, src *float32, step int, vectors int)
+// Requires: AVX, AVX2
+TEXT ·split2AVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ step+16(FP), DX
+	MOVQ vectors+24(FP), BX
+	LEAQ (DX)(DX*2), SI
+	ADDQ AX, SI
+
+loop:
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VSHUFPS $0x88, Y1, Y0, Y2
+	VPERMPD $0xd8, Y2, Y2
+	VSHUFPS $0xdd, Y1, Y0, Y0
+	VPERMPD $0xd8, Y0, Y0
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y0, (AX)(DX*1)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, SI
+	ADDQ    $0x00000040, CX
+	DECQ    BX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func join2AVX2(dst *float32, src *float32, step int, vectors int)
+// Requires: AVX, AVX2
+TEXT ·join2AVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ step+16(FP), DX
+	MOVQ vectors+24(FP), BX
+	LEAQ (DX)(DX*2), SI
+	ADDQ CX, SI
+
+loop:
+	VMOVUPS   (CX), Y0
+	VMOVUPS   (CX)(DX*1), Y1
+	VPERMPD   $0xd8, Y0, Y0
+	VPERMPD   $0xd8, Y1, Y2
+	VUNPCKLPS Y2, Y0, Y1
+	VUNPCKHPS Y2, Y0, Y0
+	VMOVUPS   Y1, (AX)
+	VMOVUPS   Y0, 32(AX)
+	ADDQ      $0x20, CX
+	ADDQ      $0x20, SI
+	ADDQ      $0x00000040, AX
+	DECQ      BX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func split3AVX2(dst *float32, src *float32, step int, vectors int)
+// Requires: AVX, AVX2
+TEXT ·split3AVX2(SB), NOSPLIT, $0-32
+	MOVQ      dst+0(FP), AX
+	MOVQ      src+8(FP), CX
+	MOVQ      step+16(FP), DX
+	MOVQ      vectors+24(FP), BX
+	LEAQ      (DX)(DX*2), SI
+	ADDQ      AX, SI
+	MOVQ      $0x0502070401060300, DI
+	VMOVQ     DI, X0
+	VPMOVZXBD X0, Y0
+	MOVQ      $0x0603000502070401, DI
+	VMOVQ     DI, X1
+	VPMOVZXBD X1, Y1
+	MOVQ      $0x0704010603000502, DI
+	VMOVQ     DI, X2
+	VPMOVZXBD X2, Y2
+
+loop:
+	VMOVUPS  (CX), Y3
+	VMOVUPS  32(CX), Y4
+	VMOVUPS  64(CX), Y5
+	VMOVAPS  Y3, Y6
+	VBLENDPS $0x92, Y4, Y6, Y6
+	VBLENDPS $0x24, Y5, Y6, Y6
+	VPERMPS  Y6, Y0, Y6
+	VMOVAPS  Y3, Y7
+	VBLENDPS $0x24, Y4, Y7, Y7
+	VBLENDPS $0x49, Y5, Y7, Y7
+	VPERMPS  Y7, Y1, Y7
+	VMOVAPS  Y3, Y3
+	VBLENDPS $0x49, Y4, Y3, Y3
+	VBLENDPS $0x92, Y5, Y3, Y3
+	VPERMPS  Y3, Y2, Y3
+	VMOVUPS  Y6, (AX)
+	VMOVUPS  Y7, (AX)(DX*1)
+	VMOVUPS  Y3, (AX)(DX*2)
+	ADDQ     $0x20, AX
+	ADDQ     $0x20, SI
+	ADDQ     $0x00000060, CX
+	DECQ     BX
+	JNZ      loop
+	VZEROUPPER
+	RET
+
+// func join3AVX2(dst *float32, src *float32, step int, vectors int)
+// Requires: AVX, AVX2
+TEXT ·join3AVX2(SB), NOSPLIT, $0-32
+	MOVQ      dst+0(FP), AX
+	MOVQ      src+8(FP), CX
+	MOVQ      step+16(FP), DX
+	MOVQ      vectors+24(FP), BX
+	LEAQ      (DX)(DX*2), SI
+	ADDQ      CX, SI
+	MOVQ      $0x0502070401060300, DI
+	VMOVQ     DI, X0
+	VPMOVZXBD X0, Y0
+	MOVQ      $0x0207040106030005, DI
+	VMOVQ     DI, X1
+	VPMOVZXBD X1, Y1
+	MOVQ      $0x0704010603000502, DI
+	VMOVQ     DI, X2
+	VPMOVZXBD X2, Y2
+
+loop:
+	VMOVUPS  (CX), Y3
+	VMOVUPS  (CX)(DX*1), Y4
+	VMOVUPS  (CX)(DX*2), Y5
+	VPERMPS  Y3, Y0, Y3
+	VPERMPS  Y4, Y1, Y4
+	VPERMPS  Y5, Y2, Y5
+	VMOVAPS  Y3, Y6
+	VBLENDPS $0x92, Y4, Y6, Y6
+	VBLENDPS $0x24, Y5, Y6, Y6
+	VMOVAPS  Y3, Y7
+	VBLENDPS $0x24, Y4, Y7, Y7
+	VBLENDPS $0x49, Y5, Y7, Y7
+	VMOVAPS  Y3, Y3
+	VBLENDPS $0x49, Y4, Y3, Y3
+	VBLENDPS $0x92, Y5, Y3, Y3
+	VMOVUPS  Y6, (AX)
+	VMOVUPS  Y7, 32(AX)
+	VMOVUPS  Y3, 64(AX)
+	ADDQ     $0x20, CX
+	ADDQ     $0x20, SI
+	ADDQ     $0x00000060, AX
+	DECQ     BX
+	JNZ      loop
+	VZEROUPPER
+	RET
+
+// func split4AVX2(dst *float32, src *float32, step int, vectors int)
+// Requires: AVX, AVX2
+TEXT ·split4AVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ step+16(FP), DX
+	MOVQ vectors+24(FP), BX
+	LEAQ (DX)(DX*2), SI
+	ADDQ AX, SI
+
+loop:
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VSHUFPS $0x88, Y1, Y0, Y4
+	VPERMPD $0xd8, Y4, Y4
+	VSHUFPS $0xdd, Y1, Y0, Y0
+	VPERMPD $0xd8, Y0, Y0
+	VSHUFPS $0x88, Y3, Y2, Y1
+	VPERMPD $0xd8, Y1, Y1
+	VSHUFPS $0xdd, Y3, Y2, Y2
+	VPERMPD $0xd8, Y2, Y2
+	VSHUFPS $0x88, Y1, Y4, Y3
+	VPERMPD $0xd8, Y3, Y3
+	VSHUFPS $0xdd, Y1, Y4, Y1
+	VPERMPD $0xd8, Y1, Y1
+	VSHUFPS $0x88, Y2, Y0, Y4
+	VPERMPD $0xd8, Y4, Y4
+	VSHUFPS $0xdd, Y2, Y0, Y0
+	VPERMPD $0xd8, Y0, Y0
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, (AX)(DX*1)
+	VMOVUPS Y1, (AX)(DX*2)
+	VMOVUPS Y0, (SI)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, SI
+	ADDQ    $0x00000080, CX
+	DECQ    BX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func join4AVX2(dst *float32, src *float32, step int, vectors int)
+// Requires: AVX, AVX2
+TEXT ·join4AVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ step+16(FP), DX
+	MOVQ vectors+24(FP), BX
+	LEAQ (DX)(DX*2), SI
+	ADDQ CX, SI
+
+loop:
+	VMOVUPS   (CX), Y0
+	VMOVUPS   (CX)(DX*1), Y1
+	VMOVUPS   (CX)(DX*2), Y2
+	VMOVUPS   (SI), Y3
+	VPERMPD   $0xd8, Y0, Y0
+	VPERMPD   $0xd8, Y2, Y4
+	VUNPCKLPS Y4, Y0, Y2
+	VUNPCKHPS Y4, Y0, Y0
+	VPERMPD   $0xd8, Y1, Y1
+	VPERMPD   $0xd8, Y3, Y4
+	VUNPCKLPS Y4, Y1, Y3
+	VUNPCKHPS Y4, Y1, Y1
+	VPERMPD   $0xd8, Y2, Y2
+	VPERMPD   $0xd8, Y3, Y4
+	VUNPCKLPS Y4, Y2, Y3
+	VUNPCKHPS Y4, Y2, Y2
+	VPERMPD   $0xd8, Y0, Y0
+	VPERMPD   $0xd8, Y1, Y4
+	VUNPCKLPS Y4, Y0, Y1
+	VUNPCKHPS Y4, Y0, Y0
+	VMOVUPS   Y3, (AX)
+	VMOVUPS   Y2, 32(AX)
+	VMOVUPS   Y1, 64(AX)
+	VMOVUPS   Y0, 96(AX)
+	ADDQ      $0x20, CX
+	ADDQ      $0x20, SI
+	ADDQ      $0x00000080, AX
+	DECQ      BX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func classesAVX2(class *float32, labels *byte, vectors int, last float32, ignore float32)
+// Requires: AVX, AVX2, SSE
+TEXT ·classesAVX2(SB), NOSPLIT, $0-32
+	MOVQ         class+0(FP), AX
+	MOVQ         labels+8(FP), CX
+	MOVQ         vectors+16(FP), DX
+	MOVSS        last+24(FP), X0
+	VBROADCASTSS X0, Y0
+	MOVSS        ignore+28(FP), X1
+	VBROADCASTSS X1, Y1
+	MOVL         $0xbf800000, BX
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y2
+
+loop:
+	VPMOVZXBD (CX), Y3
+	VCVTDQ2PS Y3, Y3
+	VCMPPS    $0x02, Y0, Y3, Y4
+	VANDPS    Y3, Y4, Y4
+	VCMPPS    $0x00, Y1, Y3, Y3
+	VBLENDVPS Y3, Y2, Y4, Y4
+	VMOVUPS   Y4, (AX)
+	ADDQ      $0x20, AX
+	ADDQ      $0x08, CX
+	DECQ      DX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func softmaxAVX2(r *byte)
+// Requires: AVX, AVX2, FMA3
+TEXT ·softmaxAVX2(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y1
+	XORQ         CX, CX
+	MOVQ         (AX), DI
+	MOVQ         8(AX), R8
+	MOVQ         24(AX), R9
+	MOVQ         32(AX), R10
+	MOVL         $0xc2b00000, DX
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y2
+	MOVQ         80(AX), SI
+
+vector:
+	VMOVUPS (DI)(CX*1), Y3
+	MOVQ    DI, DX
+	ADDQ    CX, DX
+	MOVQ    64(AX), BX
+	VXORPS  Y0, Y0, Y0
+
+largest:
+	VMAXPS  (DX), Y3, Y3
+	VADDPS  Y1, Y0, Y0
+	ADDQ    72(AX), DX
+	DECQ    BX
+	JNZ     largest
+	VMOVUPS Y3, (R9)(CX*1)
+	VXORPS  Y4, Y4, Y4
+	MOVQ    R8, R11
+	ADDQ    CX, R11
+	MOVQ    DI, DX
+	ADDQ    CX, DX
+	MOVQ    64(AX), BX
+	VXORPS  Y0, Y0, Y0
+
+exponential:
+	VMOVUPS      (DX), Y5
+	VSUBPS       Y3, Y5, Y5
+	VMAXPS       Y5, Y2, Y5
+	VMOVUPS      exponentialAVX2<>+32(SB), Y6
+	VFMADD231PS  exponentialAVX2<>+0(SB), Y5, Y6
+	VSUBPS       exponentialAVX2<>+32(SB), Y6, Y7
+	VFNMADD231PS exponentialAVX2<>+64(SB), Y7, Y5
+	VFNMADD231PS exponentialAVX2<>+96(SB), Y7, Y5
+	VMOVUPS      exponentialAVX2<>+128(SB), Y7
+	VFMADD213PS  exponentialAVX2<>+160(SB), Y5, Y7
+	VFMADD213PS  exponentialAVX2<>+192(SB), Y5, Y7
+	VFMADD213PS  exponentialAVX2<>+224(SB), Y5, Y7
+	VFMADD213PS  exponentialAVX2<>+256(SB), Y5, Y7
+	VFMADD213PS  exponentialAVX2<>+288(SB), Y5, Y7
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y5, Y7
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y5, Y7
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y7, Y7
+	VADDPS       Y7, Y4, Y4
+	VMOVUPS      Y7, (R11)
+	ADDQ         72(AX), R11
+	VADDPS       Y1, Y0, Y0
+	ADDQ         72(AX), DX
+	DECQ         BX
+	JNZ          exponential
+	VMOVUPS      Y4, (R10)(CX*1)
+	VDIVPS       Y4, Y1, Y3
+	MOVQ         R8, DX
+	ADDQ         CX, DX
+	MOVQ         64(AX), BX
+	VXORPS       Y0, Y0, Y0
+
+share:
+	VMULPS  (DX), Y3, Y4
+	VMOVUPS Y4, (DX)
+	VADDPS  Y1, Y0, Y0
+	ADDQ    72(AX), DX
+	DECQ    BX
+	JNZ     share
+	ADDQ    $0x20, CX
+	DECQ    SI
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func hardAVX2(r *byte)
+// Requires: AVX, AVX2
+TEXT ·hardAVX2(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y1
+	XORQ         CX, CX
+	MOVQ         (AX), DI
+	MOVQ         8(AX), R8
+	MOVQ         80(AX), SI
+
+vector:
+	VMOVUPS (DI)(CX*1), Y2
+	VXORPS  Y3, Y3, Y3
+	MOVQ    DI, DX
+	ADDQ    CX, DX
+	MOVQ    64(AX), BX
+	VXORPS  Y0, Y0, Y0
+
+largest:
+	VMOVUPS   (DX), Y4
+	VCMPPS    $0x01, Y4, Y2, Y5
+	VBLENDVPS Y5, Y0, Y3, Y3
+	VMAXPS    Y4, Y2, Y2
+	VADDPS    Y1, Y0, Y0
+	ADDQ      72(AX), DX
+	DECQ      BX
+	JNZ       largest
+	MOVQ      R8, DX
+	ADDQ      CX, DX
+	MOVQ      64(AX), BX
+	VXORPS    Y0, Y0, Y0
+
+share:
+	VCMPPS  $0x00, Y0, Y3, Y2
+	VANDPS  Y1, Y2, Y2
+	VMOVUPS Y2, (DX)
+	VADDPS  Y1, Y0, Y0
+	ADDQ    72(AX), DX
+	DECQ    BX
+	JNZ     share
+	ADDQ    $0x20, CX
+	DECQ    SI
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func classSumsAVX2(r *byte)
+// Requires: AVX, AVX2
+TEXT ·classSumsAVX2(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y1
+	XORQ         CX, CX
+	MOVQ         48(AX), R8
+	MOVQ         72(AX), R9
+	MOVQ         (AX), CX
+	MOVQ         CX, DX
+	MOVQ         8(AX), CX
+	MOVQ         CX, DI
+	MOVQ         64(AX), BX
+	VXORPS       Y0, Y0, Y0
+
+class:
+	VMOVUPS (R8), Y2
+	VMOVUPS 32(R8), Y3
+	VMOVUPS 64(R8), Y4
+	XORQ    CX, CX
+	MOVQ    80(AX), SI
+
+vector:
+	MOVQ    16(AX), R10
+	VXORPS  Y5, Y5, Y5
+	VMOVUPS (DI)(CX*1), Y6
+	VMOVUPS (R10)(CX*1), Y7
+	VCMPPS  $0x00, Y0, Y7, Y8
+	VANDPS  Y6, Y8, Y9
+	VADDPS  Y9, Y2, Y2
+	VCMPPS  $0x02, Y7, Y5, Y5
+	VANDPS  Y6, Y5, Y5
+	VADDPS  Y5, Y3, Y3
+	VANDPS  Y1, Y8, Y5
+	VADDPS  Y5, Y4, Y4
+	ADDQ    $0x20, CX
+	DECQ    SI
+	JNZ     vector
+	VMOVUPS Y2, (R8)
+	VMOVUPS Y3, 32(R8)
+	VMOVUPS Y4, 64(R8)
+	ADDQ    $0x00000060, R8
+	ADDQ    R9, DI
+	ADDQ    R9, DX
+	VADDPS  Y1, Y0, Y0
+	DECQ    BX
+	JNZ     class
+	VZEROUPPER
+	RET
+
+// func crossEntropyAVX2(r *byte)
+// Requires: AVX, AVX2
+TEXT ·crossEntropyAVX2(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y1
+	XORQ         CX, CX
+	MOVQ         48(AX), R8
+	MOVQ         72(AX), R9
+	MOVQ         (AX), CX
+	MOVQ         CX, DX
+	MOVQ         8(AX), CX
+	MOVQ         CX, DI
+	MOVQ         64(AX), BX
+	VXORPS       Y0, Y0, Y0
+
+class:
+	VMOVUPS (R8), Y2
+	XORQ    CX, CX
+	MOVQ    80(AX), SI
+
+vector:
+	MOVQ    16(AX), R10
+	MOVQ    24(AX), R11
+	MOVQ    32(AX), R12
+	VMOVUPS (R11)(CX*1), Y3
+	VSUBPS  (DX)(CX*1), Y3, Y3
+	VADDPS  (R12)(CX*1), Y3, Y3
+	VCMPPS  $0x00, (R10)(CX*1), Y0, Y4
+	VANDPS  Y3, Y4, Y3
+	VADDPS  Y3, Y2, Y2
+	ADDQ    $0x20, CX
+	DECQ    SI
+	JNZ     vector
+	VMOVUPS Y2, (R8)
+	ADDQ    $0x00000020, R8
+	ADDQ    R9, DI
+	ADDQ    R9, DX
+	VADDPS  Y1, Y0, Y0
+	DECQ    BX
+	JNZ     class
+	VZEROUPPER
+	RET
+
+// func pickAVX2(r *byte)
+// Requires: AVX, AVX2
+TEXT ·pickAVX2(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y1
+	XORQ         CX, CX
+	MOVQ         16(AX), DI
+	MOVQ         40(AX), R8
+	MOVQ         56(AX), R9
+	MOVQ         80(AX), SI
+
+vector:
+	VMOVUPS (DI)(CX*1), Y2
+	VXORPS  Y3, Y3, Y3
+	MOVQ    R9, R10
+	MOVQ    R9, DX
+	ADDQ    CX, DX
+	MOVQ    64(AX), BX
+	VXORPS  Y0, Y0, Y0
+
+class:
+	VBROADCASTSS 8(R10), Y4
+	VCMPPS       $0x00, Y0, Y2, Y5
+	VBLENDVPS    Y5, Y4, Y3, Y3
+	ADDQ         $0x0c, R10
+	VADDPS       Y1, Y0, Y0
+	ADDQ         72(AX), DX
+	DECQ         BX
+	JNZ          class
+	VMOVUPS      Y3, (R8)(CX*1)
+	ADDQ         $0x20, CX
+	DECQ         SI
+	JNZ          vector
+	VZEROUPPER
+	RET
+
+// func classGradAVX2(r *byte)
+// Requires: AVX, AVX2, FMA3
+TEXT ·classGradAVX2(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y1
+	XORQ         CX, CX
+	MOVQ         (AX), DI
+	MOVQ         8(AX), R8
+	MOVQ         16(AX), R9
+	MOVQ         40(AX), R10
+	MOVQ         56(AX), R11
+	MOVQ         80(AX), SI
+
+vector:
+	VMOVUPS (R9)(CX*1), Y2
+	VMOVUPS (R10)(CX*1), Y4
+	VXORPS  Y3, Y3, Y3
+	MOVQ    R11, R12
+	MOVQ    R8, DX
+	ADDQ    CX, DX
+	MOVQ    64(AX), BX
+	VXORPS  Y0, Y0, Y0
+
+mean:
+	VBROADCASTSS (R12), Y6
+	VBROADCASTSS 4(R12), Y5
+	VCMPPS       $0x00, Y0, Y2, Y7
+	VANDPS       Y5, Y7, Y5
+	VADDPS       Y5, Y6, Y6
+	ADDQ         $0x0c, R12
+	VFMADD231PS  (DX), Y6, Y3
+	VADDPS       Y1, Y0, Y0
+	ADDQ         72(AX), DX
+	DECQ         BX
+	JNZ          mean
+	VXORPS       Y0, Y0, Y0
+	VCMPPS       $0x02, Y2, Y0, Y5
+	MOVQ         R11, R12
+	MOVQ         DI, R13
+	ADDQ         CX, R13
+	MOVQ         R8, DX
+	ADDQ         CX, DX
+	MOVQ         64(AX), BX
+	VXORPS       Y0, Y0, Y0
+
+gradient:
+	VBROADCASTSS (R12), Y8
+	VBROADCASTSS 4(R12), Y6
+	VCMPPS       $0x00, Y0, Y2, Y7
+	VANDPS       Y6, Y7, Y6
+	VADDPS       Y6, Y8, Y8
+	ADDQ         $0x0c, R12
+	VMOVUPS      (DX), Y6
+	VSUBPS       Y3, Y8, Y8
+	VANDPS       Y1, Y7, Y7
+	VSUBPS       Y7, Y6, Y7
+	VMULPS       Y4, Y7, Y7
+	VFMADD231PS  Y8, Y6, Y7
+	VANDPS       Y7, Y5, Y7
+	VMOVUPS      Y7, (R13)
+	ADDQ         72(AX), R13
+	VADDPS       Y1, Y0, Y0
+	ADDQ         72(AX), DX
+	DECQ         BX
+	JNZ          gradient
+	ADDQ         $0x20, CX
+	DECQ         SI
+	JNZ          vector
+	VZEROUPPER
+	RET
+
+// func sigmoidAVX2(p *float32, total *float32, z *float32, vectors int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-32
+	MOVQ         p+0(FP), AX
+	MOVQ         total+8(FP), CX
+	MOVQ         z+16(FP), DX
+	MOVQ         vectors+24(FP), BX
+	MOVL         $0xc2b00000, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x3f800000, SI
+	VMOVD        SI, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $0x80000000, SI
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $0x00000000, SI
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+
+loop:
+	VMOVUPS      (DX), Y4
+	VORPS        Y2, Y4, Y5
+	VMAXPS       Y5, Y0, Y5
+	VMOVUPS      exponentialAVX2<>+32(SB), Y6
+	VFMADD231PS  exponentialAVX2<>+0(SB), Y5, Y6
+	VSUBPS       exponentialAVX2<>+32(SB), Y6, Y7
+	VFNMADD231PS exponentialAVX2<>+64(SB), Y7, Y5
+	VFNMADD231PS exponentialAVX2<>+96(SB), Y7, Y5
+	VMOVUPS      exponentialAVX2<>+128(SB), Y7
+	VFMADD213PS  exponentialAVX2<>+160(SB), Y5, Y7
+	VFMADD213PS  exponentialAVX2<>+192(SB), Y5, Y7
+	VFMADD213PS  exponentialAVX2<>+224(SB), Y5, Y7
+	VFMADD213PS  exponentialAVX2<>+256(SB), Y5, Y7
+	VFMADD213PS  exponentialAVX2<>+288(SB), Y5, Y7
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y5, Y7
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y5, Y7
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y7, Y7
+	VADDPS       Y1, Y7, Y5
+	VCMPPS       $0x02, Y4, Y3, Y4
+	VBLENDVPS    Y4, Y1, Y7, Y7
+	VDIVPS       Y5, Y7, Y7
+	VMOVUPS      Y7, (AX)
+	VMOVUPS      Y5, (CX)
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, DX
+	DECQ         BX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func regionSumsAVX2(sum *float32, p *float32, t *float32, class *float32, vectors int)
+// Requires: AVX, FMA3
+TEXT ·regionSumsAVX2(SB), NOSPLIT, $0-40
+	MOVQ    sum+0(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	MOVQ    p+8(FP), CX
+	MOVQ    t+16(FP), DX
+	MOVQ    class+24(FP), BX
+	MOVQ    vectors+32(FP), SI
+
+loop:
+	VMOVUPS     (CX), Y3
+	VMOVUPS     (DX), Y4
+	VXORPS      Y5, Y5, Y5
+	VCMPPS      $0x02, (BX), Y5, Y5
+	VANDPS      Y4, Y5, Y4
+	VFMADD231PS Y4, Y3, Y0
+	VANDPS      Y3, Y5, Y3
+	VADDPS      Y3, Y1, Y1
+	VADDPS      Y4, Y2, Y2
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, BX
+	DECQ        SI
+	JNZ         loop
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     Y1, 32(AX)
+	VMOVUPS     Y2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func binaryAVX2(sum *float32, z *float32, total *float32, t *float32, class *float32, vectors int)
+// Requires: AVX, FMA3
+TEXT ·binaryAVX2(SB), NOSPLIT, $0-48
+	MOVQ    sum+0(FP), AX
+	VMOVUPS (AX), Y0
+	MOVQ    z+8(FP), CX
+	MOVQ    total+16(FP), DX
+	MOVQ    t+24(FP), BX
+	MOVQ    class+32(FP), SI
+	MOVQ    vectors+40(FP), DI
+
+loop:
+	VXORPS       Y2, Y2, Y2
+	VMOVUPS      (CX), Y1
+	VMAXPS       Y2, Y1, Y2
+	VFNMADD231PS (BX), Y1, Y2
+	VADDPS       (DX), Y2, Y2
+	VXORPS       Y1, Y1, Y1
+	VCMPPS       $0x02, (SI), Y1, Y1
+	VANDPS       Y2, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, DX
+	ADDQ         $0x20, BX
+	ADDQ         $0x20, SI
+	DECQ         DI
+	JNZ          loop
+	VMOVUPS      Y0, (AX)
+	VZEROUPPER
+	RET
+
+// func sigmoidGradAVX2(z *float32, p *float32, t *float32, class *float32, vectors int, a float32, b float32, c float32)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·sigmoidGradAVX2(SB), NOSPLIT, $0-52
+	MOVQ         z+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         t+16(FP), DX
+	MOVQ         class+24(FP), BX
+	MOVQ         vectors+32(FP), SI
+	MOVL         $0x3f800000, DI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Y0
+	MOVSS        a+40(FP), X1
+	VBROADCASTSS X1, Y1
+	MOVSS        b+44(FP), X2
+	VBROADCASTSS X2, Y2
+	MOVSS        c+48(FP), X3
+	VBROADCASTSS X3, Y3
+
+loop:
+	VMOVUPS     (CX), Y4
+	VMOVUPS     (DX), Y5
+	VMOVAPS     Y1, Y6
+	VFMADD231PS Y5, Y2, Y6
+	VSUBPS      Y4, Y0, Y7
+	VMULPS      Y4, Y7, Y7
+	VMULPS      Y7, Y6, Y6
+	VSUBPS      Y5, Y4, Y5
+	VFMADD231PS Y5, Y3, Y6
+	VXORPS      Y4, Y4, Y4
+	VCMPPS      $0x02, (BX), Y4, Y4
+	VANDPS      Y6, Y4, Y6
+	VMOVUPS     Y6, (AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, BX
+	DECQ        SI
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func sumsAVX512(s *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·sumsAVX512(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ 32(AX), DX
+	ADDQ DX, DX
+	MOVQ 80(AX), SI
+	XORQ BX, BX
+
+columns:
+	VMOVUPS (SI)(BX*2), Z0
+	VMOVUPS 64(SI)(BX*2), Z1
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DI
+	LEAQ    (DI)(BX*2), DI
+
+row:
+	PREFETCHT0 1024(DI)
+	PREFETCHT0 1088(DI)
+	VMOVUPS    (DI), Z2
+	VADDPS     Z2, Z0, Z0
+	VMOVUPS    64(DI), Z2
+	VADDPS     Z2, Z1, Z1
+	ADDQ       DX, DI
+	ADDQ       DX, DI
+	DECQ       CX
+	JNZ        row
+	VMOVUPS    Z0, (SI)(BX*2)
+	VMOVUPS    Z1, 64(SI)(BX*2)
+	ADDQ       $0x40, BX
+	CMPQ       BX, DX
+	JLT        columns
+	VZEROUPPER
+	RET
+
+// func momentsAVX512(s *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·momentsAVX512(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ 32(AX), DX
+	ADDQ DX, DX
+	MOVQ 80(AX), SI
+	MOVQ 88(AX), DI
+	MOVQ 40(AX), R8
+	XORQ BX, BX
+
+columns:
+	VMOVUPS (SI)(BX*2), Z0
+	VMOVUPS 64(SI)(BX*2), Z1
+	VMOVUPS (DI)(BX*2), Z2
+	VMOVUPS 64(DI)(BX*2), Z3
+	MOVQ    24(AX), CX
+	MOVQ    (AX), R9
+	LEAQ    (R9)(BX*2), R9
+
+row:
+	PREFETCHT0  1024(R9)
+	PREFETCHT0  1088(R9)
+	VMOVUPS     (R9), Z4
+	VSUBPS      (R8)(BX*2), Z4, Z4
+	VADDPS      Z4, Z0, Z0
+	VFMADD231PS Z4, Z4, Z2
+	VMOVUPS     64(R9), Z4
+	VSUBPS      64(R8)(BX*2), Z4, Z4
+	VADDPS      Z4, Z1, Z1
+	VFMADD231PS Z4, Z4, Z3
+	ADDQ        DX, R9
+	ADDQ        DX, R9
+	DECQ        CX
+	JNZ         row
+	VMOVUPS     Z0, (SI)(BX*2)
+	VMOVUPS     Z1, 64(SI)(BX*2)
+	VMOVUPS     Z2, (DI)(BX*2)
+	VMOVUPS     Z3, 64(DI)(BX*2)
+	ADDQ        $0x40, BX
+	CMPQ        BX, DX
+	JLT         columns
+	VZEROUPPER
+	RET
+
+// func normAVX512(s *byte)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·normAVX512(SB), NOSPLIT, $0-8
+	MOVQ         s+0(FP), AX
+	MOVQ         32(AX), CX
+	ADDQ         CX, CX
+	VBROADCASTSS 96(AX), Z0
+	VXORPS       Z1, Z1, Z1
+	MOVQ         (AX), DX
+	MOVQ         16(AX), BX
+	MOVQ         40(AX), SI
+	MOVQ         48(AX), DI
+	MOVQ         56(AX), R8
+	MOVQ         24(AX), AX
+
+row:
+	XORQ R9, R9
+
+block:
+	PREFETCHT0  1024(DX)(R9*2)
+	PREFETCHT0  1088(DX)(R9*2)
+	PREFETCHT0  1024(BX)(R9*2)
+	PREFETCHT0  1088(BX)(R9*2)
+	VMOVUPS     (DX)(R9*2), Z2
+	VMOVUPS     (DI)(R9*2), Z3
+	VSUBPS      (SI)(R9*2), Z2, Z2
+	VFMADD213PS (R8)(R9*2), Z3, Z2
+	VCMPPS      $0x01, Z1, Z2, K1
+	VMULPS      Z0, Z2, K1, Z2
+	VMOVUPS     Z2, (BX)(R9*2)
+	VMOVUPS     64(DX)(R9*2), Z2
+	VMOVUPS     64(DI)(R9*2), Z3
+	VSUBPS      64(SI)(R9*2), Z2, Z2
+	VFMADD213PS 64(R8)(R9*2), Z3, Z2
+	VCMPPS      $0x01, Z1, Z2, K1
+	VMULPS      Z0, Z2, K1, Z2
+	VMOVUPS     Z2, 64(BX)(R9*2)
+	ADDQ        $0x40, R9
+	CMPQ        R9, CX
+	JLT         block
+	ADDQ        CX, DX
+	ADDQ        CX, DX
+	ADDQ        CX, BX
+	ADDQ        CX, BX
+	DECQ        AX
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func gradSumsAVX512(s *byte)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·gradSumsAVX512(SB), NOSPLIT, $0-8
+	MOVQ         s+0(FP), AX
+	MOVQ         32(AX), DX
+	ADDQ         DX, DX
+	VBROADCASTSS 96(AX), Z0
+	VXORPS       Z1, Z1, Z1
+	MOVQ         80(AX), SI
+	MOVQ         88(AX), DI
+	MOVQ         40(AX), R8
+	MOVQ         48(AX), R9
+	MOVQ         56(AX), R10
+	XORQ         BX, BX
+
+columns:
+	VMOVUPS (SI)(BX*2), Z2
+	VMOVUPS 64(SI)(BX*2), Z3
+	VMOVUPS (DI)(BX*2), Z4
+	VMOVUPS 64(DI)(BX*2), Z5
+	MOVQ    24(AX), CX
+	MOVQ    (AX), R11
+	LEAQ    (R11)(BX*2), R11
+	MOVQ    8(AX), R12
+	LEAQ    (R12)(BX*2), R12
+
+row:
+	PREFETCHT0  1024(R11)
+	PREFETCHT0  1088(R11)
+	PREFETCHT0  1024(R12)
+	PREFETCHT0  1088(R12)
+	VMOVUPS     (R9)(BX*2), Z6
+	VMOVUPS     (R11), Z7
+	VMOVUPS     (R12), Z8
+	VSUBPS      (R8)(BX*2), Z7, Z7
+	VMOVAPS     Z7, Z9
+	VFMADD213PS (R10)(BX*2), Z6, Z9
+	VCMPPS      $0x01, Z1, Z9, K1
+	VMULPS      Z0, Z8, K1, Z8
+	VADDPS      Z8, Z2, Z2
+	VFMADD231PS Z7, Z8, Z4
+	VMOVUPS     64(R9)(BX*2), Z6
+	VMOVUPS     64(R11), Z7
+	VMOVUPS     64(R12), Z8
+	VSUBPS      64(R8)(BX*2), Z7, Z7
+	VMOVAPS     Z7, Z9
+	VFMADD213PS 64(R10)(BX*2), Z6, Z9
+	VCMPPS      $0x01, Z1, Z9, K1
+	VMULPS      Z0, Z8, K1, Z8
+	VADDPS      Z8, Z3, Z3
+	VFMADD231PS Z7, Z8, Z5
+	ADDQ        DX, R11
+	ADDQ        DX, R11
+	ADDQ        DX, R12
+	ADDQ        DX, R12
+	DECQ        CX
+	JNZ         row
+	VMOVUPS     Z2, (SI)(BX*2)
+	VMOVUPS     Z3, 64(SI)(BX*2)
+	VMOVUPS     Z4, (DI)(BX*2)
+	VMOVUPS     Z5, 64(DI)(BX*2)
+	ADDQ        $0x40, BX
+	CMPQ        BX, DX
+	JLT         columns
+	VZEROUPPER
+	RET
+
+// func gradAVX512(s *byte)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·gradAVX512(SB), NOSPLIT, $0-8
+	MOVQ         s+0(FP), AX
+	MOVQ         32(AX), CX
+	ADDQ         CX, CX
+	VBROADCASTSS 96(AX), Z0
+	VXORPS       Z1, Z1, Z1
+	MOVQ         (AX), DX
+	MOVQ         8(AX), BX
+	MOVQ         16(AX), SI
+	MOVQ         40(AX), DI
+	MOVQ         48(AX), R8
+	MOVQ         56(AX), R9
+	MOVQ         64(AX), R10
+	MOVQ         72(AX), R11
+	MOVQ         24(AX), AX
+
+row:
+	XORQ R12, R12
+
+block:
+	PREFETCHT0  1024(DX)(R12*2)
+	PREFETCHT0  1088(DX)(R12*2)
+	PREFETCHT0  1024(BX)(R12*2)
+	PREFETCHT0  1088(BX)(R12*2)
+	PREFETCHT0  1024(SI)(R12*2)
+	PREFETCHT0  1088(SI)(R12*2)
+	VMOVUPS     (R8)(R12*2), Z2
+	VMOVUPS     (DX)(R12*2), Z4
+	VMOVUPS     (BX)(R12*2), Z5
+	VSUBPS      (DI)(R12*2), Z4, Z4
+	VMOVAPS     Z4, Z3
+	VFMADD213PS (R9)(R12*2), Z2, Z3
+	VCMPPS      $0x01, Z1, Z3, K1
+	VMULPS      Z0, Z5, K1, Z5
+	VMOVUPS     (R11)(R12*2), Z3
+	VFMADD213PS (R10)(R12*2), Z3, Z4
+	VFMSUB213PS Z4, Z2, Z5
+	VMOVUPS     Z5, (SI)(R12*2)
+	VMOVUPS     64(R8)(R12*2), Z2
+	VMOVUPS     64(DX)(R12*2), Z4
+	VMOVUPS     64(BX)(R12*2), Z5
+	VSUBPS      64(DI)(R12*2), Z4, Z4
+	VMOVAPS     Z4, Z3
+	VFMADD213PS 64(R9)(R12*2), Z2, Z3
+	VCMPPS      $0x01, Z1, Z3, K1
+	VMULPS      Z0, Z5, K1, Z5
+	VMOVUPS     64(R11)(R12*2), Z3
+	VFMADD213PS 64(R10)(R12*2), Z3, Z4
+	VFMSUB213PS Z4, Z2, Z5
+	VMOVUPS     Z5, 64(SI)(R12*2)
+	ADDQ        $0x40, R12
+	CMPQ        R12, CX
+	JLT         block
+	ADDQ        CX, DX
+	ADDQ        CX, DX
+	ADDQ        CX, BX
+	ADDQ        CX, BX
+	ADDQ        CX, SI
+	ADDQ        CX, SI
+	DECQ        AX
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func sumsHalfAVX512(s *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·sumsHalfAVX512(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ 32(AX), DX
+	ADDQ DX, DX
+	MOVQ 80(AX), SI
+	XORQ BX, BX
+
+columns:
+	VMOVUPS (SI)(BX*2), Z0
+	VMOVUPS 64(SI)(BX*2), Z1
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DI
+	LEAQ    (DI)(BX*1), DI
+
+row:
+	PREFETCHT0 1024(DI)
+	VPMOVZXWD  (DI), Z2
+	VPSLLD     $0x10, Z2, Z2
+	VADDPS     Z2, Z0, Z0
+	VPMOVZXWD  32(DI), Z2
+	VPSLLD     $0x10, Z2, Z2
+	VADDPS     Z2, Z1, Z1
+	ADDQ       DX, DI
+	DECQ       CX
+	JNZ        row
+	VMOVUPS    Z0, (SI)(BX*2)
+	VMOVUPS    Z1, 64(SI)(BX*2)
+	ADDQ       $0x40, BX
+	CMPQ       BX, DX
+	JLT        columns
+	VZEROUPPER
+	RET
+
+// func momentsHalfAVX512(s *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·momentsHalfAVX512(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ 32(AX), DX
+	ADDQ DX, DX
+	MOVQ 80(AX), SI
+	MOVQ 88(AX), DI
+	MOVQ 40(AX), R8
+	XORQ BX, BX
+
+columns:
+	VMOVUPS (SI)(BX*2), Z0
+	VMOVUPS 64(SI)(BX*2), Z1
+	VMOVUPS (DI)(BX*2), Z2
+	VMOVUPS 64(DI)(BX*2), Z3
+	MOVQ    24(AX), CX
+	MOVQ    (AX), R9
+	LEAQ    (R9)(BX*1), R9
+
+row:
+	PREFETCHT0  1024(R9)
+	VPMOVZXWD   (R9), Z4
+	VPSLLD      $0x10, Z4, Z4
+	VSUBPS      (R8)(BX*2), Z4, Z4
+	VADDPS      Z4, Z0, Z0
+	VFMADD231PS Z4, Z4, Z2
+	VPMOVZXWD   32(R9), Z4
+	VPSLLD      $0x10, Z4, Z4
+	VSUBPS      64(R8)(BX*2), Z4, Z4
+	VADDPS      Z4, Z1, Z1
+	VFMADD231PS Z4, Z4, Z3
+	ADDQ        DX, R9
+	DECQ        CX
+	JNZ         row
+	VMOVUPS     Z0, (SI)(BX*2)
+	VMOVUPS     Z1, 64(SI)(BX*2)
+	VMOVUPS     Z2, (DI)(BX*2)
+	VMOVUPS     Z3, 64(DI)(BX*2)
+	ADDQ        $0x40, BX
+	CMPQ        BX, DX
+	JLT         columns
+	VZEROUPPER
+	RET
+
+// func normHalfAVX512(s *byte)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·normHalfAVX512(SB), NOSPLIT, $0-8
+	MOVQ         s+0(FP), AX
+	MOVQ         32(AX), CX
+	ADDQ         CX, CX
+	VBROADCASTSS 96(AX), Z0
+	VXORPS       Z1, Z1, Z1
+	MOVL         $0x00000001, DX
+	VMOVD        DX, X2
+	VPBROADCASTD X2, Z2
+	MOVL         $0x00007fff, DX
+	VMOVD        DX, X3
+	VPBROADCASTD X3, Z3
+	MOVL         $0x00000040, DX
+	VMOVD        DX, X4
+	VPBROADCASTD X4, Z4
+	MOVQ         (AX), DX
+	MOVQ         16(AX), BX
+	MOVQ         40(AX), SI
+	MOVQ         48(AX), DI
+	MOVQ         56(AX), R8
+	MOVQ         24(AX), AX
+
+row:
+	XORQ R9, R9
+
+block:
+	PREFETCHT0  1024(DX)(R9*1)
+	PREFETCHT0  1024(BX)(R9*1)
+	VPMOVZXWD   (DX)(R9*1), Z5
+	VPSLLD      $0x10, Z5, Z5
+	VMOVUPS     (DI)(R9*2), Z6
+	VSUBPS      (SI)(R9*2), Z5, Z5
+	VFMADD213PS (R8)(R9*2), Z6, Z5
+	VCMPPS      $0x01, Z1, Z5, K1
+	VMULPS      Z0, Z5, K1, Z5
+	VPSRLD      $0x10, Z5, Z6
+	VCMPPS      $0x03, Z5, Z5, K1
+	VPANDD      Z2, Z6, Z7
+	VPADDD      Z3, Z7, Z7
+	VPADDD      Z5, Z7, Z7
+	VPSRLD      $0x10, Z7, Z7
+	VPORD       Z4, Z6, K1, Z7
+	VPMOVDW     Z7, (BX)(R9*1)
+	VPMOVZXWD   32(DX)(R9*1), Z5
+	VPSLLD      $0x10, Z5, Z5
+	VMOVUPS     64(DI)(R9*2), Z6
+	VSUBPS      64(SI)(R9*2), Z5, Z5
+	VFMADD213PS 64(R8)(R9*2), Z6, Z5
+	VCMPPS      $0x01, Z1, Z5, K1
+	VMULPS      Z0, Z5, K1, Z5
+	VPSRLD      $0x10, Z5, Z6
+	VCMPPS      $0x03, Z5, Z5, K1
+	VPANDD      Z2, Z6, Z7
+	VPADDD      Z3, Z7, Z7
+	VPADDD      Z5, Z7, Z7
+	VPSRLD      $0x10, Z7, Z7
+	VPORD       Z4, Z6, K1, Z7
+	VPMOVDW     Z7, 32(BX)(R9*1)
+	ADDQ        $0x40, R9
+	CMPQ        R9, CX
+	JLT         block
+	ADDQ        CX, DX
+	ADDQ        CX, BX
+	DECQ        AX
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func gradSumsHalfAVX512(s *byte)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·gradSumsHalfAVX512(SB), NOSPLIT, $0-8
+	MOVQ         s+0(FP), AX
+	MOVQ         32(AX), DX
+	ADDQ         DX, DX
+	VBROADCASTSS 96(AX), Z0
+	VXORPS       Z1, Z1, Z1
+	MOVQ         80(AX), SI
+	MOVQ         88(AX), DI
+	MOVQ         40(AX), R8
+	MOVQ         48(AX), R9
+	MOVQ         56(AX), R10
+	XORQ         BX, BX
+
+columns:
+	VMOVUPS (SI)(BX*2), Z2
+	VMOVUPS 64(SI)(BX*2), Z3
+	VMOVUPS (DI)(BX*2), Z4
+	VMOVUPS 64(DI)(BX*2), Z5
+	MOVQ    24(AX), CX
+	MOVQ    (AX), R11
+	LEAQ    (R11)(BX*1), R11
+	MOVQ    8(AX), R12
+	LEAQ    (R12)(BX*1), R12
+
+row:
+	PREFETCHT0  1024(R11)
+	PREFETCHT0  1024(R12)
+	VMOVUPS     (R9)(BX*2), Z6
+	VPMOVZXWD   (R11), Z7
+	VPSLLD      $0x10, Z7, Z7
+	VPMOVZXWD   (R12), Z8
+	VPSLLD      $0x10, Z8, Z8
+	VSUBPS      (R8)(BX*2), Z7, Z7
+	VMOVAPS     Z7, Z9
+	VFMADD213PS (R10)(BX*2), Z6, Z9
+	VCMPPS      $0x01, Z1, Z9, K1
+	VMULPS      Z0, Z8, K1, Z8
+	VADDPS      Z8, Z2, Z2
+	VFMADD231PS Z7, Z8, Z4
+	VMOVUPS     64(R9)(BX*2), Z6
+	VPMOVZXWD   32(R11), Z7
+	VPSLLD      $0x10, Z7, Z7
+	VPMOVZXWD   32(R12), Z8
+	VPSLLD      $0x10, Z8, Z8
+	VSUBPS      64(R8)(BX*2), Z7, Z7
+	VMOVAPS     Z7, Z9
+	VFMADD213PS 64(R10)(BX*2), Z6, Z9
+	VCMPPS      $0x01, Z1, Z9, K1
+	VMULPS      Z0, Z8, K1, Z8
+	VADDPS      Z8, Z3, Z3
+	VFMADD231PS Z7, Z8, Z5
+	ADDQ        DX, R11
+	ADDQ        DX, R12
+	DECQ        CX
+	JNZ         row
+	VMOVUPS     Z2, (SI)(BX*2)
+	VMOVUPS     Z3, 64(SI)(BX*2)
+	VMOVUPS     Z4, (DI)(BX*2)
+	VMOVUPS     Z5, 64(DI)(BX*2)
+	ADDQ        $0x40, BX
+	CMPQ        BX, DX
+	JLT         columns
+	VZEROUPPER
+	RET
+
+// func gradHalfAVX512(s *byte)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·gradHalfAVX512(SB), NOSPLIT, $0-8
+	MOVQ         s+0(FP), AX
+	MOVQ         32(AX), CX
+	ADDQ         CX, CX
+	VBROADCASTSS 96(AX), Z0
+	VXORPS       Z1, Z1, Z1
+	MOVL         $0x00000001, DX
+	VMOVD        DX, X2
+	VPBROADCASTD X2, Z2
+	MOVL         $0x00007fff, DX
+	VMOVD        DX, X3
+	VPBROADCASTD X3, Z3
+	MOVL         $0x00000040, DX
+	VMOVD        DX, X4
+	VPBROADCASTD X4, Z4
+	MOVQ         (AX), DX
+	MOVQ         8(AX), BX
+	MOVQ         16(AX), SI
+	MOVQ         40(AX), DI
+	MOVQ         48(AX), R8
+	MOVQ         56(AX), R9
+	MOVQ         64(AX), R10
+	MOVQ         72(AX), R11
+	MOVQ         24(AX), AX
+
+row:
+	XORQ R12, R12
+
+block:
+	PREFETCHT0  1024(DX)(R12*1)
+	PREFETCHT0  1024(BX)(R12*1)
+	PREFETCHT0  1024(SI)(R12*1)
+	VMOVUPS     (R8)(R12*2), Z5
+	VPMOVZXWD   (DX)(R12*1), Z7
+	VPSLLD      $0x10, Z7, Z7
+	VPMOVZXWD   (BX)(R12*1), Z8
+	VPSLLD      $0x10, Z8, Z8
+	VSUBPS      (DI)(R12*2), Z7, Z7
+	VMOVAPS     Z7, Z6
+	VFMADD213PS (R9)(R12*2), Z5, Z6
+	VCMPPS      $0x01, Z1, Z6, K1
+	VMULPS      Z0, Z8, K1, Z8
+	VMOVUPS     (R11)(R12*2), Z6
+	VFMADD213PS (R10)(R12*2), Z6, Z7
+	VFMSUB213PS Z7, Z5, Z8
+	VPSRLD      $0x10, Z8, Z5
+	VCMPPS      $0x03, Z8, Z8, K1
+	VPANDD      Z2, Z5, Z6
+	VPADDD      Z3, Z6, Z6
+	VPADDD      Z8, Z6, Z6
+	VPSRLD      $0x10, Z6, Z6
+	VPORD       Z4, Z5, K1, Z6
+	VPMOVDW     Z6, (SI)(R12*1)
+	VMOVUPS     64(R8)(R12*2), Z5
+	VPMOVZXWD   32(DX)(R12*1), Z7
+	VPSLLD      $0x10, Z7, Z7
+	VPMOVZXWD   32(BX)(R12*1), Z8
+	VPSLLD      $0x10, Z8, Z8
+	VSUBPS      64(DI)(R12*2), Z7, Z7
+	VMOVAPS     Z7, Z6
+	VFMADD213PS 64(R9)(R12*2), Z5, Z6
+	VCMPPS      $0x01, Z1, Z6, K1
+	VMULPS      Z0, Z8, K1, Z8
+	VMOVUPS     64(R11)(R12*2), Z6
+	VFMADD213PS 64(R10)(R12*2), Z6, Z7
+	VFMSUB213PS Z7, Z5, Z8
+	VPSRLD      $0x10, Z8, Z5
+	VCMPPS      $0x03, Z8, Z8, K1
+	VPANDD      Z2, Z5, Z6
+	VPADDD      Z3, Z6, Z6
+	VPADDD      Z8, Z6, Z6
+	VPSRLD      $0x10, Z6, Z6
+	VPORD       Z4, Z5, K1, Z6
+	VPMOVDW     Z6, 32(SI)(R12*1)
+	ADDQ        $0x40, R12
+	CMPQ        R12, CX
+	JLT         block
+	ADDQ        CX, DX
+	ADDQ        CX, BX
+	ADDQ        CX, SI
+	DECQ        AX
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func leakyAddAVX512(y *float32, a *float32, b *float32, vectors int, slope float32)
+// Requires: AVX, AVX512DQ, AVX512F, SSE
+TEXT ·leakyAddAVX512(SB), NOSPLIT, $0-36
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         vectors+24(FP), BX
+	MOVSS        slope+32(FP), X0
+	VBROADCASTSS X0, Z0
+	VXORPS       Z1, Z1, Z1
+
+loop:
+	VMOVUPS (CX), Z2
+	VADDPS  (DX), Z2, Z2
+	VCMPPS  $0x01, Z1, Z2, K1
+	VMULPS  Z0, Z2, K1, Z2
+	VMOVUPS Z2, (AX)
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, CX
+	ADDQ    $0x40, DX
+	DECQ    BX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func leakyGradAVX512(dx *float32, dy *float32, y *float32, vectors int, slope float32)
+// Requires: AVX, AVX512DQ, AVX512F, SSE
+TEXT ·leakyGradAVX512(SB), NOSPLIT, $0-36
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         y+16(FP), DX
+	MOVQ         vectors+24(FP), BX
+	MOVSS        slope+32(FP), X0
+	VBROADCASTSS X0, Z0
+	VXORPS       Z1, Z1, Z1
+
+loop:
+	VMOVUPS (CX), Z2
+	VMOVUPS (DX), Z3
+	VCMPPS  $0x01, Z1, Z3, K1
+	VMULPS  Z0, Z2, K1, Z2
+	VMOVUPS Z2, (AX)
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, CX
+	ADDQ    $0x40, DX
+	DECQ    BX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func axpyAVX512(y *float32, x *float32, vectors int, m float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·axpyAVX512(SB), NOSPLIT, $0-28
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         vectors+16(FP), DX
+	MOVSS        m+24(FP), X0
+	VBROADCASTSS X0, Z0
+
+loop:
+	VMOVUPS     (AX), Z1
+	VFMADD231PS (CX), Z0, Z1
+	VMOVUPS     Z1, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	DECQ        DX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func blendAVX512(y *float32, x *float32, w *float32, index *int32, k int, groups int)
+// Requires: AVX, AVX512F
+TEXT ·blendAVX512(SB), NOSPLIT, $0-48
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ index+24(FP), BX
+	MOVQ k+32(FP), SI
+	MOVQ groups+40(FP), DI
+
+group:
+	VMOVUPS (DX), Z0
+	MOVQ    BX, R8
+	MOVQ    SI, R9
+
+vector:
+	VMOVUPS     (R8), Z1
+	VMOVUPS     (AX), Z2
+	VPERMPS     Z0, Z1, Z1
+	VFMADD231PS (CX), Z1, Z2
+	VMOVUPS     Z2, (AX)
+	ADDQ        $0x40, R8
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, AX
+	DECQ        R9
+	JNZ         vector
+	ADDQ        $0x40, DX
+	DECQ        DI
+	JNZ         group
+	VZEROUPPER
+	RET
+
+// func squaresAVX512(sum *float64, x *float32, vectors int)
+// Requires: AVX, FMA3
+TEXT ·squaresAVX512(SB), NOSPLIT, $0-24
+	MOVQ    sum+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    vectors+16(FP), DX
+	VMOVUPD (AX), Y0
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+
+loop:
+	VCVTPS2PD   (CX), Y4
+	VFMADD231PD Y4, Y4, Y0
+	VCVTPS2PD   16(CX), Y4
+	VFMADD231PD Y4, Y4, Y1
+	VCVTPS2PD   32(CX), Y4
+	VFMADD231PD Y4, Y4, Y2
+	VCVTPS2PD   48(CX), Y4
+	VFMADD231PD Y4, Y4, Y3
+	ADDQ        $0x40, CX
+	DECQ        DX
+	JNZ         loop
+	VADDPD      Y1, Y0, Y0
+	VADDPD      Y2, Y0, Y0
+	VADDPD      Y3, Y0, Y0
+	VMOVUPD     Y0, (AX)
+	VZEROUPPER
+	RET
+
+// func sgdAVX512(u *byte, vectors int)
+// Requires: AVX, AVX512F
+TEXT ·sgdAVX512(SB), NOSPLIT, $0-16
+	MOVQ         u+0(FP), AX
+	MOVQ         vectors+8(FP), CX
+	MOVQ         (AX), DX
+	MOVQ         8(AX), BX
+	MOVQ         16(AX), SI
+	VBROADCASTSS 32(AX), Z0
+	VBROADCASTSS 36(AX), Z1
+	VBROADCASTSS 40(AX), Z2
+	VBROADCASTSS 44(AX), Z3
+	VBROADCASTSS 48(AX), Z4
+	VBROADCASTSS 52(AX), Z5
+
+loop:
+	VMOVUPS      (DX), Z6
+	VMULPS       (BX), Z0, Z7
+	VFMADD231PS  Z6, Z1, Z7
+	VMOVAPS      Z3, Z8
+	VFMADD132PS  (SI), Z7, Z8
+	VMOVUPS      Z8, (SI)
+	VMULPS       Z4, Z7, Z7
+	VFMADD231PS  Z8, Z5, Z7
+	VFNMADD231PS Z7, Z2, Z6
+	VMOVUPS      Z6, (DX)
+	ADDQ         $0x40, DX
+	ADDQ         $0x40, BX
+	ADDQ         $0x40, SI
+	DECQ         CX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func adamAVX512(u *byte, vectors int)
+// Requires: AVX, AVX512F
+TEXT ·adamAVX512(SB), NOSPLIT, $0-16
+	MOVQ         u+0(FP), AX
+	MOVQ         vectors+8(FP), CX
+	MOVQ         (AX), DX
+	MOVQ         8(AX), BX
+	MOVQ         16(AX), SI
+	MOVQ         24(AX), DI
+	VBROADCASTSS 32(AX), Z0
+	VBROADCASTSS 36(AX), Z1
+	VBROADCASTSS 40(AX), Z2
+	VBROADCASTSS 44(AX), Z3
+	VBROADCASTSS 56(AX), Z4
+	VBROADCASTSS 60(AX), Z5
+	VBROADCASTSS 64(AX), Z6
+	VBROADCASTSS 68(AX), Z7
+	VBROADCASTSS 72(AX), Z8
+	VBROADCASTSS 76(AX), Z9
+
+loop:
+	VMOVUPS      (DX), Z10
+	VMULPS       (BX), Z0, Z11
+	VFMADD231PS  Z10, Z1, Z11
+	VMULPS       (SI), Z3, Z12
+	VFMADD231PS  Z11, Z4, Z12
+	VMOVUPS      Z12, (SI)
+	VMULPS       Z11, Z11, Z11
+	VMULPS       Z6, Z11, Z11
+	VMOVAPS      Z5, Z13
+	VFMADD132PS  (DI), Z11, Z13
+	VMOVUPS      Z13, (DI)
+	VSQRTPS      Z13, Z13
+	VFMADD213PS  Z9, Z8, Z13
+	VMULPS       Z2, Z12, Z12
+	VDIVPS       Z13, Z12, Z12
+	VFNMADD231PS Z10, Z7, Z10
+	VSUBPS       Z12, Z10, Z10
+	VMOVUPS      Z10, (DX)
+	ADDQ         $0x40, DX
+	ADDQ         $0x40, BX
+	ADDQ         $0x40, SI
+	ADDQ         $0x40, DI
+	DECQ         CX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+DATA exponentialAVX512<>+0(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX512<>+4(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX512<>+8(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX512<>+12(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX512<>+16(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX512<>+20(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX512<>+24(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX512<>+28(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX512<>+32(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX512<>+36(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX512<>+40(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX512<>+44(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX512<>+48(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX512<>+52(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX512<>+56(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX512<>+60(SB)/4, $0x3fb8aa3b
+DATA exponentialAVX512<>+64(SB)/4, $0x4b40007f
+DATA exponentialAVX512<>+68(SB)/4, $0x4b40007f
+DATA exponentialAVX512<>+72(SB)/4, $0x4b40007f
+DATA exponentialAVX512<>+76(SB)/4, $0x4b40007f
+DATA exponentialAVX512<>+80(SB)/4, $0x4b40007f
+DATA exponentialAVX512<>+84(SB)/4, $0x4b40007f
+DATA exponentialAVX512<>+88(SB)/4, $0x4b40007f
+DATA exponentialAVX512<>+92(SB)/4, $0x4b40007f
+DATA exponentialAVX512<>+96(SB)/4, $0x4b40007f
+DATA exponentialAVX512<>+100(SB)/4, $0x4b40007f
+DATA exponentialAVX512<>+104(SB)/4, $0x4b40007f
+DATA exponentialAVX512<>+108(SB)/4, $0x4b40007f
+DATA exponentialAVX512<>+112(SB)/4, $0x4b40007f
+DATA exponentialAVX512<>+116(SB)/4, $0x4b40007f
+DATA exponentialAVX512<>+120(SB)/4, $0x4b40007f
+DATA exponentialAVX512<>+124(SB)/4, $0x4b40007f
+DATA exponentialAVX512<>+128(SB)/4, $0x3f318000
+DATA exponentialAVX512<>+132(SB)/4, $0x3f318000
+DATA exponentialAVX512<>+136(SB)/4, $0x3f318000
+DATA exponentialAVX512<>+140(SB)/4, $0x3f318000
+DATA exponentialAVX512<>+144(SB)/4, $0x3f318000
+DATA exponentialAVX512<>+148(SB)/4, $0x3f318000
+DATA exponentialAVX512<>+152(SB)/4, $0x3f318000
+DATA exponentialAVX512<>+156(SB)/4, $0x3f318000
+DATA exponentialAVX512<>+160(SB)/4, $0x3f318000
+DATA exponentialAVX512<>+164(SB)/4, $0x3f318000
+DATA exponentialAVX512<>+168(SB)/4, $0x3f318000
+DATA exponentialAVX512<>+172(SB)/4, $0x3f318000
+DATA exponentialAVX512<>+176(SB)/4, $0x3f318000
+DATA exponentialAVX512<>+180(SB)/4, $0x3f318000
+DATA exponentialAVX512<>+184(SB)/4, $0x3f318000
+DATA exponentialAVX512<>+188(SB)/4, $0x3f318000
+DATA exponentialAVX512<>+192(SB)/4, $0xb95e8083
+DATA exponentialAVX512<>+196(SB)/4, $0xb95e8083
+DATA exponentialAVX512<>+200(SB)/4, $0xb95e8083
+DATA exponentialAVX512<>+204(SB)/4, $0xb95e8083
+DATA exponentialAVX512<>+208(SB)/4, $0xb95e8083
+DATA exponentialAVX512<>+212(SB)/4, $0xb95e8083
+DATA exponentialAVX512<>+216(SB)/4, $0xb95e8083
+DATA exponentialAVX512<>+220(SB)/4, $0xb95e8083
+DATA exponentialAVX512<>+224(SB)/4, $0xb95e8083
+DATA exponentialAVX512<>+228(SB)/4, $0xb95e8083
+DATA exponentialAVX512<>+232(SB)/4, $0xb95e8083
+DATA exponentialAVX512<>+236(SB)/4, $0xb95e8083
+DATA exponentialAVX512<>+240(SB)/4, $0xb95e8083
+DATA exponentialAVX512<>+244(SB)/4, $0xb95e8083
+DATA exponentialAVX512<>+248(SB)/4, $0xb95e8083
+DATA exponentialAVX512<>+252(SB)/4, $0xb95e8083
+DATA exponentialAVX512<>+256(SB)/4, $0x39500d01
+DATA exponentialAVX512<>+260(SB)/4, $0x39500d01
+DATA exponentialAVX512<>+264(SB)/4, $0x39500d01
+DATA exponentialAVX512<>+268(SB)/4, $0x39500d01
+DATA exponentialAVX512<>+272(SB)/4, $0x39500d01
+DATA exponentialAVX512<>+276(SB)/4, $0x39500d01
+DATA exponentialAVX512<>+280(SB)/4, $0x39500d01
+DATA exponentialAVX512<>+284(SB)/4, $0x39500d01
+DATA exponentialAVX512<>+288(SB)/4, $0x39500d01
+DATA exponentialAVX512<>+292(SB)/4, $0x39500d01
+DATA exponentialAVX512<>+296(SB)/4, $0x39500d01
+DATA exponentialAVX512<>+300(SB)/4, $0x39500d01
+DATA exponentialAVX512<>+304(SB)/4, $0x39500d01
+DATA exponentialAVX512<>+308(SB)/4, $0x39500d01
+DATA exponentialAVX512<>+312(SB)/4, $0x39500d01
+DATA exponentialAVX512<>+316(SB)/4, $0x39500d01
+DATA exponentialAVX512<>+320(SB)/4, $0x3ab60b61
+DATA exponentialAVX512<>+324(SB)/4, $0x3ab60b61
+DATA exponentialAVX512<>+328(SB)/4, $0x3ab60b61
+DATA exponentialAVX512<>+332(SB)/4, $0x3ab60b61
+DATA exponentialAVX512<>+336(SB)/4, $0x3ab60b61
+DATA exponentialAVX512<>+340(SB)/4, $0x3ab60b61
+DATA exponentialAVX512<>+344(SB)/4, $0x3ab60b61
+DATA exponentialAVX512<>+348(SB)/4, $0x3ab60b61
+DATA exponentialAVX512<>+352(SB)/4, $0x3ab60b61
+DATA exponentialAVX512<>+356(SB)/4, $0x3ab60b61
+DATA exponentialAVX512<>+360(SB)/4, $0x3ab60b61
+DATA exponentialAVX512<>+364(SB)/4, $0x3ab60b61
+DATA exponentialAVX512<>+368(SB)/4, $0x3ab60b61
+DATA exponentialAVX512<>+372(SB)/4, $0x3ab60b61
+DATA exponentialAVX512<>+376(SB)/4, $0x3ab60b61
+DATA exponentialAVX512<>+380(SB)/4, $0x3ab60b61
+DATA exponentialAVX512<>+384(SB)/4, $0x3c088889
+DATA exponentialAVX512<>+388(SB)/4, $0x3c088889
+DATA exponentialAVX512<>+392(SB)/4, $0x3c088889
+DATA exponentialAVX512<>+396(SB)/4, $0x3c088889
+DATA exponentialAVX512<>+400(SB)/4, $0x3c088889
+DATA exponentialAVX512<>+404(SB)/4, $0x3c088889
+DATA exponentialAVX512<>+408(SB)/4, $0x3c088889
+DATA exponentialAVX512<>+412(SB)/4, $0x3c088889
+DATA exponentialAVX512<>+416(SB)/4, $0x3c088889
+DATA exponentialAVX512<>+420(SB)/4, $0x3c088889
+DATA exponentialAVX512<>+424(SB)/4, $0x3c088889
+DATA exponentialAVX512<>+428(SB)/4, $0x3c088889
+DATA exponentialAVX512<>+432(SB)/4, $0x3c088889
+DATA exponentialAVX512<>+436(SB)/4, $0x3c088889
+DATA exponentialAVX512<>+440(SB)/4, $0x3c088889
+DATA exponentialAVX512<>+444(SB)/4, $0x3c088889
+DATA exponentialAVX512<>+448(SB)/4, $0x3d2aaaab
+DATA exponentialAVX512<>+452(SB)/4, $0x3d2aaaab
+DATA exponentialAVX512<>+456(SB)/4, $0x3d2aaaab
+DATA exponentialAVX512<>+460(SB)/4, $0x3d2aaaab
+DATA exponentialAVX512<>+464(SB)/4, $0x3d2aaaab
+DATA exponentialAVX512<>+468(SB)/4, $0x3d2aaaab
+DATA exponentialAVX512<>+472(SB)/4, $0x3d2aaaab
+DATA exponentialAVX512<>+476(SB)/4, $0x3d2aaaab
+DATA exponentialAVX512<>+480(SB)/4, $0x3d2aaaab
+DATA exponentialAVX512<>+484(SB)/4, $0x3d2aaaab
+DATA exponentialAVX512<>+488(SB)/4, $0x3d2aaaab
+DATA exponentialAVX512<>+492(SB)/4, $0x3d2aaaab
+DATA exponentialAVX512<>+496(SB)/4, $0x3d2aaaab
+DATA exponentialAVX512<>+500(SB)/4, $0x3d2aaaab
+DATA exponentialAVX512<>+504(SB)/4, $0x3d2aaaab
+DATA exponentialAVX512<>+508(SB)/4, $0x3d2aaaab
+DATA exponentialAVX512<>+512(SB)/4, $0x3e2aaaab
+DATA exponentialAVX512<>+516(SB)/4, $0x3e2aaaab
+DATA exponentialAVX512<>+520(SB)/4, $0x3e2aaaab
+DATA exponentialAVX512<>+524(SB)/4, $0x3e2aaaab
+DATA exponentialAVX512<>+528(SB)/4, $0x3e2aaaab
+DATA exponentialAVX512<>+532(SB)/4, $0x3e2aaaab
+DATA exponentialAVX512<>+536(SB)/4, $0x3e2aaaab
+DATA exponentialAVX512<>+540(SB)/4, $0x3e2aaaab
+DATA exponentialAVX512<>+544(SB)/4, $0x3e2aaaab
+DATA exponentialAVX512<>+548(SB)/4, $0x3e2aaaab
+DATA exponentialAVX512<>+552(SB)/4, $0x3e2aaaab
+DATA exponentialAVX512<>+556(SB)/4, $0x3e2aaaab
+DATA exponentialAVX512<>+560(SB)/4, $0x3e2aaaab
+DATA exponentialAVX512<>+564(SB)/4, $0x3e2aaaab
+DATA exponentialAVX512<>+568(SB)/4, $0x3e2aaaab
+DATA exponentialAVX512<>+572(SB)/4, $0x3e2aaaab
+DATA exponentialAVX512<>+576(SB)/4, $0x3f000000
+DATA exponentialAVX512<>+580(SB)/4, $0x3f000000
+DATA exponentialAVX512<>+584(SB)/4, $0x3f000000
+DATA exponentialAVX512<>+588(SB)/4, $0x3f000000
+DATA exponentialAVX512<>+592(SB)/4, $0x3f000000
+DATA exponentialAVX512<>+596(SB)/4, $0x3f000000
+DATA exponentialAVX512<>+600(SB)/4, $0x3f000000
+DATA exponentialAVX512<>+604(SB)/4, $0x3f000000
+DATA exponentialAVX512<>+608(SB)/4, $0x3f000000
+DATA exponentialAVX512<>+612(SB)/4, $0x3f000000
+DATA exponentialAVX512<>+616(SB)/4, $0x3f000000
+DATA exponentialAVX512<>+620(SB)/4, $0x3f000000
+DATA exponentialAVX512<>+624(SB)/4, $0x3f000000
+DATA exponentialAVX512<>+628(SB)/4, $0x3f000000
+DATA exponentialAVX512<>+632(SB)/4, $0x3f000000
+DATA exponentialAVX512<>+636(SB)/4, $0x3f000000
+DATA exponentialAVX512<>+640(SB)/4, $0x3f800000
+DATA exponentialAVX512<>+644(SB)/4, $0x3f800000
+DATA exponentialAVX512<>+648(SB)/4, $0x3f800000
+DATA exponentialAVX512<>+652(SB)/4, $0x3f800000
+DATA exponentialAVX512<>+656(SB)/4, $0x3f800000
+DATA exponentialAVX512<>+660(SB)/4, $0x3f800000
+DATA exponentialAVX512<>+664(SB)/4, $0x3f800000
+DATA exponentialAVX512<>+668(SB)/4, $0x3f800000
+DATA exponentialAVX512<>+672(SB)/4, $0x3f800000
+DATA exponentialAVX512<>+676(SB)/4, $0x3f800000
+DATA exponentialAVX512<>+680(SB)/4, $0x3f800000
+DATA exponentialAVX512<>+684(SB)/4, $0x3f800000
+DATA exponentialAVX512<>+688(SB)/4, $0x3f800000
+DATA exponentialAVX512<>+692(SB)/4, $0x3f800000
+DATA exponentialAVX512<>+696(SB)/4, $0x3f800000
+DATA exponentialAVX512<>+700(SB)/4, $0x3f800000
+GLOBL exponentialAVX512<>(SB), RODATA|NOPTR, $704
+
+// func expSubAVX512(e *float32, x *float32, m *float32, vectors int)
+// Requires: AVX, AVX512F
+TEXT ·expSubAVX512(SB), NOSPLIT, $0-32
+	MOVQ         e+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         m+16(FP), DX
+	MOVQ         vectors+24(FP), BX
+	MOVL         $0xc2b00000, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Z0
+	VMOVUPS      exponentialAVX512<>+0(SB), Z1
+	VMOVUPS      exponentialAVX512<>+64(SB), Z2
+	VMOVUPS      exponentialAVX512<>+128(SB), Z3
+	VMOVUPS      exponentialAVX512<>+192(SB), Z4
+	VMOVUPS      exponentialAVX512<>+256(SB), Z5
+	VMOVUPS      exponentialAVX512<>+320(SB), Z6
+	VMOVUPS      exponentialAVX512<>+384(SB), Z7
+	VMOVUPS      exponentialAVX512<>+448(SB), Z8
+	VMOVUPS      exponentialAVX512<>+512(SB), Z9
+	VMOVUPS      exponentialAVX512<>+576(SB), Z10
+	VMOVUPS      exponentialAVX512<>+640(SB), Z11
+
+loop:
+	VMOVUPS      (CX), Z12
+	VSUBPS       (DX), Z12, Z12
+	VMAXPS       Z12, Z0, Z12
+	VMOVUPS      Z2, Z13
+	VFMADD231PS  Z1, Z12, Z13
+	VSUBPS       Z2, Z13, Z14
+	VFNMADD231PS Z3, Z14, Z12
+	VFNMADD231PS Z4, Z14, Z12
+	VMOVUPS      Z5, Z14
+	VFMADD213PS  Z6, Z12, Z14
+	VFMADD213PS  Z7, Z12, Z14
+	VFMADD213PS  Z8, Z12, Z14
+	VFMADD213PS  Z9, Z12, Z14
+	VFMADD213PS  Z10, Z12, Z14
+	VFMADD213PS  Z11, Z12, Z14
+	VFMADD213PS  Z11, Z12, Z14
+	VPSLLD       $0x17, Z13, Z13
+	VMULPS       Z13, Z14, Z14
+	VMOVUPS      Z14, (AX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, DX
+	DECQ         BX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func logsAVX512(y *float32, x *float32, vectors int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·logsAVX512(SB), NOSPLIT, $0-24
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         vectors+16(FP), DX
+	MOVL         $0x3f3504f3, BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Z0
+	MOVL         $0x3f800000, BX
+	VMOVD        BX, X1
+	VPBROADCASTD X1, Z1
+	MOVL         $0x3f318000, BX
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Z2
+	MOVL         $0xb95e8083, BX
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Z3
+	MOVL         $0x3e638e39, BX
+	VMOVD        BX, X4
+	VPBROADCASTD X4, Z4
+	MOVL         $0x3e924925, BX
+	VMOVD        BX, X5
+	VPBROADCASTD X5, Z5
+	MOVL         $0x3ecccccd, BX
+	VMOVD        BX, X6
+	VPBROADCASTD X6, Z6
+	MOVL         $0x3f2aaaab, BX
+	VMOVD        BX, X7
+	VPBROADCASTD X7, Z7
+	MOVL         $0x40000000, BX
+	VMOVD        BX, X8
+	VPBROADCASTD X8, Z8
+	MOVL         $0xff800000, BX
+	VMOVD        BX, X9
+	VPBROADCASTD X9, Z9
+
+loop:
+	VMOVUPS     (CX), Z10
+	VPSUBD      Z0, Z10, Z11
+	VPSRAD      $0x17, Z11, Z11
+	VPSLLD      $0x17, Z11, Z12
+	VPSUBD      Z12, Z10, Z12
+	VCVTDQ2PS   Z11, Z11
+	VADDPS      Z1, Z12, Z13
+	VSUBPS      Z1, Z12, Z12
+	VDIVPS      Z13, Z12, Z12
+	VMULPS      Z12, Z12, Z13
+	VMOVAPS     Z4, Z14
+	VFMADD213PS Z5, Z13, Z14
+	VFMADD213PS Z6, Z13, Z14
+	VFMADD213PS Z7, Z13, Z14
+	VFMADD213PS Z8, Z13, Z14
+	VMULPS      Z12, Z14, Z14
+	VFMADD231PS Z3, Z11, Z14
+	VFMADD231PS Z2, Z11, Z14
+	VXORPS      Z13, Z13, Z13
+	VCMPPS      $0x02, Z13, Z10, K1
+	VMOVAPS     Z9, K1, Z14
+	VMOVUPS     Z14, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	DECQ        DX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func chooseAVX512(t *float32, a *float32, vectors int, k float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·chooseAVX512(SB), NOSPLIT, $0-28
+	MOVQ         t+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         vectors+16(FP), DX
+	MOVL         $0x3f800000, BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Z0
+	MOVSS        k+24(FP), X1
+	VBROADCASTSS X1, Z1
+
+loop:
+	VCMPPS    $0x00, (CX), Z1, K1
+	VMOVAPS.Z Z0, K1, Z2
+	VMOVUPS   Z2, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	DECQ      DX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func split2AVX512(dst *float32, src *float32, step int, vectors int)
+// Requires: AVX, AVX512F
+TEXT ·split2AVX512(SB), NOSPLIT, $0-32
+	MOVQ      dst+0(FP), AX
+	MOVQ      src+8(FP), CX
+	MOVQ      step+16(FP), DX
+	MOVQ      vectors+24(FP), BX
+	LEAQ      (DX)(DX*2), SI
+	ADDQ      AX, SI
+	MOVQ      $0x0e0c0a0806040200, DI
+	VMOVQ     DI, X0
+	MOVQ      $0x1e1c1a1816141210, DI
+	VPINSRQ   $0x01, DI, X0, X0
+	VPMOVZXBD X0, Z0
+	MOVQ      $0x0f0d0b0907050301, DI
+	VMOVQ     DI, X1
+	MOVQ      $0x1f1d1b1917151311, DI
+	VPINSRQ   $0x01, DI, X1, X1
+	VPMOVZXBD X1, Z1
+
+loop:
+	VMOVUPS   (CX), Z2
+	VMOVUPS   64(CX), Z3
+	VMOVAPS   Z2, Z4
+	VPERMT2PS Z3, Z0, Z4
+	VMOVAPS   Z2, Z2
+	VPERMT2PS Z3, Z1, Z2
+	VMOVUPS   Z4, (AX)
+	VMOVUPS   Z2, (AX)(DX*1)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, SI
+	ADDQ      $0x00000080, CX
+	DECQ      BX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func join2AVX512(dst *float32, src *float32, step int, vectors int)
+// Requires: AVX, AVX512F
+TEXT ·join2AVX512(SB), NOSPLIT, $0-32
+	MOVQ      dst+0(FP), AX
+	MOVQ      src+8(FP), CX
+	MOVQ      step+16(FP), DX
+	MOVQ      vectors+24(FP), BX
+	LEAQ      (DX)(DX*2), SI
+	ADDQ      CX, SI
+	MOVQ      $0x1303120211011000, DI
+	VMOVQ     DI, X0
+	MOVQ      $0x1707160615051404, DI
+	VPINSRQ   $0x01, DI, X0, X0
+	VPMOVZXBD X0, Z0
+	MOVQ      $0x1b0b1a0a19091808, DI
+	VMOVQ     DI, X1
+	MOVQ      $0x1f0f1e0e1d0d1c0c, DI
+	VPINSRQ   $0x01, DI, X1, X1
+	VPMOVZXBD X1, Z1
+
+loop:
+	VMOVUPS   (CX), Z2
+	VMOVUPS   (CX)(DX*1), Z3
+	VMOVAPS   Z2, Z4
+	VPERMT2PS Z3, Z0, Z4
+	VMOVAPS   Z2, Z2
+	VPERMT2PS Z3, Z1, Z2
+	VMOVUPS   Z4, (AX)
+	VMOVUPS   Z2, 64(AX)
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, SI
+	ADDQ      $0x00000080, AX
+	DECQ      BX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func split3AVX512(dst *float32, src *float32, step int, vectors int)
+// Requires: AVX, AVX512F
+TEXT ·split3AVX512(SB), NOSPLIT, $0-32
+	MOVQ      dst+0(FP), AX
+	MOVQ      src+8(FP), CX
+	MOVQ      step+16(FP), DX
+	MOVQ      vectors+24(FP), BX
+	LEAQ      (DX)(DX*2), SI
+	ADDQ      AX, SI
+	MOVQ      $0x05020f0c09060300, DI
+	VMOVQ     DI, X0
+	MOVQ      $0x0d0a0704010e0b08, DI
+	VPINSRQ   $0x01, DI, X0, X0
+	VPMOVZXBD X0, Z0
+	MOVL      $0x00009249, DI
+	KMOVW     DI, K1
+	MOVQ      $0x0603000d0a070401, DI
+	VMOVQ     DI, X1
+	MOVQ      $0x0e0b0805020f0c09, DI
+	VPINSRQ   $0x01, DI, X1, X1
+	VPMOVZXBD X1, Z1
+	MOVL      $0x00002492, DI
+	KMOVW     DI, K2
+	MOVQ      $0x0704010e0b080502, DI
+	VMOVQ     DI, X2
+	MOVQ      $0x0f0c090603000d0a, DI
+	VPINSRQ   $0x01, DI, X2, X2
+	VPMOVZXBD X2, Z2
+	MOVL      $0x00004924, DI
+	KMOVW     DI, K3
+
+loop:
+	VMOVUPS (CX), Z3
+	VMOVUPS 64(CX), Z4
+	VMOVUPS 128(CX), Z5
+	VMOVAPS Z3, Z6
+	VMOVAPS Z4, K3, Z6
+	VMOVAPS Z5, K2, Z6
+	VPERMPS Z6, Z0, Z6
+	VMOVAPS Z3, Z7
+	VMOVAPS Z4, K1, Z7
+	VMOVAPS Z5, K3, Z7
+	VPERMPS Z7, Z1, Z7
+	VMOVAPS Z3, Z3
+	VMOVAPS Z4, K2, Z3
+	VMOVAPS Z5, K1, Z3
+	VPERMPS Z3, Z2, Z3
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, (AX)(DX*1)
+	VMOVUPS Z3, (AX)(DX*2)
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, SI
+	ADDQ    $0x000000c0, CX
+	DECQ    BX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func join3AVX512(dst *float32, src *float32, step int, vectors int)
+// Requires: AVX, AVX512F
+TEXT ·join3AVX512(SB), NOSPLIT, $0-32
+	MOVQ      dst+0(FP), AX
+	MOVQ      src+8(FP), CX
+	MOVQ      step+16(FP), DX
+	MOVQ      vectors+24(FP), BX
+	LEAQ      (DX)(DX*2), SI
+	ADDQ      CX, SI
+	MOVQ      $0x0d02070c01060b00, DI
+	VMOVQ     DI, X0
+	MOVQ      $0x050a0f04090e0308, DI
+	VPINSRQ   $0x01, DI, X0, X0
+	VPMOVZXBD X0, Z0
+	MOVL      $0x00009249, DI
+	KMOVW     DI, K1
+	MOVQ      $0x02070c01060b0005, DI
+	VMOVQ     DI, X1
+	MOVQ      $0x0a0f04090e03080d, DI
+	VPINSRQ   $0x01, DI, X1, X1
+	VPMOVZXBD X1, Z1
+	MOVL      $0x00002492, DI
+	KMOVW     DI, K2
+	MOVQ      $0x070c01060b00050a, DI
+	VMOVQ     DI, X2
+	MOVQ      $0x0f04090e03080d02, DI
+	VPINSRQ   $0x01, DI, X2, X2
+	VPMOVZXBD X2, Z2
+	MOVL      $0x00004924, DI
+	KMOVW     DI, K3
+
+loop:
+	VMOVUPS (CX), Z3
+	VMOVUPS (CX)(DX*1), Z4
+	VMOVUPS (CX)(DX*2), Z5
+	VPERMPS Z3, Z0, Z3
+	VPERMPS Z4, Z1, Z4
+	VPERMPS Z5, Z2, Z5
+	VMOVAPS Z3, Z6
+	VMOVAPS Z4, K2, Z6
+	VMOVAPS Z5, K3, Z6
+	VMOVAPS Z3, Z7
+	VMOVAPS Z4, K1, Z7
+	VMOVAPS Z5, K2, Z7
+	VMOVAPS Z3, Z3
+	VMOVAPS Z4, K3, Z3
+	VMOVAPS Z5, K1, Z3
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	ADDQ    $0x40, CX
+	ADDQ    $0x40, SI
+	ADDQ    $0x000000c0, AX
+	DECQ    BX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func split4AVX512(dst *float32, src *float32, step int, vectors int)
+// Requires: AVX, AVX512F
+TEXT ·split4AVX512(SB), NOSPLIT, $0-32
+	MOVQ      dst+0(FP), AX
+	MOVQ      src+8(FP), CX
+	MOVQ      step+16(FP), DX
+	MOVQ      vectors+24(FP), BX
+	LEAQ      (DX)(DX*2), SI
+	ADDQ      AX, SI
+	MOVQ      $0x0e0c0a0806040200, DI
+	VMOVQ     DI, X0
+	MOVQ      $0x1e1c1a1816141210, DI
+	VPINSRQ   $0x01, DI, X0, X0
+	VPMOVZXBD X0, Z0
+	MOVQ      $0x0f0d0b0907050301, DI
+	VMOVQ     DI, X1
+	MOVQ      $0x1f1d1b1917151311, DI
+	VPINSRQ   $0x01, DI, X1, X1
+	VPMOVZXBD X1, Z1
+
+loop:
+	VMOVUPS   (CX), Z2
+	VMOVUPS   64(CX), Z3
+	VMOVUPS   128(CX), Z4
+	VMOVUPS   192(CX), Z5
+	VMOVAPS   Z2, Z6
+	VPERMT2PS Z3, Z0, Z6
+	VMOVAPS   Z2, Z2
+	VPERMT2PS Z3, Z1, Z2
+	VMOVAPS   Z4, Z3
+	VPERMT2PS Z5, Z0, Z3
+	VMOVAPS   Z4, Z4
+	VPERMT2PS Z5, Z1, Z4
+	VMOVAPS   Z6, Z5
+	VPERMT2PS Z3, Z0, Z5
+	VMOVAPS   Z6, Z6
+	VPERMT2PS Z3, Z1, Z6
+	VMOVAPS   Z2, Z3
+	VPERMT2PS Z4, Z0, Z3
+	VMOVAPS   Z2, Z2
+	VPERMT2PS Z4, Z1, Z2
+	VMOVUPS   Z5, (AX)
+	VMOVUPS   Z3, (AX)(DX*1)
+	VMOVUPS   Z6, (AX)(DX*2)
+	VMOVUPS   Z2, (SI)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, SI
+	ADDQ      $0x00000100, CX
+	DECQ      BX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func join4AVX512(dst *float32, src *float32, step int, vectors int)
+// Requires: AVX, AVX512F
+TEXT ·join4AVX512(SB), NOSPLIT, $0-32
+	MOVQ      dst+0(FP), AX
+	MOVQ      src+8(FP), CX
+	MOVQ      step+16(FP), DX
+	MOVQ      vectors+24(FP), BX
+	LEAQ      (DX)(DX*2), SI
+	ADDQ      CX, SI
+	MOVQ      $0x1303120211011000, DI
+	VMOVQ     DI, X0
+	MOVQ      $0x1707160615051404, DI
+	VPINSRQ   $0x01, DI, X0, X0
+	VPMOVZXBD X0, Z0
+	MOVQ      $0x1b0b1a0a19091808, DI
+	VMOVQ     DI, X1
+	MOVQ      $0x1f0f1e0e1d0d1c0c, DI
+	VPINSRQ   $0x01, DI, X1, X1
+	VPMOVZXBD X1, Z1
+
+loop:
+	VMOVUPS   (CX), Z2
+	VMOVUPS   (CX)(DX*1), Z3
+	VMOVUPS   (CX)(DX*2), Z4
+	VMOVUPS   (SI), Z5
+	VMOVAPS   Z2, Z6
+	VPERMT2PS Z4, Z0, Z6
+	VMOVAPS   Z2, Z2
+	VPERMT2PS Z4, Z1, Z2
+	VMOVAPS   Z3, Z4
+	VPERMT2PS Z5, Z0, Z4
+	VMOVAPS   Z3, Z3
+	VPERMT2PS Z5, Z1, Z3
+	VMOVAPS   Z6, Z5
+	VPERMT2PS Z4, Z0, Z5
+	VMOVAPS   Z6, Z6
+	VPERMT2PS Z4, Z1, Z6
+	VMOVAPS   Z2, Z4
+	VPERMT2PS Z3, Z0, Z4
+	VMOVAPS   Z2, Z2
+	VPERMT2PS Z3, Z1, Z2
+	VMOVUPS   Z5, (AX)
+	VMOVUPS   Z6, 64(AX)
+	VMOVUPS   Z4, 128(AX)
+	VMOVUPS   Z2, 192(AX)
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, SI
+	ADDQ      $0x00000100, AX
+	DECQ      BX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func classesAVX512(class *float32, labels *byte, vectors int, last float32, ignore float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·classesAVX512(SB), NOSPLIT, $0-32
+	MOVQ         class+0(FP), AX
+	MOVQ         labels+8(FP), CX
+	MOVQ         vectors+16(FP), DX
+	MOVSS        last+24(FP), X0
+	VBROADCASTSS X0, Z0
+	MOVSS        ignore+28(FP), X1
+	VBROADCASTSS X1, Z1
+	MOVL         $0xbf800000, BX
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Z2
+
+loop:
+	VPMOVZXBD (CX), Z3
+	VCVTDQ2PS Z3, Z3
+	VCMPPS    $0x02, Z0, Z3, K1
+	VMOVAPS.Z Z3, K1, Z4
+	VCMPPS    $0x00, Z1, Z3, K1
+	VMOVAPS   Z2, K1, Z4
+	VMOVUPS   Z4, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x10, CX
+	DECQ      DX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func softmaxAVX512(r *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·softmaxAVX512(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z1
+	XORQ         CX, CX
+	MOVQ         (AX), DI
+	MOVQ         8(AX), R8
+	MOVQ         24(AX), R9
+	MOVQ         32(AX), R10
+	MOVL         $0xc2b00000, DX
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Z2
+	VMOVUPS      exponentialAVX512<>+0(SB), Z3
+	VMOVUPS      exponentialAVX512<>+64(SB), Z4
+	VMOVUPS      exponentialAVX512<>+128(SB), Z5
+	VMOVUPS      exponentialAVX512<>+192(SB), Z6
+	VMOVUPS      exponentialAVX512<>+256(SB), Z7
+	VMOVUPS      exponentialAVX512<>+320(SB), Z8
+	VMOVUPS      exponentialAVX512<>+384(SB), Z9
+	VMOVUPS      exponentialAVX512<>+448(SB), Z10
+	VMOVUPS      exponentialAVX512<>+512(SB), Z11
+	VMOVUPS      exponentialAVX512<>+576(SB), Z12
+	VMOVUPS      exponentialAVX512<>+640(SB), Z13
+	MOVQ         80(AX), SI
+
+vector:
+	VMOVUPS (DI)(CX*1), Z14
+	MOVQ    DI, DX
+	ADDQ    CX, DX
+	MOVQ    64(AX), BX
+	VXORPS  Z0, Z0, Z0
+
+largest:
+	VMAXPS  (DX), Z14, Z14
+	VADDPS  Z1, Z0, Z0
+	ADDQ    72(AX), DX
+	DECQ    BX
+	JNZ     largest
+	VMOVUPS Z14, (R9)(CX*1)
+	VXORPS  Z15, Z15, Z15
+	MOVQ    R8, R11
+	ADDQ    CX, R11
+	MOVQ    DI, DX
+	ADDQ    CX, DX
+	MOVQ    64(AX), BX
+	VXORPS  Z0, Z0, Z0
+
+exponential:
+	VMOVUPS      (DX), Z16
+	VSUBPS       Z14, Z16, Z16
+	VMAXPS       Z16, Z2, Z16
+	VMOVUPS      Z4, Z17
+	VFMADD231PS  Z3, Z16, Z17
+	VSUBPS       Z4, Z17, Z18
+	VFNMADD231PS Z5, Z18, Z16
+	VFNMADD231PS Z6, Z18, Z16
+	VMOVUPS      Z7, Z18
+	VFMADD213PS  Z8, Z16, Z18
+	VFMADD213PS  Z9, Z16, Z18
+	VFMADD213PS  Z10, Z16, Z18
+	VFMADD213PS  Z11, Z16, Z18
+	VFMADD213PS  Z12, Z16, Z18
+	VFMADD213PS  Z13, Z16, Z18
+	VFMADD213PS  Z13, Z16, Z18
+	VPSLLD       $0x17, Z17, Z17
+	VMULPS       Z17, Z18, Z18
+	VADDPS       Z18, Z15, Z15
+	VMOVUPS      Z18, (R11)
+	ADDQ         72(AX), R11
+	VADDPS       Z1, Z0, Z0
+	ADDQ         72(AX), DX
+	DECQ         BX
+	JNZ          exponential
+	VMOVUPS      Z15, (R10)(CX*1)
+	VDIVPS       Z15, Z1, Z14
+	MOVQ         R8, DX
+	ADDQ         CX, DX
+	MOVQ         64(AX), BX
+	VXORPS       Z0, Z0, Z0
+
+share:
+	VMULPS  (DX), Z14, Z15
+	VMOVUPS Z15, (DX)
+	VADDPS  Z1, Z0, Z0
+	ADDQ    72(AX), DX
+	DECQ    BX
+	JNZ     share
+	ADDQ    $0x40, CX
+	DECQ    SI
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func hardAVX512(r *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·hardAVX512(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z1
+	XORQ         CX, CX
+	MOVQ         (AX), DI
+	MOVQ         8(AX), R8
+	MOVQ         80(AX), SI
+
+vector:
+	VMOVUPS (DI)(CX*1), Z2
+	VXORPS  Z3, Z3, Z3
+	MOVQ    DI, DX
+	ADDQ    CX, DX
+	MOVQ    64(AX), BX
+	VXORPS  Z0, Z0, Z0
+
+largest:
+	VMOVUPS (DX), Z4
+	VCMPPS  $0x01, Z4, Z2, K1
+	VMOVAPS Z0, K1, Z3
+	VMAXPS  Z4, Z2, Z2
+	VADDPS  Z1, Z0, Z0
+	ADDQ    72(AX), DX
+	DECQ    BX
+	JNZ     largest
+	MOVQ    R8, DX
+	ADDQ    CX, DX
+	MOVQ    64(AX), BX
+	VXORPS  Z0, Z0, Z0
+
+share:
+	VCMPPS    $0x00, Z0, Z3, K1
+	VMOVAPS.Z Z1, K1, Z2
+	VMOVUPS   Z2, (DX)
+	VADDPS    Z1, Z0, Z0
+	ADDQ      72(AX), DX
+	DECQ      BX
+	JNZ       share
+	ADDQ      $0x40, CX
+	DECQ      SI
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func classSumsAVX512(r *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·classSumsAVX512(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z1
+	XORQ         CX, CX
+	MOVQ         48(AX), R8
+	MOVQ         72(AX), R9
+	MOVQ         (AX), CX
+	MOVQ         CX, DX
+	MOVQ         8(AX), CX
+	MOVQ         CX, DI
+	MOVQ         64(AX), BX
+	VXORPS       Z0, Z0, Z0
+
+class:
+	VMOVUPS (R8), Z2
+	VMOVUPS 64(R8), Z3
+	VMOVUPS 128(R8), Z4
+	XORQ    CX, CX
+	MOVQ    80(AX), SI
+
+vector:
+	MOVQ    16(AX), R10
+	VXORPS  Z5, Z5, Z5
+	VMOVUPS (DI)(CX*1), Z6
+	VMOVUPS (R10)(CX*1), Z7
+	VCMPPS  $0x00, Z0, Z7, K1
+	VADDPS  Z6, Z2, K1, Z2
+	VCMPPS  $0x02, Z7, Z5, K2
+	VADDPS  Z6, Z3, K2, Z3
+	VADDPS  Z1, Z4, K1, Z4
+	ADDQ    $0x40, CX
+	DECQ    SI
+	JNZ     vector
+	VMOVUPS Z2, (R8)
+	VMOVUPS Z3, 64(R8)
+	VMOVUPS Z4, 128(R8)
+	ADDQ    $0x000000c0, R8
+	ADDQ    R9, DI
+	ADDQ    R9, DX
+	VADDPS  Z1, Z0, Z0
+	DECQ    BX
+	JNZ     class
+	VZEROUPPER
+	RET
+
+// func crossEntropyAVX512(r *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·crossEntropyAVX512(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z1
+	XORQ         CX, CX
+	MOVQ         48(AX), R8
+	MOVQ         72(AX), R9
+	MOVQ         (AX), CX
+	MOVQ         CX, DX
+	MOVQ         8(AX), CX
+	MOVQ         CX, DI
+	MOVQ         64(AX), BX
+	VXORPS       Z0, Z0, Z0
+
+class:
+	VMOVUPS (R8), Z2
+	XORQ    CX, CX
+	MOVQ    80(AX), SI
+
+vector:
+	MOVQ    16(AX), R10
+	MOVQ    24(AX), R11
+	MOVQ    32(AX), R12
+	VMOVUPS (R11)(CX*1), Z3
+	VSUBPS  (DX)(CX*1), Z3, Z3
+	VADDPS  (R12)(CX*1), Z3, Z3
+	VCMPPS  $0x00, (R10)(CX*1), Z0, K1
+	VADDPS  Z3, Z2, K1, Z2
+	ADDQ    $0x40, CX
+	DECQ    SI
+	JNZ     vector
+	VMOVUPS Z2, (R8)
+	ADDQ    $0x00000040, R8
+	ADDQ    R9, DI
+	ADDQ    R9, DX
+	VADDPS  Z1, Z0, Z0
+	DECQ    BX
+	JNZ     class
+	VZEROUPPER
+	RET
+
+// func pickAVX512(r *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·pickAVX512(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z1
+	XORQ         CX, CX
+	MOVQ         16(AX), DI
+	MOVQ         40(AX), R8
+	MOVQ         56(AX), R9
+	MOVQ         80(AX), SI
+
+vector:
+	VMOVUPS (DI)(CX*1), Z2
+	VXORPS  Z3, Z3, Z3
+	MOVQ    R9, R10
+	MOVQ    R9, DX
+	ADDQ    CX, DX
+	MOVQ    64(AX), BX
+	VXORPS  Z0, Z0, Z0
+
+class:
+	VBROADCASTSS 8(R10), Z4
+	VCMPPS       $0x00, Z0, Z2, K1
+	VMOVAPS      Z4, K1, Z3
+	ADDQ         $0x0c, R10
+	VADDPS       Z1, Z0, Z0
+	ADDQ         72(AX), DX
+	DECQ         BX
+	JNZ          class
+	VMOVUPS      Z3, (R8)(CX*1)
+	ADDQ         $0x40, CX
+	DECQ         SI
+	JNZ          vector
+	VZEROUPPER
+	RET
+
+// func classGradAVX512(r *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·classGradAVX512(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z1
+	XORQ         CX, CX
+	MOVQ         (AX), DI
+	MOVQ         8(AX), R8
+	MOVQ         16(AX), R9
+	MOVQ         40(AX), R10
+	MOVQ         56(AX), R11
+	MOVQ         80(AX), SI
+
+vector:
+	VMOVUPS (R9)(CX*1), Z2
+	VMOVUPS (R10)(CX*1), Z4
+	VXORPS  Z3, Z3, Z3
+	MOVQ    R11, R12
+	MOVQ    R8, DX
+	ADDQ    CX, DX
+	MOVQ    64(AX), BX
+	VXORPS  Z0, Z0, Z0
+
+mean:
+	VBROADCASTSS (R12), Z6
+	VBROADCASTSS 4(R12), Z5
+	VCMPPS       $0x00, Z0, Z2, K1
+	VADDPS       Z5, Z6, K1, Z6
+	ADDQ         $0x0c, R12
+	VFMADD231PS  (DX), Z6, Z3
+	VADDPS       Z1, Z0, Z0
+	ADDQ         72(AX), DX
+	DECQ         BX
+	JNZ          mean
+	VXORPS       Z0, Z0, Z0
+	VCMPPS       $0x02, Z2, Z0, K1
+	MOVQ         R11, R12
+	MOVQ         DI, R13
+	ADDQ         CX, R13
+	MOVQ         R8, DX
+	ADDQ         CX, DX
+	MOVQ         64(AX), BX
+	VXORPS       Z0, Z0, Z0
+
+gradient:
+	VBROADCASTSS (R12), Z7
+	VBROADCASTSS 4(R12), Z5
+	VCMPPS       $0x00, Z0, Z2, K2
+	VADDPS       Z5, Z7, K2, Z7
+	ADDQ         $0x0c, R12
+	VMOVUPS      (DX), Z5
+	VSUBPS       Z3, Z7, Z7
+	VMOVAPS.Z    Z1, K2, Z6
+	VSUBPS       Z6, Z5, Z6
+	VMULPS       Z4, Z6, Z6
+	VFMADD231PS  Z7, Z5, Z6
+	VMOVAPS.Z    Z6, K1, Z6
+	VMOVUPS      Z6, (R13)
+	ADDQ         72(AX), R13
+	VADDPS       Z1, Z0, Z0
+	ADDQ         72(AX), DX
+	DECQ         BX
+	JNZ          gradient
+	ADDQ         $0x40, CX
+	DECQ         SI
+	JNZ          vector
+	VZEROUPPER
+	RET
+
+// func sigmoidAVX512(p *float32, total *float32, z *float32, vectors int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·sigmoidAVX512(SB), NOSPLIT, $0-32
+	MOVQ         p+0(FP), AX
+	MOVQ         total+8(FP), CX
+	MOVQ         z+16(FP), DX
+	MOVQ         vectors+24(FP), BX
+	MOVL         $0xc2b00000, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Z0
+	VMOVUPS      exponentialAVX512<>+0(SB), Z1
+	VMOVUPS      exponentialAVX512<>+64(SB), Z2
+	VMOVUPS      exponentialAVX512<>+128(SB), Z3
+	VMOVUPS      exponentialAVX512<>+192(SB), Z4
+	VMOVUPS      exponentialAVX512<>+256(SB), Z5
+	VMOVUPS      exponentialAVX512<>+320(SB), Z6
+	VMOVUPS      exponentialAVX512<>+384(SB), Z7
+	VMOVUPS      exponentialAVX512<>+448(SB), Z8
+	VMOVUPS      exponentialAVX512<>+512(SB), Z9
+	VMOVUPS      exponentialAVX512<>+576(SB), Z10
+	VMOVUPS      exponentialAVX512<>+640(SB), Z11
+	MOVL         $0x3f800000, SI
+	VMOVD        SI, X12
+	VPBROADCASTD X12, Z12
+	MOVL         $0x80000000, SI
+	VMOVD        SI, X13
+	VPBROADCASTD X13, Z13
+	MOVL         $0x00000000, SI
+	VMOVD        SI, X14
+	VPBROADCASTD X14, Z14
+
+loop:
+	VMOVUPS      (DX), Z15
+	VORPS        Z13, Z15, Z16
+	VMAXPS       Z16, Z0, Z16
+	VMOVUPS      Z2, Z17
+	VFMADD231PS  Z1, Z16, Z17
+	VSUBPS       Z2, Z17, Z18
+	VFNMADD231PS Z3, Z18, Z16
+	VFNMADD231PS Z4, Z18, Z16
+	VMOVUPS      Z5, Z18
+	VFMADD213PS  Z6, Z16, Z18
+	VFMADD213PS  Z7, Z16, Z18
+	VFMADD213PS  Z8, Z16, Z18
+	VFMADD213PS  Z9, Z16, Z18
+	VFMADD213PS  Z10, Z16, Z18
+	VFMADD213PS  Z11, Z16, Z18
+	VFMADD213PS  Z11, Z16, Z18
+	VPSLLD       $0x17, Z17, Z17
+	VMULPS       Z17, Z18, Z18
+	VADDPS       Z12, Z18, Z16
+	VCMPPS       $0x02, Z15, Z14, K1
+	VMOVAPS      Z12, K1, Z18
+	VDIVPS       Z16, Z18, Z18
+	VMOVUPS      Z18, (AX)
+	VMOVUPS      Z16, (CX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, DX
+	DECQ         BX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func regionSumsAVX512(sum *float32, p *float32, t *float32, class *float32, vectors int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·regionSumsAVX512(SB), NOSPLIT, $0-40
+	MOVQ    sum+0(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	MOVQ    p+8(FP), CX
+	MOVQ    t+16(FP), DX
+	MOVQ    class+24(FP), BX
+	MOVQ    vectors+32(FP), SI
+
+loop:
+	VMOVUPS     (CX), Z3
+	VMOVUPS     (DX), Z4
+	VXORPS      Z5, Z5, Z5
+	VCMPPS      $0x02, (BX), Z5, K1
+	VMOVAPS.Z   Z4, K1, Z4
+	VFMADD231PS Z4, Z3, Z0
+	VADDPS      Z3, Z1, K1, Z1
+	VADDPS      Z4, Z2, Z2
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, BX
+	DECQ        SI
+	JNZ         loop
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     Z2, 128(AX)
+	VZEROUPPER
+	RET
+
+// func binaryAVX512(sum *float32, z *float32, total *float32, t *float32, class *float32, vectors int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·binaryAVX512(SB), NOSPLIT, $0-48
+	MOVQ    sum+0(FP), AX
+	VMOVUPS (AX), Z0
+	MOVQ    z+8(FP), CX
+	MOVQ    total+16(FP), DX
+	MOVQ    t+24(FP), BX
+	MOVQ    class+32(FP), SI
+	MOVQ    vectors+40(FP), DI
+
+loop:
+	VXORPS       Z2, Z2, Z2
+	VMOVUPS      (CX), Z1
+	VMAXPS       Z2, Z1, Z2
+	VFNMADD231PS (BX), Z1, Z2
+	VADDPS       (DX), Z2, Z2
+	VXORPS       Z1, Z1, Z1
+	VCMPPS       $0x02, (SI), Z1, K1
+	VADDPS       Z2, Z0, K1, Z0
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, DX
+	ADDQ         $0x40, BX
+	ADDQ         $0x40, SI
+	DECQ         DI
+	JNZ          loop
+	VMOVUPS      Z0, (AX)
+	VZEROUPPER
+	RET
+
+// func sigmoidGradAVX512(z *float32, p *float32, t *float32, class *float32, vectors int, a float32, b float32, c float32)
+// Requires: AVX, AVX512DQ, AVX512F, SSE
+TEXT ·sigmoidGradAVX512(SB), NOSPLIT, $0-52
+	MOVQ         z+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         t+16(FP), DX
+	MOVQ         class+24(FP), BX
+	MOVQ         vectors+32(FP), SI
+	MOVL         $0x3f800000, DI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Z0
+	MOVSS        a+40(FP), X1
+	VBROADCASTSS X1, Z1
+	MOVSS        b+44(FP), X2
+	VBROADCASTSS X2, Z2
+	MOVSS        c+48(FP), X3
+	VBROADCASTSS X3, Z3
+
+loop:
+	VMOVUPS     (CX), Z4
+	VMOVUPS     (DX), Z5
+	VMOVAPS     Z1, Z6
+	VFMADD231PS Z5, Z2, Z6
+	VSUBPS      Z4, Z0, Z7
+	VMULPS      Z4, Z7, Z7
+	VMULPS      Z7, Z6, Z6
+	VSUBPS      Z5, Z4, Z5
+	VFMADD231PS Z5, Z3, Z6
+	VXORPS      Z4, Z4, Z4
+	VCMPPS      $0x02, (BX), Z4, K1
+	VMOVAPS.Z   Z6, K1, Z6
+	VMOVUPS     Z6, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, BX
+	DECQ        SI
+	JNZ         loop
 	VZEROUPPER
 	RET
 
@@ -44239,436 +47784,5 @@ channels:
 	ADDQ         SI, CX
 	DECQ         DI
 	JNZ          step
-	VZEROUPPER
-	RET
-
-// func squaresAVX2(sum *float64, x *float32, vectors int)
-// Requires: AVX, FMA3
-TEXT ·squaresAVX2(SB), NOSPLIT, $0-24
-	MOVQ    sum+0(FP), AX
-	MOVQ    x+8(FP), CX
-	MOVQ    vectors+16(FP), DX
-	VMOVUPD (AX), Y0
-	VXORPD  Y1, Y1, Y1
-
-loop:
-	VCVTPS2PD   (CX), Y2
-	VFMADD231PD Y2, Y2, Y0
-	VCVTPS2PD   16(CX), Y2
-	VFMADD231PD Y2, Y2, Y1
-	ADDQ        $0x20, CX
-	DECQ        DX
-	JNZ         loop
-	VADDPD      Y1, Y0, Y0
-	VMOVUPD     Y0, (AX)
-	VZEROUPPER
-	RET
-
-// func sgdAVX2(u *byte, vectors int)
-// Requires: AVX, FMA3
-TEXT ·sgdAVX2(SB), NOSPLIT, $0-16
-	MOVQ         u+0(FP), AX
-	MOVQ         vectors+8(FP), CX
-	MOVQ         (AX), DX
-	MOVQ         8(AX), BX
-	MOVQ         16(AX), SI
-	VBROADCASTSS 32(AX), Y0
-	VBROADCASTSS 36(AX), Y1
-	VBROADCASTSS 40(AX), Y2
-	VBROADCASTSS 44(AX), Y3
-	VBROADCASTSS 48(AX), Y4
-	VBROADCASTSS 52(AX), Y5
-
-loop:
-	VMOVUPS      (DX), Y6
-	VMULPS       (BX), Y0, Y7
-	VFMADD231PS  Y6, Y1, Y7
-	VMOVAPS      Y3, Y8
-	VFMADD132PS  (SI), Y7, Y8
-	VMOVUPS      Y8, (SI)
-	VMULPS       Y4, Y7, Y7
-	VFMADD231PS  Y8, Y5, Y7
-	VFNMADD231PS Y7, Y2, Y6
-	VMOVUPS      Y6, (DX)
-	ADDQ         $0x20, DX
-	ADDQ         $0x20, BX
-	ADDQ         $0x20, SI
-	DECQ         CX
-	JNZ          loop
-	VZEROUPPER
-	RET
-
-// func adamAVX2(u *byte, vectors int)
-// Requires: AVX, FMA3
-TEXT ·adamAVX2(SB), NOSPLIT, $0-16
-	MOVQ         u+0(FP), AX
-	MOVQ         vectors+8(FP), CX
-	MOVQ         (AX), DX
-	MOVQ         8(AX), BX
-	MOVQ         16(AX), SI
-	MOVQ         24(AX), DI
-	VBROADCASTSS 32(AX), Y0
-	VBROADCASTSS 36(AX), Y1
-	VBROADCASTSS 40(AX), Y2
-	VBROADCASTSS 44(AX), Y3
-	VBROADCASTSS 56(AX), Y4
-	VBROADCASTSS 60(AX), Y5
-	VBROADCASTSS 64(AX), Y6
-	VBROADCASTSS 68(AX), Y7
-	VBROADCASTSS 72(AX), Y8
-	VBROADCASTSS 76(AX), Y9
-
-loop:
-	VMOVUPS      (DX), Y10
-	VMULPS       (BX), Y0, Y11
-	VFMADD231PS  Y10, Y1, Y11
-	VMULPS       (SI), Y3, Y12
-	VFMADD231PS  Y11, Y4, Y12
-	VMOVUPS      Y12, (SI)
-	VMULPS       Y11, Y11, Y11
-	VMULPS       Y6, Y11, Y11
-	VMOVAPS      Y5, Y13
-	VFMADD132PS  (DI), Y11, Y13
-	VMOVUPS      Y13, (DI)
-	VSQRTPS      Y13, Y13
-	VFMADD213PS  Y9, Y8, Y13
-	VMULPS       Y2, Y12, Y12
-	VDIVPS       Y13, Y12, Y12
-	VFNMADD231PS Y10, Y7, Y10
-	VSUBPS       Y12, Y10, Y10
-	VMOVUPS      Y10, (DX)
-	ADDQ         $0x20, DX
-	ADDQ         $0x20, BX
-	ADDQ         $0x20, SI
-	ADDQ         $0x20, DI
-	DECQ         CX
-	JNZ          loop
-	VZEROUPPER
-	RET
-
-// func largestAVX2(m *float32, x *float32, vectors int)
-// Requires: AVX
-TEXT ·largestAVX2(SB), NOSPLIT, $0-24
-	MOVQ m+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ vectors+16(FP), DX
-
-loop:
-	VMOVUPS (AX), Y0
-	VMAXPS  (CX), Y0, Y0
-	VMOVUPS Y0, (AX)
-	ADDQ    $0x20, AX
-	ADDQ    $0x20, CX
-	DECQ    DX
-	JNZ     loop
-	VZEROUPPER
-	RET
-
-// func expSubAVX2(e *float32, x *float32, m *float32, vectors int)
-// Requires: AVX, AVX2, FMA3
-TEXT ·expSubAVX2(SB), NOSPLIT, $0-32
-	MOVQ         e+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         m+16(FP), DX
-	MOVQ         vectors+24(FP), BX
-	MOVL         $0xc2b00000, SI
-	VMOVD        SI, X0
-	VPBROADCASTD X0, Y0
-	MOVL         $0x3fb8aa3b, SI
-	VMOVD        SI, X1
-	VPBROADCASTD X1, Y1
-	MOVL         $0x3f318000, SI
-	VMOVD        SI, X2
-	VPBROADCASTD X2, Y2
-	MOVL         $0xb95e8083, SI
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	MOVL         $0x0000007f, SI
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	MOVL         $0x39500d01, SI
-	VMOVD        SI, X5
-	VPBROADCASTD X5, Y5
-	MOVL         $0x3ab60b61, SI
-	VMOVD        SI, X6
-	VPBROADCASTD X6, Y6
-	MOVL         $0x3c088889, SI
-	VMOVD        SI, X7
-	VPBROADCASTD X7, Y7
-	MOVL         $0x3d2aaaab, SI
-	VMOVD        SI, X8
-	VPBROADCASTD X8, Y8
-	MOVL         $0x3e2aaaab, SI
-	VMOVD        SI, X9
-	VPBROADCASTD X9, Y9
-	MOVL         $0x3f000000, SI
-	VMOVD        SI, X10
-	VPBROADCASTD X10, Y10
-	MOVL         $0x3f800000, SI
-	VMOVD        SI, X11
-	VPBROADCASTD X11, Y11
-
-loop:
-	VMOVUPS      (CX), Y12
-	VSUBPS       (DX), Y12, Y12
-	VMAXPS       Y12, Y0, Y12
-	VMULPS       Y1, Y12, Y13
-	VROUNDPS     $0x08, Y13, Y13
-	VFNMADD231PS Y2, Y13, Y12
-	VFNMADD231PS Y3, Y13, Y12
-	VMOVAPS      Y5, Y14
-	VFMADD213PS  Y6, Y12, Y14
-	VFMADD213PS  Y7, Y12, Y14
-	VFMADD213PS  Y8, Y12, Y14
-	VFMADD213PS  Y9, Y12, Y14
-	VFMADD213PS  Y10, Y12, Y14
-	VFMADD213PS  Y11, Y12, Y14
-	VFMADD213PS  Y11, Y12, Y14
-	VCVTPS2DQ    Y13, Y13
-	VPADDD       Y4, Y13, Y13
-	VPSLLD       $0x17, Y13, Y13
-	VMULPS       Y13, Y14, Y14
-	VMOVUPS      Y14, (AX)
-	ADDQ         $0x20, AX
-	ADDQ         $0x20, CX
-	ADDQ         $0x20, DX
-	DECQ         BX
-	JNZ          loop
-	VZEROUPPER
-	RET
-
-// func logsAVX2(y *float32, x *float32, vectors int)
-// Requires: AVX, AVX2, FMA3
-TEXT ·logsAVX2(SB), NOSPLIT, $0-24
-	MOVQ         y+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         vectors+16(FP), DX
-	MOVL         $0x3f3504f3, BX
-	VMOVD        BX, X0
-	VPBROADCASTD X0, Y0
-	MOVL         $0x3f800000, BX
-	VMOVD        BX, X1
-	VPBROADCASTD X1, Y1
-	MOVL         $0x3f318000, BX
-	VMOVD        BX, X2
-	VPBROADCASTD X2, Y2
-	MOVL         $0xb95e8083, BX
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	MOVL         $0x3e638e39, BX
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	MOVL         $0x3e924925, BX
-	VMOVD        BX, X5
-	VPBROADCASTD X5, Y5
-	MOVL         $0x3ecccccd, BX
-	VMOVD        BX, X6
-	VPBROADCASTD X6, Y6
-	MOVL         $0x3f2aaaab, BX
-	VMOVD        BX, X7
-	VPBROADCASTD X7, Y7
-	MOVL         $0x40000000, BX
-	VMOVD        BX, X8
-	VPBROADCASTD X8, Y8
-	MOVL         $0xff800000, BX
-	VMOVD        BX, X9
-	VPBROADCASTD X9, Y9
-
-loop:
-	VMOVUPS     (CX), Y10
-	VPSUBD      Y0, Y10, Y11
-	VPSRAD      $0x17, Y11, Y11
-	VPSLLD      $0x17, Y11, Y12
-	VPSUBD      Y12, Y10, Y12
-	VCVTDQ2PS   Y11, Y11
-	VADDPS      Y1, Y12, Y13
-	VSUBPS      Y1, Y12, Y12
-	VDIVPS      Y13, Y12, Y12
-	VMULPS      Y12, Y12, Y13
-	VMOVAPS     Y4, Y14
-	VFMADD213PS Y5, Y13, Y14
-	VFMADD213PS Y6, Y13, Y14
-	VFMADD213PS Y7, Y13, Y14
-	VFMADD213PS Y8, Y13, Y14
-	VMULPS      Y12, Y14, Y14
-	VFMADD231PS Y3, Y11, Y14
-	VFMADD231PS Y2, Y11, Y14
-	VXORPS      Y13, Y13, Y13
-	VCMPPS      $0x02, Y13, Y10, Y13
-	VBLENDVPS   Y13, Y9, Y14, Y14
-	VMOVUPS     Y14, (AX)
-	ADDQ        $0x20, AX
-	ADDQ        $0x20, CX
-	DECQ        DX
-	JNZ         loop
-	VZEROUPPER
-	RET
-
-// func chooseAVX2(t *float32, a *float32, vectors int, k float32)
-// Requires: AVX, AVX2, SSE
-TEXT ·chooseAVX2(SB), NOSPLIT, $0-28
-	MOVQ         t+0(FP), AX
-	MOVQ         a+8(FP), CX
-	MOVQ         vectors+16(FP), DX
-	MOVL         $0x3f800000, BX
-	VMOVD        BX, X0
-	VPBROADCASTD X0, Y0
-	MOVSS        k+24(FP), X1
-	VBROADCASTSS X1, Y1
-
-loop:
-	VCMPPS  $0x00, (CX), Y1, Y2
-	VANDPS  Y0, Y2, Y2
-	VMOVUPS Y2, (AX)
-	ADDQ    $0x20, AX
-	ADDQ    $0x20, CX
-	DECQ    DX
-	JNZ     loop
-	VZEROUPPER
-	RET
-
-// func firstOfAVX2(p *float32, taken *float32, x *float32, top *float32, vectors int)
-// Requires: AVX, AVX2
-TEXT ·firstOfAVX2(SB), NOSPLIT, $0-40
-	MOVQ         p+0(FP), AX
-	MOVQ         taken+8(FP), CX
-	MOVQ         x+16(FP), DX
-	MOVQ         top+24(FP), BX
-	MOVQ         vectors+32(FP), SI
-	MOVL         $0x3f800000, DI
-	VMOVD        DI, X0
-	VPBROADCASTD X0, Y0
-
-loop:
-	VMOVUPS (DX), Y1
-	VMOVUPS (CX), Y2
-	VCMPPS  $0x00, (BX), Y1, Y3
-	VANDPS  Y0, Y3, Y3
-	VORPS   Y3, Y2, Y1
-	VANDNPS Y3, Y2, Y3
-	VMOVUPS Y3, (AX)
-	VMOVUPS Y1, (CX)
-	ADDQ    $0x20, AX
-	ADDQ    $0x20, CX
-	ADDQ    $0x20, DX
-	ADDQ    $0x20, BX
-	DECQ    SI
-	JNZ     loop
-	VZEROUPPER
-	RET
-
-// func classSumsAVX2(sum *float32, p *float32, t *float32, v *float32, vectors int)
-// Requires: AVX, FMA3
-TEXT ·classSumsAVX2(SB), NOSPLIT, $0-40
-	MOVQ    sum+0(FP), AX
-	VMOVUPS (AX), Y0
-	VMOVUPS 32(AX), Y1
-	VMOVUPS 64(AX), Y2
-	MOVQ    p+8(FP), CX
-	MOVQ    t+16(FP), DX
-	MOVQ    v+24(FP), BX
-	MOVQ    vectors+32(FP), SI
-
-loop:
-	VMOVUPS     (CX), Y3
-	VMOVUPS     (DX), Y4
-	VFMADD231PS Y4, Y3, Y0
-	VFMADD231PS (BX), Y3, Y1
-	VADDPS      Y4, Y2, Y2
-	ADDQ        $0x20, CX
-	ADDQ        $0x20, DX
-	ADDQ        $0x20, BX
-	DECQ        SI
-	JNZ         loop
-	VMOVUPS     Y0, (AX)
-	VMOVUPS     Y1, 32(AX)
-	VMOVUPS     Y2, 64(AX)
-	VZEROUPPER
-	RET
-
-// func pickedAVX2(sum *float32, t *float32, l *float32, m *float32, z *float32, vectors int)
-// Requires: AVX, FMA3
-TEXT ·pickedAVX2(SB), NOSPLIT, $0-48
-	MOVQ    sum+0(FP), AX
-	VMOVUPS (AX), Y0
-	MOVQ    t+8(FP), CX
-	MOVQ    l+16(FP), DX
-	MOVQ    m+24(FP), BX
-	MOVQ    z+32(FP), SI
-	MOVQ    vectors+40(FP), DI
-
-loop:
-	VMOVUPS     (BX), Y1
-	VSUBPS      (SI), Y1, Y1
-	VADDPS      (DX), Y1, Y1
-	VFMADD231PS (CX), Y1, Y0
-	ADDQ        $0x20, CX
-	ADDQ        $0x20, DX
-	ADDQ        $0x20, BX
-	ADDQ        $0x20, SI
-	DECQ        DI
-	JNZ         loop
-	VMOVUPS     Y0, (AX)
-	VZEROUPPER
-	RET
-
-// func mixedAVX2(y *float32, x *float32, t *float32, vectors int, a float32, b float32)
-// Requires: AVX, AVX2, FMA3, SSE
-TEXT ·mixedAVX2(SB), NOSPLIT, $0-40
-	MOVQ         y+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         t+16(FP), DX
-	MOVQ         vectors+24(FP), BX
-	MOVSS        a+32(FP), X0
-	VBROADCASTSS X0, Y0
-	MOVSS        b+36(FP), X1
-	VBROADCASTSS X1, Y1
-
-loop:
-	VMOVUPS     (DX), Y3
-	VMOVUPS     (AX), Y2
-	VFMADD213PS Y0, Y1, Y3
-	VFMADD231PS (CX), Y3, Y2
-	VMOVUPS     Y2, (AX)
-	ADDQ        $0x20, AX
-	ADDQ        $0x20, CX
-	ADDQ        $0x20, DX
-	DECQ        BX
-	JNZ         loop
-	VZEROUPPER
-	RET
-
-// func softGradAVX2(y *float32, x *float32, t *float32, o *float32, m *float32, c *float32, vectors int, a float32, b float32)
-// Requires: AVX, AVX2, FMA3, SSE
-TEXT ·softGradAVX2(SB), NOSPLIT, $0-64
-	MOVQ         y+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         t+16(FP), DX
-	MOVQ         o+24(FP), BX
-	MOVQ         m+32(FP), SI
-	MOVQ         c+40(FP), DI
-	MOVQ         vectors+48(FP), R8
-	MOVSS        a+56(FP), X0
-	VBROADCASTSS X0, Y0
-	MOVSS        b+60(FP), X1
-	VBROADCASTSS X1, Y1
-
-loop:
-	VMOVUPS     (CX), Y2
-	VMOVUPS     (DX), Y3
-	VFMADD213PS Y0, Y1, Y3
-	VSUBPS      (SI), Y3, Y3
-	VSUBPS      (BX), Y2, Y4
-	VMULPS      (DI), Y4, Y4
-	VFMADD231PS Y3, Y2, Y4
-	VMOVUPS     Y4, (AX)
-	ADDQ        $0x20, AX
-	ADDQ        $0x20, CX
-	ADDQ        $0x20, DX
-	ADDQ        $0x20, BX
-	ADDQ        $0x20, SI
-	ADDQ        $0x20, DI
-	DECQ        R8
-	JNZ         loop
 	VZEROUPPER
 	RET

@@ -726,6 +726,21 @@ func gradSumsAVX2(s *sweep)
 func gradAVX2(s *sweep)
 
 //go:noescape
+func sumsHalfAVX2(s *sweep)
+
+//go:noescape
+func momentsHalfAVX2(s *sweep)
+
+//go:noescape
+func normHalfAVX2(s *sweep)
+
+//go:noescape
+func gradSumsHalfAVX2(s *sweep)
+
+//go:noescape
+func gradHalfAVX2(s *sweep)
+
+//go:noescape
 func leakyAddAVX2(y, a, b *float32, vectors int, slope float32)
 
 //go:noescape
@@ -738,18 +753,6 @@ func axpyAVX2(y, x *float32, vectors int, m float32)
 func blendAVX2(y, x, w *float32, index *int32, k, groups int)
 
 //go:noescape
-func dot1AVX2(y, x, w, b *float32, ci, steps int)
-
-//go:noescape
-func dot2AVX2(y, x, w, b *float32, ci, steps int)
-
-//go:noescape
-func dot3AVX2(y, x, w, b *float32, ci, steps int)
-
-//go:noescape
-func dot4AVX2(y, x, w, b *float32, ci, steps int)
-
-//go:noescape
 func squaresAVX2(sum *float64, x *float32, vectors int)
 
 //go:noescape
@@ -757,9 +760,6 @@ func sgdAVX2(u *update, vectors int)
 
 //go:noescape
 func adamAVX2(u *update, vectors int)
-
-//go:noescape
-func largestAVX2(m, x *float32, vectors int)
 
 //go:noescape
 func expSubAVX2(e, x, m *float32, vectors int)
@@ -771,16 +771,175 @@ func logsAVX2(y, x *float32, vectors int)
 func chooseAVX2(t, a *float32, vectors int, k float32)
 
 //go:noescape
-func firstOfAVX2(p, taken, x, top *float32, vectors int)
+func split2AVX2(dst, src *float32, step, vectors int)
 
 //go:noescape
-func classSumsAVX2(sum *float32, p, t, v *float32, vectors int)
+func join2AVX2(dst, src *float32, step, vectors int)
 
 //go:noescape
-func pickedAVX2(sum *float32, t, l, m, z *float32, vectors int)
+func split3AVX2(dst, src *float32, step, vectors int)
 
 //go:noescape
-func mixedAVX2(y, x, t *float32, vectors int, a, b float32)
+func join3AVX2(dst, src *float32, step, vectors int)
 
 //go:noescape
-func softGradAVX2(y, x, t, o, m, c *float32, vectors int, a, b float32)
+func split4AVX2(dst, src *float32, step, vectors int)
+
+//go:noescape
+func join4AVX2(dst, src *float32, step, vectors int)
+
+//go:noescape
+func classesAVX2(class *float32, labels *byte, vectors int, last, ignore float32)
+
+//go:noescape
+func softmaxAVX2(r *lossRows)
+
+//go:noescape
+func hardAVX2(r *lossRows)
+
+//go:noescape
+func classSumsAVX2(r *lossRows)
+
+//go:noescape
+func crossEntropyAVX2(r *lossRows)
+
+//go:noescape
+func pickAVX2(r *lossRows)
+
+//go:noescape
+func classGradAVX2(r *lossRows)
+
+//go:noescape
+func sigmoidAVX2(p, total, z *float32, vectors int)
+
+//go:noescape
+func regionSumsAVX2(sum *float32, p, t, class *float32, vectors int)
+
+//go:noescape
+func binaryAVX2(sum *float32, z, total, t, class *float32, vectors int)
+
+//go:noescape
+func sigmoidGradAVX2(z, p, t, class *float32, vectors int, a, b, c float32)
+
+//go:noescape
+func sumsAVX512(s *sweep)
+
+//go:noescape
+func momentsAVX512(s *sweep)
+
+//go:noescape
+func normAVX512(s *sweep)
+
+//go:noescape
+func gradSumsAVX512(s *sweep)
+
+//go:noescape
+func gradAVX512(s *sweep)
+
+//go:noescape
+func sumsHalfAVX512(s *sweep)
+
+//go:noescape
+func momentsHalfAVX512(s *sweep)
+
+//go:noescape
+func normHalfAVX512(s *sweep)
+
+//go:noescape
+func gradSumsHalfAVX512(s *sweep)
+
+//go:noescape
+func gradHalfAVX512(s *sweep)
+
+//go:noescape
+func leakyAddAVX512(y, a, b *float32, vectors int, slope float32)
+
+//go:noescape
+func leakyGradAVX512(dx, dy, y *float32, vectors int, slope float32)
+
+//go:noescape
+func axpyAVX512(y, x *float32, vectors int, m float32)
+
+//go:noescape
+func blendAVX512(y, x, w *float32, index *int32, k, groups int)
+
+//go:noescape
+func squaresAVX512(sum *float64, x *float32, vectors int)
+
+//go:noescape
+func sgdAVX512(u *update, vectors int)
+
+//go:noescape
+func adamAVX512(u *update, vectors int)
+
+//go:noescape
+func expSubAVX512(e, x, m *float32, vectors int)
+
+//go:noescape
+func logsAVX512(y, x *float32, vectors int)
+
+//go:noescape
+func chooseAVX512(t, a *float32, vectors int, k float32)
+
+//go:noescape
+func split2AVX512(dst, src *float32, step, vectors int)
+
+//go:noescape
+func join2AVX512(dst, src *float32, step, vectors int)
+
+//go:noescape
+func split3AVX512(dst, src *float32, step, vectors int)
+
+//go:noescape
+func join3AVX512(dst, src *float32, step, vectors int)
+
+//go:noescape
+func split4AVX512(dst, src *float32, step, vectors int)
+
+//go:noescape
+func join4AVX512(dst, src *float32, step, vectors int)
+
+//go:noescape
+func classesAVX512(class *float32, labels *byte, vectors int, last, ignore float32)
+
+//go:noescape
+func softmaxAVX512(r *lossRows)
+
+//go:noescape
+func hardAVX512(r *lossRows)
+
+//go:noescape
+func classSumsAVX512(r *lossRows)
+
+//go:noescape
+func crossEntropyAVX512(r *lossRows)
+
+//go:noescape
+func pickAVX512(r *lossRows)
+
+//go:noescape
+func classGradAVX512(r *lossRows)
+
+//go:noescape
+func sigmoidAVX512(p, total, z *float32, vectors int)
+
+//go:noescape
+func regionSumsAVX512(sum *float32, p, t, class *float32, vectors int)
+
+//go:noescape
+func binaryAVX512(sum *float32, z, total, t, class *float32, vectors int)
+
+//go:noescape
+func sigmoidGradAVX512(z, p, t, class *float32, vectors int, a, b, c float32)
+
+//go:noescape
+func dot1AVX2(y, x, w, b *float32, ci, steps int)
+
+//go:noescape
+func dot2AVX2(y, x, w, b *float32, ci, steps int)
+
+//go:noescape
+func dot3AVX2(y, x, w, b *float32, ci, steps int)
+
+//go:noescape
+func dot4AVX2(y, x, w, b *float32, ci, steps int)

@@ -1,13 +1,9 @@
 package cpu
 
-import "math"
-
-func largestGo(m, x *float32, vectors int) {
-	a, b := slice4(m, vectors), slice4(x, vectors)
-	for i, v := range b {
-		a[i] = max(a[i], v)
-	}
-}
+import (
+	"math"
+	"unsafe"
+)
 
 func expSubGo(e, x, m *float32, vectors int) {
 	y, a, b := slice4(e, vectors), slice4(x, vectors), slice4(m, vectors)
@@ -23,6 +19,136 @@ func logGo(y, x *float32, vectors int) {
 	}
 }
 
+func classesGo(class *float32, labels *byte, vectors int, last, ignore float32) {
+	of := unsafe.Slice(labels, 4*vectors)
+	for i := range of {
+		c := float32(of[i])
+		switch {
+		case c == ignore:
+			c = -1
+		case c > last:
+			c = 0
+		}
+		slice4(class, vectors)[i] = c
+	}
+}
+
+// rows is the row of class k of z or p.
+func (r *lossRows) rows(p *float32, k int) []float32 {
+	return slice4((*float32)(unsafe.Add(unsafe.Pointer(p), k*r.step)), r.vectors)
+}
+
+// row is z, class or another row.
+func (r *lossRows) row(p *float32) []float32 { return slice4(p, r.vectors) }
+
+// sumOf is sum i of class k, which has n.
+func (r *lossRows) sumOf(k, i, n int) []float32 {
+	return slice4((*float32)(unsafe.Add(unsafe.Pointer(r.sums), 16*(k*n+i))), 1)
+}
+
+// cotangents are d[k].
+func (r *lossRows) cotangents(k int) []float32 { return unsafe.Slice(r.d, 3*r.k)[3*k:][:3] }
+
+func softmaxGo(r *lossRows) {
+	top, total := r.row(r.top), r.row(r.total)
+	copy(top, r.rows(r.z, 0))
+	for k := range r.k {
+		for i, x := range r.rows(r.z, k) {
+			top[i] = max(top[i], x)
+		}
+	}
+	clear(total)
+	for k := range r.k {
+		p := r.rows(r.p, k)
+		for i, x := range r.rows(r.z, k) {
+			p[i] = float32(math.Exp(float64(x - top[i])))
+			total[i] += p[i]
+		}
+	}
+	for k := range r.k {
+		p := r.rows(r.p, k)
+		for i, t := range total {
+			p[i] /= t
+		}
+	}
+}
+
+func hardGo(r *lossRows) {
+	for i := range 4 * r.vectors {
+		first := 0
+		for k := range r.k {
+			r.rows(r.p, k)[i] = 0
+			if r.rows(r.z, k)[i] > r.rows(r.z, first)[i] {
+				first = k
+			}
+		}
+		r.rows(r.p, first)[i] = 1
+	}
+}
+
+func classSumsGo(r *lossRows) {
+	class := r.row(r.class)
+	for k := range r.k {
+		pt, p, t := r.sumOf(k, 0, 3), r.sumOf(k, 1, 3), r.sumOf(k, 2, 3)
+		for i, x := range r.rows(r.p, k) {
+			if class[i] == float32(k) {
+				pt[i&3] += x
+				t[i&3]++
+			}
+			if class[i] >= 0 {
+				p[i&3] += x
+			}
+		}
+	}
+}
+
+func crossEntropyGo(r *lossRows) {
+	class, top, total := r.row(r.class), r.row(r.top), r.row(r.total)
+	for k := range r.k {
+		sum := r.sumOf(k, 0, 1)
+		for i, x := range r.rows(r.z, k) {
+			if class[i] == float32(k) {
+				sum[i&3] += total[i] + (top[i] - x)
+			}
+		}
+	}
+}
+
+func pickGo(r *lossRows) {
+	ce := r.row(r.ce)
+	for i, c := range r.row(r.class) {
+		ce[i] = 0
+		if c >= 0 {
+			ce[i] = r.cotangents(int(c))[2]
+		}
+	}
+}
+
+func classGradGo(r *lossRows) {
+	ce := r.row(r.ce)
+	for i, c := range r.row(r.class) {
+		mean := float32(0)
+		for k := range r.k {
+			d, p := r.cotangents(k), r.rows(r.p, k)[i]
+			mean += d[0] * p
+			if c == float32(k) {
+				mean += d[1] * p
+			}
+		}
+		for k := range r.k {
+			d, p, z := r.cotangents(k), r.rows(r.p, k)[i], r.rows(r.z, k)
+			a, t := d[0], float32(0)
+			if c == float32(k) {
+				a, t = a+d[1], 1
+			}
+			z[i] = p*(a-mean) + ce[i]*(p-t)
+			if c < 0 {
+				z[i] = 0
+			}
+		}
+	}
+}
+
 func chooseGo(t, a *float32, vectors int, k float32) {
 	y := slice4(t, vectors)
 	for i, v := range slice4(a, vectors) {
@@ -33,44 +159,44 @@ func chooseGo(t, a *float32, vectors int, k float32) {
 	}
 }
 
-func firstOfGo(p, taken, x, top *float32, vectors int) {
-	y, was, a, b := slice4(p, vectors), slice4(taken, vectors), slice4(x, vectors), slice4(top, vectors)
-	for i := range y {
-		y[i] = 0
-		if a[i] == b[i] && was[i] == 0 {
-			y[i], was[i] = 1, 1
+func sigmoidGo(p, total, z *float32, vectors int) {
+	y, sum := slice4(p, vectors), slice4(total, vectors)
+	for i, x := range slice4(z, vectors) {
+		e := float32(math.Exp(-math.Abs(float64(x))))
+		sum[i] = 1 + e
+		if x >= 0 {
+			e = 1
+		}
+		y[i] = e / sum[i]
+	}
+}
+
+func regionSumsGo(sum, p, t, class *float32, vectors int) {
+	s, x, y := slice4(sum, 3), slice4(p, vectors), slice4(t, vectors)
+	for i, c := range slice4(class, vectors) {
+		if c >= 0 {
+			s[i&3] += x[i] * y[i]
+			s[4+i&3] += x[i]
+			s[8+i&3] += y[i]
 		}
 	}
 }
 
-func classSumsGo(sum, p, t, v *float32, vectors int) {
-	s, x, y, z := slice4(sum, 3), slice4(p, vectors), slice4(t, vectors), slice4(v, vectors)
-	for i := range x {
-		s[i&3] += x[i] * y[i]
-		s[4+i&3] += x[i] * z[i]
-		s[8+i&3] += y[i]
+func binaryGo(sum, z, total, t, class *float32, vectors int) {
+	s, x, l, y := slice4(sum, 1), slice4(z, vectors), slice4(total, vectors), slice4(t, vectors)
+	for i, c := range slice4(class, vectors) {
+		if c >= 0 {
+			s[i&3] += max(x[i], 0) - y[i]*x[i] + l[i]
+		}
 	}
 }
 
-func pickedGo(sum, t, l, m, z *float32, vectors int) {
-	s, x, y := slice4(sum, 1), slice4(t, vectors), slice4(l, vectors)
-	a, b := slice4(m, vectors), slice4(z, vectors)
-	for i := range x {
-		s[i&3] += x[i] * (y[i] + (a[i] - b[i]))
-	}
-}
-
-func mixedGo(y, x, t *float32, vectors int, a, b float32) {
-	o, p, q := slice4(y, vectors), slice4(x, vectors), slice4(t, vectors)
-	for i := range o {
-		o[i] += (a + b*q[i]) * p[i]
-	}
-}
-
-func softGradGo(y, x, t, o, m, c *float32, vectors int, a, b float32) {
-	out, p, q, one := slice4(y, vectors), slice4(x, vectors), slice4(t, vectors), slice4(o, vectors)
-	mean, ce := slice4(m, vectors), slice4(c, vectors)
-	for i := range out {
-		out[i] = p[i]*(a+b*q[i]-mean[i]) + ce[i]*(p[i]-one[i])
+func sigmoidGradGo(z, p, t, class *float32, vectors int, a, b, c float32) {
+	out, x, y := slice4(z, vectors), slice4(p, vectors), slice4(t, vectors)
+	for i, of := range slice4(class, vectors) {
+		out[i] = 0
+		if of >= 0 {
+			out[i] = (a+b*y[i])*x[i]*(1-x[i]) + c*(x[i]-y[i])
+		}
 	}
 }

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"math"
+	"unsafe"
 
 	"github.com/gounet/gounet/core/graph"
 )
@@ -104,12 +105,7 @@ func (p *normPlan) sweep(kernel, rest func(*sweep), s *sweep, x, dy, y []float32
 	}
 }
 
-func first(x []float32) *float32 {
-	if len(x) == 0 {
-		return nil
-	}
-	return &x[0]
-}
+func first(x []float32) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(x)) }
 
 func tail(x []float32, from int) []float32 { return x[min(from, len(x)):] }
 
@@ -174,7 +170,7 @@ func (p *normPlan) moments(w *worker, unit int) {
 	s := &w.sweep
 	*s = sweep{sum: &sum[0], sum2: &sum2[0], mean: &mean[0]}
 	clear(sum)
-	p.sweep(p.flat.sums, sumsGo, s, x, nil, nil)
+	p.sweep(p.flat.single.sums, sumsGo, s, x, nil, nil)
 	t := total[:p.c]
 	p.fold(t, sum)
 	for c, x := range t {
@@ -185,7 +181,7 @@ func (p *normPlan) moments(w *worker, unit int) {
 	}
 	clear(sum)
 	clear(sum2)
-	p.sweep(p.flat.moments, momentsGo, s, x, nil, nil)
+	p.sweep(p.flat.single.moments, momentsGo, s, x, nil, nil)
 	off2 := total[p.c:]
 	p.fold(t, sum)
 	p.fold(off2, sum2)
@@ -301,6 +297,6 @@ func (p *normPlan) apply(w *worker, unit int, to tensor) {
 	buf, out, _, _, _, _ := p.buffers(w)
 	x, y := p.isa.read(p.x, off, length, buf), p.isa.target(to, off, length, out)
 	p.columnsOf(&w.sweep, n)
-	p.sweep(p.flat.norm, normGo, &w.sweep, x, nil, y)
+	p.sweep(p.flat.single.norm, normGo, &w.sweep, x, nil, y)
 	p.isa.flush(to, off, y)
 }

@@ -37,7 +37,7 @@ func (p *normGrad) sums(w *worker, unit int) {
 	s := &w.sweep
 	p.columnsOf(s, n)
 	s.sum, s.sum2 = &sum[0], &sum2[0]
-	p.sweep(p.flat.gradSums, gradSumsGo, s, x, dy, nil)
+	p.sweep(p.flat.single.gradSums, gradSumsGo, s, x, dy, nil)
 	t, t2 := total[:p.c], total[p.c:]
 	p.fold(t, sum)
 	p.fold(t2, sum2)
@@ -111,6 +111,6 @@ func (p *normGrad) apply(w *worker, unit int) {
 	x, dy := p.isa.read(p.x, off, length, a), p.isa.read(p.dy, off, length, b)
 	dx := p.isa.target(p.dx, off, length, a)
 	p.columnsOf(&w.sweep, n)
-	p.sweep(p.flat.grad, gradGo, &w.sweep, x, dy, dx)
+	p.sweep(p.flat.single.grad, gradGo, &w.sweep, x, dy, dx)
 	p.isa.flush(p.dx, off, dx)
 }

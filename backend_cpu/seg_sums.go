@@ -26,56 +26,62 @@ func (p *seg) sum(w *worker, unit int) {
 	if u.valid == 0 {
 		return
 	}
-	n := p.vectors(&u)
 	switch p.op.Act {
 	case graph.Softmax:
-		p.softmax(&u)
-		total := &u.row[segTotal][0]
-		p.flat.log(total, total, n)
+		p.flat.softmax(u.args)
+		p.log(&u)
+		p.crossEntropy(&u, out)
 	case graph.Hard:
 		p.hard(&u)
+	case graph.Sigmoid:
+		p.sigmoids(&u, out)
+	}
+	p.overlap(&u, out)
+}
+
+// overlap makes Σ p·t, Σ p, Σ t and the count of voxels.
+func (p *seg) overlap(u *segUnit, out []float64) {
+	clear(u.acc)
+	if p.op.Regions == nil {
+		p.flat.classSums(u.args)
+	} else {
+		for k := range p.k {
+			p.flat.regionSums(&u.acc[3*k*p.flat.lanes], &p.of(u, u.p, k)[0], &p.want(u, k)[0], u.args.class, u.args.vectors)
+		}
 	}
 	for k := range p.k {
 		o := out[k*graph.SumsLen:][:graph.SumsLen]
-		t, one := p.want(&u, k)
-		if p.op.Act == graph.Sigmoid {
-			p.sigmoid(&u, k)
-			o[graph.SumCE] = p.binaryCrossEntropy(&u, k, t)
-		}
-		acc := u.args.lanes[:3*p.flat.lanes]
-		clear(acc)
-		p.flat.classSums(&acc[0], &p.of(&u, u.p, k)[0], &t[0], &u.row[segValid][0], n)
-		o[graph.SumPT], o[graph.SumP], o[graph.SumT] = p.lanes(acc, 0), p.lanes(acc, 1), p.lanes(acc, 2)
+		o[graph.SumPT], o[graph.SumP], o[graph.SumT] = p.lanes(u, 3*k), p.lanes(u, 3*k+1), p.lanes(u, 3*k+2)
 		o[graph.SumValid] = float64(u.valid)
-		if p.op.Act == graph.Softmax {
-			o[graph.SumCE] = p.crossEntropy(&u, k, one)
-		}
 	}
 }
 
-// lanes adds up sum i.
-func (p *seg) lanes(acc []float32, i int) (sum float64) {
-	for _, x := range acc[i*p.flat.lanes:][:p.flat.lanes] {
+// lanes adds up sum i of acc.
+func (p *seg) lanes(u *segUnit, i int) (sum float64) {
+	for _, x := range u.acc[i*p.flat.lanes:][:p.flat.lanes] {
 		sum += float64(x)
 	}
 	return sum
 }
 
-// crossEntropy is Σ −(1 − p)^γ·log p over the voxels of class k.
-func (p *seg) crossEntropy(u *segUnit, k int, one []float32) (sum float64) {
-	logs, top, z := u.row[segTotal], u.row[segTop], p.of(u, u.z, k)
+// crossEntropy is Σ −(1 − p)^γ·log p over the voxels of each class.
+func (p *seg) crossEntropy(u *segUnit, out []float64) {
 	if p.op.Gamma == 0 {
-		acc := u.args.lanes[:p.flat.lanes]
-		clear(acc)
-		p.flat.picked(&acc[0], &one[0], &logs[0], &top[0], &z[0], p.vectors(u))
-		return p.lanes(acc, 0)
+		clear(u.acc[:p.k*p.flat.lanes])
+		p.flat.crossEntropy(u.args)
+		for k := range p.k {
+			out[k*graph.SumsLen+graph.SumCE] = p.lanes(u, k)
+		}
+		return
 	}
-	for i, t := range one {
-		if t != 0 {
-			sum += float64((logs[i] + (top[i] - z[i])) * focus(p.others(u, i, k), p.op.Gamma))
+	logs, top := u.row[segTotal], u.row[segTop]
+	for i, c := range u.row[segClass] {
+		if c >= 0 {
+			k := int(c)
+			ce := logs[i] + (top[i] - u.z[k*p.block+i])
+			out[k*graph.SumsLen+graph.SumCE] += float64(ce * focus(p.others(u, i, k), p.op.Gamma))
 		}
 	}
-	return sum
 }
 
 // others is 1 − p of class k of voxel i, without the cancellation.
@@ -96,22 +102,31 @@ func focus(x, gamma float32) float32 {
 	return float32(math.Pow(float64(x), float64(gamma)))
 }
 
-// binaryCrossEntropy is Σ −(1 − q)^γ·log q, q = t ? p : 1 − p, of class k: with
+// sigmoids makes p of each class, and Σ −(1 − q)^γ·log q, q = t ? p : 1 − p: with
 // x = t ? −z : z, −log q = max(x, 0) + log(1 + exp(−|z|)).
-func (p *seg) binaryCrossEntropy(u *segUnit, k int, t []float32) (sum float64) {
-	logs, z, prob, valid := u.row[segTotal], p.of(u, u.z, k), p.of(u, u.p, k), u.row[segValid]
-	for i, v := range valid {
-		x, away := z[i], prob[i]
-		if t[i] != 0 {
-			x, away = -x, sigmoidOf(-z[i])
+func (p *seg) sigmoids(u *segUnit, out []float64) {
+	for k := range p.k {
+		z, prob, t := p.of(u, u.z, k), p.of(u, u.p, k), p.want(u, k)
+		p.flat.sigmoid(&prob[0], u.args.total, &z[0], u.args.vectors)
+		p.log(u)
+		ce := &out[k*graph.SumsLen+graph.SumCE]
+		if p.op.Gamma == 0 {
+			clear(u.acc[:p.flat.lanes])
+			p.flat.binary(&u.acc[0], &z[0], u.args.total, &t[0], u.args.class, u.args.vectors)
+			*ce = p.lanes(u, 0)
+			continue
 		}
-		ce := (max(x, 0) + logs[i]) * v
-		if p.op.Gamma != 0 {
-			ce *= focus(away, p.op.Gamma)
+		for i, c := range u.row[segClass] {
+			if c < 0 {
+				continue
+			}
+			x, away := z[i], prob[i]
+			if t[i] != 0 {
+				x, away = -x, sigmoidOf(-z[i])
+			}
+			*ce += float64((max(x, 0) + u.row[segTotal][i]) * focus(away, p.op.Gamma))
 		}
-		sum += float64(ce)
 	}
-	return sum
 }
 
 // sigmoidOf is 1/(1 + exp(−x)).

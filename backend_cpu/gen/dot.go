@@ -26,7 +26,7 @@ func dot(co, step int) {
 		return []Mem{{Base: p}, {Base: p, Index: row, Scale: 1}, {Base: p, Index: row, Scale: 2}, {Base: p, Index: row3, Scale: 1}}[i]
 	}
 	Label("step")
-	acc := vectors(step * co)
+	acc := avx2.vectors(step * co)
 	for _, a := range acc {
 		VXORPS(a, a, a)
 	}
@@ -36,7 +36,7 @@ func dot(co, step int) {
 	MOVQ(w, q)
 	MOVQ(row, n)
 	Label("channels")
-	weights := vectors(co)
+	weights := avx2.vectors(co)
 	for j, r := range weights {
 		VMOVUPS(at(q, q, j), r)
 	}
@@ -51,9 +51,9 @@ func dot(co, step int) {
 		}
 	}
 	for _, r := range []reg.GPVirtual{p, p4, q} {
-		ADDQ(Imm(vector), r)
+		ADDQ(Imm(uint64(avx2.bytes)), r)
 	}
-	SUBQ(Imm(vector), n)
+	SUBQ(Imm(uint64(avx2.bytes)), n)
 	JNZ(LabelRef("channels"))
 	for i := 0; i < len(acc); i += 4 { // four sums at a time
 		VHADDPS(acc[i+1], acc[i], acc[i])

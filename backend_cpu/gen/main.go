@@ -50,7 +50,7 @@ func (v vec) lanes() int { return v.bytes / 4 }
 var declarations []string
 
 // plain replaces the types that avo does not know.
-var plain = strings.NewReplacer("*tile", "*byte", "*sweep", "*byte", "*update", "*byte", "unsafe.Pointer", "*byte")
+var plain = strings.NewReplacer("*tile", "*byte", "*sweep", "*byte", "*update", "*byte", "*lossRows", "*byte", "unsafe.Pointer", "*byte")
 
 // text begins a kernel; parameters is what stands between the brackets of its
 // Go declaration. Pointers are pointers to bytes to avo.
@@ -82,7 +82,14 @@ func main() {
 	}
 	multiplying(bf16)
 	weave(avx512)
-	elementwise()
+	for _, v := range []vec{avx2, avx512} {
+		elementwise(v)
+	}
+	for co, step := range []int{1: 8, 2: 4, 3: 4, 4: 2} {
+		if co > 0 {
+			dot(co, step)
+		}
+	}
 	Generate()
 	if err := encodeFile(flag.Lookup("out").Value.String()); err != nil {
 		log.Fatal("gen: ", err)
