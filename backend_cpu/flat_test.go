@@ -36,7 +36,7 @@ func TestSweepsAgreeWithPlainGo(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, f := range flats() {
 		for _, columns := range []int{f.block, 3 * f.block, 8 * f.block} {
-			for _, rows := range []int{1, 2, 7} {
+			for _, rows := range []int{1, 2, 7, 75} {
 				x, dy := numbers(r, rows*columns), numbers(r, rows*columns)
 				col := numbers(r, 7*columns)
 				run := func(kernel func(*sweep)) (y, sum, sum2 []float32) {

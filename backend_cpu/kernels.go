@@ -100,6 +100,18 @@ func (t tensor) at(i int) (unsafe.Pointer, int) {
 	return unsafe.Pointer(&t.u16[i]), 2
 }
 
+// none says that there is no tensor.
+func (t tensor) none() bool { return t.f32 == nil && t.u16 == nil }
+
+// start is the address of element i, nil without a tensor.
+func (t tensor) start(i int) unsafe.Pointer {
+	if t.none() {
+		return nil
+	}
+	at, _ := t.at(i)
+	return at
+}
+
 // widen is the kernel that reads storage type d, narrow the one that writes it.
 func (s *isa) widen(d graph.DType) convert {
 	switch d {

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	ahead     = 1024 // bytes that are prefetched: the processor alone leaves memory idle
+	ahead     = 8192 // bytes that are prefetched: the processor alone leaves memory idle
 	equal     = 0    // of VCMPPS
 	less      = 1
 	lessEqual = 2

@@ -27,6 +27,7 @@ func squares(v vec) {
 		VXORPD(a, a, a)
 	}
 	Label("loop")
+	PREFETCHT0(Mem{Base: x, Disp: ahead})
 	for j := range v.lanes() / 4 {
 		y := YMM()
 		VCVTPS2PD(Mem{Base: x, Disp: 16 * j}, y)

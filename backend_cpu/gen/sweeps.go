@@ -131,15 +131,20 @@ func (f *sweepFrame) eachRow(data []reg.GPVirtual, body func(j int)) {
 	RET()
 }
 
-// eachColumn runs body for the vectors of a block of columns through all rows: p are
-// where rows, which begin at the fields, have them. open and done stand around the rows.
-func (f *sweepFrame) eachColumn(fields []int, open func(), body func(j int, p []Mem), done func()) {
+// together is how many rows are summed up before their sums are added to those before:
+// so that rounding does not grow with all rows.
+const together = 32
+
+// eachColumn adds n sums for each block of columns through all rows to those at the
+// fields to: body adds the vectors of a row, p being where rows that begin at the fields
+// from have them, to acc [n].
+func (f *sweepFrame) eachColumn(from, to []int, body func(j int, p []Mem, acc []reg.VecVirtual)) {
+	left := GP64()
 	XORQ(f.at, f.at)
 	Label("columns")
-	open()
-	MOVQ(Mem{Base: f.s, Disp: sRows}, f.rows)
-	p := make([]reg.GPVirtual, len(fields))
-	for i, field := range fields {
+	MOVQ(Mem{Base: f.s, Disp: sRows}, left)
+	p := make([]reg.GPVirtual, len(from))
+	for i, field := range from {
 		p[i] = f.pointer(field)
 		LEAQ(f.data(p[i], 0), p[i])
 	}
@@ -149,21 +154,41 @@ func (f *sweepFrame) eachColumn(fields []int, open func(), body func(j int, p []
 		}
 		return Mem{Base: p, Disp: j * f.v.bytes}
 	}
+	acc := make([][]reg.VecVirtual, block/f.v.lanes())
+	Label("group")
+	for j := range acc {
+		acc[j] = f.v.vectors(len(to))
+		for _, a := range acc[j] {
+			VXORPS(a, a, a)
+		}
+	}
+	MOVQ(U32(together), f.rows)
+	CMPQ(left, f.rows)
+	CMOVQLT(left, f.rows)
+	SUBQ(f.rows, left)
 	Label("row")
 	for _, p := range p {
 		f.prefetch(func(j int) Mem { return at(p, j) })
 	}
-	for j := range block / f.v.lanes() {
+	for j := range acc {
 		m := make([]Mem, len(p))
 		for i, p := range p {
 			m[i] = at(p, j)
 		}
-		body(j, m)
+		body(j, m, acc[j])
 	}
 	f.nextRow(p)
 	DECQ(f.rows)
 	JNZ(LabelRef("row"))
-	done()
+	for i, field := range to {
+		sum := f.pointer(field)
+		for j := range acc {
+			VADDPS(f.across(sum, j), acc[j][i], acc[j][i])
+			VMOVUPS(acc[j][i], f.across(sum, j))
+		}
+	}
+	TESTQ(left, left)
+	JNZ(LabelRef("group"))
 	ADDQ(Imm(2*block), f.at)
 	CMPQ(f.at, f.columns)
 	JLT(LabelRef("columns"))
@@ -171,46 +196,24 @@ func (f *sweepFrame) eachColumn(fields []int, open func(), body func(j int, p []
 	RET()
 }
 
-// load fills registers with the vectors of a block at the current column.
-func (f *sweepFrame) load(p reg.GPVirtual, r []reg.VecVirtual) {
-	for j := range r {
-		VMOVUPS(f.across(p, j), r[j])
-	}
-}
-
-func (f *sweepFrame) store(p reg.GPVirtual, r []reg.VecVirtual) {
-	for j := range r {
-		VMOVUPS(r[j], f.across(p, j))
-	}
-}
-
 func sums(v vec, half bool) {
 	f := openSweep(v, "sums", half)
-	sum, acc := f.pointer(sSum), v.vectors(block/v.lanes())
-	f.eachColumn([]int{sX}, func() { f.load(sum, acc) }, func(j int, p []Mem) {
+	f.eachColumn([]int{sX}, []int{sSum}, func(_ int, p []Mem, acc []reg.VecVirtual) {
 		x := v.reg()
 		f.read(p[0], x)
-		VADDPS(x, acc[j], acc[j])
-	}, func() { f.store(sum, acc) })
+		VADDPS(x, acc[0], acc[0])
+	})
 }
 
 func moments(v vec, half bool) {
 	f := openSweep(v, "moments", half)
-	sum, sum2, mean := f.pointer(sSum), f.pointer(sSum2), f.pointer(sMean)
-	acc, acc2 := v.vectors(block/v.lanes()), v.vectors(block/v.lanes())
-	open := func() {
-		f.load(sum, acc)
-		f.load(sum2, acc2)
-	}
-	f.eachColumn([]int{sX}, open, func(j int, p []Mem) {
+	mean := f.pointer(sMean)
+	f.eachColumn([]int{sX}, []int{sSum, sSum2}, func(j int, p []Mem, acc []reg.VecVirtual) {
 		d := v.reg()
 		f.read(p[0], d)
 		VSUBPS(f.across(mean, j), d, d)
-		VADDPS(d, acc[j], acc[j])
-		VFMADD231PS(d, d, acc2[j])
-	}, func() {
-		f.store(sum, acc)
-		f.store(sum2, acc2)
+		VADDPS(d, acc[0], acc[0])
+		VFMADD231PS(d, d, acc[1])
 	})
 }
 
@@ -247,23 +250,13 @@ func (f *sweepFrame) gradOf(x, dy Mem, mean, scale, shift Op) (d, g reg.VecVirtu
 func gradSums(v vec, half bool) {
 	f := openSweep(v, "gradSums", half)
 	f.leaky()
-	n := block / v.lanes()
-	sum, sum2 := f.pointer(sSum), f.pointer(sSum2)
 	mean, pScale, shift := f.pointer(sMean), f.pointer(sScale), f.pointer(sShift)
-	acc, acc2 := v.vectors(n), v.vectors(n)
-	open := func() {
-		f.load(sum, acc)
-		f.load(sum2, acc2)
-	}
-	f.eachColumn([]int{sX, sDY}, open, func(j int, p []Mem) {
+	f.eachColumn([]int{sX, sDY}, []int{sSum, sSum2}, func(j int, p []Mem, acc []reg.VecVirtual) {
 		scale := v.reg()
 		VMOVUPS(f.across(pScale, j), scale)
 		d, g := f.gradOf(p[0], p[1], f.across(mean, j), scale, f.across(shift, j))
-		VADDPS(g, acc[j], acc[j])
-		VFMADD231PS(d, g, acc2[j])
-	}, func() {
-		f.store(sum, acc)
-		f.store(sum2, acc2)
+		VADDPS(g, acc[0], acc[0])
+		VFMADD231PS(d, g, acc[1])
 	})
 }
 
