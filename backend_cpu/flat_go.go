@@ -23,7 +23,7 @@ var plainFlat = flat{
 	expSub:  expSubGo, log: logGo,
 	lossKernels: lossKernels{
 		classes: classesGo, softmax: softmaxGo, hard: hardGo, classSums: classSumsGo, crossEntropy: crossEntropyGo,
-		pick: pickGo, classGrad: classGradGo,
+		pick: pickGo, classGrad: classGradGo, firstLargest: firstLargestGo, lastAbove: lastAboveGo, mix: mixGo, stretch: stretchGo,
 		choose: chooseGo, sigmoid: sigmoidGo, regionSums: regionSumsGo, binary: binaryGo, sigmoidGrad: sigmoidGradGo,
 	},
 }

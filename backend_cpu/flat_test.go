@@ -315,6 +315,43 @@ func TestKernelsOfRegionsAgreeWithPlainGo(t *testing.T) {
 	}
 }
 
+func TestLabelKernelsHaveTheBitsOfPlainGo(t *testing.T) {
+	const n = 96
+	r := rand.New(rand.NewPCG(17, 18))
+	for _, f := range flats() {
+		for _, k := range []int{1, 2, 5} {
+			c := newLossCase(k, n, f.lanes)
+			d, got, want := make([]float32, 3*k), make([]byte, n), make([]byte, n)
+			for i := range k {
+				d[3*i] = float32(255 - 50*i)
+			}
+			c.d = &d[0]
+			for _, kernel := range []struct{ fast, slow func(*lossRows) }{{f.firstLargest, firstLargestGo}, {f.lastAbove, lastAboveGo}} {
+				c.labels, c.vectors = &got[0], n/f.lanes
+				kernel.fast(&c.lossRows)
+				c.labels, c.vectors = &want[0], n/plainFlat.lanes
+				kernel.slow(&c.lossRows)
+				assert.Equal(t, want, got, "%d lanes, %d classes", f.lanes, k)
+			}
+		}
+		a, b, got, want := numbers(r, n), numbers(r, n), make([]float32, n), make([]float32, n)
+		f.mix(&got[0], &a[0], &b[0], n/f.lanes, 0.3)
+		mixGo(&want[0], &a[0], &b[0], n/plainFlat.lanes, 0.3)
+		assert.Equal(t, want, got)
+		for _, in := range []int{29, 96, 180, 400} { // of the last, voxels lie too far apart
+			x := numbers(r, in+2*f.lanes)
+			of := func(f *flat) []float32 {
+				y := make([]float32, n)
+				s := (&scope{device: &device{flat: f}}).stretching(axis(in, n, false))
+				assert.Equal(t, in < 400, s.base != nil)
+				s.run(y, x)
+				return y
+			}
+			assert.Equal(t, of(&plainFlat), of(f), "%d lanes, %d to %d", f.lanes, in, n)
+		}
+	}
+}
+
 func TestOptimizersAgreeWithPlainGo(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))
 	const n = 64

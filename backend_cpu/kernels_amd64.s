@@ -45255,6 +45255,167 @@ share:
 	VZEROUPPER
 	RET
 
+// func firstLargestAVX2(r *byte)
+// Requires: AVX, AVX2
+TEXT ·firstLargestAVX2(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y1
+	XORQ         CX, CX
+	MOVQ         (AX), DI
+	MOVQ         56(AX), R8
+	MOVQ         88(AX), DX
+	MOVQ         DX, R9
+	MOVQ         80(AX), SI
+
+vector:
+	VMOVUPS      (DI)(CX*1), Y2
+	VBROADCASTSS (R8), Y3
+	MOVQ         R8, R10
+	MOVQ         DI, DX
+	ADDQ         CX, DX
+	MOVQ         64(AX), BX
+	VXORPS       Y0, Y0, Y0
+
+class:
+	VMOVUPS      (DX), Y4
+	VBROADCASTSS (R10), Y5
+	ADDQ         $0x0c, R10
+	VCMPPS       $0x01, Y4, Y2, Y6
+	VBLENDVPS    Y6, Y5, Y3, Y3
+	VBLENDVPS    Y6, Y4, Y2, Y2
+	VADDPS       Y1, Y0, Y0
+	ADDQ         72(AX), DX
+	DECQ         BX
+	JNZ          class
+	VCVTPS2DQ    Y3, Y3
+	VPACKUSDW    Y3, Y3, Y3
+	VPERMQ       $0x08, Y3, Y3
+	VPACKUSWB    X3, X3, X3
+	VMOVQ        X3, (R9)
+	ADDQ         $0x08, R9
+	ADDQ         $0x20, CX
+	DECQ         SI
+	JNZ          vector
+	VZEROUPPER
+	RET
+
+// func lastAboveAVX2(r *byte)
+// Requires: AVX, AVX2
+TEXT ·lastAboveAVX2(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y1
+	XORQ         CX, CX
+	MOVQ         (AX), DI
+	MOVQ         56(AX), R8
+	MOVQ         88(AX), DX
+	MOVQ         DX, R9
+	MOVQ         80(AX), SI
+
+vector:
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   R8, R10
+	MOVQ   DI, DX
+	ADDQ   CX, DX
+	MOVQ   64(AX), BX
+	VXORPS Y0, Y0, Y0
+
+class:
+	VMOVUPS      (DX), Y4
+	VBROADCASTSS (R10), Y5
+	ADDQ         $0x0c, R10
+	VCMPPS       $0x01, Y4, Y2, Y4
+	VBLENDVPS    Y4, Y5, Y3, Y3
+	VADDPS       Y1, Y0, Y0
+	ADDQ         72(AX), DX
+	DECQ         BX
+	JNZ          class
+	VCVTPS2DQ    Y3, Y3
+	VPACKUSDW    Y3, Y3, Y3
+	VPERMQ       $0x08, Y3, Y3
+	VPACKUSWB    X3, X3, X3
+	VMOVQ        X3, (R9)
+	ADDQ         $0x08, R9
+	ADDQ         $0x20, CX
+	DECQ         SI
+	JNZ          vector
+	VZEROUPPER
+	RET
+
+// func mixAVX2(y *float32, a *float32, b *float32, vectors int, f float32)
+// Requires: AVX, AVX2, SSE
+TEXT ·mixAVX2(SB), NOSPLIT, $0-36
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         vectors+24(FP), BX
+	MOVL         $0x3f800000, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+	MOVSS        f+32(FP), X1
+	VBROADCASTSS X1, Y1
+
+loop:
+	VSUBPS  Y1, Y0, Y2
+	VMULPS  (CX), Y2, Y2
+	VMULPS  (DX), Y1, Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, DX
+	DECQ    BX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func stretchAVX2(y *float32, x *float32, base *int32, i0 *int32, i1 *int32, f *float32, vectors int)
+// Requires: AVX, AVX2
+TEXT ·stretchAVX2(SB), NOSPLIT, $0-56
+	MOVL         $0x3f800000, AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Y0
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         base+16(FP), DX
+	MOVQ         i0+24(FP), BX
+	MOVQ         i1+32(FP), SI
+	MOVQ         f+40(FP), DI
+	MOVQ         vectors+48(FP), R8
+
+loop:
+	MOVLQSX   (DX), R9
+	ADDQ      $0x04, DX
+	LEAQ      (CX)(R9*4), R9
+	VMOVUPS   (BX), Y2
+	VPERMPS   (R9), Y2, Y1
+	VPERMPS   32(R9), Y2, Y3
+	VPSLLD    $0x1c, Y2, Y2
+	VBLENDVPS Y2, Y3, Y1, Y1
+	VMOVUPS   (SI), Y3
+	VPERMPS   (R9), Y3, Y2
+	VPERMPS   32(R9), Y3, Y4
+	VPSLLD    $0x1c, Y3, Y3
+	VBLENDVPS Y3, Y4, Y2, Y2
+	VMOVUPS   (DI), Y3
+	VMULPS    Y3, Y2, Y2
+	VSUBPS    Y3, Y0, Y3
+	VMULPS    Y3, Y1, Y1
+	VADDPS    Y2, Y1, Y1
+	VMOVUPS   Y1, (AX)
+	ADDQ      $0x20, AX
+	ADDQ      $0x20, BX
+	ADDQ      $0x20, SI
+	ADDQ      $0x20, DI
+	DECQ      R8
+	JNZ       loop
+	VZEROUPPER
+	RET
+
 // func classSumsAVX2(r *byte)
 // Requires: AVX, AVX2
 TEXT ·classSumsAVX2(SB), NOSPLIT, $0-8
@@ -47254,6 +47415,157 @@ share:
 	ADDQ      $0x40, CX
 	DECQ      SI
 	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func firstLargestAVX512(r *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·firstLargestAVX512(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z1
+	XORQ         CX, CX
+	MOVQ         (AX), DI
+	MOVQ         56(AX), R8
+	MOVQ         88(AX), DX
+	MOVQ         DX, R9
+	MOVQ         80(AX), SI
+
+vector:
+	VMOVUPS      (DI)(CX*1), Z2
+	VBROADCASTSS (R8), Z3
+	MOVQ         R8, R10
+	MOVQ         DI, DX
+	ADDQ         CX, DX
+	MOVQ         64(AX), BX
+	VXORPS       Z0, Z0, Z0
+
+class:
+	VMOVUPS      (DX), Z4
+	VBROADCASTSS (R10), Z5
+	ADDQ         $0x0c, R10
+	VCMPPS       $0x01, Z4, Z2, K1
+	VMOVAPS      Z5, K1, Z3
+	VMOVAPS      Z4, K1, Z2
+	VADDPS       Z1, Z0, Z0
+	ADDQ         72(AX), DX
+	DECQ         BX
+	JNZ          class
+	VCVTPS2DQ    Z3, Z3
+	VPMOVDB      Z3, (R9)
+	ADDQ         $0x10, R9
+	ADDQ         $0x40, CX
+	DECQ         SI
+	JNZ          vector
+	VZEROUPPER
+	RET
+
+// func lastAboveAVX512(r *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·lastAboveAVX512(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z1
+	XORQ         CX, CX
+	MOVQ         (AX), DI
+	MOVQ         56(AX), R8
+	MOVQ         88(AX), DX
+	MOVQ         DX, R9
+	MOVQ         80(AX), SI
+
+vector:
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	MOVQ   R8, R10
+	MOVQ   DI, DX
+	ADDQ   CX, DX
+	MOVQ   64(AX), BX
+	VXORPS Z0, Z0, Z0
+
+class:
+	VMOVUPS      (DX), Z4
+	VBROADCASTSS (R10), Z5
+	ADDQ         $0x0c, R10
+	VCMPPS       $0x01, Z4, Z2, K1
+	VMOVAPS      Z5, K1, Z3
+	VADDPS       Z1, Z0, Z0
+	ADDQ         72(AX), DX
+	DECQ         BX
+	JNZ          class
+	VCVTPS2DQ    Z3, Z3
+	VPMOVDB      Z3, (R9)
+	ADDQ         $0x10, R9
+	ADDQ         $0x40, CX
+	DECQ         SI
+	JNZ          vector
+	VZEROUPPER
+	RET
+
+// func mixAVX512(y *float32, a *float32, b *float32, vectors int, f float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·mixAVX512(SB), NOSPLIT, $0-36
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         vectors+24(FP), BX
+	MOVL         $0x3f800000, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Z0
+	MOVSS        f+32(FP), X1
+	VBROADCASTSS X1, Z1
+
+loop:
+	VSUBPS  Z1, Z0, Z2
+	VMULPS  (CX), Z2, Z2
+	VMULPS  (DX), Z1, Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS Z2, (AX)
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, CX
+	ADDQ    $0x40, DX
+	DECQ    BX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func stretchAVX512(y *float32, x *float32, base *int32, i0 *int32, i1 *int32, f *float32, vectors int)
+// Requires: AVX, AVX512F
+TEXT ·stretchAVX512(SB), NOSPLIT, $0-56
+	MOVL         $0x3f800000, AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Z0
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         base+16(FP), DX
+	MOVQ         i0+24(FP), BX
+	MOVQ         i1+32(FP), SI
+	MOVQ         f+40(FP), DI
+	MOVQ         vectors+48(FP), R8
+
+loop:
+	MOVLQSX   (DX), R9
+	ADDQ      $0x04, DX
+	LEAQ      (CX)(R9*4), R9
+	VMOVUPS   (BX), Z2
+	VMOVUPS   (R9), Z1
+	VPERMT2PS 64(R9), Z2, Z1
+	VMOVUPS   (SI), Z3
+	VMOVUPS   (R9), Z2
+	VPERMT2PS 64(R9), Z3, Z2
+	VMOVUPS   (DI), Z3
+	VMULPS    Z3, Z2, Z2
+	VSUBPS    Z3, Z0, Z3
+	VMULPS    Z3, Z1, Z1
+	VADDPS    Z2, Z1, Z1
+	VMOVUPS   Z1, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, BX
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	DECQ      R8
+	JNZ       loop
 	VZEROUPPER
 	RET
 

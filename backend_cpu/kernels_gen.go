@@ -798,6 +798,18 @@ func softmaxAVX2(r *lossRows)
 func hardAVX2(r *lossRows)
 
 //go:noescape
+func firstLargestAVX2(r *lossRows)
+
+//go:noescape
+func lastAboveAVX2(r *lossRows)
+
+//go:noescape
+func mixAVX2(y, a, b *float32, vectors int, f float32)
+
+//go:noescape
+func stretchAVX2(y, x *float32, base, i0, i1 *int32, f *float32, vectors int)
+
+//go:noescape
 func classSumsAVX2(r *lossRows)
 
 //go:noescape
@@ -907,6 +919,18 @@ func softmaxAVX512(r *lossRows)
 
 //go:noescape
 func hardAVX512(r *lossRows)
+
+//go:noescape
+func firstLargestAVX512(r *lossRows)
+
+//go:noescape
+func lastAboveAVX512(r *lossRows)
+
+//go:noescape
+func mixAVX512(y, a, b *float32, vectors int, f float32)
+
+//go:noescape
+func stretchAVX512(y, x *float32, base, i0, i1 *int32, f *float32, vectors int)
 
 //go:noescape
 func classSumsAVX512(r *lossRows)

@@ -9,6 +9,8 @@ package cpu
 //	classSums     sums[k] += Σ p·t, Σ p, Σ t, of voxels that count
 //	crossEntropy  sums[k] += Σ t·(total + (top − z)), total being a logarithm
 //	pick          ce = Σ d[k][2]·t
+//	firstLargest  labels = d[k][0] of the first of the largest z
+//	lastAbove     labels = d[k][0] of the last z > 0, else 0
 //	classGrad     z = p·(a − Σ a·p) + ce·(p − t), a = d[k][0] + d[k][1]·t; 0 where the voxel does not count
 //
 // gen knows the offsets of the fields.
@@ -21,6 +23,7 @@ type lossRows struct {
 	d          *float32 // [k 3]
 	k, step    int
 	vectors    int
+	labels     *byte
 }
 
 // lossKernels are the kernels of the losses.
@@ -28,6 +31,11 @@ type lossKernels struct {
 	split, join                                             [5]func(dst, src *float32, step, vectors int) // by the classes: dst[j·step + i] = src[i·k + j], and back; nil: there is none
 	classes                                                 func(class *float32, labels *byte, vectors int, last, ignore float32)
 	softmax, hard, classSums, crossEntropy, pick, classGrad func(*lossRows)
+	firstLargest, lastAbove                                 func(*lossRows)
+
+	// Of enlarged logits; products are rounded, so that labels are the same everywhere.
+	mix     func(y, a, b *float32, vectors int, f float32)                    // y = a·(1 − f) + b·f
+	stretch func(y, x *float32, base, i0, i1 *int32, f *float32, vectors int) // y = x[base + i0]·(1 − f) + x[base + i1]·f, base of a vector, i0 and i1 below two
 
 	// Of one class, with a row t that any label may be 1 in; only voxels whose class is
 	// not −1 count.

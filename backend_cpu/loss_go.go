@@ -86,6 +86,47 @@ func hardGo(r *lossRows) {
 	}
 }
 
+// decide makes labels by the classes that are taken: z above best, which is z again with
+// largest.
+func (r *lossRows) decide(largest bool) {
+	labels := unsafe.Slice(r.labels, 4*r.vectors)
+	for i := range labels {
+		best, label := float32(0), float32(0)
+		if largest {
+			best, label = r.rows(r.z, 0)[i], r.cotangents(0)[0]
+		}
+		for k := range r.k {
+			if x := r.rows(r.z, k)[i]; x > best {
+				label = r.cotangents(k)[0]
+				if largest {
+					best = x
+				}
+			}
+		}
+		labels[i] = byte(label)
+	}
+}
+
+func firstLargestGo(r *lossRows) { r.decide(true) }
+
+func lastAboveGo(r *lossRows) { r.decide(false) }
+
+func mixGo(y, a, b *float32, vectors int, f float32) {
+	o, p, q := slice4(y, vectors), slice4(a, vectors), slice4(b, vectors)
+	for i := range o {
+		o[i] = float32((1-f)*p[i]) + float32(f*q[i])
+	}
+}
+
+func stretchGo(y, x *float32, base, i0, i1 *int32, f *float32, vectors int) {
+	o, of, share := slice4(y, vectors), unsafe.Slice(base, vectors), slice4(f, vectors)
+	a, b := unsafe.Slice(i0, 4*vectors), unsafe.Slice(i1, 4*vectors)
+	for i := range o {
+		in := unsafe.Slice(x, int(of[i/4])+8)[of[i/4]:]
+		o[i] = float32((1-share[i])*in[a[i]]) + float32(share[i]*in[b[i]])
+	}
+}
+
 func classSumsGo(r *lossRows) {
 	class := r.row(r.class)
 	for k := range r.k {

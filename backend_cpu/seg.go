@@ -137,43 +137,41 @@ func (p *seg) readLabels(u *segUnit) {
 
 // turn makes z [K block] of the logits [count K].
 func (p *seg) turn(u *segUnit) {
-	from, n, lanes := (u.n*p.v+u.first)*p.k, u.count*p.k, p.flat.lanes
-	stored := u.stored[:n]
-	if p.logits.f32 != nil && p.deals(p.flat.split) {
-		stored = p.logits.f32[from:][:n]
+	from, n := (u.n*p.v+u.first)*p.k, u.count*p.k
+	stored := u.stored
+	if p.logits.f32 != nil {
+		stored = p.logits.f32[from:]
 	} else {
-		p.isa.fetch(stored, n, p.logits, from, n, 1, n)
+		p.isa.fetch(stored[:n], n, p.logits, from, n, 1, n)
 	}
-	whole := u.count / lanes * lanes
-	switch {
-	case whole == 0:
-	case p.deals(p.flat.split):
-		p.flat.split[p.k](&u.z[0], &stored[0], 4*p.block, whole/lanes)
-	default:
-		whole = u.count / p.isa.lanes * p.isa.lanes
-		p.transpose(u, whole)
-	}
+	p.toRows(u.z, p.block, stored, p.k, u.count)
 	for k := range p.k {
-		z := u.z[k*p.block:][:u.width]
-		for i := whole; i < u.count; i++ {
-			z[i] = stored[i*p.k+k]
-		}
-		clear(z[u.count:])
+		clear(u.z[k*p.block:][u.count:u.width])
 	}
 }
 
-// deals says whether there are kernels that deal K classes out.
-func (p *seg) deals(kernels [5]func(dst, src *float32, step, vectors int)) bool {
-	return p.k < len(kernels) && kernels[p.k] != nil
-}
-
-// transpose turns whole voxels of stored. Rows are read as whole vectors, which reach
-// into the next voxel; what is turned too much lies beyond K.
-func (p *seg) transpose(u *segUnit, whole int) {
-	lanes := p.isa.lanes
-	for k := 0; k < p.k; k += lanes {
-		for i := 0; i < whole; i += lanes {
-			p.isa.transpose(&u.z[k*p.block+i], &u.stored[i*p.k+k], 4*p.block, 4*p.k)
+// toRows makes rows of one class, step apart, of count voxels of k classes. What src has
+// behind them is read too, and rows up to a whole number of vectors are written.
+func (s *scope) toRows(dst []float32, step int, src []float32, k, count int) {
+	done := 0
+	if k < len(s.flat.split) && s.flat.split[k] != nil {
+		if vectors := min(ceil(count, s.flat.lanes), len(src)/(k*s.flat.lanes), step/s.flat.lanes); vectors > 0 {
+			s.flat.split[k](&dst[0], &src[0], 4*step, vectors)
+			done = min(count, vectors*s.flat.lanes)
+		}
+	} else {
+		// Vectors of classes reach into the next voxel; what is turned too much lies beyond k.
+		lanes := s.isa.lanes
+		for reach := ceil(k, lanes) * lanes; done+lanes <= count && (done+lanes-1)*k+reach <= len(src); done += lanes {
+			for j := 0; j < k; j += lanes {
+				s.isa.transpose(&dst[j*step+done], &src[done*k+j], 4*step, 4*k)
+			}
+		}
+	}
+	for j := range k {
+		row := dst[j*step:]
+		for i := done; i < count; i++ {
+			row[i] = src[i*k+j]
 		}
 	}
 }
@@ -186,7 +184,7 @@ func (p *seg) turnBack(u *segUnit) {
 		to = p.dlogits.f32[from:][:n]
 	}
 	whole := 0
-	if p.deals(p.flat.join) && u.count >= lanes {
+	if p.k < len(p.flat.join) && p.flat.join[p.k] != nil && u.count >= lanes {
 		whole = u.count / lanes * lanes
 		p.flat.join[p.k](&to[0], &u.z[0], 4*p.block, whole/lanes)
 	}

@@ -19,6 +19,7 @@ const (
 	lK
 	lStep
 	lVectors
+	lLabels
 )
 
 // losses makes the kernels of cpu.flat that the loss needs.
@@ -34,6 +35,10 @@ func losses(v vec) {
 	classes(v)
 	softmax(v, table)
 	hard(v)
+	decide(v, false)
+	decide(v, true)
+	mix(v)
+	stretch(v)
 	classSums(v)
 	crossEntropy(v)
 	pick(v)
