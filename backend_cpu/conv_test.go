@@ -239,8 +239,11 @@ func shapes() []convShape {
 		{1, [3]int{2, 2, 3}, 300, 0, 8, k3, s1},
 	}
 	for co := 1; co <= 5; co++ { // heads: not whole steps, one step, several units, too few voxels
-		list = append(list, convShape{1, [3]int{1, 5, 7}, 40, 0, co, k1, s1}, convShape{2, [3]int{1, 2, 2}, 8, 0, co, k1, s1},
-			convShape{1, [3]int{3, 37, 41}, 8, 0, co, k1, s1}, convShape{1, [3]int{1, 1, 7}, 8, 0, co, k1, s1})
+		for _, ci := range []int{8, 16, 32, 64} {
+			list = append(list, convShape{1, [3]int{1, 5, 7}, ci, 0, co, k1, s1}, convShape{2, [3]int{1, 2, 8}, ci, 0, co, k1, s1},
+				convShape{1, [3]int{1, 1, 7}, ci, 0, co, k1, s1})
+		}
+		list = append(list, convShape{1, [3]int{3, 37, 41}, 32, 0, co, k1, s1})
 	}
 	r := rand.New(rand.NewPCG(7, 7))
 	for range 12 {

@@ -19,7 +19,7 @@ type flat struct {
 	leakyGrad func(dx, dy, y *float32, vectors int, slope float32) // dx = y ≥ 0 ? dy : slope·dy
 	axpy      func(y, x *float32, vectors int, m float32)          // y += m·x
 	blend     func(y, x, w *float32, index *int32, k, groups int)  // see blendRow
-	dots      [5]dotKernel                                         // by the outputs of a pointwise convolution, see dot
+	heads     [5][2]*headKernels                                   // by the outputs of a pointwise convolution: for f32 and bf16
 	squares   func(sum *float64, x *float32, vectors int)          // sum[j] += Σ x[i·4+j]², j < 4
 	sgd, adam func(u *update, vectors int)
 
@@ -31,13 +31,6 @@ type flat struct {
 
 // sweeps is the kernels over a sweep.
 type sweeps struct{ sums, moments, norm, gradSums, grad func(*sweep) }
-
-// dotKernel makes step voxels at a time: y[v][j] = b[v][j] + Σ x[v][k]·w[j][k], k < ci, a
-// multiple of the lanes. b [step][j]; steps at least 1.
-type dotKernel struct {
-	step int
-	run  func(y, x, w, b *float32, ci, steps int)
-}
 
 // sweep is the argument of kernels that go through rows of columns, of which
 // each belongs to one channel: d = x − mean, and

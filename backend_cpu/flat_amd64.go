@@ -6,8 +6,8 @@ var flatAVX2 = flat{
 	single:   sweeps{sumsAVX2, momentsAVX2, normAVX2, gradSumsAVX2, gradAVX2},
 	halves:   &sweeps{sumsHalfAVX2, momentsHalfAVX2, normHalfAVX2, gradSumsHalfAVX2, gradHalfAVX2},
 	leakyAdd: leakyAddAVX2, leakyGrad: leakyGradAVX2, axpy: axpyAVX2, blend: blendAVX2, squares: squaresAVX2,
-	dots: dotsAVX2,
-	sgd:  sgdAVX2, adam: adamAVX2,
+	heads: headsAVX2,
+	sgd:   sgdAVX2, adam: adamAVX2,
 	expSub: expSubAVX2, log: logsAVX2,
 	lossKernels: lossKernels{
 		split:   [5]func(dst, src *float32, step, vectors int){2: split2AVX2, 3: split3AVX2, 4: split4AVX2},
@@ -24,8 +24,8 @@ var flatAVX512 = flat{
 	single:   sweeps{sumsAVX512, momentsAVX512, normAVX512, gradSumsAVX512, gradAVX512},
 	halves:   &sweeps{sumsHalfAVX512, momentsHalfAVX512, normHalfAVX512, gradSumsHalfAVX512, gradHalfAVX512},
 	leakyAdd: leakyAddAVX512, leakyGrad: leakyGradAVX512, axpy: axpyAVX512, blend: blendAVX512, squares: squaresAVX512,
-	dots: dotsAVX2,
-	sgd:  sgdAVX512, adam: adamAVX512,
+	heads: headsAVX512,
+	sgd:   sgdAVX512, adam: adamAVX512,
 	expSub: expSubAVX512, log: logsAVX512,
 	lossKernels: lossKernels{
 		split:   [5]func(dst, src *float32, step, vectors int){2: split2AVX512, 3: split3AVX512, 4: split4AVX512},
@@ -36,14 +36,26 @@ var flatAVX512 = flat{
 	},
 }
 
-var dotsAVX2 = [5]dotKernel{1: {8, dot1AVX2}, 2: {4, dot2AVX2}, 3: {4, dot3AVX2}, 4: {2, dot4AVX2}}
+var headsAVX2 = [5][2]*headKernels{
+	1: {{8, dot1AVX2, headGrad1AVX2, nil}, {8, dot1HalfAVX2, headGrad1HalfAVX2, spread1HalfAVX2}},
+	2: {{4, dot2AVX2, headGrad2AVX2, nil}, {4, dot2HalfAVX2, headGrad2HalfAVX2, spread2HalfAVX2}},
+	3: {{4, dot3AVX2, headGrad3AVX2, nil}, {4, dot3HalfAVX2, headGrad3HalfAVX2, spread3HalfAVX2}},
+	4: {{2, dot4AVX2, headGrad4AVX2, nil}, {2, dot4HalfAVX2, headGrad4HalfAVX2, spread4HalfAVX2}},
+}
+
+var headsAVX512 = [5][2]*headKernels{
+	1: {{16, dot1AVX512, headGrad1AVX512, nil}, {16, dot1HalfAVX512, headGrad1HalfAVX512, spread1HalfAVX512}},
+	2: {{16, dot2AVX512, headGrad2AVX512, nil}, {16, dot2HalfAVX512, headGrad2HalfAVX512, spread2HalfAVX512}},
+	3: {{16, dot3AVX512, headGrad3AVX512, nil}, {16, dot3HalfAVX512, headGrad3HalfAVX512, spread3HalfAVX512}},
+	4: {{16, dot4AVX512, headGrad4AVX512, nil}, {16, dot4HalfAVX512, headGrad4HalfAVX512, spread4HalfAVX512}},
+}
 
 // flatOf is the kernels beside those of s.
 func flatOf(s *isa) *flat {
 	switch {
 	case s == &plainGo:
 		return &plainFlat
-	case s.lanes == flatAVX512.lanes:
+	case s.lanes == flatAVX512.lanes && hasAVX512():
 		return &flatAVX512
 	}
 	return &flatAVX2

@@ -47938,7 +47938,7 @@ loop:
 	VZEROUPPER
 	RET
 
-// func dot1AVX2(y *float32, x *float32, w *float32, b *float32, ci int, steps int)
+// func dot1AVX2(y *float32, x *byte, w *float32, b *float32, ci int, steps int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·dot1AVX2(SB), NOSPLIT, $0-48
 	MOVQ y+0(FP), AX
@@ -47947,8 +47947,10 @@ TEXT ·dot1AVX2(SB), NOSPLIT, $0-48
 	MOVQ b+24(FP), BX
 	MOVQ ci+32(FP), SI
 	MOVQ steps+40(FP), DI
+	MOVQ SI, R8
+	SHLQ $0x02, R8
 	SHLQ $0x02, SI
-	LEAQ (SI)(SI*2), R8
+	LEAQ (SI)(SI*2), R9
 
 step:
 	VXORPS Y0, Y0, Y0
@@ -47959,41 +47961,56 @@ step:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	MOVQ   CX, R9
-	LEAQ   (CX)(SI*4), R10
-	MOVQ   DX, R11
-	MOVQ   SI, R12
+	MOVQ   CX, R10
+	LEAQ   (CX)(SI*4), R11
+	MOVQ   R8, R12
+	MOVQ   DX, R13
 
 channels:
+	PREFETCHT0   4096(R10)
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VFMADD231PS  (R13), Y8, Y0
+	VFMADD231PS  32(R13), Y9, Y0
+	PREFETCHT0   4096(R10)(SI*1)
+	VMOVUPS      (R10)(SI*1), Y8
+	VMOVUPS      32(R10)(SI*1), Y9
+	VFMADD231PS  (R13), Y8, Y1
+	VFMADD231PS  32(R13), Y9, Y1
+	PREFETCHT0   4096(R10)(SI*2)
+	VMOVUPS      (R10)(SI*2), Y8
+	VMOVUPS      32(R10)(SI*2), Y9
+	VFMADD231PS  (R13), Y8, Y2
+	VFMADD231PS  32(R13), Y9, Y2
+	PREFETCHT0   4096(R10)(R9*1)
+	VMOVUPS      (R10)(R9*1), Y8
+	VMOVUPS      32(R10)(R9*1), Y9
+	VFMADD231PS  (R13), Y8, Y3
+	VFMADD231PS  32(R13), Y9, Y3
+	PREFETCHT0   4096(R11)
 	VMOVUPS      (R11), Y8
-	VMOVUPS      (R9), Y9
-	PREFETCHT0   8192(R9)
-	VFMADD231PS  Y9, Y8, Y0
-	VMOVUPS      (R9)(SI*1), Y9
-	PREFETCHT0   8192(R9)(SI*1)
-	VFMADD231PS  Y9, Y8, Y1
-	VMOVUPS      (R9)(SI*2), Y9
-	PREFETCHT0   8192(R9)(SI*2)
-	VFMADD231PS  Y9, Y8, Y2
-	VMOVUPS      (R9)(R8*1), Y9
-	PREFETCHT0   8192(R9)(R8*1)
-	VFMADD231PS  Y9, Y8, Y3
-	VMOVUPS      (R10), Y9
-	PREFETCHT0   8192(R10)
-	VFMADD231PS  Y9, Y8, Y4
-	VMOVUPS      (R10)(SI*1), Y9
-	PREFETCHT0   8192(R10)(SI*1)
-	VFMADD231PS  Y9, Y8, Y5
-	VMOVUPS      (R10)(SI*2), Y9
-	PREFETCHT0   8192(R10)(SI*2)
-	VFMADD231PS  Y9, Y8, Y6
-	VMOVUPS      (R10)(R8*1), Y9
-	PREFETCHT0   8192(R10)(R8*1)
-	VFMADD231PS  Y9, Y8, Y7
-	ADDQ         $0x20, R9
-	ADDQ         $0x20, R10
-	ADDQ         $0x20, R11
-	SUBQ         $0x20, R12
+	VMOVUPS      32(R11), Y9
+	VFMADD231PS  (R13), Y8, Y4
+	VFMADD231PS  32(R13), Y9, Y4
+	PREFETCHT0   4096(R11)(SI*1)
+	VMOVUPS      (R11)(SI*1), Y8
+	VMOVUPS      32(R11)(SI*1), Y9
+	VFMADD231PS  (R13), Y8, Y5
+	VFMADD231PS  32(R13), Y9, Y5
+	PREFETCHT0   4096(R11)(SI*2)
+	VMOVUPS      (R11)(SI*2), Y8
+	VMOVUPS      32(R11)(SI*2), Y9
+	VFMADD231PS  (R13), Y8, Y6
+	VFMADD231PS  32(R13), Y9, Y6
+	PREFETCHT0   4096(R11)(R9*1)
+	VMOVUPS      (R11)(R9*1), Y8
+	VMOVUPS      32(R11)(R9*1), Y9
+	VFMADD231PS  (R13), Y8, Y7
+	VFMADD231PS  32(R13), Y9, Y7
+	ADDQ         $0x00000040, R10
+	ADDQ         $0x00000040, R11
+	ADDQ         $0x40, R13
+	SUBQ         $0x40, R12
 	JNZ          channels
 	VHADDPS      Y1, Y0, Y0
 	VHADDPS      Y3, Y2, Y2
@@ -48023,7 +48040,245 @@ channels:
 	VZEROUPPER
 	RET
 
-// func dot2AVX2(y *float32, x *float32, w *float32, b *float32, ci int, steps int)
+// func headGrad1AVX2(sum *float32, x *byte, dy *float32, step int, voxels int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·headGrad1AVX2(SB), NOSPLIT, $0-40
+	MOVQ   sum+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   dy+16(FP), DX
+	MOVQ   step+24(FP), BX
+	MOVQ   voxels+32(FP), SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+
+voxel:
+	PREFETCHT0   4096(CX)
+	VMOVUPS      (CX), Y3
+	VMOVUPS      32(CX), Y4
+	VBROADCASTSS (DX), Y5
+	VFMADD231PS  Y5, Y3, Y0
+	VFMADD231PS  Y5, Y4, Y1
+	VADDPS       Y5, Y2, Y2
+	ADDQ         BX, CX
+	ADDQ         $0x04, DX
+	DECQ         SI
+	JNZ          voxel
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func dot1HalfAVX2(y *float32, x *byte, w *float32, b *float32, ci int, steps int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dot1HalfAVX2(SB), NOSPLIT, $0-48
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         b+24(FP), BX
+	MOVQ         ci+32(FP), SI
+	MOVQ         steps+40(FP), DI
+	MOVQ         SI, R8
+	SHLQ         $0x02, R8
+	SHLQ         $0x01, SI
+	MOVL         $0xffff0000, R9
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	LEAQ         (SI)(SI*2), R9
+
+step:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	MOVQ   CX, R10
+	LEAQ   (CX)(SI*4), R11
+	MOVQ   R8, R12
+	MOVQ   DX, R13
+
+channels:
+	PREFETCHT0   4096(R10)
+	VMOVUPS      (R10), Y9
+	VANDPS       Y0, Y9, Y10
+	VPSLLD       $0x10, Y9, Y9
+	VFMADD231PS  (R13), Y9, Y1
+	VFMADD231PS  32(R13), Y10, Y1
+	PREFETCHT0   4096(R10)(SI*1)
+	VMOVUPS      (R10)(SI*1), Y9
+	VANDPS       Y0, Y9, Y10
+	VPSLLD       $0x10, Y9, Y9
+	VFMADD231PS  (R13), Y9, Y2
+	VFMADD231PS  32(R13), Y10, Y2
+	PREFETCHT0   4096(R10)(SI*2)
+	VMOVUPS      (R10)(SI*2), Y9
+	VANDPS       Y0, Y9, Y10
+	VPSLLD       $0x10, Y9, Y9
+	VFMADD231PS  (R13), Y9, Y3
+	VFMADD231PS  32(R13), Y10, Y3
+	PREFETCHT0   4096(R10)(R9*1)
+	VMOVUPS      (R10)(R9*1), Y9
+	VANDPS       Y0, Y9, Y10
+	VPSLLD       $0x10, Y9, Y9
+	VFMADD231PS  (R13), Y9, Y4
+	VFMADD231PS  32(R13), Y10, Y4
+	PREFETCHT0   4096(R11)
+	VMOVUPS      (R11), Y9
+	VANDPS       Y0, Y9, Y10
+	VPSLLD       $0x10, Y9, Y9
+	VFMADD231PS  (R13), Y9, Y5
+	VFMADD231PS  32(R13), Y10, Y5
+	PREFETCHT0   4096(R11)(SI*1)
+	VMOVUPS      (R11)(SI*1), Y9
+	VANDPS       Y0, Y9, Y10
+	VPSLLD       $0x10, Y9, Y9
+	VFMADD231PS  (R13), Y9, Y6
+	VFMADD231PS  32(R13), Y10, Y6
+	PREFETCHT0   4096(R11)(SI*2)
+	VMOVUPS      (R11)(SI*2), Y9
+	VANDPS       Y0, Y9, Y10
+	VPSLLD       $0x10, Y9, Y9
+	VFMADD231PS  (R13), Y9, Y7
+	VFMADD231PS  32(R13), Y10, Y7
+	PREFETCHT0   4096(R11)(R9*1)
+	VMOVUPS      (R11)(R9*1), Y9
+	VANDPS       Y0, Y9, Y10
+	VPSLLD       $0x10, Y9, Y9
+	VFMADD231PS  (R13), Y9, Y8
+	VFMADD231PS  32(R13), Y10, Y8
+	ADDQ         $0x00000020, R10
+	ADDQ         $0x00000020, R11
+	ADDQ         $0x40, R13
+	SUBQ         $0x40, R12
+	JNZ          channels
+	VHADDPS      Y2, Y1, Y1
+	VHADDPS      Y4, Y3, Y3
+	VHADDPS      Y3, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X2, X1, X1
+	VADDPS       (BX), X1, X1
+	VMOVUPS      X1, (AX)
+	VHADDPS      Y6, Y5, Y5
+	VHADDPS      Y8, Y7, Y7
+	VHADDPS      Y7, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X1
+	VADDPS       X1, X5, X5
+	VADDPS       16(BX), X5, X5
+	VMOVUPS      X5, 16(AX)
+	ADDQ         $0x20, AX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	DECQ         DI
+	JNZ          step
+	VZEROUPPER
+	RET
+
+// func headGrad1HalfAVX2(sum *float32, x *byte, dy *float32, step int, voxels int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·headGrad1HalfAVX2(SB), NOSPLIT, $0-40
+	MOVQ         sum+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         dy+16(FP), DX
+	MOVQ         step+24(FP), BX
+	MOVQ         voxels+32(FP), SI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X3
+	VPBROADCASTD X3, Y3
+
+voxel:
+	PREFETCHT0   4096(CX)
+	VMOVUPS      (CX), Y4
+	VANDPS       Y3, Y4, Y5
+	VPSLLD       $0x10, Y4, Y4
+	VBROADCASTSS (DX), Y6
+	VFMADD231PS  Y6, Y4, Y0
+	VFMADD231PS  Y6, Y5, Y1
+	VADDPS       Y6, Y2, Y2
+	ADDQ         BX, CX
+	ADDQ         $0x04, DX
+	DECQ         SI
+	JNZ          voxel
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func spread1HalfAVX2(dx *byte, dy *float32, w *float32, strips int, voxels int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·spread1HalfAVX2(SB), NOSPLIT, $0-40
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         strips+24(FP), BX
+	MOVQ         voxels+32(FP), SI
+	MOVL         $0x00000001, DI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x00007fff, DI
+	VMOVD        DI, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $0x00000040, DI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $0x00400000, DI
+	VMOVD        DI, X3
+	VPBROADCASTD X3, Y3
+
+voxel:
+	MOVQ DX, DI
+	MOVQ BX, R8
+
+strip:
+	VBROADCASTSS (CX), Y5
+	VMULPS       (DI), Y5, Y4
+	VMULPS       32(DI), Y5, Y5
+	PREFETCHT0   4096(AX)
+	VPSRLD       $0x10, Y4, Y6
+	VANDPS       Y0, Y6, Y6
+	VPADDD       Y1, Y6, Y6
+	VPADDD       Y4, Y6, Y6
+	VORPS        Y3, Y4, Y7
+	VCMPPS       $0x03, Y4, Y4, Y4
+	VBLENDVPS    Y4, Y7, Y6, Y6
+	VPSRLD       $0x10, Y5, Y4
+	VANDPS       Y0, Y4, Y4
+	VPADDD       Y1, Y4, Y4
+	VPADDD       Y5, Y4, Y4
+	VORPS        Y3, Y5, Y7
+	VCMPPS       $0x03, Y5, Y5, Y5
+	VBLENDVPS    Y5, Y7, Y4, Y4
+	VPSRLD       $0x10, Y6, Y6
+	VANDPS       Y2, Y4, Y4
+	VORPS        Y4, Y6, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $0x00000040, DI
+	ADDQ         $0x20, AX
+	DECQ         R8
+	JNZ          strip
+	ADDQ         $0x04, CX
+	DECQ         SI
+	JNZ          voxel
+	VZEROUPPER
+	RET
+
+// func dot2AVX2(y *float32, x *byte, w *float32, b *float32, ci int, steps int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·dot2AVX2(SB), NOSPLIT, $0-48
 	MOVQ y+0(FP), AX
@@ -48032,8 +48287,10 @@ TEXT ·dot2AVX2(SB), NOSPLIT, $0-48
 	MOVQ b+24(FP), BX
 	MOVQ ci+32(FP), SI
 	MOVQ steps+40(FP), DI
+	MOVQ SI, R8
+	SHLQ $0x02, R8
 	SHLQ $0x02, SI
-	LEAQ (SI)(SI*2), R8
+	LEAQ (SI)(SI*2), R9
 
 step:
 	VXORPS Y0, Y0, Y0
@@ -48044,34 +48301,48 @@ step:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	MOVQ   CX, R9
-	LEAQ   (CX)(SI*4), R10
-	MOVQ   DX, R11
-	MOVQ   SI, R12
+	MOVQ   CX, R10
+	LEAQ   (CX)(SI*4), R11
+	MOVQ   R8, R12
+	MOVQ   DX, R13
 
 channels:
-	VMOVUPS      (R11), Y8
-	VMOVUPS      (R11)(SI*1), Y9
-	VMOVUPS      (R9), Y10
-	PREFETCHT0   8192(R9)
-	VFMADD231PS  Y10, Y8, Y0
-	VFMADD231PS  Y10, Y9, Y1
-	VMOVUPS      (R9)(SI*1), Y10
-	PREFETCHT0   8192(R9)(SI*1)
-	VFMADD231PS  Y10, Y8, Y2
-	VFMADD231PS  Y10, Y9, Y3
-	VMOVUPS      (R9)(SI*2), Y10
-	PREFETCHT0   8192(R9)(SI*2)
-	VFMADD231PS  Y10, Y8, Y4
-	VFMADD231PS  Y10, Y9, Y5
-	VMOVUPS      (R9)(R8*1), Y10
-	PREFETCHT0   8192(R9)(R8*1)
-	VFMADD231PS  Y10, Y8, Y6
-	VFMADD231PS  Y10, Y9, Y7
-	ADDQ         $0x20, R9
-	ADDQ         $0x20, R10
-	ADDQ         $0x20, R11
-	SUBQ         $0x20, R12
+	PREFETCHT0   4096(R10)
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VFMADD231PS  (R13), Y8, Y0
+	VFMADD231PS  32(R13), Y9, Y0
+	LEAQ         (R13)(R8*1), R14
+	VFMADD231PS  (R14), Y8, Y1
+	VFMADD231PS  32(R14), Y9, Y1
+	PREFETCHT0   4096(R10)(SI*1)
+	VMOVUPS      (R10)(SI*1), Y8
+	VMOVUPS      32(R10)(SI*1), Y9
+	VFMADD231PS  (R13), Y8, Y2
+	VFMADD231PS  32(R13), Y9, Y2
+	LEAQ         (R13)(R8*1), R14
+	VFMADD231PS  (R14), Y8, Y3
+	VFMADD231PS  32(R14), Y9, Y3
+	PREFETCHT0   4096(R10)(SI*2)
+	VMOVUPS      (R10)(SI*2), Y8
+	VMOVUPS      32(R10)(SI*2), Y9
+	VFMADD231PS  (R13), Y8, Y4
+	VFMADD231PS  32(R13), Y9, Y4
+	LEAQ         (R13)(R8*1), R14
+	VFMADD231PS  (R14), Y8, Y5
+	VFMADD231PS  32(R14), Y9, Y5
+	PREFETCHT0   4096(R10)(R9*1)
+	VMOVUPS      (R10)(R9*1), Y8
+	VMOVUPS      32(R10)(R9*1), Y9
+	VFMADD231PS  (R13), Y8, Y6
+	VFMADD231PS  32(R13), Y9, Y6
+	LEAQ         (R13)(R8*1), R14
+	VFMADD231PS  (R14), Y8, Y7
+	VFMADD231PS  32(R14), Y9, Y7
+	ADDQ         $0x00000040, R10
+	ADDQ         $0x00000040, R11
+	ADDQ         $0x40, R13
+	SUBQ         $0x40, R12
 	JNZ          channels
 	VHADDPS      Y1, Y0, Y0
 	VHADDPS      Y3, Y2, Y2
@@ -48097,7 +48368,252 @@ channels:
 	VZEROUPPER
 	RET
 
-// func dot3AVX2(y *float32, x *float32, w *float32, b *float32, ci int, steps int)
+// func headGrad2AVX2(sum *float32, x *byte, dy *float32, step int, voxels int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·headGrad2AVX2(SB), NOSPLIT, $0-40
+	MOVQ   sum+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   dy+16(FP), DX
+	MOVQ   step+24(FP), BX
+	MOVQ   voxels+32(FP), SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+
+voxel:
+	PREFETCHT0   4096(CX)
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS  Y8, Y6, Y0
+	VFMADD231PS  Y8, Y7, Y1
+	VADDPS       Y8, Y2, Y2
+	VBROADCASTSS 4(DX), Y8
+	VFMADD231PS  Y8, Y6, Y3
+	VFMADD231PS  Y8, Y7, Y4
+	VADDPS       Y8, Y5, Y5
+	ADDQ         BX, CX
+	ADDQ         $0x08, DX
+	DECQ         SI
+	JNZ          voxel
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	VZEROUPPER
+	RET
+
+// func dot2HalfAVX2(y *float32, x *byte, w *float32, b *float32, ci int, steps int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dot2HalfAVX2(SB), NOSPLIT, $0-48
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         b+24(FP), BX
+	MOVQ         ci+32(FP), SI
+	MOVQ         steps+40(FP), DI
+	MOVQ         SI, R8
+	SHLQ         $0x02, R8
+	SHLQ         $0x01, SI
+	MOVL         $0xffff0000, R9
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	LEAQ         (SI)(SI*2), R9
+
+step:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	MOVQ   CX, R10
+	LEAQ   (CX)(SI*4), R11
+	MOVQ   R8, R12
+	MOVQ   DX, R13
+
+channels:
+	PREFETCHT0   4096(R10)
+	VMOVUPS      (R10), Y9
+	VANDPS       Y0, Y9, Y10
+	VPSLLD       $0x10, Y9, Y9
+	VFMADD231PS  (R13), Y9, Y1
+	VFMADD231PS  32(R13), Y10, Y1
+	LEAQ         (R13)(R8*1), R14
+	VFMADD231PS  (R14), Y9, Y2
+	VFMADD231PS  32(R14), Y10, Y2
+	PREFETCHT0   4096(R10)(SI*1)
+	VMOVUPS      (R10)(SI*1), Y9
+	VANDPS       Y0, Y9, Y10
+	VPSLLD       $0x10, Y9, Y9
+	VFMADD231PS  (R13), Y9, Y3
+	VFMADD231PS  32(R13), Y10, Y3
+	LEAQ         (R13)(R8*1), R14
+	VFMADD231PS  (R14), Y9, Y4
+	VFMADD231PS  32(R14), Y10, Y4
+	PREFETCHT0   4096(R10)(SI*2)
+	VMOVUPS      (R10)(SI*2), Y9
+	VANDPS       Y0, Y9, Y10
+	VPSLLD       $0x10, Y9, Y9
+	VFMADD231PS  (R13), Y9, Y5
+	VFMADD231PS  32(R13), Y10, Y5
+	LEAQ         (R13)(R8*1), R14
+	VFMADD231PS  (R14), Y9, Y6
+	VFMADD231PS  32(R14), Y10, Y6
+	PREFETCHT0   4096(R10)(R9*1)
+	VMOVUPS      (R10)(R9*1), Y9
+	VANDPS       Y0, Y9, Y10
+	VPSLLD       $0x10, Y9, Y9
+	VFMADD231PS  (R13), Y9, Y7
+	VFMADD231PS  32(R13), Y10, Y7
+	LEAQ         (R13)(R8*1), R14
+	VFMADD231PS  (R14), Y9, Y8
+	VFMADD231PS  32(R14), Y10, Y8
+	ADDQ         $0x00000020, R10
+	ADDQ         $0x00000020, R11
+	ADDQ         $0x40, R13
+	SUBQ         $0x40, R12
+	JNZ          channels
+	VHADDPS      Y2, Y1, Y1
+	VHADDPS      Y4, Y3, Y3
+	VHADDPS      Y3, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X2, X1, X1
+	VADDPS       (BX), X1, X1
+	VMOVUPS      X1, (AX)
+	VHADDPS      Y6, Y5, Y5
+	VHADDPS      Y8, Y7, Y7
+	VHADDPS      Y7, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X1
+	VADDPS       X1, X5, X5
+	VADDPS       16(BX), X5, X5
+	VMOVUPS      X5, 16(AX)
+	ADDQ         $0x20, AX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	DECQ         DI
+	JNZ          step
+	VZEROUPPER
+	RET
+
+// func headGrad2HalfAVX2(sum *float32, x *byte, dy *float32, step int, voxels int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·headGrad2HalfAVX2(SB), NOSPLIT, $0-40
+	MOVQ         sum+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         dy+16(FP), DX
+	MOVQ         step+24(FP), BX
+	MOVQ         voxels+32(FP), SI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X6
+	VPBROADCASTD X6, Y6
+
+voxel:
+	PREFETCHT0   4096(CX)
+	VMOVUPS      (CX), Y7
+	VANDPS       Y6, Y7, Y8
+	VPSLLD       $0x10, Y7, Y7
+	VBROADCASTSS (DX), Y9
+	VFMADD231PS  Y9, Y7, Y0
+	VFMADD231PS  Y9, Y8, Y1
+	VADDPS       Y9, Y2, Y2
+	VBROADCASTSS 4(DX), Y9
+	VFMADD231PS  Y9, Y7, Y3
+	VFMADD231PS  Y9, Y8, Y4
+	VADDPS       Y9, Y5, Y5
+	ADDQ         BX, CX
+	ADDQ         $0x08, DX
+	DECQ         SI
+	JNZ          voxel
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	VZEROUPPER
+	RET
+
+// func spread2HalfAVX2(dx *byte, dy *float32, w *float32, strips int, voxels int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·spread2HalfAVX2(SB), NOSPLIT, $0-40
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         strips+24(FP), BX
+	MOVQ         voxels+32(FP), SI
+	MOVL         $0x00000001, DI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x00007fff, DI
+	VMOVD        DI, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $0x00000040, DI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $0x00400000, DI
+	VMOVD        DI, X3
+	VPBROADCASTD X3, Y3
+
+voxel:
+	MOVQ DX, DI
+	MOVQ BX, R8
+
+strip:
+	VBROADCASTSS (CX), Y5
+	VMULPS       (DI), Y5, Y4
+	VMULPS       32(DI), Y5, Y5
+	VBROADCASTSS 4(CX), Y6
+	VFMADD231PS  64(DI), Y6, Y4
+	VFMADD231PS  96(DI), Y6, Y5
+	PREFETCHT0   4096(AX)
+	VPSRLD       $0x10, Y4, Y6
+	VANDPS       Y0, Y6, Y6
+	VPADDD       Y1, Y6, Y6
+	VPADDD       Y4, Y6, Y6
+	VORPS        Y3, Y4, Y7
+	VCMPPS       $0x03, Y4, Y4, Y4
+	VBLENDVPS    Y4, Y7, Y6, Y6
+	VPSRLD       $0x10, Y5, Y4
+	VANDPS       Y0, Y4, Y4
+	VPADDD       Y1, Y4, Y4
+	VPADDD       Y5, Y4, Y4
+	VORPS        Y3, Y5, Y7
+	VCMPPS       $0x03, Y5, Y5, Y5
+	VBLENDVPS    Y5, Y7, Y4, Y4
+	VPSRLD       $0x10, Y6, Y6
+	VANDPS       Y2, Y4, Y4
+	VORPS        Y4, Y6, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $0x00000080, DI
+	ADDQ         $0x20, AX
+	DECQ         R8
+	JNZ          strip
+	ADDQ         $0x08, CX
+	DECQ         SI
+	JNZ          voxel
+	VZEROUPPER
+	RET
+
+// func dot3AVX2(y *float32, x *byte, w *float32, b *float32, ci int, steps int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·dot3AVX2(SB), NOSPLIT, $0-48
 	MOVQ y+0(FP), AX
@@ -48106,8 +48622,10 @@ TEXT ·dot3AVX2(SB), NOSPLIT, $0-48
 	MOVQ b+24(FP), BX
 	MOVQ ci+32(FP), SI
 	MOVQ steps+40(FP), DI
+	MOVQ SI, R8
+	SHLQ $0x02, R8
 	SHLQ $0x02, SI
-	LEAQ (SI)(SI*2), R8
+	LEAQ (SI)(SI*2), R9
 
 step:
 	VXORPS Y0, Y0, Y0
@@ -48122,39 +48640,60 @@ step:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	MOVQ   CX, R9
-	LEAQ   (CX)(SI*4), R10
-	MOVQ   DX, R11
-	MOVQ   SI, R12
+	MOVQ   CX, R10
+	LEAQ   (CX)(SI*4), R11
+	MOVQ   R8, R12
+	MOVQ   DX, R13
 
 channels:
-	VMOVUPS      (R11), Y12
-	VMOVUPS      (R11)(SI*1), Y13
-	VMOVUPS      (R11)(SI*2), Y14
-	VMOVUPS      (R9), Y15
-	PREFETCHT0   8192(R9)
-	VFMADD231PS  Y15, Y12, Y0
-	VFMADD231PS  Y15, Y13, Y1
-	VFMADD231PS  Y15, Y14, Y2
-	VMOVUPS      (R9)(SI*1), Y15
-	PREFETCHT0   8192(R9)(SI*1)
-	VFMADD231PS  Y15, Y12, Y3
-	VFMADD231PS  Y15, Y13, Y4
-	VFMADD231PS  Y15, Y14, Y5
-	VMOVUPS      (R9)(SI*2), Y15
-	PREFETCHT0   8192(R9)(SI*2)
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VFMADD231PS  Y15, Y14, Y8
-	VMOVUPS      (R9)(R8*1), Y15
-	PREFETCHT0   8192(R9)(R8*1)
-	VFMADD231PS  Y15, Y12, Y9
-	VFMADD231PS  Y15, Y13, Y10
-	VFMADD231PS  Y15, Y14, Y11
-	ADDQ         $0x20, R9
-	ADDQ         $0x20, R10
-	ADDQ         $0x20, R11
-	SUBQ         $0x20, R12
+	PREFETCHT0   4096(R10)
+	VMOVUPS      (R10), Y12
+	VMOVUPS      32(R10), Y13
+	VFMADD231PS  (R13), Y12, Y0
+	VFMADD231PS  32(R13), Y13, Y0
+	LEAQ         (R13)(R8*1), R14
+	VFMADD231PS  (R14), Y12, Y1
+	VFMADD231PS  32(R14), Y13, Y1
+	LEAQ         (R14)(R8*1), R14
+	VFMADD231PS  (R14), Y12, Y2
+	VFMADD231PS  32(R14), Y13, Y2
+	PREFETCHT0   4096(R10)(SI*1)
+	VMOVUPS      (R10)(SI*1), Y12
+	VMOVUPS      32(R10)(SI*1), Y13
+	VFMADD231PS  (R13), Y12, Y3
+	VFMADD231PS  32(R13), Y13, Y3
+	LEAQ         (R13)(R8*1), R14
+	VFMADD231PS  (R14), Y12, Y4
+	VFMADD231PS  32(R14), Y13, Y4
+	LEAQ         (R14)(R8*1), R14
+	VFMADD231PS  (R14), Y12, Y5
+	VFMADD231PS  32(R14), Y13, Y5
+	PREFETCHT0   4096(R10)(SI*2)
+	VMOVUPS      (R10)(SI*2), Y12
+	VMOVUPS      32(R10)(SI*2), Y13
+	VFMADD231PS  (R13), Y12, Y6
+	VFMADD231PS  32(R13), Y13, Y6
+	LEAQ         (R13)(R8*1), R14
+	VFMADD231PS  (R14), Y12, Y7
+	VFMADD231PS  32(R14), Y13, Y7
+	LEAQ         (R14)(R8*1), R14
+	VFMADD231PS  (R14), Y12, Y8
+	VFMADD231PS  32(R14), Y13, Y8
+	PREFETCHT0   4096(R10)(R9*1)
+	VMOVUPS      (R10)(R9*1), Y12
+	VMOVUPS      32(R10)(R9*1), Y13
+	VFMADD231PS  (R13), Y12, Y9
+	VFMADD231PS  32(R13), Y13, Y9
+	LEAQ         (R13)(R8*1), R14
+	VFMADD231PS  (R14), Y12, Y10
+	VFMADD231PS  32(R14), Y13, Y10
+	LEAQ         (R14)(R8*1), R14
+	VFMADD231PS  (R14), Y12, Y11
+	VFMADD231PS  32(R14), Y13, Y11
+	ADDQ         $0x00000040, R10
+	ADDQ         $0x00000040, R11
+	ADDQ         $0x40, R13
+	SUBQ         $0x40, R12
 	JNZ          channels
 	VHADDPS      Y1, Y0, Y0
 	VHADDPS      Y3, Y2, Y2
@@ -48187,7 +48726,298 @@ channels:
 	VZEROUPPER
 	RET
 
-// func dot4AVX2(y *float32, x *float32, w *float32, b *float32, ci int, steps int)
+// func headGrad3AVX2(sum *float32, x *byte, dy *float32, step int, voxels int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·headGrad3AVX2(SB), NOSPLIT, $0-40
+	MOVQ   sum+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   dy+16(FP), DX
+	MOVQ   step+24(FP), BX
+	MOVQ   voxels+32(FP), SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+
+voxel:
+	PREFETCHT0   4096(CX)
+	VMOVUPS      (CX), Y9
+	VMOVUPS      32(CX), Y10
+	VBROADCASTSS (DX), Y11
+	VFMADD231PS  Y11, Y9, Y0
+	VFMADD231PS  Y11, Y10, Y1
+	VADDPS       Y11, Y2, Y2
+	VBROADCASTSS 4(DX), Y11
+	VFMADD231PS  Y11, Y9, Y3
+	VFMADD231PS  Y11, Y10, Y4
+	VADDPS       Y11, Y5, Y5
+	VBROADCASTSS 8(DX), Y11
+	VFMADD231PS  Y11, Y9, Y6
+	VFMADD231PS  Y11, Y10, Y7
+	VADDPS       Y11, Y8, Y8
+	ADDQ         BX, CX
+	ADDQ         $0x0c, DX
+	DECQ         SI
+	JNZ          voxel
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	VMOVUPS      Y6, 192(AX)
+	VMOVUPS      Y7, 224(AX)
+	VMOVUPS      Y8, 256(AX)
+	VZEROUPPER
+	RET
+
+// func dot3HalfAVX2(y *float32, x *byte, w *float32, b *float32, ci int, steps int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dot3HalfAVX2(SB), NOSPLIT, $0-48
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         b+24(FP), BX
+	MOVQ         ci+32(FP), SI
+	MOVQ         steps+40(FP), DI
+	MOVQ         SI, R8
+	SHLQ         $0x02, R8
+	SHLQ         $0x01, SI
+	MOVL         $0xffff0000, R9
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	LEAQ         (SI)(SI*2), R9
+
+step:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	VXORPS Y12, Y12, Y12
+	MOVQ   CX, R10
+	LEAQ   (CX)(SI*4), R11
+	MOVQ   R8, R12
+	MOVQ   DX, R13
+
+channels:
+	PREFETCHT0   4096(R10)
+	VMOVUPS      (R10), Y13
+	VANDPS       Y0, Y13, Y14
+	VPSLLD       $0x10, Y13, Y13
+	VFMADD231PS  (R13), Y13, Y1
+	VFMADD231PS  32(R13), Y14, Y1
+	LEAQ         (R13)(R8*1), R14
+	VFMADD231PS  (R14), Y13, Y2
+	VFMADD231PS  32(R14), Y14, Y2
+	LEAQ         (R14)(R8*1), R14
+	VFMADD231PS  (R14), Y13, Y3
+	VFMADD231PS  32(R14), Y14, Y3
+	PREFETCHT0   4096(R10)(SI*1)
+	VMOVUPS      (R10)(SI*1), Y13
+	VANDPS       Y0, Y13, Y14
+	VPSLLD       $0x10, Y13, Y13
+	VFMADD231PS  (R13), Y13, Y4
+	VFMADD231PS  32(R13), Y14, Y4
+	LEAQ         (R13)(R8*1), R14
+	VFMADD231PS  (R14), Y13, Y5
+	VFMADD231PS  32(R14), Y14, Y5
+	LEAQ         (R14)(R8*1), R14
+	VFMADD231PS  (R14), Y13, Y6
+	VFMADD231PS  32(R14), Y14, Y6
+	PREFETCHT0   4096(R10)(SI*2)
+	VMOVUPS      (R10)(SI*2), Y13
+	VANDPS       Y0, Y13, Y14
+	VPSLLD       $0x10, Y13, Y13
+	VFMADD231PS  (R13), Y13, Y7
+	VFMADD231PS  32(R13), Y14, Y7
+	LEAQ         (R13)(R8*1), R14
+	VFMADD231PS  (R14), Y13, Y8
+	VFMADD231PS  32(R14), Y14, Y8
+	LEAQ         (R14)(R8*1), R14
+	VFMADD231PS  (R14), Y13, Y9
+	VFMADD231PS  32(R14), Y14, Y9
+	PREFETCHT0   4096(R10)(R9*1)
+	VMOVUPS      (R10)(R9*1), Y13
+	VANDPS       Y0, Y13, Y14
+	VPSLLD       $0x10, Y13, Y13
+	VFMADD231PS  (R13), Y13, Y10
+	VFMADD231PS  32(R13), Y14, Y10
+	LEAQ         (R13)(R8*1), R14
+	VFMADD231PS  (R14), Y13, Y11
+	VFMADD231PS  32(R14), Y14, Y11
+	LEAQ         (R14)(R8*1), R14
+	VFMADD231PS  (R14), Y13, Y12
+	VFMADD231PS  32(R14), Y14, Y12
+	ADDQ         $0x00000020, R10
+	ADDQ         $0x00000020, R11
+	ADDQ         $0x40, R13
+	SUBQ         $0x40, R12
+	JNZ          channels
+	VHADDPS      Y2, Y1, Y1
+	VHADDPS      Y4, Y3, Y3
+	VHADDPS      Y3, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X2, X1, X1
+	VADDPS       (BX), X1, X1
+	VMOVUPS      X1, (AX)
+	VHADDPS      Y6, Y5, Y5
+	VHADDPS      Y8, Y7, Y7
+	VHADDPS      Y7, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X1
+	VADDPS       X1, X5, X5
+	VADDPS       16(BX), X5, X5
+	VMOVUPS      X5, 16(AX)
+	VHADDPS      Y10, Y9, Y9
+	VHADDPS      Y12, Y11, Y11
+	VHADDPS      Y11, Y9, Y9
+	VEXTRACTF128 $0x01, Y9, X1
+	VADDPS       X1, X9, X9
+	VADDPS       32(BX), X9, X9
+	VMOVUPS      X9, 32(AX)
+	ADDQ         $0x30, AX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	DECQ         DI
+	JNZ          step
+	VZEROUPPER
+	RET
+
+// func headGrad3HalfAVX2(sum *float32, x *byte, dy *float32, step int, voxels int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·headGrad3HalfAVX2(SB), NOSPLIT, $0-40
+	MOVQ         sum+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         dy+16(FP), DX
+	MOVQ         step+24(FP), BX
+	MOVQ         voxels+32(FP), SI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X9
+	VPBROADCASTD X9, Y9
+
+voxel:
+	PREFETCHT0   4096(CX)
+	VMOVUPS      (CX), Y10
+	VANDPS       Y9, Y10, Y11
+	VPSLLD       $0x10, Y10, Y10
+	VBROADCASTSS (DX), Y12
+	VFMADD231PS  Y12, Y10, Y0
+	VFMADD231PS  Y12, Y11, Y1
+	VADDPS       Y12, Y2, Y2
+	VBROADCASTSS 4(DX), Y12
+	VFMADD231PS  Y12, Y10, Y3
+	VFMADD231PS  Y12, Y11, Y4
+	VADDPS       Y12, Y5, Y5
+	VBROADCASTSS 8(DX), Y12
+	VFMADD231PS  Y12, Y10, Y6
+	VFMADD231PS  Y12, Y11, Y7
+	VADDPS       Y12, Y8, Y8
+	ADDQ         BX, CX
+	ADDQ         $0x0c, DX
+	DECQ         SI
+	JNZ          voxel
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	VMOVUPS      Y6, 192(AX)
+	VMOVUPS      Y7, 224(AX)
+	VMOVUPS      Y8, 256(AX)
+	VZEROUPPER
+	RET
+
+// func spread3HalfAVX2(dx *byte, dy *float32, w *float32, strips int, voxels int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·spread3HalfAVX2(SB), NOSPLIT, $0-40
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         strips+24(FP), BX
+	MOVQ         voxels+32(FP), SI
+	MOVL         $0x00000001, DI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x00007fff, DI
+	VMOVD        DI, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $0x00000040, DI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $0x00400000, DI
+	VMOVD        DI, X3
+	VPBROADCASTD X3, Y3
+
+voxel:
+	MOVQ DX, DI
+	MOVQ BX, R8
+
+strip:
+	VBROADCASTSS (CX), Y5
+	VMULPS       (DI), Y5, Y4
+	VMULPS       32(DI), Y5, Y5
+	VBROADCASTSS 4(CX), Y6
+	VFMADD231PS  64(DI), Y6, Y4
+	VFMADD231PS  96(DI), Y6, Y5
+	VBROADCASTSS 8(CX), Y6
+	VFMADD231PS  128(DI), Y6, Y4
+	VFMADD231PS  160(DI), Y6, Y5
+	PREFETCHT0   4096(AX)
+	VPSRLD       $0x10, Y4, Y6
+	VANDPS       Y0, Y6, Y6
+	VPADDD       Y1, Y6, Y6
+	VPADDD       Y4, Y6, Y6
+	VORPS        Y3, Y4, Y7
+	VCMPPS       $0x03, Y4, Y4, Y4
+	VBLENDVPS    Y4, Y7, Y6, Y6
+	VPSRLD       $0x10, Y5, Y4
+	VANDPS       Y0, Y4, Y4
+	VPADDD       Y1, Y4, Y4
+	VPADDD       Y5, Y4, Y4
+	VORPS        Y3, Y5, Y7
+	VCMPPS       $0x03, Y5, Y5, Y5
+	VBLENDVPS    Y5, Y7, Y4, Y4
+	VPSRLD       $0x10, Y6, Y6
+	VANDPS       Y2, Y4, Y4
+	VORPS        Y4, Y6, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $0x000000c0, DI
+	ADDQ         $0x20, AX
+	DECQ         R8
+	JNZ          strip
+	ADDQ         $0x0c, CX
+	DECQ         SI
+	JNZ          voxel
+	VZEROUPPER
+	RET
+
+// func dot4AVX2(y *float32, x *byte, w *float32, b *float32, ci int, steps int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·dot4AVX2(SB), NOSPLIT, $0-48
 	MOVQ y+0(FP), AX
@@ -48196,8 +49026,10 @@ TEXT ·dot4AVX2(SB), NOSPLIT, $0-48
 	MOVQ b+24(FP), BX
 	MOVQ ci+32(FP), SI
 	MOVQ steps+40(FP), DI
+	MOVQ SI, R8
+	SHLQ $0x02, R8
 	SHLQ $0x02, SI
-	LEAQ (SI)(SI*2), R8
+	LEAQ (SI)(SI*2), R9
 
 step:
 	VXORPS Y0, Y0, Y0
@@ -48210,30 +49042,42 @@ step:
 	VXORPS Y7, Y7, Y7
 	MOVQ   CX, R9
 	LEAQ   (CX)(SI*4), R10
-	MOVQ   DX, R11
-	MOVQ   SI, R12
+	MOVQ   R8, R11
+	MOVQ   DX, R12
 
 channels:
-	VMOVUPS      (R11), Y8
-	VMOVUPS      (R11)(SI*1), Y9
-	VMOVUPS      (R11)(SI*2), Y10
-	VMOVUPS      (R11)(R8*1), Y11
-	VMOVUPS      (R9), Y12
-	PREFETCHT0   8192(R9)
-	VFMADD231PS  Y12, Y8, Y0
-	VFMADD231PS  Y12, Y9, Y1
-	VFMADD231PS  Y12, Y10, Y2
-	VFMADD231PS  Y12, Y11, Y3
-	VMOVUPS      (R9)(SI*1), Y12
-	PREFETCHT0   8192(R9)(SI*1)
-	VFMADD231PS  Y12, Y8, Y4
-	VFMADD231PS  Y12, Y9, Y5
-	VFMADD231PS  Y12, Y10, Y6
-	VFMADD231PS  Y12, Y11, Y7
-	ADDQ         $0x20, R9
-	ADDQ         $0x20, R10
-	ADDQ         $0x20, R11
-	SUBQ         $0x20, R12
+	PREFETCHT0   4096(R9)
+	VMOVUPS      (R9), Y8
+	VMOVUPS      32(R9), Y9
+	VFMADD231PS  (R12), Y8, Y0
+	VFMADD231PS  32(R12), Y9, Y0
+	LEAQ         (R12)(R8*1), R13
+	VFMADD231PS  (R13), Y8, Y1
+	VFMADD231PS  32(R13), Y9, Y1
+	LEAQ         (R13)(R8*1), R13
+	VFMADD231PS  (R13), Y8, Y2
+	VFMADD231PS  32(R13), Y9, Y2
+	LEAQ         (R13)(R8*1), R13
+	VFMADD231PS  (R13), Y8, Y3
+	VFMADD231PS  32(R13), Y9, Y3
+	PREFETCHT0   4096(R9)(SI*1)
+	VMOVUPS      (R9)(SI*1), Y8
+	VMOVUPS      32(R9)(SI*1), Y9
+	VFMADD231PS  (R12), Y8, Y4
+	VFMADD231PS  32(R12), Y9, Y4
+	LEAQ         (R12)(R8*1), R13
+	VFMADD231PS  (R13), Y8, Y5
+	VFMADD231PS  32(R13), Y9, Y5
+	LEAQ         (R13)(R8*1), R13
+	VFMADD231PS  (R13), Y8, Y6
+	VFMADD231PS  32(R13), Y9, Y6
+	LEAQ         (R13)(R8*1), R13
+	VFMADD231PS  (R13), Y8, Y7
+	VFMADD231PS  32(R13), Y9, Y7
+	ADDQ         $0x00000040, R9
+	ADDQ         $0x00000040, R10
+	ADDQ         $0x40, R12
+	SUBQ         $0x40, R11
 	JNZ          channels
 	VHADDPS      Y1, Y0, Y0
 	VHADDPS      Y3, Y2, Y2
@@ -48254,5 +49098,4004 @@ channels:
 	ADDQ         SI, CX
 	DECQ         DI
 	JNZ          step
+	VZEROUPPER
+	RET
+
+// func headGrad4AVX2(sum *float32, x *byte, dy *float32, step int, voxels int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·headGrad4AVX2(SB), NOSPLIT, $0-40
+	MOVQ   sum+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   dy+16(FP), DX
+	MOVQ   step+24(FP), BX
+	MOVQ   voxels+32(FP), SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+
+voxel:
+	PREFETCHT0   4096(CX)
+	VMOVUPS      (CX), Y12
+	VMOVUPS      32(CX), Y13
+	VBROADCASTSS (DX), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VADDPS       Y14, Y2, Y2
+	VBROADCASTSS 4(DX), Y14
+	VFMADD231PS  Y14, Y12, Y3
+	VFMADD231PS  Y14, Y13, Y4
+	VADDPS       Y14, Y5, Y5
+	VBROADCASTSS 8(DX), Y14
+	VFMADD231PS  Y14, Y12, Y6
+	VFMADD231PS  Y14, Y13, Y7
+	VADDPS       Y14, Y8, Y8
+	VBROADCASTSS 12(DX), Y14
+	VFMADD231PS  Y14, Y12, Y9
+	VFMADD231PS  Y14, Y13, Y10
+	VADDPS       Y14, Y11, Y11
+	ADDQ         BX, CX
+	ADDQ         $0x10, DX
+	DECQ         SI
+	JNZ          voxel
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	VMOVUPS      Y6, 192(AX)
+	VMOVUPS      Y7, 224(AX)
+	VMOVUPS      Y8, 256(AX)
+	VMOVUPS      Y9, 288(AX)
+	VMOVUPS      Y10, 320(AX)
+	VMOVUPS      Y11, 352(AX)
+	VZEROUPPER
+	RET
+
+// func dot4HalfAVX2(y *float32, x *byte, w *float32, b *float32, ci int, steps int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dot4HalfAVX2(SB), NOSPLIT, $0-48
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         b+24(FP), BX
+	MOVQ         ci+32(FP), SI
+	MOVQ         steps+40(FP), DI
+	MOVQ         SI, R8
+	SHLQ         $0x02, R8
+	SHLQ         $0x01, SI
+	MOVL         $0xffff0000, R9
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	LEAQ         (SI)(SI*2), R9
+
+step:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	MOVQ   CX, R9
+	LEAQ   (CX)(SI*4), R10
+	MOVQ   R8, R11
+	MOVQ   DX, R12
+
+channels:
+	PREFETCHT0   4096(R9)
+	VMOVUPS      (R9), Y9
+	VANDPS       Y0, Y9, Y10
+	VPSLLD       $0x10, Y9, Y9
+	VFMADD231PS  (R12), Y9, Y1
+	VFMADD231PS  32(R12), Y10, Y1
+	LEAQ         (R12)(R8*1), R13
+	VFMADD231PS  (R13), Y9, Y2
+	VFMADD231PS  32(R13), Y10, Y2
+	LEAQ         (R13)(R8*1), R13
+	VFMADD231PS  (R13), Y9, Y3
+	VFMADD231PS  32(R13), Y10, Y3
+	LEAQ         (R13)(R8*1), R13
+	VFMADD231PS  (R13), Y9, Y4
+	VFMADD231PS  32(R13), Y10, Y4
+	PREFETCHT0   4096(R9)(SI*1)
+	VMOVUPS      (R9)(SI*1), Y9
+	VANDPS       Y0, Y9, Y10
+	VPSLLD       $0x10, Y9, Y9
+	VFMADD231PS  (R12), Y9, Y5
+	VFMADD231PS  32(R12), Y10, Y5
+	LEAQ         (R12)(R8*1), R13
+	VFMADD231PS  (R13), Y9, Y6
+	VFMADD231PS  32(R13), Y10, Y6
+	LEAQ         (R13)(R8*1), R13
+	VFMADD231PS  (R13), Y9, Y7
+	VFMADD231PS  32(R13), Y10, Y7
+	LEAQ         (R13)(R8*1), R13
+	VFMADD231PS  (R13), Y9, Y8
+	VFMADD231PS  32(R13), Y10, Y8
+	ADDQ         $0x00000020, R9
+	ADDQ         $0x00000020, R10
+	ADDQ         $0x40, R12
+	SUBQ         $0x40, R11
+	JNZ          channels
+	VHADDPS      Y2, Y1, Y1
+	VHADDPS      Y4, Y3, Y3
+	VHADDPS      Y3, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X2, X1, X1
+	VADDPS       (BX), X1, X1
+	VMOVUPS      X1, (AX)
+	VHADDPS      Y6, Y5, Y5
+	VHADDPS      Y8, Y7, Y7
+	VHADDPS      Y7, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X1
+	VADDPS       X1, X5, X5
+	VADDPS       16(BX), X5, X5
+	VMOVUPS      X5, 16(AX)
+	ADDQ         $0x20, AX
+	ADDQ         SI, CX
+	ADDQ         SI, CX
+	DECQ         DI
+	JNZ          step
+	VZEROUPPER
+	RET
+
+// func headGrad4HalfAVX2(sum *float32, x *byte, dy *float32, step int, voxels int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·headGrad4HalfAVX2(SB), NOSPLIT, $0-40
+	MOVQ         sum+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         dy+16(FP), DX
+	MOVQ         step+24(FP), BX
+	MOVQ         voxels+32(FP), SI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y10, Y10, Y10
+	VXORPS       Y11, Y11, Y11
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X12
+	VPBROADCASTD X12, Y12
+
+voxel:
+	PREFETCHT0   4096(CX)
+	VMOVUPS      (CX), Y13
+	VANDPS       Y12, Y13, Y14
+	VPSLLD       $0x10, Y13, Y13
+	VBROADCASTSS (DX), Y15
+	VFMADD231PS  Y15, Y13, Y0
+	VFMADD231PS  Y15, Y14, Y1
+	VADDPS       Y15, Y2, Y2
+	VBROADCASTSS 4(DX), Y15
+	VFMADD231PS  Y15, Y13, Y3
+	VFMADD231PS  Y15, Y14, Y4
+	VADDPS       Y15, Y5, Y5
+	VBROADCASTSS 8(DX), Y15
+	VFMADD231PS  Y15, Y13, Y6
+	VFMADD231PS  Y15, Y14, Y7
+	VADDPS       Y15, Y8, Y8
+	VBROADCASTSS 12(DX), Y15
+	VFMADD231PS  Y15, Y13, Y9
+	VFMADD231PS  Y15, Y14, Y10
+	VADDPS       Y15, Y11, Y11
+	ADDQ         BX, CX
+	ADDQ         $0x10, DX
+	DECQ         SI
+	JNZ          voxel
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	VMOVUPS      Y6, 192(AX)
+	VMOVUPS      Y7, 224(AX)
+	VMOVUPS      Y8, 256(AX)
+	VMOVUPS      Y9, 288(AX)
+	VMOVUPS      Y10, 320(AX)
+	VMOVUPS      Y11, 352(AX)
+	VZEROUPPER
+	RET
+
+// func spread4HalfAVX2(dx *byte, dy *float32, w *float32, strips int, voxels int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·spread4HalfAVX2(SB), NOSPLIT, $0-40
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         strips+24(FP), BX
+	MOVQ         voxels+32(FP), SI
+	MOVL         $0x00000001, DI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x00007fff, DI
+	VMOVD        DI, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $0x00000040, DI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $0x00400000, DI
+	VMOVD        DI, X3
+	VPBROADCASTD X3, Y3
+
+voxel:
+	MOVQ DX, DI
+	MOVQ BX, R8
+
+strip:
+	VBROADCASTSS (CX), Y5
+	VMULPS       (DI), Y5, Y4
+	VMULPS       32(DI), Y5, Y5
+	VBROADCASTSS 4(CX), Y6
+	VFMADD231PS  64(DI), Y6, Y4
+	VFMADD231PS  96(DI), Y6, Y5
+	VBROADCASTSS 8(CX), Y6
+	VFMADD231PS  128(DI), Y6, Y4
+	VFMADD231PS  160(DI), Y6, Y5
+	VBROADCASTSS 12(CX), Y6
+	VFMADD231PS  192(DI), Y6, Y4
+	VFMADD231PS  224(DI), Y6, Y5
+	PREFETCHT0   4096(AX)
+	VPSRLD       $0x10, Y4, Y6
+	VANDPS       Y0, Y6, Y6
+	VPADDD       Y1, Y6, Y6
+	VPADDD       Y4, Y6, Y6
+	VORPS        Y3, Y4, Y7
+	VCMPPS       $0x03, Y4, Y4, Y4
+	VBLENDVPS    Y4, Y7, Y6, Y6
+	VPSRLD       $0x10, Y5, Y4
+	VANDPS       Y0, Y4, Y4
+	VPADDD       Y1, Y4, Y4
+	VPADDD       Y5, Y4, Y4
+	VORPS        Y3, Y5, Y7
+	VCMPPS       $0x03, Y5, Y5, Y5
+	VBLENDVPS    Y5, Y7, Y4, Y4
+	VPSRLD       $0x10, Y6, Y6
+	VANDPS       Y2, Y4, Y4
+	VORPS        Y4, Y6, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $0x00000100, DI
+	ADDQ         $0x20, AX
+	DECQ         R8
+	JNZ          strip
+	ADDQ         $0x10, CX
+	DECQ         SI
+	JNZ          voxel
+	VZEROUPPER
+	RET
+
+// func dot1AVX512(y *float32, x *byte, w *float32, b *float32, ci int, steps int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·dot1AVX512(SB), NOSPLIT, $0-48
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ b+24(FP), BX
+	MOVQ ci+32(FP), SI
+	MOVQ steps+40(FP), DI
+	MOVQ SI, R8
+	SHLQ $0x02, R8
+	SHLQ $0x02, SI
+
+step:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	MOVQ   CX, R9
+	MOVQ   DX, R10
+	MOVQ   R8, R11
+
+channels0:
+	MOVQ        R9, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z0
+	VFMADD231PS 64(R10), Z17, Z0
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z1
+	VFMADD231PS 64(R10), Z17, Z1
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z2
+	VFMADD231PS 64(R10), Z17, Z2
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z3
+	VFMADD231PS 64(R10), Z17, Z3
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z4
+	VFMADD231PS 64(R10), Z17, Z4
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z5
+	VFMADD231PS 64(R10), Z17, Z5
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z6
+	VFMADD231PS 64(R10), Z17, Z6
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z7
+	VFMADD231PS 64(R10), Z17, Z7
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z8
+	VFMADD231PS 64(R10), Z17, Z8
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z9
+	VFMADD231PS 64(R10), Z17, Z9
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z10
+	VFMADD231PS 64(R10), Z17, Z10
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z11
+	VFMADD231PS 64(R10), Z17, Z11
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z12
+	VFMADD231PS 64(R10), Z17, Z12
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z13
+	VFMADD231PS 64(R10), Z17, Z13
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z14
+	VFMADD231PS 64(R10), Z17, Z14
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z15
+	VFMADD231PS 64(R10), Z17, Z15
+	ADDQ        $0x00000080, R9
+	ADDQ        $0x00000080, R10
+	SUBQ        $0x00000080, R11
+	JNZ         channels0
+	VSHUFF32X4  $0x44, Z4, Z0, Z16
+	VSHUFF32X4  $0xee, Z4, Z0, Z0
+	VADDPS      Z0, Z16, Z16
+	VSHUFF32X4  $0x44, Z12, Z8, Z0
+	VSHUFF32X4  $0xee, Z12, Z8, Z4
+	VADDPS      Z4, Z0, Z0
+	VSHUFF32X4  $0x88, Z0, Z16, Z4
+	VSHUFF32X4  $0xdd, Z0, Z16, Z0
+	VADDPS      Z0, Z4, Z4
+	VSHUFF32X4  $0x44, Z5, Z1, Z0
+	VSHUFF32X4  $0xee, Z5, Z1, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z13, Z9, Z1
+	VSHUFF32X4  $0xee, Z13, Z9, Z5
+	VADDPS      Z5, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z5
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z5, Z5
+	VSHUFF32X4  $0x44, Z6, Z2, Z0
+	VSHUFF32X4  $0xee, Z6, Z2, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z14, Z10, Z1
+	VSHUFF32X4  $0xee, Z14, Z10, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z2
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z2, Z2
+	VSHUFF32X4  $0x44, Z7, Z3, Z0
+	VSHUFF32X4  $0xee, Z7, Z3, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z15, Z11, Z1
+	VSHUFF32X4  $0xee, Z15, Z11, Z3
+	VADDPS      Z3, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z3
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z3, Z3
+	VSHUFPS     $0x44, Z5, Z4, Z0
+	VSHUFPS     $0xee, Z5, Z4, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFPS     $0x44, Z3, Z2, Z1
+	VSHUFPS     $0xee, Z3, Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFPS     $0x88, Z1, Z0, Z2
+	VSHUFPS     $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z2, Z2
+	VADDPS      (BX), Z2, Z2
+	VMOVUPS     Z2, (AX)
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        $0x00000040, AX
+	DECQ        DI
+	JNZ         step
+	VZEROUPPER
+	RET
+
+// func headGrad1AVX512(sum *float32, x *byte, dy *float32, step int, voxels int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·headGrad1AVX512(SB), NOSPLIT, $0-40
+	MOVQ   sum+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   dy+16(FP), DX
+	MOVQ   step+24(FP), BX
+	MOVQ   voxels+32(FP), SI
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+
+voxel:
+	PREFETCHT0   4096(CX)
+	PREFETCHT0   4160(CX)
+	VMOVUPS      (CX), Z3
+	VMOVUPS      64(CX), Z4
+	VBROADCASTSS (DX), Z5
+	VFMADD231PS  Z5, Z3, Z0
+	VFMADD231PS  Z5, Z4, Z1
+	VADDPS       Z5, Z2, Z2
+	ADDQ         BX, CX
+	ADDQ         $0x04, DX
+	DECQ         SI
+	JNZ          voxel
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VZEROUPPER
+	RET
+
+// func dot1HalfAVX512(y *float32, x *byte, w *float32, b *float32, ci int, steps int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·dot1HalfAVX512(SB), NOSPLIT, $0-48
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         b+24(FP), BX
+	MOVQ         ci+32(FP), SI
+	MOVQ         steps+40(FP), DI
+	MOVQ         SI, R8
+	SHLQ         $0x02, R8
+	SHLQ         $0x01, SI
+	MOVL         $0xffff0000, R9
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Z0
+
+step:
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	MOVQ   CX, R9
+	MOVQ   DX, R10
+	MOVQ   R8, R11
+
+channels0:
+	MOVQ        R9, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z1
+	VFMADD231PS 64(R10), Z18, Z1
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z2
+	VFMADD231PS 64(R10), Z18, Z2
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z3
+	VFMADD231PS 64(R10), Z18, Z3
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z4
+	VFMADD231PS 64(R10), Z18, Z4
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z5
+	VFMADD231PS 64(R10), Z18, Z5
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z6
+	VFMADD231PS 64(R10), Z18, Z6
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z7
+	VFMADD231PS 64(R10), Z18, Z7
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z8
+	VFMADD231PS 64(R10), Z18, Z8
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z9
+	VFMADD231PS 64(R10), Z18, Z9
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z10
+	VFMADD231PS 64(R10), Z18, Z10
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z11
+	VFMADD231PS 64(R10), Z18, Z11
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z12
+	VFMADD231PS 64(R10), Z18, Z12
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z13
+	VFMADD231PS 64(R10), Z18, Z13
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z14
+	VFMADD231PS 64(R10), Z18, Z14
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z15
+	VFMADD231PS 64(R10), Z18, Z15
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z16
+	VFMADD231PS 64(R10), Z18, Z16
+	ADDQ        $0x00000040, R9
+	ADDQ        $0x00000080, R10
+	SUBQ        $0x00000080, R11
+	JNZ         channels0
+	VSHUFF32X4  $0x44, Z5, Z1, Z17
+	VSHUFF32X4  $0xee, Z5, Z1, Z1
+	VADDPS      Z1, Z17, Z17
+	VSHUFF32X4  $0x44, Z13, Z9, Z1
+	VSHUFF32X4  $0xee, Z13, Z9, Z5
+	VADDPS      Z5, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z17, Z5
+	VSHUFF32X4  $0xdd, Z1, Z17, Z1
+	VADDPS      Z1, Z5, Z5
+	VSHUFF32X4  $0x44, Z6, Z2, Z1
+	VSHUFF32X4  $0xee, Z6, Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z14, Z10, Z2
+	VSHUFF32X4  $0xee, Z14, Z10, Z6
+	VADDPS      Z6, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z6
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z6, Z6
+	VSHUFF32X4  $0x44, Z7, Z3, Z1
+	VSHUFF32X4  $0xee, Z7, Z3, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z15, Z11, Z2
+	VSHUFF32X4  $0xee, Z15, Z11, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z3
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z3, Z3
+	VSHUFF32X4  $0x44, Z8, Z4, Z1
+	VSHUFF32X4  $0xee, Z8, Z4, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z16, Z12, Z2
+	VSHUFF32X4  $0xee, Z16, Z12, Z4
+	VADDPS      Z4, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z4
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z4, Z4
+	VSHUFPS     $0x44, Z6, Z5, Z1
+	VSHUFPS     $0xee, Z6, Z5, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFPS     $0x44, Z4, Z3, Z2
+	VSHUFPS     $0xee, Z4, Z3, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFPS     $0x88, Z2, Z1, Z3
+	VSHUFPS     $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z3, Z3
+	VADDPS      (BX), Z3, Z3
+	VMOVUPS     Z3, (AX)
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        $0x00000040, AX
+	DECQ        DI
+	JNZ         step
+	VZEROUPPER
+	RET
+
+// func headGrad1HalfAVX512(sum *float32, x *byte, dy *float32, step int, voxels int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·headGrad1HalfAVX512(SB), NOSPLIT, $0-40
+	MOVQ         sum+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         dy+16(FP), DX
+	MOVQ         step+24(FP), BX
+	MOVQ         voxels+32(FP), SI
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X3
+	VPBROADCASTD X3, Z3
+
+voxel:
+	PREFETCHT0   4096(CX)
+	VMOVUPS      (CX), Z4
+	VANDPS       Z3, Z4, Z5
+	VPSLLD       $0x10, Z4, Z4
+	VBROADCASTSS (DX), Z6
+	VFMADD231PS  Z6, Z4, Z0
+	VFMADD231PS  Z6, Z5, Z1
+	VADDPS       Z6, Z2, Z2
+	ADDQ         BX, CX
+	ADDQ         $0x04, DX
+	DECQ         SI
+	JNZ          voxel
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VZEROUPPER
+	RET
+
+// func spread1HalfAVX512(dx *byte, dy *float32, w *float32, strips int, voxels int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·spread1HalfAVX512(SB), NOSPLIT, $0-40
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         strips+24(FP), BX
+	MOVQ         voxels+32(FP), SI
+	MOVL         $0x00000001, DI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Z0
+	MOVL         $0x00007fff, DI
+	VMOVD        DI, X1
+	VPBROADCASTD X1, Z1
+	MOVL         $0x00000040, DI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Z2
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Z2
+	MOVL         $0x00400000, DI
+	VMOVD        DI, X3
+	VPBROADCASTD X3, Z3
+
+voxel:
+	MOVQ DX, DI
+	MOVQ BX, R8
+
+strip:
+	VBROADCASTSS (CX), Z5
+	VMULPS       (DI), Z5, Z4
+	VMULPS       64(DI), Z5, Z5
+	PREFETCHT0   4096(AX)
+	VPSRLD       $0x10, Z4, Z6
+	VANDPS       Z0, Z6, Z6
+	VPADDD       Z1, Z6, Z6
+	VPADDD       Z4, Z6, Z6
+	VORPS        Z3, Z4, Z7
+	VCMPPS       $0x03, Z4, Z4, K1
+	VMOVAPS      Z7, K1, Z6
+	VPSRLD       $0x10, Z5, Z4
+	VANDPS       Z0, Z4, Z4
+	VPADDD       Z1, Z4, Z4
+	VPADDD       Z5, Z4, Z4
+	VORPS        Z3, Z5, Z7
+	VCMPPS       $0x03, Z5, Z5, K1
+	VMOVAPS      Z7, K1, Z4
+	VPSRLD       $0x10, Z6, Z6
+	VANDPS       Z2, Z4, Z4
+	VORPS        Z4, Z6, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         $0x00000080, DI
+	ADDQ         $0x40, AX
+	DECQ         R8
+	JNZ          strip
+	ADDQ         $0x04, CX
+	DECQ         SI
+	JNZ          voxel
+	VZEROUPPER
+	RET
+
+// func dot2AVX512(y *float32, x *byte, w *float32, b *float32, ci int, steps int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·dot2AVX512(SB), NOSPLIT, $0-48
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ b+24(FP), BX
+	MOVQ ci+32(FP), SI
+	MOVQ steps+40(FP), DI
+	MOVQ SI, R8
+	SHLQ $0x02, R8
+	SHLQ $0x02, SI
+
+step:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	MOVQ   CX, R9
+	MOVQ   DX, R10
+	MOVQ   R8, R11
+
+channels0:
+	MOVQ        R9, R12
+	LEAQ        (R10)(R8*1), R13
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z0
+	VFMADD231PS 64(R10), Z17, Z0
+	VFMADD231PS (R13), Z16, Z1
+	VFMADD231PS 64(R13), Z17, Z1
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z2
+	VFMADD231PS 64(R10), Z17, Z2
+	VFMADD231PS (R13), Z16, Z3
+	VFMADD231PS 64(R13), Z17, Z3
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z4
+	VFMADD231PS 64(R10), Z17, Z4
+	VFMADD231PS (R13), Z16, Z5
+	VFMADD231PS 64(R13), Z17, Z5
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z6
+	VFMADD231PS 64(R10), Z17, Z6
+	VFMADD231PS (R13), Z16, Z7
+	VFMADD231PS 64(R13), Z17, Z7
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z8
+	VFMADD231PS 64(R10), Z17, Z8
+	VFMADD231PS (R13), Z16, Z9
+	VFMADD231PS 64(R13), Z17, Z9
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z10
+	VFMADD231PS 64(R10), Z17, Z10
+	VFMADD231PS (R13), Z16, Z11
+	VFMADD231PS 64(R13), Z17, Z11
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z12
+	VFMADD231PS 64(R10), Z17, Z12
+	VFMADD231PS (R13), Z16, Z13
+	VFMADD231PS 64(R13), Z17, Z13
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z14
+	VFMADD231PS 64(R10), Z17, Z14
+	VFMADD231PS (R13), Z16, Z15
+	VFMADD231PS 64(R13), Z17, Z15
+	ADDQ        $0x00000080, R9
+	ADDQ        $0x00000080, R10
+	SUBQ        $0x00000080, R11
+	JNZ         channels0
+	VSHUFF32X4  $0x44, Z4, Z0, Z16
+	VSHUFF32X4  $0xee, Z4, Z0, Z0
+	VADDPS      Z0, Z16, Z16
+	VSHUFF32X4  $0x44, Z12, Z8, Z0
+	VSHUFF32X4  $0xee, Z12, Z8, Z4
+	VADDPS      Z4, Z0, Z0
+	VSHUFF32X4  $0x88, Z0, Z16, Z4
+	VSHUFF32X4  $0xdd, Z0, Z16, Z0
+	VADDPS      Z0, Z4, Z4
+	VSHUFF32X4  $0x44, Z5, Z1, Z0
+	VSHUFF32X4  $0xee, Z5, Z1, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z13, Z9, Z1
+	VSHUFF32X4  $0xee, Z13, Z9, Z5
+	VADDPS      Z5, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z5
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z5, Z5
+	VSHUFF32X4  $0x44, Z6, Z2, Z0
+	VSHUFF32X4  $0xee, Z6, Z2, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z14, Z10, Z1
+	VSHUFF32X4  $0xee, Z14, Z10, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z2
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z2, Z2
+	VSHUFF32X4  $0x44, Z7, Z3, Z0
+	VSHUFF32X4  $0xee, Z7, Z3, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z15, Z11, Z1
+	VSHUFF32X4  $0xee, Z15, Z11, Z3
+	VADDPS      Z3, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z3
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z3, Z3
+	VSHUFPS     $0x44, Z5, Z4, Z0
+	VSHUFPS     $0xee, Z5, Z4, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFPS     $0x44, Z3, Z2, Z1
+	VSHUFPS     $0xee, Z3, Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFPS     $0x88, Z1, Z0, Z2
+	VSHUFPS     $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z2, Z2
+	VADDPS      (BX), Z2, Z2
+	VMOVUPS     Z2, (AX)
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	VXORPS      Z0, Z0, Z0
+	VXORPS      Z1, Z1, Z1
+	VXORPS      Z2, Z2, Z2
+	VXORPS      Z3, Z3, Z3
+	VXORPS      Z4, Z4, Z4
+	VXORPS      Z5, Z5, Z5
+	VXORPS      Z6, Z6, Z6
+	VXORPS      Z7, Z7, Z7
+	VXORPS      Z8, Z8, Z8
+	VXORPS      Z9, Z9, Z9
+	VXORPS      Z10, Z10, Z10
+	VXORPS      Z11, Z11, Z11
+	VXORPS      Z12, Z12, Z12
+	VXORPS      Z13, Z13, Z13
+	VXORPS      Z14, Z14, Z14
+	VXORPS      Z15, Z15, Z15
+	MOVQ        CX, R9
+	MOVQ        DX, R10
+	MOVQ        R8, R11
+
+channels1:
+	MOVQ        R9, R12
+	LEAQ        (R10)(R8*1), R13
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z0
+	VFMADD231PS 64(R10), Z17, Z0
+	VFMADD231PS (R13), Z16, Z1
+	VFMADD231PS 64(R13), Z17, Z1
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z2
+	VFMADD231PS 64(R10), Z17, Z2
+	VFMADD231PS (R13), Z16, Z3
+	VFMADD231PS 64(R13), Z17, Z3
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z4
+	VFMADD231PS 64(R10), Z17, Z4
+	VFMADD231PS (R13), Z16, Z5
+	VFMADD231PS 64(R13), Z17, Z5
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z6
+	VFMADD231PS 64(R10), Z17, Z6
+	VFMADD231PS (R13), Z16, Z7
+	VFMADD231PS 64(R13), Z17, Z7
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z8
+	VFMADD231PS 64(R10), Z17, Z8
+	VFMADD231PS (R13), Z16, Z9
+	VFMADD231PS 64(R13), Z17, Z9
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z10
+	VFMADD231PS 64(R10), Z17, Z10
+	VFMADD231PS (R13), Z16, Z11
+	VFMADD231PS 64(R13), Z17, Z11
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z12
+	VFMADD231PS 64(R10), Z17, Z12
+	VFMADD231PS (R13), Z16, Z13
+	VFMADD231PS 64(R13), Z17, Z13
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z14
+	VFMADD231PS 64(R10), Z17, Z14
+	VFMADD231PS (R13), Z16, Z15
+	VFMADD231PS 64(R13), Z17, Z15
+	ADDQ        $0x00000080, R9
+	ADDQ        $0x00000080, R10
+	SUBQ        $0x00000080, R11
+	JNZ         channels1
+	VSHUFF32X4  $0x44, Z4, Z0, Z16
+	VSHUFF32X4  $0xee, Z4, Z0, Z0
+	VADDPS      Z0, Z16, Z16
+	VSHUFF32X4  $0x44, Z12, Z8, Z0
+	VSHUFF32X4  $0xee, Z12, Z8, Z4
+	VADDPS      Z4, Z0, Z0
+	VSHUFF32X4  $0x88, Z0, Z16, Z4
+	VSHUFF32X4  $0xdd, Z0, Z16, Z0
+	VADDPS      Z0, Z4, Z4
+	VSHUFF32X4  $0x44, Z5, Z1, Z0
+	VSHUFF32X4  $0xee, Z5, Z1, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z13, Z9, Z1
+	VSHUFF32X4  $0xee, Z13, Z9, Z5
+	VADDPS      Z5, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z5
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z5, Z5
+	VSHUFF32X4  $0x44, Z6, Z2, Z0
+	VSHUFF32X4  $0xee, Z6, Z2, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z14, Z10, Z1
+	VSHUFF32X4  $0xee, Z14, Z10, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z2
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z2, Z2
+	VSHUFF32X4  $0x44, Z7, Z3, Z0
+	VSHUFF32X4  $0xee, Z7, Z3, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z15, Z11, Z1
+	VSHUFF32X4  $0xee, Z15, Z11, Z3
+	VADDPS      Z3, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z3
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z3, Z3
+	VSHUFPS     $0x44, Z5, Z4, Z0
+	VSHUFPS     $0xee, Z5, Z4, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFPS     $0x44, Z3, Z2, Z1
+	VSHUFPS     $0xee, Z3, Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFPS     $0x88, Z1, Z0, Z2
+	VSHUFPS     $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z2, Z2
+	VADDPS      64(BX), Z2, Z2
+	VMOVUPS     Z2, 64(AX)
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        $0x00000080, AX
+	DECQ        DI
+	JNZ         step
+	VZEROUPPER
+	RET
+
+// func headGrad2AVX512(sum *float32, x *byte, dy *float32, step int, voxels int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·headGrad2AVX512(SB), NOSPLIT, $0-40
+	MOVQ   sum+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   dy+16(FP), DX
+	MOVQ   step+24(FP), BX
+	MOVQ   voxels+32(FP), SI
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+
+voxel:
+	PREFETCHT0   4096(CX)
+	PREFETCHT0   4160(CX)
+	VMOVUPS      (CX), Z6
+	VMOVUPS      64(CX), Z7
+	VBROADCASTSS (DX), Z8
+	VFMADD231PS  Z8, Z6, Z0
+	VFMADD231PS  Z8, Z7, Z1
+	VADDPS       Z8, Z2, Z2
+	VBROADCASTSS 4(DX), Z8
+	VFMADD231PS  Z8, Z6, Z3
+	VFMADD231PS  Z8, Z7, Z4
+	VADDPS       Z8, Z5, Z5
+	ADDQ         BX, CX
+	ADDQ         $0x08, DX
+	DECQ         SI
+	JNZ          voxel
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      Z4, 256(AX)
+	VMOVUPS      Z5, 320(AX)
+	VZEROUPPER
+	RET
+
+// func dot2HalfAVX512(y *float32, x *byte, w *float32, b *float32, ci int, steps int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·dot2HalfAVX512(SB), NOSPLIT, $0-48
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         b+24(FP), BX
+	MOVQ         ci+32(FP), SI
+	MOVQ         steps+40(FP), DI
+	MOVQ         SI, R8
+	SHLQ         $0x02, R8
+	SHLQ         $0x01, SI
+	MOVL         $0xffff0000, R9
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Z0
+
+step:
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	MOVQ   CX, R9
+	MOVQ   DX, R10
+	MOVQ   R8, R11
+
+channels0:
+	MOVQ        R9, R12
+	LEAQ        (R10)(R8*1), R13
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z1
+	VFMADD231PS 64(R10), Z18, Z1
+	VFMADD231PS (R13), Z17, Z2
+	VFMADD231PS 64(R13), Z18, Z2
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z3
+	VFMADD231PS 64(R10), Z18, Z3
+	VFMADD231PS (R13), Z17, Z4
+	VFMADD231PS 64(R13), Z18, Z4
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z5
+	VFMADD231PS 64(R10), Z18, Z5
+	VFMADD231PS (R13), Z17, Z6
+	VFMADD231PS 64(R13), Z18, Z6
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z7
+	VFMADD231PS 64(R10), Z18, Z7
+	VFMADD231PS (R13), Z17, Z8
+	VFMADD231PS 64(R13), Z18, Z8
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z9
+	VFMADD231PS 64(R10), Z18, Z9
+	VFMADD231PS (R13), Z17, Z10
+	VFMADD231PS 64(R13), Z18, Z10
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z11
+	VFMADD231PS 64(R10), Z18, Z11
+	VFMADD231PS (R13), Z17, Z12
+	VFMADD231PS 64(R13), Z18, Z12
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z13
+	VFMADD231PS 64(R10), Z18, Z13
+	VFMADD231PS (R13), Z17, Z14
+	VFMADD231PS 64(R13), Z18, Z14
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z15
+	VFMADD231PS 64(R10), Z18, Z15
+	VFMADD231PS (R13), Z17, Z16
+	VFMADD231PS 64(R13), Z18, Z16
+	ADDQ        $0x00000040, R9
+	ADDQ        $0x00000080, R10
+	SUBQ        $0x00000080, R11
+	JNZ         channels0
+	VSHUFF32X4  $0x44, Z5, Z1, Z17
+	VSHUFF32X4  $0xee, Z5, Z1, Z1
+	VADDPS      Z1, Z17, Z17
+	VSHUFF32X4  $0x44, Z13, Z9, Z1
+	VSHUFF32X4  $0xee, Z13, Z9, Z5
+	VADDPS      Z5, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z17, Z5
+	VSHUFF32X4  $0xdd, Z1, Z17, Z1
+	VADDPS      Z1, Z5, Z5
+	VSHUFF32X4  $0x44, Z6, Z2, Z1
+	VSHUFF32X4  $0xee, Z6, Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z14, Z10, Z2
+	VSHUFF32X4  $0xee, Z14, Z10, Z6
+	VADDPS      Z6, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z6
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z6, Z6
+	VSHUFF32X4  $0x44, Z7, Z3, Z1
+	VSHUFF32X4  $0xee, Z7, Z3, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z15, Z11, Z2
+	VSHUFF32X4  $0xee, Z15, Z11, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z3
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z3, Z3
+	VSHUFF32X4  $0x44, Z8, Z4, Z1
+	VSHUFF32X4  $0xee, Z8, Z4, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z16, Z12, Z2
+	VSHUFF32X4  $0xee, Z16, Z12, Z4
+	VADDPS      Z4, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z4
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z4, Z4
+	VSHUFPS     $0x44, Z6, Z5, Z1
+	VSHUFPS     $0xee, Z6, Z5, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFPS     $0x44, Z4, Z3, Z2
+	VSHUFPS     $0xee, Z4, Z3, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFPS     $0x88, Z2, Z1, Z3
+	VSHUFPS     $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z3, Z3
+	VADDPS      (BX), Z3, Z3
+	VMOVUPS     Z3, (AX)
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	VXORPS      Z1, Z1, Z1
+	VXORPS      Z2, Z2, Z2
+	VXORPS      Z3, Z3, Z3
+	VXORPS      Z4, Z4, Z4
+	VXORPS      Z5, Z5, Z5
+	VXORPS      Z6, Z6, Z6
+	VXORPS      Z7, Z7, Z7
+	VXORPS      Z8, Z8, Z8
+	VXORPS      Z9, Z9, Z9
+	VXORPS      Z10, Z10, Z10
+	VXORPS      Z11, Z11, Z11
+	VXORPS      Z12, Z12, Z12
+	VXORPS      Z13, Z13, Z13
+	VXORPS      Z14, Z14, Z14
+	VXORPS      Z15, Z15, Z15
+	VXORPS      Z16, Z16, Z16
+	MOVQ        CX, R9
+	MOVQ        DX, R10
+	MOVQ        R8, R11
+
+channels1:
+	MOVQ        R9, R12
+	LEAQ        (R10)(R8*1), R13
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z1
+	VFMADD231PS 64(R10), Z18, Z1
+	VFMADD231PS (R13), Z17, Z2
+	VFMADD231PS 64(R13), Z18, Z2
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z3
+	VFMADD231PS 64(R10), Z18, Z3
+	VFMADD231PS (R13), Z17, Z4
+	VFMADD231PS 64(R13), Z18, Z4
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z5
+	VFMADD231PS 64(R10), Z18, Z5
+	VFMADD231PS (R13), Z17, Z6
+	VFMADD231PS 64(R13), Z18, Z6
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z7
+	VFMADD231PS 64(R10), Z18, Z7
+	VFMADD231PS (R13), Z17, Z8
+	VFMADD231PS 64(R13), Z18, Z8
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z9
+	VFMADD231PS 64(R10), Z18, Z9
+	VFMADD231PS (R13), Z17, Z10
+	VFMADD231PS 64(R13), Z18, Z10
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z11
+	VFMADD231PS 64(R10), Z18, Z11
+	VFMADD231PS (R13), Z17, Z12
+	VFMADD231PS 64(R13), Z18, Z12
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z13
+	VFMADD231PS 64(R10), Z18, Z13
+	VFMADD231PS (R13), Z17, Z14
+	VFMADD231PS 64(R13), Z18, Z14
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z15
+	VFMADD231PS 64(R10), Z18, Z15
+	VFMADD231PS (R13), Z17, Z16
+	VFMADD231PS 64(R13), Z18, Z16
+	ADDQ        $0x00000040, R9
+	ADDQ        $0x00000080, R10
+	SUBQ        $0x00000080, R11
+	JNZ         channels1
+	VSHUFF32X4  $0x44, Z5, Z1, Z17
+	VSHUFF32X4  $0xee, Z5, Z1, Z1
+	VADDPS      Z1, Z17, Z17
+	VSHUFF32X4  $0x44, Z13, Z9, Z1
+	VSHUFF32X4  $0xee, Z13, Z9, Z5
+	VADDPS      Z5, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z17, Z5
+	VSHUFF32X4  $0xdd, Z1, Z17, Z1
+	VADDPS      Z1, Z5, Z5
+	VSHUFF32X4  $0x44, Z6, Z2, Z1
+	VSHUFF32X4  $0xee, Z6, Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z14, Z10, Z2
+	VSHUFF32X4  $0xee, Z14, Z10, Z6
+	VADDPS      Z6, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z6
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z6, Z6
+	VSHUFF32X4  $0x44, Z7, Z3, Z1
+	VSHUFF32X4  $0xee, Z7, Z3, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z15, Z11, Z2
+	VSHUFF32X4  $0xee, Z15, Z11, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z3
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z3, Z3
+	VSHUFF32X4  $0x44, Z8, Z4, Z1
+	VSHUFF32X4  $0xee, Z8, Z4, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z16, Z12, Z2
+	VSHUFF32X4  $0xee, Z16, Z12, Z4
+	VADDPS      Z4, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z4
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z4, Z4
+	VSHUFPS     $0x44, Z6, Z5, Z1
+	VSHUFPS     $0xee, Z6, Z5, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFPS     $0x44, Z4, Z3, Z2
+	VSHUFPS     $0xee, Z4, Z3, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFPS     $0x88, Z2, Z1, Z3
+	VSHUFPS     $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z3, Z3
+	VADDPS      64(BX), Z3, Z3
+	VMOVUPS     Z3, 64(AX)
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        $0x00000080, AX
+	DECQ        DI
+	JNZ         step
+	VZEROUPPER
+	RET
+
+// func headGrad2HalfAVX512(sum *float32, x *byte, dy *float32, step int, voxels int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·headGrad2HalfAVX512(SB), NOSPLIT, $0-40
+	MOVQ         sum+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         dy+16(FP), DX
+	MOVQ         step+24(FP), BX
+	MOVQ         voxels+32(FP), SI
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X6
+	VPBROADCASTD X6, Z6
+
+voxel:
+	PREFETCHT0   4096(CX)
+	VMOVUPS      (CX), Z7
+	VANDPS       Z6, Z7, Z8
+	VPSLLD       $0x10, Z7, Z7
+	VBROADCASTSS (DX), Z9
+	VFMADD231PS  Z9, Z7, Z0
+	VFMADD231PS  Z9, Z8, Z1
+	VADDPS       Z9, Z2, Z2
+	VBROADCASTSS 4(DX), Z9
+	VFMADD231PS  Z9, Z7, Z3
+	VFMADD231PS  Z9, Z8, Z4
+	VADDPS       Z9, Z5, Z5
+	ADDQ         BX, CX
+	ADDQ         $0x08, DX
+	DECQ         SI
+	JNZ          voxel
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      Z4, 256(AX)
+	VMOVUPS      Z5, 320(AX)
+	VZEROUPPER
+	RET
+
+// func spread2HalfAVX512(dx *byte, dy *float32, w *float32, strips int, voxels int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·spread2HalfAVX512(SB), NOSPLIT, $0-40
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         strips+24(FP), BX
+	MOVQ         voxels+32(FP), SI
+	MOVL         $0x00000001, DI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Z0
+	MOVL         $0x00007fff, DI
+	VMOVD        DI, X1
+	VPBROADCASTD X1, Z1
+	MOVL         $0x00000040, DI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Z2
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Z2
+	MOVL         $0x00400000, DI
+	VMOVD        DI, X3
+	VPBROADCASTD X3, Z3
+
+voxel:
+	MOVQ DX, DI
+	MOVQ BX, R8
+
+strip:
+	VBROADCASTSS (CX), Z5
+	VMULPS       (DI), Z5, Z4
+	VMULPS       64(DI), Z5, Z5
+	VBROADCASTSS 4(CX), Z6
+	VFMADD231PS  128(DI), Z6, Z4
+	VFMADD231PS  192(DI), Z6, Z5
+	PREFETCHT0   4096(AX)
+	VPSRLD       $0x10, Z4, Z6
+	VANDPS       Z0, Z6, Z6
+	VPADDD       Z1, Z6, Z6
+	VPADDD       Z4, Z6, Z6
+	VORPS        Z3, Z4, Z7
+	VCMPPS       $0x03, Z4, Z4, K1
+	VMOVAPS      Z7, K1, Z6
+	VPSRLD       $0x10, Z5, Z4
+	VANDPS       Z0, Z4, Z4
+	VPADDD       Z1, Z4, Z4
+	VPADDD       Z5, Z4, Z4
+	VORPS        Z3, Z5, Z7
+	VCMPPS       $0x03, Z5, Z5, K1
+	VMOVAPS      Z7, K1, Z4
+	VPSRLD       $0x10, Z6, Z6
+	VANDPS       Z2, Z4, Z4
+	VORPS        Z4, Z6, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         $0x00000100, DI
+	ADDQ         $0x40, AX
+	DECQ         R8
+	JNZ          strip
+	ADDQ         $0x08, CX
+	DECQ         SI
+	JNZ          voxel
+	VZEROUPPER
+	RET
+
+// func dot3AVX512(y *float32, x *byte, w *float32, b *float32, ci int, steps int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·dot3AVX512(SB), NOSPLIT, $0-48
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ b+24(FP), BX
+	MOVQ ci+32(FP), SI
+	MOVQ steps+40(FP), DI
+	MOVQ SI, R8
+	SHLQ $0x02, R8
+	SHLQ $0x02, SI
+
+step:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	MOVQ   CX, R9
+	MOVQ   DX, R10
+	MOVQ   R8, R11
+
+channels0:
+	MOVQ        R9, R12
+	LEAQ        (R10)(R8*1), R13
+	LEAQ        (R13)(R8*1), R14
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z0
+	VFMADD231PS 64(R10), Z17, Z0
+	VFMADD231PS (R13), Z16, Z1
+	VFMADD231PS 64(R13), Z17, Z1
+	VFMADD231PS (R14), Z16, Z2
+	VFMADD231PS 64(R14), Z17, Z2
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z3
+	VFMADD231PS 64(R10), Z17, Z3
+	VFMADD231PS (R13), Z16, Z4
+	VFMADD231PS 64(R13), Z17, Z4
+	VFMADD231PS (R14), Z16, Z5
+	VFMADD231PS 64(R14), Z17, Z5
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z6
+	VFMADD231PS 64(R10), Z17, Z6
+	VFMADD231PS (R13), Z16, Z7
+	VFMADD231PS 64(R13), Z17, Z7
+	VFMADD231PS (R14), Z16, Z8
+	VFMADD231PS 64(R14), Z17, Z8
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z9
+	VFMADD231PS 64(R10), Z17, Z9
+	VFMADD231PS (R13), Z16, Z10
+	VFMADD231PS 64(R13), Z17, Z10
+	VFMADD231PS (R14), Z16, Z11
+	VFMADD231PS 64(R14), Z17, Z11
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z12
+	VFMADD231PS 64(R10), Z17, Z12
+	VFMADD231PS (R13), Z16, Z13
+	VFMADD231PS 64(R13), Z17, Z13
+	VFMADD231PS (R14), Z16, Z14
+	VFMADD231PS 64(R14), Z17, Z14
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z15
+	VFMADD231PS 64(R10), Z17, Z15
+	ADDQ        $0x00000080, R9
+	ADDQ        $0x00000080, R10
+	SUBQ        $0x00000080, R11
+	JNZ         channels0
+	VSHUFF32X4  $0x44, Z4, Z0, Z16
+	VSHUFF32X4  $0xee, Z4, Z0, Z0
+	VADDPS      Z0, Z16, Z16
+	VSHUFF32X4  $0x44, Z12, Z8, Z0
+	VSHUFF32X4  $0xee, Z12, Z8, Z4
+	VADDPS      Z4, Z0, Z0
+	VSHUFF32X4  $0x88, Z0, Z16, Z4
+	VSHUFF32X4  $0xdd, Z0, Z16, Z0
+	VADDPS      Z0, Z4, Z4
+	VSHUFF32X4  $0x44, Z5, Z1, Z0
+	VSHUFF32X4  $0xee, Z5, Z1, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z13, Z9, Z1
+	VSHUFF32X4  $0xee, Z13, Z9, Z5
+	VADDPS      Z5, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z5
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z5, Z5
+	VSHUFF32X4  $0x44, Z6, Z2, Z0
+	VSHUFF32X4  $0xee, Z6, Z2, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z14, Z10, Z1
+	VSHUFF32X4  $0xee, Z14, Z10, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z2
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z2, Z2
+	VSHUFF32X4  $0x44, Z7, Z3, Z0
+	VSHUFF32X4  $0xee, Z7, Z3, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z15, Z11, Z1
+	VSHUFF32X4  $0xee, Z15, Z11, Z3
+	VADDPS      Z3, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z3
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z3, Z3
+	VSHUFPS     $0x44, Z5, Z4, Z0
+	VSHUFPS     $0xee, Z5, Z4, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFPS     $0x44, Z3, Z2, Z1
+	VSHUFPS     $0xee, Z3, Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFPS     $0x88, Z1, Z0, Z2
+	VSHUFPS     $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z2, Z2
+	VADDPS      (BX), Z2, Z2
+	VMOVUPS     Z2, (AX)
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	VXORPS      Z0, Z0, Z0
+	VXORPS      Z1, Z1, Z1
+	VXORPS      Z2, Z2, Z2
+	VXORPS      Z3, Z3, Z3
+	VXORPS      Z4, Z4, Z4
+	VXORPS      Z5, Z5, Z5
+	VXORPS      Z6, Z6, Z6
+	VXORPS      Z7, Z7, Z7
+	VXORPS      Z8, Z8, Z8
+	VXORPS      Z9, Z9, Z9
+	VXORPS      Z10, Z10, Z10
+	VXORPS      Z11, Z11, Z11
+	VXORPS      Z12, Z12, Z12
+	VXORPS      Z13, Z13, Z13
+	VXORPS      Z14, Z14, Z14
+	VXORPS      Z15, Z15, Z15
+	MOVQ        CX, R9
+	MOVQ        DX, R10
+	MOVQ        R8, R11
+
+channels1:
+	MOVQ        R9, R12
+	LEAQ        (R10)(R8*1), R13
+	LEAQ        (R13)(R8*1), R14
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R13), Z16, Z0
+	VFMADD231PS 64(R13), Z17, Z0
+	VFMADD231PS (R14), Z16, Z1
+	VFMADD231PS 64(R14), Z17, Z1
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z2
+	VFMADD231PS 64(R10), Z17, Z2
+	VFMADD231PS (R13), Z16, Z3
+	VFMADD231PS 64(R13), Z17, Z3
+	VFMADD231PS (R14), Z16, Z4
+	VFMADD231PS 64(R14), Z17, Z4
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z5
+	VFMADD231PS 64(R10), Z17, Z5
+	VFMADD231PS (R13), Z16, Z6
+	VFMADD231PS 64(R13), Z17, Z6
+	VFMADD231PS (R14), Z16, Z7
+	VFMADD231PS 64(R14), Z17, Z7
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z8
+	VFMADD231PS 64(R10), Z17, Z8
+	VFMADD231PS (R13), Z16, Z9
+	VFMADD231PS 64(R13), Z17, Z9
+	VFMADD231PS (R14), Z16, Z10
+	VFMADD231PS 64(R14), Z17, Z10
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z11
+	VFMADD231PS 64(R10), Z17, Z11
+	VFMADD231PS (R13), Z16, Z12
+	VFMADD231PS 64(R13), Z17, Z12
+	VFMADD231PS (R14), Z16, Z13
+	VFMADD231PS 64(R14), Z17, Z13
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z14
+	VFMADD231PS 64(R10), Z17, Z14
+	VFMADD231PS (R13), Z16, Z15
+	VFMADD231PS 64(R13), Z17, Z15
+	ADDQ        $0x00000080, R9
+	ADDQ        $0x00000080, R10
+	SUBQ        $0x00000080, R11
+	JNZ         channels1
+	VSHUFF32X4  $0x44, Z4, Z0, Z16
+	VSHUFF32X4  $0xee, Z4, Z0, Z0
+	VADDPS      Z0, Z16, Z16
+	VSHUFF32X4  $0x44, Z12, Z8, Z0
+	VSHUFF32X4  $0xee, Z12, Z8, Z4
+	VADDPS      Z4, Z0, Z0
+	VSHUFF32X4  $0x88, Z0, Z16, Z4
+	VSHUFF32X4  $0xdd, Z0, Z16, Z0
+	VADDPS      Z0, Z4, Z4
+	VSHUFF32X4  $0x44, Z5, Z1, Z0
+	VSHUFF32X4  $0xee, Z5, Z1, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z13, Z9, Z1
+	VSHUFF32X4  $0xee, Z13, Z9, Z5
+	VADDPS      Z5, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z5
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z5, Z5
+	VSHUFF32X4  $0x44, Z6, Z2, Z0
+	VSHUFF32X4  $0xee, Z6, Z2, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z14, Z10, Z1
+	VSHUFF32X4  $0xee, Z14, Z10, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z2
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z2, Z2
+	VSHUFF32X4  $0x44, Z7, Z3, Z0
+	VSHUFF32X4  $0xee, Z7, Z3, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z15, Z11, Z1
+	VSHUFF32X4  $0xee, Z15, Z11, Z3
+	VADDPS      Z3, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z3
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z3, Z3
+	VSHUFPS     $0x44, Z5, Z4, Z0
+	VSHUFPS     $0xee, Z5, Z4, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFPS     $0x44, Z3, Z2, Z1
+	VSHUFPS     $0xee, Z3, Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFPS     $0x88, Z1, Z0, Z2
+	VSHUFPS     $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z2, Z2
+	VADDPS      64(BX), Z2, Z2
+	VMOVUPS     Z2, 64(AX)
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	VXORPS      Z0, Z0, Z0
+	VXORPS      Z1, Z1, Z1
+	VXORPS      Z2, Z2, Z2
+	VXORPS      Z3, Z3, Z3
+	VXORPS      Z4, Z4, Z4
+	VXORPS      Z5, Z5, Z5
+	VXORPS      Z6, Z6, Z6
+	VXORPS      Z7, Z7, Z7
+	VXORPS      Z8, Z8, Z8
+	VXORPS      Z9, Z9, Z9
+	VXORPS      Z10, Z10, Z10
+	VXORPS      Z11, Z11, Z11
+	VXORPS      Z12, Z12, Z12
+	VXORPS      Z13, Z13, Z13
+	VXORPS      Z14, Z14, Z14
+	VXORPS      Z15, Z15, Z15
+	MOVQ        CX, R9
+	MOVQ        DX, R10
+	MOVQ        R8, R11
+
+channels2:
+	MOVQ        R9, R12
+	LEAQ        (R10)(R8*1), R13
+	LEAQ        (R13)(R8*1), R14
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R14), Z16, Z0
+	VFMADD231PS 64(R14), Z17, Z0
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z1
+	VFMADD231PS 64(R10), Z17, Z1
+	VFMADD231PS (R13), Z16, Z2
+	VFMADD231PS 64(R13), Z17, Z2
+	VFMADD231PS (R14), Z16, Z3
+	VFMADD231PS 64(R14), Z17, Z3
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z4
+	VFMADD231PS 64(R10), Z17, Z4
+	VFMADD231PS (R13), Z16, Z5
+	VFMADD231PS 64(R13), Z17, Z5
+	VFMADD231PS (R14), Z16, Z6
+	VFMADD231PS 64(R14), Z17, Z6
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z7
+	VFMADD231PS 64(R10), Z17, Z7
+	VFMADD231PS (R13), Z16, Z8
+	VFMADD231PS 64(R13), Z17, Z8
+	VFMADD231PS (R14), Z16, Z9
+	VFMADD231PS 64(R14), Z17, Z9
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z10
+	VFMADD231PS 64(R10), Z17, Z10
+	VFMADD231PS (R13), Z16, Z11
+	VFMADD231PS 64(R13), Z17, Z11
+	VFMADD231PS (R14), Z16, Z12
+	VFMADD231PS 64(R14), Z17, Z12
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z13
+	VFMADD231PS 64(R10), Z17, Z13
+	VFMADD231PS (R13), Z16, Z14
+	VFMADD231PS 64(R13), Z17, Z14
+	VFMADD231PS (R14), Z16, Z15
+	VFMADD231PS 64(R14), Z17, Z15
+	ADDQ        $0x00000080, R9
+	ADDQ        $0x00000080, R10
+	SUBQ        $0x00000080, R11
+	JNZ         channels2
+	VSHUFF32X4  $0x44, Z4, Z0, Z16
+	VSHUFF32X4  $0xee, Z4, Z0, Z0
+	VADDPS      Z0, Z16, Z16
+	VSHUFF32X4  $0x44, Z12, Z8, Z0
+	VSHUFF32X4  $0xee, Z12, Z8, Z4
+	VADDPS      Z4, Z0, Z0
+	VSHUFF32X4  $0x88, Z0, Z16, Z4
+	VSHUFF32X4  $0xdd, Z0, Z16, Z0
+	VADDPS      Z0, Z4, Z4
+	VSHUFF32X4  $0x44, Z5, Z1, Z0
+	VSHUFF32X4  $0xee, Z5, Z1, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z13, Z9, Z1
+	VSHUFF32X4  $0xee, Z13, Z9, Z5
+	VADDPS      Z5, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z5
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z5, Z5
+	VSHUFF32X4  $0x44, Z6, Z2, Z0
+	VSHUFF32X4  $0xee, Z6, Z2, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z14, Z10, Z1
+	VSHUFF32X4  $0xee, Z14, Z10, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z2
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z2, Z2
+	VSHUFF32X4  $0x44, Z7, Z3, Z0
+	VSHUFF32X4  $0xee, Z7, Z3, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z15, Z11, Z1
+	VSHUFF32X4  $0xee, Z15, Z11, Z3
+	VADDPS      Z3, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z3
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z3, Z3
+	VSHUFPS     $0x44, Z5, Z4, Z0
+	VSHUFPS     $0xee, Z5, Z4, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFPS     $0x44, Z3, Z2, Z1
+	VSHUFPS     $0xee, Z3, Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFPS     $0x88, Z1, Z0, Z2
+	VSHUFPS     $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z2, Z2
+	VADDPS      128(BX), Z2, Z2
+	VMOVUPS     Z2, 128(AX)
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        $0x000000c0, AX
+	DECQ        DI
+	JNZ         step
+	VZEROUPPER
+	RET
+
+// func headGrad3AVX512(sum *float32, x *byte, dy *float32, step int, voxels int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·headGrad3AVX512(SB), NOSPLIT, $0-40
+	MOVQ   sum+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   dy+16(FP), DX
+	MOVQ   step+24(FP), BX
+	MOVQ   voxels+32(FP), SI
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+
+voxel:
+	PREFETCHT0   4096(CX)
+	PREFETCHT0   4160(CX)
+	VMOVUPS      (CX), Z9
+	VMOVUPS      64(CX), Z10
+	VBROADCASTSS (DX), Z11
+	VFMADD231PS  Z11, Z9, Z0
+	VFMADD231PS  Z11, Z10, Z1
+	VADDPS       Z11, Z2, Z2
+	VBROADCASTSS 4(DX), Z11
+	VFMADD231PS  Z11, Z9, Z3
+	VFMADD231PS  Z11, Z10, Z4
+	VADDPS       Z11, Z5, Z5
+	VBROADCASTSS 8(DX), Z11
+	VFMADD231PS  Z11, Z9, Z6
+	VFMADD231PS  Z11, Z10, Z7
+	VADDPS       Z11, Z8, Z8
+	ADDQ         BX, CX
+	ADDQ         $0x0c, DX
+	DECQ         SI
+	JNZ          voxel
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      Z4, 256(AX)
+	VMOVUPS      Z5, 320(AX)
+	VMOVUPS      Z6, 384(AX)
+	VMOVUPS      Z7, 448(AX)
+	VMOVUPS      Z8, 512(AX)
+	VZEROUPPER
+	RET
+
+// func dot3HalfAVX512(y *float32, x *byte, w *float32, b *float32, ci int, steps int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·dot3HalfAVX512(SB), NOSPLIT, $0-48
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         b+24(FP), BX
+	MOVQ         ci+32(FP), SI
+	MOVQ         steps+40(FP), DI
+	MOVQ         SI, R8
+	SHLQ         $0x02, R8
+	SHLQ         $0x01, SI
+	MOVL         $0xffff0000, R9
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Z0
+
+step:
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	MOVQ   CX, R9
+	MOVQ   DX, R10
+	MOVQ   R8, R11
+
+channels0:
+	MOVQ        R9, R12
+	LEAQ        (R10)(R8*1), R13
+	LEAQ        (R13)(R8*1), R14
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z1
+	VFMADD231PS 64(R10), Z18, Z1
+	VFMADD231PS (R13), Z17, Z2
+	VFMADD231PS 64(R13), Z18, Z2
+	VFMADD231PS (R14), Z17, Z3
+	VFMADD231PS 64(R14), Z18, Z3
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z4
+	VFMADD231PS 64(R10), Z18, Z4
+	VFMADD231PS (R13), Z17, Z5
+	VFMADD231PS 64(R13), Z18, Z5
+	VFMADD231PS (R14), Z17, Z6
+	VFMADD231PS 64(R14), Z18, Z6
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z7
+	VFMADD231PS 64(R10), Z18, Z7
+	VFMADD231PS (R13), Z17, Z8
+	VFMADD231PS 64(R13), Z18, Z8
+	VFMADD231PS (R14), Z17, Z9
+	VFMADD231PS 64(R14), Z18, Z9
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z10
+	VFMADD231PS 64(R10), Z18, Z10
+	VFMADD231PS (R13), Z17, Z11
+	VFMADD231PS 64(R13), Z18, Z11
+	VFMADD231PS (R14), Z17, Z12
+	VFMADD231PS 64(R14), Z18, Z12
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z13
+	VFMADD231PS 64(R10), Z18, Z13
+	VFMADD231PS (R13), Z17, Z14
+	VFMADD231PS 64(R13), Z18, Z14
+	VFMADD231PS (R14), Z17, Z15
+	VFMADD231PS 64(R14), Z18, Z15
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z16
+	VFMADD231PS 64(R10), Z18, Z16
+	ADDQ        $0x00000040, R9
+	ADDQ        $0x00000080, R10
+	SUBQ        $0x00000080, R11
+	JNZ         channels0
+	VSHUFF32X4  $0x44, Z5, Z1, Z17
+	VSHUFF32X4  $0xee, Z5, Z1, Z1
+	VADDPS      Z1, Z17, Z17
+	VSHUFF32X4  $0x44, Z13, Z9, Z1
+	VSHUFF32X4  $0xee, Z13, Z9, Z5
+	VADDPS      Z5, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z17, Z5
+	VSHUFF32X4  $0xdd, Z1, Z17, Z1
+	VADDPS      Z1, Z5, Z5
+	VSHUFF32X4  $0x44, Z6, Z2, Z1
+	VSHUFF32X4  $0xee, Z6, Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z14, Z10, Z2
+	VSHUFF32X4  $0xee, Z14, Z10, Z6
+	VADDPS      Z6, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z6
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z6, Z6
+	VSHUFF32X4  $0x44, Z7, Z3, Z1
+	VSHUFF32X4  $0xee, Z7, Z3, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z15, Z11, Z2
+	VSHUFF32X4  $0xee, Z15, Z11, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z3
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z3, Z3
+	VSHUFF32X4  $0x44, Z8, Z4, Z1
+	VSHUFF32X4  $0xee, Z8, Z4, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z16, Z12, Z2
+	VSHUFF32X4  $0xee, Z16, Z12, Z4
+	VADDPS      Z4, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z4
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z4, Z4
+	VSHUFPS     $0x44, Z6, Z5, Z1
+	VSHUFPS     $0xee, Z6, Z5, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFPS     $0x44, Z4, Z3, Z2
+	VSHUFPS     $0xee, Z4, Z3, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFPS     $0x88, Z2, Z1, Z3
+	VSHUFPS     $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z3, Z3
+	VADDPS      (BX), Z3, Z3
+	VMOVUPS     Z3, (AX)
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	VXORPS      Z1, Z1, Z1
+	VXORPS      Z2, Z2, Z2
+	VXORPS      Z3, Z3, Z3
+	VXORPS      Z4, Z4, Z4
+	VXORPS      Z5, Z5, Z5
+	VXORPS      Z6, Z6, Z6
+	VXORPS      Z7, Z7, Z7
+	VXORPS      Z8, Z8, Z8
+	VXORPS      Z9, Z9, Z9
+	VXORPS      Z10, Z10, Z10
+	VXORPS      Z11, Z11, Z11
+	VXORPS      Z12, Z12, Z12
+	VXORPS      Z13, Z13, Z13
+	VXORPS      Z14, Z14, Z14
+	VXORPS      Z15, Z15, Z15
+	VXORPS      Z16, Z16, Z16
+	MOVQ        CX, R9
+	MOVQ        DX, R10
+	MOVQ        R8, R11
+
+channels1:
+	MOVQ        R9, R12
+	LEAQ        (R10)(R8*1), R13
+	LEAQ        (R13)(R8*1), R14
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R13), Z17, Z1
+	VFMADD231PS 64(R13), Z18, Z1
+	VFMADD231PS (R14), Z17, Z2
+	VFMADD231PS 64(R14), Z18, Z2
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z3
+	VFMADD231PS 64(R10), Z18, Z3
+	VFMADD231PS (R13), Z17, Z4
+	VFMADD231PS 64(R13), Z18, Z4
+	VFMADD231PS (R14), Z17, Z5
+	VFMADD231PS 64(R14), Z18, Z5
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z6
+	VFMADD231PS 64(R10), Z18, Z6
+	VFMADD231PS (R13), Z17, Z7
+	VFMADD231PS 64(R13), Z18, Z7
+	VFMADD231PS (R14), Z17, Z8
+	VFMADD231PS 64(R14), Z18, Z8
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z9
+	VFMADD231PS 64(R10), Z18, Z9
+	VFMADD231PS (R13), Z17, Z10
+	VFMADD231PS 64(R13), Z18, Z10
+	VFMADD231PS (R14), Z17, Z11
+	VFMADD231PS 64(R14), Z18, Z11
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z12
+	VFMADD231PS 64(R10), Z18, Z12
+	VFMADD231PS (R13), Z17, Z13
+	VFMADD231PS 64(R13), Z18, Z13
+	VFMADD231PS (R14), Z17, Z14
+	VFMADD231PS 64(R14), Z18, Z14
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z15
+	VFMADD231PS 64(R10), Z18, Z15
+	VFMADD231PS (R13), Z17, Z16
+	VFMADD231PS 64(R13), Z18, Z16
+	ADDQ        $0x00000040, R9
+	ADDQ        $0x00000080, R10
+	SUBQ        $0x00000080, R11
+	JNZ         channels1
+	VSHUFF32X4  $0x44, Z5, Z1, Z17
+	VSHUFF32X4  $0xee, Z5, Z1, Z1
+	VADDPS      Z1, Z17, Z17
+	VSHUFF32X4  $0x44, Z13, Z9, Z1
+	VSHUFF32X4  $0xee, Z13, Z9, Z5
+	VADDPS      Z5, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z17, Z5
+	VSHUFF32X4  $0xdd, Z1, Z17, Z1
+	VADDPS      Z1, Z5, Z5
+	VSHUFF32X4  $0x44, Z6, Z2, Z1
+	VSHUFF32X4  $0xee, Z6, Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z14, Z10, Z2
+	VSHUFF32X4  $0xee, Z14, Z10, Z6
+	VADDPS      Z6, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z6
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z6, Z6
+	VSHUFF32X4  $0x44, Z7, Z3, Z1
+	VSHUFF32X4  $0xee, Z7, Z3, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z15, Z11, Z2
+	VSHUFF32X4  $0xee, Z15, Z11, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z3
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z3, Z3
+	VSHUFF32X4  $0x44, Z8, Z4, Z1
+	VSHUFF32X4  $0xee, Z8, Z4, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z16, Z12, Z2
+	VSHUFF32X4  $0xee, Z16, Z12, Z4
+	VADDPS      Z4, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z4
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z4, Z4
+	VSHUFPS     $0x44, Z6, Z5, Z1
+	VSHUFPS     $0xee, Z6, Z5, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFPS     $0x44, Z4, Z3, Z2
+	VSHUFPS     $0xee, Z4, Z3, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFPS     $0x88, Z2, Z1, Z3
+	VSHUFPS     $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z3, Z3
+	VADDPS      64(BX), Z3, Z3
+	VMOVUPS     Z3, 64(AX)
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	VXORPS      Z1, Z1, Z1
+	VXORPS      Z2, Z2, Z2
+	VXORPS      Z3, Z3, Z3
+	VXORPS      Z4, Z4, Z4
+	VXORPS      Z5, Z5, Z5
+	VXORPS      Z6, Z6, Z6
+	VXORPS      Z7, Z7, Z7
+	VXORPS      Z8, Z8, Z8
+	VXORPS      Z9, Z9, Z9
+	VXORPS      Z10, Z10, Z10
+	VXORPS      Z11, Z11, Z11
+	VXORPS      Z12, Z12, Z12
+	VXORPS      Z13, Z13, Z13
+	VXORPS      Z14, Z14, Z14
+	VXORPS      Z15, Z15, Z15
+	VXORPS      Z16, Z16, Z16
+	MOVQ        CX, R9
+	MOVQ        DX, R10
+	MOVQ        R8, R11
+
+channels2:
+	MOVQ        R9, R12
+	LEAQ        (R10)(R8*1), R13
+	LEAQ        (R13)(R8*1), R14
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R14), Z17, Z1
+	VFMADD231PS 64(R14), Z18, Z1
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z2
+	VFMADD231PS 64(R10), Z18, Z2
+	VFMADD231PS (R13), Z17, Z3
+	VFMADD231PS 64(R13), Z18, Z3
+	VFMADD231PS (R14), Z17, Z4
+	VFMADD231PS 64(R14), Z18, Z4
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z5
+	VFMADD231PS 64(R10), Z18, Z5
+	VFMADD231PS (R13), Z17, Z6
+	VFMADD231PS 64(R13), Z18, Z6
+	VFMADD231PS (R14), Z17, Z7
+	VFMADD231PS 64(R14), Z18, Z7
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z8
+	VFMADD231PS 64(R10), Z18, Z8
+	VFMADD231PS (R13), Z17, Z9
+	VFMADD231PS 64(R13), Z18, Z9
+	VFMADD231PS (R14), Z17, Z10
+	VFMADD231PS 64(R14), Z18, Z10
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z11
+	VFMADD231PS 64(R10), Z18, Z11
+	VFMADD231PS (R13), Z17, Z12
+	VFMADD231PS 64(R13), Z18, Z12
+	VFMADD231PS (R14), Z17, Z13
+	VFMADD231PS 64(R14), Z18, Z13
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z14
+	VFMADD231PS 64(R10), Z18, Z14
+	VFMADD231PS (R13), Z17, Z15
+	VFMADD231PS 64(R13), Z18, Z15
+	VFMADD231PS (R14), Z17, Z16
+	VFMADD231PS 64(R14), Z18, Z16
+	ADDQ        $0x00000040, R9
+	ADDQ        $0x00000080, R10
+	SUBQ        $0x00000080, R11
+	JNZ         channels2
+	VSHUFF32X4  $0x44, Z5, Z1, Z17
+	VSHUFF32X4  $0xee, Z5, Z1, Z1
+	VADDPS      Z1, Z17, Z17
+	VSHUFF32X4  $0x44, Z13, Z9, Z1
+	VSHUFF32X4  $0xee, Z13, Z9, Z5
+	VADDPS      Z5, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z17, Z5
+	VSHUFF32X4  $0xdd, Z1, Z17, Z1
+	VADDPS      Z1, Z5, Z5
+	VSHUFF32X4  $0x44, Z6, Z2, Z1
+	VSHUFF32X4  $0xee, Z6, Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z14, Z10, Z2
+	VSHUFF32X4  $0xee, Z14, Z10, Z6
+	VADDPS      Z6, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z6
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z6, Z6
+	VSHUFF32X4  $0x44, Z7, Z3, Z1
+	VSHUFF32X4  $0xee, Z7, Z3, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z15, Z11, Z2
+	VSHUFF32X4  $0xee, Z15, Z11, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z3
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z3, Z3
+	VSHUFF32X4  $0x44, Z8, Z4, Z1
+	VSHUFF32X4  $0xee, Z8, Z4, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z16, Z12, Z2
+	VSHUFF32X4  $0xee, Z16, Z12, Z4
+	VADDPS      Z4, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z4
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z4, Z4
+	VSHUFPS     $0x44, Z6, Z5, Z1
+	VSHUFPS     $0xee, Z6, Z5, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFPS     $0x44, Z4, Z3, Z2
+	VSHUFPS     $0xee, Z4, Z3, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFPS     $0x88, Z2, Z1, Z3
+	VSHUFPS     $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z3, Z3
+	VADDPS      128(BX), Z3, Z3
+	VMOVUPS     Z3, 128(AX)
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        $0x000000c0, AX
+	DECQ        DI
+	JNZ         step
+	VZEROUPPER
+	RET
+
+// func headGrad3HalfAVX512(sum *float32, x *byte, dy *float32, step int, voxels int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·headGrad3HalfAVX512(SB), NOSPLIT, $0-40
+	MOVQ         sum+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         dy+16(FP), DX
+	MOVQ         step+24(FP), BX
+	MOVQ         voxels+32(FP), SI
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z6, Z6, Z6
+	VXORPS       Z7, Z7, Z7
+	VXORPS       Z8, Z8, Z8
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X9
+	VPBROADCASTD X9, Z9
+
+voxel:
+	PREFETCHT0   4096(CX)
+	VMOVUPS      (CX), Z10
+	VANDPS       Z9, Z10, Z11
+	VPSLLD       $0x10, Z10, Z10
+	VBROADCASTSS (DX), Z12
+	VFMADD231PS  Z12, Z10, Z0
+	VFMADD231PS  Z12, Z11, Z1
+	VADDPS       Z12, Z2, Z2
+	VBROADCASTSS 4(DX), Z12
+	VFMADD231PS  Z12, Z10, Z3
+	VFMADD231PS  Z12, Z11, Z4
+	VADDPS       Z12, Z5, Z5
+	VBROADCASTSS 8(DX), Z12
+	VFMADD231PS  Z12, Z10, Z6
+	VFMADD231PS  Z12, Z11, Z7
+	VADDPS       Z12, Z8, Z8
+	ADDQ         BX, CX
+	ADDQ         $0x0c, DX
+	DECQ         SI
+	JNZ          voxel
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      Z4, 256(AX)
+	VMOVUPS      Z5, 320(AX)
+	VMOVUPS      Z6, 384(AX)
+	VMOVUPS      Z7, 448(AX)
+	VMOVUPS      Z8, 512(AX)
+	VZEROUPPER
+	RET
+
+// func spread3HalfAVX512(dx *byte, dy *float32, w *float32, strips int, voxels int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·spread3HalfAVX512(SB), NOSPLIT, $0-40
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         strips+24(FP), BX
+	MOVQ         voxels+32(FP), SI
+	MOVL         $0x00000001, DI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Z0
+	MOVL         $0x00007fff, DI
+	VMOVD        DI, X1
+	VPBROADCASTD X1, Z1
+	MOVL         $0x00000040, DI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Z2
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Z2
+	MOVL         $0x00400000, DI
+	VMOVD        DI, X3
+	VPBROADCASTD X3, Z3
+
+voxel:
+	MOVQ DX, DI
+	MOVQ BX, R8
+
+strip:
+	VBROADCASTSS (CX), Z5
+	VMULPS       (DI), Z5, Z4
+	VMULPS       64(DI), Z5, Z5
+	VBROADCASTSS 4(CX), Z6
+	VFMADD231PS  128(DI), Z6, Z4
+	VFMADD231PS  192(DI), Z6, Z5
+	VBROADCASTSS 8(CX), Z6
+	VFMADD231PS  256(DI), Z6, Z4
+	VFMADD231PS  320(DI), Z6, Z5
+	PREFETCHT0   4096(AX)
+	VPSRLD       $0x10, Z4, Z6
+	VANDPS       Z0, Z6, Z6
+	VPADDD       Z1, Z6, Z6
+	VPADDD       Z4, Z6, Z6
+	VORPS        Z3, Z4, Z7
+	VCMPPS       $0x03, Z4, Z4, K1
+	VMOVAPS      Z7, K1, Z6
+	VPSRLD       $0x10, Z5, Z4
+	VANDPS       Z0, Z4, Z4
+	VPADDD       Z1, Z4, Z4
+	VPADDD       Z5, Z4, Z4
+	VORPS        Z3, Z5, Z7
+	VCMPPS       $0x03, Z5, Z5, K1
+	VMOVAPS      Z7, K1, Z4
+	VPSRLD       $0x10, Z6, Z6
+	VANDPS       Z2, Z4, Z4
+	VORPS        Z4, Z6, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         $0x00000180, DI
+	ADDQ         $0x40, AX
+	DECQ         R8
+	JNZ          strip
+	ADDQ         $0x0c, CX
+	DECQ         SI
+	JNZ          voxel
+	VZEROUPPER
+	RET
+
+// func dot4AVX512(y *float32, x *byte, w *float32, b *float32, ci int, steps int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·dot4AVX512(SB), NOSPLIT, $0-48
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ b+24(FP), BX
+	MOVQ ci+32(FP), SI
+	MOVQ steps+40(FP), DI
+	MOVQ SI, R8
+	SHLQ $0x02, R8
+	SHLQ $0x02, SI
+
+step:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	MOVQ   CX, R9
+	MOVQ   DX, R10
+	MOVQ   R8, R11
+
+channels0:
+	MOVQ        R9, R12
+	LEAQ        (R10)(R8*1), R13
+	LEAQ        (R13)(R8*1), R14
+	LEAQ        (R14)(R8*1), R15
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z0
+	VFMADD231PS 64(R10), Z17, Z0
+	VFMADD231PS (R13), Z16, Z1
+	VFMADD231PS 64(R13), Z17, Z1
+	VFMADD231PS (R14), Z16, Z2
+	VFMADD231PS 64(R14), Z17, Z2
+	VFMADD231PS (R15), Z16, Z3
+	VFMADD231PS 64(R15), Z17, Z3
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z4
+	VFMADD231PS 64(R10), Z17, Z4
+	VFMADD231PS (R13), Z16, Z5
+	VFMADD231PS 64(R13), Z17, Z5
+	VFMADD231PS (R14), Z16, Z6
+	VFMADD231PS 64(R14), Z17, Z6
+	VFMADD231PS (R15), Z16, Z7
+	VFMADD231PS 64(R15), Z17, Z7
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z8
+	VFMADD231PS 64(R10), Z17, Z8
+	VFMADD231PS (R13), Z16, Z9
+	VFMADD231PS 64(R13), Z17, Z9
+	VFMADD231PS (R14), Z16, Z10
+	VFMADD231PS 64(R14), Z17, Z10
+	VFMADD231PS (R15), Z16, Z11
+	VFMADD231PS 64(R15), Z17, Z11
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z12
+	VFMADD231PS 64(R10), Z17, Z12
+	VFMADD231PS (R13), Z16, Z13
+	VFMADD231PS 64(R13), Z17, Z13
+	VFMADD231PS (R14), Z16, Z14
+	VFMADD231PS 64(R14), Z17, Z14
+	VFMADD231PS (R15), Z16, Z15
+	VFMADD231PS 64(R15), Z17, Z15
+	ADDQ        $0x00000080, R9
+	ADDQ        $0x00000080, R10
+	SUBQ        $0x00000080, R11
+	JNZ         channels0
+	VSHUFF32X4  $0x44, Z4, Z0, Z16
+	VSHUFF32X4  $0xee, Z4, Z0, Z0
+	VADDPS      Z0, Z16, Z16
+	VSHUFF32X4  $0x44, Z12, Z8, Z0
+	VSHUFF32X4  $0xee, Z12, Z8, Z4
+	VADDPS      Z4, Z0, Z0
+	VSHUFF32X4  $0x88, Z0, Z16, Z4
+	VSHUFF32X4  $0xdd, Z0, Z16, Z0
+	VADDPS      Z0, Z4, Z4
+	VSHUFF32X4  $0x44, Z5, Z1, Z0
+	VSHUFF32X4  $0xee, Z5, Z1, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z13, Z9, Z1
+	VSHUFF32X4  $0xee, Z13, Z9, Z5
+	VADDPS      Z5, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z5
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z5, Z5
+	VSHUFF32X4  $0x44, Z6, Z2, Z0
+	VSHUFF32X4  $0xee, Z6, Z2, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z14, Z10, Z1
+	VSHUFF32X4  $0xee, Z14, Z10, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z2
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z2, Z2
+	VSHUFF32X4  $0x44, Z7, Z3, Z0
+	VSHUFF32X4  $0xee, Z7, Z3, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z15, Z11, Z1
+	VSHUFF32X4  $0xee, Z15, Z11, Z3
+	VADDPS      Z3, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z3
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z3, Z3
+	VSHUFPS     $0x44, Z5, Z4, Z0
+	VSHUFPS     $0xee, Z5, Z4, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFPS     $0x44, Z3, Z2, Z1
+	VSHUFPS     $0xee, Z3, Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFPS     $0x88, Z1, Z0, Z2
+	VSHUFPS     $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z2, Z2
+	VADDPS      (BX), Z2, Z2
+	VMOVUPS     Z2, (AX)
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	VXORPS      Z0, Z0, Z0
+	VXORPS      Z1, Z1, Z1
+	VXORPS      Z2, Z2, Z2
+	VXORPS      Z3, Z3, Z3
+	VXORPS      Z4, Z4, Z4
+	VXORPS      Z5, Z5, Z5
+	VXORPS      Z6, Z6, Z6
+	VXORPS      Z7, Z7, Z7
+	VXORPS      Z8, Z8, Z8
+	VXORPS      Z9, Z9, Z9
+	VXORPS      Z10, Z10, Z10
+	VXORPS      Z11, Z11, Z11
+	VXORPS      Z12, Z12, Z12
+	VXORPS      Z13, Z13, Z13
+	VXORPS      Z14, Z14, Z14
+	VXORPS      Z15, Z15, Z15
+	MOVQ        CX, R9
+	MOVQ        DX, R10
+	MOVQ        R8, R11
+
+channels1:
+	MOVQ        R9, R12
+	LEAQ        (R10)(R8*1), R13
+	LEAQ        (R13)(R8*1), R14
+	LEAQ        (R14)(R8*1), R15
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z0
+	VFMADD231PS 64(R10), Z17, Z0
+	VFMADD231PS (R13), Z16, Z1
+	VFMADD231PS 64(R13), Z17, Z1
+	VFMADD231PS (R14), Z16, Z2
+	VFMADD231PS 64(R14), Z17, Z2
+	VFMADD231PS (R15), Z16, Z3
+	VFMADD231PS 64(R15), Z17, Z3
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z4
+	VFMADD231PS 64(R10), Z17, Z4
+	VFMADD231PS (R13), Z16, Z5
+	VFMADD231PS 64(R13), Z17, Z5
+	VFMADD231PS (R14), Z16, Z6
+	VFMADD231PS 64(R14), Z17, Z6
+	VFMADD231PS (R15), Z16, Z7
+	VFMADD231PS 64(R15), Z17, Z7
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z8
+	VFMADD231PS 64(R10), Z17, Z8
+	VFMADD231PS (R13), Z16, Z9
+	VFMADD231PS 64(R13), Z17, Z9
+	VFMADD231PS (R14), Z16, Z10
+	VFMADD231PS 64(R14), Z17, Z10
+	VFMADD231PS (R15), Z16, Z11
+	VFMADD231PS 64(R15), Z17, Z11
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z12
+	VFMADD231PS 64(R10), Z17, Z12
+	VFMADD231PS (R13), Z16, Z13
+	VFMADD231PS 64(R13), Z17, Z13
+	VFMADD231PS (R14), Z16, Z14
+	VFMADD231PS 64(R14), Z17, Z14
+	VFMADD231PS (R15), Z16, Z15
+	VFMADD231PS 64(R15), Z17, Z15
+	ADDQ        $0x00000080, R9
+	ADDQ        $0x00000080, R10
+	SUBQ        $0x00000080, R11
+	JNZ         channels1
+	VSHUFF32X4  $0x44, Z4, Z0, Z16
+	VSHUFF32X4  $0xee, Z4, Z0, Z0
+	VADDPS      Z0, Z16, Z16
+	VSHUFF32X4  $0x44, Z12, Z8, Z0
+	VSHUFF32X4  $0xee, Z12, Z8, Z4
+	VADDPS      Z4, Z0, Z0
+	VSHUFF32X4  $0x88, Z0, Z16, Z4
+	VSHUFF32X4  $0xdd, Z0, Z16, Z0
+	VADDPS      Z0, Z4, Z4
+	VSHUFF32X4  $0x44, Z5, Z1, Z0
+	VSHUFF32X4  $0xee, Z5, Z1, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z13, Z9, Z1
+	VSHUFF32X4  $0xee, Z13, Z9, Z5
+	VADDPS      Z5, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z5
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z5, Z5
+	VSHUFF32X4  $0x44, Z6, Z2, Z0
+	VSHUFF32X4  $0xee, Z6, Z2, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z14, Z10, Z1
+	VSHUFF32X4  $0xee, Z14, Z10, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z2
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z2, Z2
+	VSHUFF32X4  $0x44, Z7, Z3, Z0
+	VSHUFF32X4  $0xee, Z7, Z3, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z15, Z11, Z1
+	VSHUFF32X4  $0xee, Z15, Z11, Z3
+	VADDPS      Z3, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z3
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z3, Z3
+	VSHUFPS     $0x44, Z5, Z4, Z0
+	VSHUFPS     $0xee, Z5, Z4, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFPS     $0x44, Z3, Z2, Z1
+	VSHUFPS     $0xee, Z3, Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFPS     $0x88, Z1, Z0, Z2
+	VSHUFPS     $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z2, Z2
+	VADDPS      64(BX), Z2, Z2
+	VMOVUPS     Z2, 64(AX)
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	VXORPS      Z0, Z0, Z0
+	VXORPS      Z1, Z1, Z1
+	VXORPS      Z2, Z2, Z2
+	VXORPS      Z3, Z3, Z3
+	VXORPS      Z4, Z4, Z4
+	VXORPS      Z5, Z5, Z5
+	VXORPS      Z6, Z6, Z6
+	VXORPS      Z7, Z7, Z7
+	VXORPS      Z8, Z8, Z8
+	VXORPS      Z9, Z9, Z9
+	VXORPS      Z10, Z10, Z10
+	VXORPS      Z11, Z11, Z11
+	VXORPS      Z12, Z12, Z12
+	VXORPS      Z13, Z13, Z13
+	VXORPS      Z14, Z14, Z14
+	VXORPS      Z15, Z15, Z15
+	MOVQ        CX, R9
+	MOVQ        DX, R10
+	MOVQ        R8, R11
+
+channels2:
+	MOVQ        R9, R12
+	LEAQ        (R10)(R8*1), R13
+	LEAQ        (R13)(R8*1), R14
+	LEAQ        (R14)(R8*1), R15
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z0
+	VFMADD231PS 64(R10), Z17, Z0
+	VFMADD231PS (R13), Z16, Z1
+	VFMADD231PS 64(R13), Z17, Z1
+	VFMADD231PS (R14), Z16, Z2
+	VFMADD231PS 64(R14), Z17, Z2
+	VFMADD231PS (R15), Z16, Z3
+	VFMADD231PS 64(R15), Z17, Z3
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z4
+	VFMADD231PS 64(R10), Z17, Z4
+	VFMADD231PS (R13), Z16, Z5
+	VFMADD231PS 64(R13), Z17, Z5
+	VFMADD231PS (R14), Z16, Z6
+	VFMADD231PS 64(R14), Z17, Z6
+	VFMADD231PS (R15), Z16, Z7
+	VFMADD231PS 64(R15), Z17, Z7
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z8
+	VFMADD231PS 64(R10), Z17, Z8
+	VFMADD231PS (R13), Z16, Z9
+	VFMADD231PS 64(R13), Z17, Z9
+	VFMADD231PS (R14), Z16, Z10
+	VFMADD231PS 64(R14), Z17, Z10
+	VFMADD231PS (R15), Z16, Z11
+	VFMADD231PS 64(R15), Z17, Z11
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z12
+	VFMADD231PS 64(R10), Z17, Z12
+	VFMADD231PS (R13), Z16, Z13
+	VFMADD231PS 64(R13), Z17, Z13
+	VFMADD231PS (R14), Z16, Z14
+	VFMADD231PS 64(R14), Z17, Z14
+	VFMADD231PS (R15), Z16, Z15
+	VFMADD231PS 64(R15), Z17, Z15
+	ADDQ        $0x00000080, R9
+	ADDQ        $0x00000080, R10
+	SUBQ        $0x00000080, R11
+	JNZ         channels2
+	VSHUFF32X4  $0x44, Z4, Z0, Z16
+	VSHUFF32X4  $0xee, Z4, Z0, Z0
+	VADDPS      Z0, Z16, Z16
+	VSHUFF32X4  $0x44, Z12, Z8, Z0
+	VSHUFF32X4  $0xee, Z12, Z8, Z4
+	VADDPS      Z4, Z0, Z0
+	VSHUFF32X4  $0x88, Z0, Z16, Z4
+	VSHUFF32X4  $0xdd, Z0, Z16, Z0
+	VADDPS      Z0, Z4, Z4
+	VSHUFF32X4  $0x44, Z5, Z1, Z0
+	VSHUFF32X4  $0xee, Z5, Z1, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z13, Z9, Z1
+	VSHUFF32X4  $0xee, Z13, Z9, Z5
+	VADDPS      Z5, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z5
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z5, Z5
+	VSHUFF32X4  $0x44, Z6, Z2, Z0
+	VSHUFF32X4  $0xee, Z6, Z2, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z14, Z10, Z1
+	VSHUFF32X4  $0xee, Z14, Z10, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z2
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z2, Z2
+	VSHUFF32X4  $0x44, Z7, Z3, Z0
+	VSHUFF32X4  $0xee, Z7, Z3, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z15, Z11, Z1
+	VSHUFF32X4  $0xee, Z15, Z11, Z3
+	VADDPS      Z3, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z3
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z3, Z3
+	VSHUFPS     $0x44, Z5, Z4, Z0
+	VSHUFPS     $0xee, Z5, Z4, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFPS     $0x44, Z3, Z2, Z1
+	VSHUFPS     $0xee, Z3, Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFPS     $0x88, Z1, Z0, Z2
+	VSHUFPS     $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z2, Z2
+	VADDPS      128(BX), Z2, Z2
+	VMOVUPS     Z2, 128(AX)
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	VXORPS      Z0, Z0, Z0
+	VXORPS      Z1, Z1, Z1
+	VXORPS      Z2, Z2, Z2
+	VXORPS      Z3, Z3, Z3
+	VXORPS      Z4, Z4, Z4
+	VXORPS      Z5, Z5, Z5
+	VXORPS      Z6, Z6, Z6
+	VXORPS      Z7, Z7, Z7
+	VXORPS      Z8, Z8, Z8
+	VXORPS      Z9, Z9, Z9
+	VXORPS      Z10, Z10, Z10
+	VXORPS      Z11, Z11, Z11
+	VXORPS      Z12, Z12, Z12
+	VXORPS      Z13, Z13, Z13
+	VXORPS      Z14, Z14, Z14
+	VXORPS      Z15, Z15, Z15
+	MOVQ        CX, R9
+	MOVQ        DX, R10
+	MOVQ        R8, R11
+
+channels3:
+	MOVQ        R9, R12
+	LEAQ        (R10)(R8*1), R13
+	LEAQ        (R13)(R8*1), R14
+	LEAQ        (R14)(R8*1), R15
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z0
+	VFMADD231PS 64(R10), Z17, Z0
+	VFMADD231PS (R13), Z16, Z1
+	VFMADD231PS 64(R13), Z17, Z1
+	VFMADD231PS (R14), Z16, Z2
+	VFMADD231PS 64(R14), Z17, Z2
+	VFMADD231PS (R15), Z16, Z3
+	VFMADD231PS 64(R15), Z17, Z3
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z4
+	VFMADD231PS 64(R10), Z17, Z4
+	VFMADD231PS (R13), Z16, Z5
+	VFMADD231PS 64(R13), Z17, Z5
+	VFMADD231PS (R14), Z16, Z6
+	VFMADD231PS 64(R14), Z17, Z6
+	VFMADD231PS (R15), Z16, Z7
+	VFMADD231PS 64(R15), Z17, Z7
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z8
+	VFMADD231PS 64(R10), Z17, Z8
+	VFMADD231PS (R13), Z16, Z9
+	VFMADD231PS 64(R13), Z17, Z9
+	VFMADD231PS (R14), Z16, Z10
+	VFMADD231PS 64(R14), Z17, Z10
+	VFMADD231PS (R15), Z16, Z11
+	VFMADD231PS 64(R15), Z17, Z11
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	PREFETCHT0  4160(R12)
+	VMOVUPS     (R12), Z16
+	VMOVUPS     64(R12), Z17
+	VFMADD231PS (R10), Z16, Z12
+	VFMADD231PS 64(R10), Z17, Z12
+	VFMADD231PS (R13), Z16, Z13
+	VFMADD231PS 64(R13), Z17, Z13
+	VFMADD231PS (R14), Z16, Z14
+	VFMADD231PS 64(R14), Z17, Z14
+	VFMADD231PS (R15), Z16, Z15
+	VFMADD231PS 64(R15), Z17, Z15
+	ADDQ        $0x00000080, R9
+	ADDQ        $0x00000080, R10
+	SUBQ        $0x00000080, R11
+	JNZ         channels3
+	VSHUFF32X4  $0x44, Z4, Z0, Z16
+	VSHUFF32X4  $0xee, Z4, Z0, Z0
+	VADDPS      Z0, Z16, Z16
+	VSHUFF32X4  $0x44, Z12, Z8, Z0
+	VSHUFF32X4  $0xee, Z12, Z8, Z4
+	VADDPS      Z4, Z0, Z0
+	VSHUFF32X4  $0x88, Z0, Z16, Z4
+	VSHUFF32X4  $0xdd, Z0, Z16, Z0
+	VADDPS      Z0, Z4, Z4
+	VSHUFF32X4  $0x44, Z5, Z1, Z0
+	VSHUFF32X4  $0xee, Z5, Z1, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z13, Z9, Z1
+	VSHUFF32X4  $0xee, Z13, Z9, Z5
+	VADDPS      Z5, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z5
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z5, Z5
+	VSHUFF32X4  $0x44, Z6, Z2, Z0
+	VSHUFF32X4  $0xee, Z6, Z2, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z14, Z10, Z1
+	VSHUFF32X4  $0xee, Z14, Z10, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z2
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z2, Z2
+	VSHUFF32X4  $0x44, Z7, Z3, Z0
+	VSHUFF32X4  $0xee, Z7, Z3, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFF32X4  $0x44, Z15, Z11, Z1
+	VSHUFF32X4  $0xee, Z15, Z11, Z3
+	VADDPS      Z3, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z0, Z3
+	VSHUFF32X4  $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z3, Z3
+	VSHUFPS     $0x44, Z5, Z4, Z0
+	VSHUFPS     $0xee, Z5, Z4, Z1
+	VADDPS      Z1, Z0, Z0
+	VSHUFPS     $0x44, Z3, Z2, Z1
+	VSHUFPS     $0xee, Z3, Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFPS     $0x88, Z1, Z0, Z2
+	VSHUFPS     $0xdd, Z1, Z0, Z0
+	VADDPS      Z0, Z2, Z2
+	VADDPS      192(BX), Z2, Z2
+	VMOVUPS     Z2, 192(AX)
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        $0x00000100, AX
+	DECQ        DI
+	JNZ         step
+	VZEROUPPER
+	RET
+
+// func headGrad4AVX512(sum *float32, x *byte, dy *float32, step int, voxels int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·headGrad4AVX512(SB), NOSPLIT, $0-40
+	MOVQ   sum+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   dy+16(FP), DX
+	MOVQ   step+24(FP), BX
+	MOVQ   voxels+32(FP), SI
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+
+voxel:
+	PREFETCHT0   4096(CX)
+	PREFETCHT0   4160(CX)
+	VMOVUPS      (CX), Z12
+	VMOVUPS      64(CX), Z13
+	VBROADCASTSS (DX), Z14
+	VFMADD231PS  Z14, Z12, Z0
+	VFMADD231PS  Z14, Z13, Z1
+	VADDPS       Z14, Z2, Z2
+	VBROADCASTSS 4(DX), Z14
+	VFMADD231PS  Z14, Z12, Z3
+	VFMADD231PS  Z14, Z13, Z4
+	VADDPS       Z14, Z5, Z5
+	VBROADCASTSS 8(DX), Z14
+	VFMADD231PS  Z14, Z12, Z6
+	VFMADD231PS  Z14, Z13, Z7
+	VADDPS       Z14, Z8, Z8
+	VBROADCASTSS 12(DX), Z14
+	VFMADD231PS  Z14, Z12, Z9
+	VFMADD231PS  Z14, Z13, Z10
+	VADDPS       Z14, Z11, Z11
+	ADDQ         BX, CX
+	ADDQ         $0x10, DX
+	DECQ         SI
+	JNZ          voxel
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      Z4, 256(AX)
+	VMOVUPS      Z5, 320(AX)
+	VMOVUPS      Z6, 384(AX)
+	VMOVUPS      Z7, 448(AX)
+	VMOVUPS      Z8, 512(AX)
+	VMOVUPS      Z9, 576(AX)
+	VMOVUPS      Z10, 640(AX)
+	VMOVUPS      Z11, 704(AX)
+	VZEROUPPER
+	RET
+
+// func dot4HalfAVX512(y *float32, x *byte, w *float32, b *float32, ci int, steps int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·dot4HalfAVX512(SB), NOSPLIT, $0-48
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         b+24(FP), BX
+	MOVQ         ci+32(FP), SI
+	MOVQ         steps+40(FP), DI
+	MOVQ         SI, R8
+	SHLQ         $0x02, R8
+	SHLQ         $0x01, SI
+	MOVL         $0xffff0000, R9
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Z0
+
+step:
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	MOVQ   CX, R9
+	MOVQ   DX, R10
+	MOVQ   R8, R11
+
+channels0:
+	MOVQ        R9, R12
+	LEAQ        (R10)(R8*1), R13
+	LEAQ        (R13)(R8*1), R14
+	LEAQ        (R14)(R8*1), R15
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z1
+	VFMADD231PS 64(R10), Z18, Z1
+	VFMADD231PS (R13), Z17, Z2
+	VFMADD231PS 64(R13), Z18, Z2
+	VFMADD231PS (R14), Z17, Z3
+	VFMADD231PS 64(R14), Z18, Z3
+	VFMADD231PS (R15), Z17, Z4
+	VFMADD231PS 64(R15), Z18, Z4
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z5
+	VFMADD231PS 64(R10), Z18, Z5
+	VFMADD231PS (R13), Z17, Z6
+	VFMADD231PS 64(R13), Z18, Z6
+	VFMADD231PS (R14), Z17, Z7
+	VFMADD231PS 64(R14), Z18, Z7
+	VFMADD231PS (R15), Z17, Z8
+	VFMADD231PS 64(R15), Z18, Z8
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z9
+	VFMADD231PS 64(R10), Z18, Z9
+	VFMADD231PS (R13), Z17, Z10
+	VFMADD231PS 64(R13), Z18, Z10
+	VFMADD231PS (R14), Z17, Z11
+	VFMADD231PS 64(R14), Z18, Z11
+	VFMADD231PS (R15), Z17, Z12
+	VFMADD231PS 64(R15), Z18, Z12
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z13
+	VFMADD231PS 64(R10), Z18, Z13
+	VFMADD231PS (R13), Z17, Z14
+	VFMADD231PS 64(R13), Z18, Z14
+	VFMADD231PS (R14), Z17, Z15
+	VFMADD231PS 64(R14), Z18, Z15
+	VFMADD231PS (R15), Z17, Z16
+	VFMADD231PS 64(R15), Z18, Z16
+	ADDQ        $0x00000040, R9
+	ADDQ        $0x00000080, R10
+	SUBQ        $0x00000080, R11
+	JNZ         channels0
+	VSHUFF32X4  $0x44, Z5, Z1, Z17
+	VSHUFF32X4  $0xee, Z5, Z1, Z1
+	VADDPS      Z1, Z17, Z17
+	VSHUFF32X4  $0x44, Z13, Z9, Z1
+	VSHUFF32X4  $0xee, Z13, Z9, Z5
+	VADDPS      Z5, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z17, Z5
+	VSHUFF32X4  $0xdd, Z1, Z17, Z1
+	VADDPS      Z1, Z5, Z5
+	VSHUFF32X4  $0x44, Z6, Z2, Z1
+	VSHUFF32X4  $0xee, Z6, Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z14, Z10, Z2
+	VSHUFF32X4  $0xee, Z14, Z10, Z6
+	VADDPS      Z6, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z6
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z6, Z6
+	VSHUFF32X4  $0x44, Z7, Z3, Z1
+	VSHUFF32X4  $0xee, Z7, Z3, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z15, Z11, Z2
+	VSHUFF32X4  $0xee, Z15, Z11, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z3
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z3, Z3
+	VSHUFF32X4  $0x44, Z8, Z4, Z1
+	VSHUFF32X4  $0xee, Z8, Z4, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z16, Z12, Z2
+	VSHUFF32X4  $0xee, Z16, Z12, Z4
+	VADDPS      Z4, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z4
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z4, Z4
+	VSHUFPS     $0x44, Z6, Z5, Z1
+	VSHUFPS     $0xee, Z6, Z5, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFPS     $0x44, Z4, Z3, Z2
+	VSHUFPS     $0xee, Z4, Z3, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFPS     $0x88, Z2, Z1, Z3
+	VSHUFPS     $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z3, Z3
+	VADDPS      (BX), Z3, Z3
+	VMOVUPS     Z3, (AX)
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	VXORPS      Z1, Z1, Z1
+	VXORPS      Z2, Z2, Z2
+	VXORPS      Z3, Z3, Z3
+	VXORPS      Z4, Z4, Z4
+	VXORPS      Z5, Z5, Z5
+	VXORPS      Z6, Z6, Z6
+	VXORPS      Z7, Z7, Z7
+	VXORPS      Z8, Z8, Z8
+	VXORPS      Z9, Z9, Z9
+	VXORPS      Z10, Z10, Z10
+	VXORPS      Z11, Z11, Z11
+	VXORPS      Z12, Z12, Z12
+	VXORPS      Z13, Z13, Z13
+	VXORPS      Z14, Z14, Z14
+	VXORPS      Z15, Z15, Z15
+	VXORPS      Z16, Z16, Z16
+	MOVQ        CX, R9
+	MOVQ        DX, R10
+	MOVQ        R8, R11
+
+channels1:
+	MOVQ        R9, R12
+	LEAQ        (R10)(R8*1), R13
+	LEAQ        (R13)(R8*1), R14
+	LEAQ        (R14)(R8*1), R15
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z1
+	VFMADD231PS 64(R10), Z18, Z1
+	VFMADD231PS (R13), Z17, Z2
+	VFMADD231PS 64(R13), Z18, Z2
+	VFMADD231PS (R14), Z17, Z3
+	VFMADD231PS 64(R14), Z18, Z3
+	VFMADD231PS (R15), Z17, Z4
+	VFMADD231PS 64(R15), Z18, Z4
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z5
+	VFMADD231PS 64(R10), Z18, Z5
+	VFMADD231PS (R13), Z17, Z6
+	VFMADD231PS 64(R13), Z18, Z6
+	VFMADD231PS (R14), Z17, Z7
+	VFMADD231PS 64(R14), Z18, Z7
+	VFMADD231PS (R15), Z17, Z8
+	VFMADD231PS 64(R15), Z18, Z8
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z9
+	VFMADD231PS 64(R10), Z18, Z9
+	VFMADD231PS (R13), Z17, Z10
+	VFMADD231PS 64(R13), Z18, Z10
+	VFMADD231PS (R14), Z17, Z11
+	VFMADD231PS 64(R14), Z18, Z11
+	VFMADD231PS (R15), Z17, Z12
+	VFMADD231PS 64(R15), Z18, Z12
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z13
+	VFMADD231PS 64(R10), Z18, Z13
+	VFMADD231PS (R13), Z17, Z14
+	VFMADD231PS 64(R13), Z18, Z14
+	VFMADD231PS (R14), Z17, Z15
+	VFMADD231PS 64(R14), Z18, Z15
+	VFMADD231PS (R15), Z17, Z16
+	VFMADD231PS 64(R15), Z18, Z16
+	ADDQ        $0x00000040, R9
+	ADDQ        $0x00000080, R10
+	SUBQ        $0x00000080, R11
+	JNZ         channels1
+	VSHUFF32X4  $0x44, Z5, Z1, Z17
+	VSHUFF32X4  $0xee, Z5, Z1, Z1
+	VADDPS      Z1, Z17, Z17
+	VSHUFF32X4  $0x44, Z13, Z9, Z1
+	VSHUFF32X4  $0xee, Z13, Z9, Z5
+	VADDPS      Z5, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z17, Z5
+	VSHUFF32X4  $0xdd, Z1, Z17, Z1
+	VADDPS      Z1, Z5, Z5
+	VSHUFF32X4  $0x44, Z6, Z2, Z1
+	VSHUFF32X4  $0xee, Z6, Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z14, Z10, Z2
+	VSHUFF32X4  $0xee, Z14, Z10, Z6
+	VADDPS      Z6, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z6
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z6, Z6
+	VSHUFF32X4  $0x44, Z7, Z3, Z1
+	VSHUFF32X4  $0xee, Z7, Z3, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z15, Z11, Z2
+	VSHUFF32X4  $0xee, Z15, Z11, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z3
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z3, Z3
+	VSHUFF32X4  $0x44, Z8, Z4, Z1
+	VSHUFF32X4  $0xee, Z8, Z4, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z16, Z12, Z2
+	VSHUFF32X4  $0xee, Z16, Z12, Z4
+	VADDPS      Z4, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z4
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z4, Z4
+	VSHUFPS     $0x44, Z6, Z5, Z1
+	VSHUFPS     $0xee, Z6, Z5, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFPS     $0x44, Z4, Z3, Z2
+	VSHUFPS     $0xee, Z4, Z3, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFPS     $0x88, Z2, Z1, Z3
+	VSHUFPS     $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z3, Z3
+	VADDPS      64(BX), Z3, Z3
+	VMOVUPS     Z3, 64(AX)
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	VXORPS      Z1, Z1, Z1
+	VXORPS      Z2, Z2, Z2
+	VXORPS      Z3, Z3, Z3
+	VXORPS      Z4, Z4, Z4
+	VXORPS      Z5, Z5, Z5
+	VXORPS      Z6, Z6, Z6
+	VXORPS      Z7, Z7, Z7
+	VXORPS      Z8, Z8, Z8
+	VXORPS      Z9, Z9, Z9
+	VXORPS      Z10, Z10, Z10
+	VXORPS      Z11, Z11, Z11
+	VXORPS      Z12, Z12, Z12
+	VXORPS      Z13, Z13, Z13
+	VXORPS      Z14, Z14, Z14
+	VXORPS      Z15, Z15, Z15
+	VXORPS      Z16, Z16, Z16
+	MOVQ        CX, R9
+	MOVQ        DX, R10
+	MOVQ        R8, R11
+
+channels2:
+	MOVQ        R9, R12
+	LEAQ        (R10)(R8*1), R13
+	LEAQ        (R13)(R8*1), R14
+	LEAQ        (R14)(R8*1), R15
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z1
+	VFMADD231PS 64(R10), Z18, Z1
+	VFMADD231PS (R13), Z17, Z2
+	VFMADD231PS 64(R13), Z18, Z2
+	VFMADD231PS (R14), Z17, Z3
+	VFMADD231PS 64(R14), Z18, Z3
+	VFMADD231PS (R15), Z17, Z4
+	VFMADD231PS 64(R15), Z18, Z4
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z5
+	VFMADD231PS 64(R10), Z18, Z5
+	VFMADD231PS (R13), Z17, Z6
+	VFMADD231PS 64(R13), Z18, Z6
+	VFMADD231PS (R14), Z17, Z7
+	VFMADD231PS 64(R14), Z18, Z7
+	VFMADD231PS (R15), Z17, Z8
+	VFMADD231PS 64(R15), Z18, Z8
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z9
+	VFMADD231PS 64(R10), Z18, Z9
+	VFMADD231PS (R13), Z17, Z10
+	VFMADD231PS 64(R13), Z18, Z10
+	VFMADD231PS (R14), Z17, Z11
+	VFMADD231PS 64(R14), Z18, Z11
+	VFMADD231PS (R15), Z17, Z12
+	VFMADD231PS 64(R15), Z18, Z12
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z13
+	VFMADD231PS 64(R10), Z18, Z13
+	VFMADD231PS (R13), Z17, Z14
+	VFMADD231PS 64(R13), Z18, Z14
+	VFMADD231PS (R14), Z17, Z15
+	VFMADD231PS 64(R14), Z18, Z15
+	VFMADD231PS (R15), Z17, Z16
+	VFMADD231PS 64(R15), Z18, Z16
+	ADDQ        $0x00000040, R9
+	ADDQ        $0x00000080, R10
+	SUBQ        $0x00000080, R11
+	JNZ         channels2
+	VSHUFF32X4  $0x44, Z5, Z1, Z17
+	VSHUFF32X4  $0xee, Z5, Z1, Z1
+	VADDPS      Z1, Z17, Z17
+	VSHUFF32X4  $0x44, Z13, Z9, Z1
+	VSHUFF32X4  $0xee, Z13, Z9, Z5
+	VADDPS      Z5, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z17, Z5
+	VSHUFF32X4  $0xdd, Z1, Z17, Z1
+	VADDPS      Z1, Z5, Z5
+	VSHUFF32X4  $0x44, Z6, Z2, Z1
+	VSHUFF32X4  $0xee, Z6, Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z14, Z10, Z2
+	VSHUFF32X4  $0xee, Z14, Z10, Z6
+	VADDPS      Z6, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z6
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z6, Z6
+	VSHUFF32X4  $0x44, Z7, Z3, Z1
+	VSHUFF32X4  $0xee, Z7, Z3, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z15, Z11, Z2
+	VSHUFF32X4  $0xee, Z15, Z11, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z3
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z3, Z3
+	VSHUFF32X4  $0x44, Z8, Z4, Z1
+	VSHUFF32X4  $0xee, Z8, Z4, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z16, Z12, Z2
+	VSHUFF32X4  $0xee, Z16, Z12, Z4
+	VADDPS      Z4, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z4
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z4, Z4
+	VSHUFPS     $0x44, Z6, Z5, Z1
+	VSHUFPS     $0xee, Z6, Z5, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFPS     $0x44, Z4, Z3, Z2
+	VSHUFPS     $0xee, Z4, Z3, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFPS     $0x88, Z2, Z1, Z3
+	VSHUFPS     $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z3, Z3
+	VADDPS      128(BX), Z3, Z3
+	VMOVUPS     Z3, 128(AX)
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	VXORPS      Z1, Z1, Z1
+	VXORPS      Z2, Z2, Z2
+	VXORPS      Z3, Z3, Z3
+	VXORPS      Z4, Z4, Z4
+	VXORPS      Z5, Z5, Z5
+	VXORPS      Z6, Z6, Z6
+	VXORPS      Z7, Z7, Z7
+	VXORPS      Z8, Z8, Z8
+	VXORPS      Z9, Z9, Z9
+	VXORPS      Z10, Z10, Z10
+	VXORPS      Z11, Z11, Z11
+	VXORPS      Z12, Z12, Z12
+	VXORPS      Z13, Z13, Z13
+	VXORPS      Z14, Z14, Z14
+	VXORPS      Z15, Z15, Z15
+	VXORPS      Z16, Z16, Z16
+	MOVQ        CX, R9
+	MOVQ        DX, R10
+	MOVQ        R8, R11
+
+channels3:
+	MOVQ        R9, R12
+	LEAQ        (R10)(R8*1), R13
+	LEAQ        (R13)(R8*1), R14
+	LEAQ        (R14)(R8*1), R15
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z1
+	VFMADD231PS 64(R10), Z18, Z1
+	VFMADD231PS (R13), Z17, Z2
+	VFMADD231PS 64(R13), Z18, Z2
+	VFMADD231PS (R14), Z17, Z3
+	VFMADD231PS 64(R14), Z18, Z3
+	VFMADD231PS (R15), Z17, Z4
+	VFMADD231PS 64(R15), Z18, Z4
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z5
+	VFMADD231PS 64(R10), Z18, Z5
+	VFMADD231PS (R13), Z17, Z6
+	VFMADD231PS 64(R13), Z18, Z6
+	VFMADD231PS (R14), Z17, Z7
+	VFMADD231PS 64(R14), Z18, Z7
+	VFMADD231PS (R15), Z17, Z8
+	VFMADD231PS 64(R15), Z18, Z8
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z9
+	VFMADD231PS 64(R10), Z18, Z9
+	VFMADD231PS (R13), Z17, Z10
+	VFMADD231PS 64(R13), Z18, Z10
+	VFMADD231PS (R14), Z17, Z11
+	VFMADD231PS 64(R14), Z18, Z11
+	VFMADD231PS (R15), Z17, Z12
+	VFMADD231PS 64(R15), Z18, Z12
+	ADDQ        SI, R12
+	PREFETCHT0  4096(R12)
+	VMOVUPS     (R12), Z17
+	VANDPS      Z0, Z17, Z18
+	VPSLLD      $0x10, Z17, Z17
+	VFMADD231PS (R10), Z17, Z13
+	VFMADD231PS 64(R10), Z18, Z13
+	VFMADD231PS (R13), Z17, Z14
+	VFMADD231PS 64(R13), Z18, Z14
+	VFMADD231PS (R14), Z17, Z15
+	VFMADD231PS 64(R14), Z18, Z15
+	VFMADD231PS (R15), Z17, Z16
+	VFMADD231PS 64(R15), Z18, Z16
+	ADDQ        $0x00000040, R9
+	ADDQ        $0x00000080, R10
+	SUBQ        $0x00000080, R11
+	JNZ         channels3
+	VSHUFF32X4  $0x44, Z5, Z1, Z17
+	VSHUFF32X4  $0xee, Z5, Z1, Z1
+	VADDPS      Z1, Z17, Z17
+	VSHUFF32X4  $0x44, Z13, Z9, Z1
+	VSHUFF32X4  $0xee, Z13, Z9, Z5
+	VADDPS      Z5, Z1, Z1
+	VSHUFF32X4  $0x88, Z1, Z17, Z5
+	VSHUFF32X4  $0xdd, Z1, Z17, Z1
+	VADDPS      Z1, Z5, Z5
+	VSHUFF32X4  $0x44, Z6, Z2, Z1
+	VSHUFF32X4  $0xee, Z6, Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z14, Z10, Z2
+	VSHUFF32X4  $0xee, Z14, Z10, Z6
+	VADDPS      Z6, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z6
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z6, Z6
+	VSHUFF32X4  $0x44, Z7, Z3, Z1
+	VSHUFF32X4  $0xee, Z7, Z3, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z15, Z11, Z2
+	VSHUFF32X4  $0xee, Z15, Z11, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z3
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z3, Z3
+	VSHUFF32X4  $0x44, Z8, Z4, Z1
+	VSHUFF32X4  $0xee, Z8, Z4, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFF32X4  $0x44, Z16, Z12, Z2
+	VSHUFF32X4  $0xee, Z16, Z12, Z4
+	VADDPS      Z4, Z2, Z2
+	VSHUFF32X4  $0x88, Z2, Z1, Z4
+	VSHUFF32X4  $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z4, Z4
+	VSHUFPS     $0x44, Z6, Z5, Z1
+	VSHUFPS     $0xee, Z6, Z5, Z2
+	VADDPS      Z2, Z1, Z1
+	VSHUFPS     $0x44, Z4, Z3, Z2
+	VSHUFPS     $0xee, Z4, Z3, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFPS     $0x88, Z2, Z1, Z3
+	VSHUFPS     $0xdd, Z2, Z1, Z1
+	VADDPS      Z1, Z3, Z3
+	VADDPS      192(BX), Z3, Z3
+	VMOVUPS     Z3, 192(AX)
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        SI, CX
+	ADDQ        $0x00000100, AX
+	DECQ        DI
+	JNZ         step
+	VZEROUPPER
+	RET
+
+// func headGrad4HalfAVX512(sum *float32, x *byte, dy *float32, step int, voxels int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·headGrad4HalfAVX512(SB), NOSPLIT, $0-40
+	MOVQ         sum+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         dy+16(FP), DX
+	MOVQ         step+24(FP), BX
+	MOVQ         voxels+32(FP), SI
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z6, Z6, Z6
+	VXORPS       Z7, Z7, Z7
+	VXORPS       Z8, Z8, Z8
+	VXORPS       Z9, Z9, Z9
+	VXORPS       Z10, Z10, Z10
+	VXORPS       Z11, Z11, Z11
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X12
+	VPBROADCASTD X12, Z12
+
+voxel:
+	PREFETCHT0   4096(CX)
+	VMOVUPS      (CX), Z13
+	VANDPS       Z12, Z13, Z14
+	VPSLLD       $0x10, Z13, Z13
+	VBROADCASTSS (DX), Z15
+	VFMADD231PS  Z15, Z13, Z0
+	VFMADD231PS  Z15, Z14, Z1
+	VADDPS       Z15, Z2, Z2
+	VBROADCASTSS 4(DX), Z15
+	VFMADD231PS  Z15, Z13, Z3
+	VFMADD231PS  Z15, Z14, Z4
+	VADDPS       Z15, Z5, Z5
+	VBROADCASTSS 8(DX), Z15
+	VFMADD231PS  Z15, Z13, Z6
+	VFMADD231PS  Z15, Z14, Z7
+	VADDPS       Z15, Z8, Z8
+	VBROADCASTSS 12(DX), Z15
+	VFMADD231PS  Z15, Z13, Z9
+	VFMADD231PS  Z15, Z14, Z10
+	VADDPS       Z15, Z11, Z11
+	ADDQ         BX, CX
+	ADDQ         $0x10, DX
+	DECQ         SI
+	JNZ          voxel
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      Z4, 256(AX)
+	VMOVUPS      Z5, 320(AX)
+	VMOVUPS      Z6, 384(AX)
+	VMOVUPS      Z7, 448(AX)
+	VMOVUPS      Z8, 512(AX)
+	VMOVUPS      Z9, 576(AX)
+	VMOVUPS      Z10, 640(AX)
+	VMOVUPS      Z11, 704(AX)
+	VZEROUPPER
+	RET
+
+// func spread4HalfAVX512(dx *byte, dy *float32, w *float32, strips int, voxels int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·spread4HalfAVX512(SB), NOSPLIT, $0-40
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         strips+24(FP), BX
+	MOVQ         voxels+32(FP), SI
+	MOVL         $0x00000001, DI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Z0
+	MOVL         $0x00007fff, DI
+	VMOVD        DI, X1
+	VPBROADCASTD X1, Z1
+	MOVL         $0x00000040, DI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Z2
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Z2
+	MOVL         $0x00400000, DI
+	VMOVD        DI, X3
+	VPBROADCASTD X3, Z3
+
+voxel:
+	MOVQ DX, DI
+	MOVQ BX, R8
+
+strip:
+	VBROADCASTSS (CX), Z5
+	VMULPS       (DI), Z5, Z4
+	VMULPS       64(DI), Z5, Z5
+	VBROADCASTSS 4(CX), Z6
+	VFMADD231PS  128(DI), Z6, Z4
+	VFMADD231PS  192(DI), Z6, Z5
+	VBROADCASTSS 8(CX), Z6
+	VFMADD231PS  256(DI), Z6, Z4
+	VFMADD231PS  320(DI), Z6, Z5
+	VBROADCASTSS 12(CX), Z6
+	VFMADD231PS  384(DI), Z6, Z4
+	VFMADD231PS  448(DI), Z6, Z5
+	PREFETCHT0   4096(AX)
+	VPSRLD       $0x10, Z4, Z6
+	VANDPS       Z0, Z6, Z6
+	VPADDD       Z1, Z6, Z6
+	VPADDD       Z4, Z6, Z6
+	VORPS        Z3, Z4, Z7
+	VCMPPS       $0x03, Z4, Z4, K1
+	VMOVAPS      Z7, K1, Z6
+	VPSRLD       $0x10, Z5, Z4
+	VANDPS       Z0, Z4, Z4
+	VPADDD       Z1, Z4, Z4
+	VPADDD       Z5, Z4, Z4
+	VORPS        Z3, Z5, Z7
+	VCMPPS       $0x03, Z5, Z5, K1
+	VMOVAPS      Z7, K1, Z4
+	VPSRLD       $0x10, Z6, Z6
+	VANDPS       Z2, Z4, Z4
+	VORPS        Z4, Z6, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         $0x00000200, DI
+	ADDQ         $0x40, AX
+	DECQ         R8
+	JNZ          strip
+	ADDQ         $0x10, CX
+	DECQ         SI
+	JNZ          voxel
 	VZEROUPPER
 	RET

@@ -957,13 +957,121 @@ func binaryAVX512(sum *float32, z, total, t, class *float32, vectors int)
 func sigmoidGradAVX512(z, p, t, class *float32, vectors int, a, b, c float32)
 
 //go:noescape
-func dot1AVX2(y, x, w, b *float32, ci, steps int)
+func dot1AVX2(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
 
 //go:noescape
-func dot2AVX2(y, x, w, b *float32, ci, steps int)
+func headGrad1AVX2(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
 
 //go:noescape
-func dot3AVX2(y, x, w, b *float32, ci, steps int)
+func dot1HalfAVX2(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
 
 //go:noescape
-func dot4AVX2(y, x, w, b *float32, ci, steps int)
+func headGrad1HalfAVX2(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func spread1HalfAVX2(dx unsafe.Pointer, dy, w *float32, strips, voxels int)
+
+//go:noescape
+func dot2AVX2(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad2AVX2(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func dot2HalfAVX2(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad2HalfAVX2(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func spread2HalfAVX2(dx unsafe.Pointer, dy, w *float32, strips, voxels int)
+
+//go:noescape
+func dot3AVX2(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad3AVX2(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func dot3HalfAVX2(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad3HalfAVX2(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func spread3HalfAVX2(dx unsafe.Pointer, dy, w *float32, strips, voxels int)
+
+//go:noescape
+func dot4AVX2(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad4AVX2(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func dot4HalfAVX2(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad4HalfAVX2(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func spread4HalfAVX2(dx unsafe.Pointer, dy, w *float32, strips, voxels int)
+
+//go:noescape
+func dot1AVX512(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad1AVX512(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func dot1HalfAVX512(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad1HalfAVX512(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func spread1HalfAVX512(dx unsafe.Pointer, dy, w *float32, strips, voxels int)
+
+//go:noescape
+func dot2AVX512(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad2AVX512(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func dot2HalfAVX512(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad2HalfAVX512(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func spread2HalfAVX512(dx unsafe.Pointer, dy, w *float32, strips, voxels int)
+
+//go:noescape
+func dot3AVX512(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad3AVX512(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func dot3HalfAVX512(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad3HalfAVX512(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func spread3HalfAVX512(dx unsafe.Pointer, dy, w *float32, strips, voxels int)
+
+//go:noescape
+func dot4AVX512(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad4AVX512(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func dot4HalfAVX512(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad4HalfAVX512(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func spread4HalfAVX512(dx unsafe.Pointer, dy, w *float32, strips, voxels int)

@@ -85,9 +85,9 @@ func main() {
 	for _, v := range []vec{avx2, avx512} {
 		elementwise(v)
 	}
-	for co, step := range []int{1: 8, 2: 4, 3: 4, 4: 2} {
-		if co > 0 {
-			dot(co, step)
+	for _, v := range []vec{avx2, avx512} {
+		for co := 1; co <= 4; co++ {
+			heads(v, co)
 		}
 	}
 	Generate()
