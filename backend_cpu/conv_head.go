@@ -23,7 +23,8 @@ type headKernels struct {
 type head struct {
 	pool           *pool
 	isa            *isa
-	lanes          int
+	flat           *flat
+	lanes          int             // of flat
 	by             [2]*headKernels // for x in f32 and in bf16
 	voxels, ci, co int
 
@@ -44,7 +45,7 @@ func newHead(s convShape, isa *isa, pool *pool) (*head, need) {
 	if !s.pointwise() || s.Co >= len(f.heads) || f.heads[s.Co][0] == nil || s.C1%(2*f.lanes) != 0 || voxels < f.heads[s.Co][0].step {
 		return nil, need{}
 	}
-	h := &head{pool: pool, isa: isa, lanes: f.lanes, by: f.heads[s.Co], voxels: voxels, ci: s.C1, co: s.Co}
+	h := &head{pool: pool, isa: isa, flat: f, lanes: f.lanes, by: f.heads[s.Co], voxels: voxels, ci: s.C1, co: s.Co}
 	return h, need{
 		shared: max(h.co*(h.ci+h.by[0].step), (h.units()+1)*h.partial()),
 		worker: 2 * headVoxels * h.co,
@@ -157,7 +158,7 @@ func (h *head) gradWeight(dy, x tensor, dw, db []float32) {
 	h.pool.run(h.units(), (*headGradWeight)(h))
 	sum := h.pool.shared[:h.partial()]
 	for unit := 1; unit < h.units(); unit++ {
-		h.isa.add(&sum[0], &h.pool.shared[unit*h.partial()], len(sum)/h.isa.lanes)
+		h.flat.addScaled(sum, h.pool.shared[unit*h.partial():][:len(sum)], 1)
 	}
 	for k := range h.ci {
 		strip, vector, lane := h.place(k)

@@ -84,6 +84,9 @@ func (s *source) row(dst []float32, n, d, h int) {
 		return
 	}
 	to := lead * step
+	if s.foldRow(dst[to:], n, d, h, from, count) {
+		return
+	}
 	for f := range s.fold {
 		for t, c := range s.c {
 			if c > 0 && h+f >= 0 && h+f < s.size[1] {

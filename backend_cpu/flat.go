@@ -20,7 +20,11 @@ type flat struct {
 	axpy      func(y, x *float32, vectors int, m float32)          // y += m·x
 	blend     func(y, x, w *float32, index *int32, k, groups int)  // see blendRow
 	heads     [5][2]*headKernels                                   // by the outputs of a pointwise convolution: for f32 and bf16
-	squares   func(sum *float64, x *float32, vectors int)          // sum[j] += Σ x[i·4+j]², j < 4
+	// Of convolutions: three rows of bf16, step bytes apart, side by side as pairs of
+	// channels, or of voxels that are next bytes apart; nil: there are none.
+	foldChannels, foldVoxels func(dst *float32, src unsafe.Pointer, step, next, vectors int)
+
+	squares   func(sum *float64, x *float32, vectors int) // sum[j] += Σ x[i·4+j]², j < 4
 	sgd, adam func(u *update, vectors int)
 
 	// Of the loss and of gamma: see lossRows.

@@ -24,8 +24,8 @@ var flatAVX512 = flat{
 	single:   sweeps{sumsAVX512, momentsAVX512, normAVX512, gradSumsAVX512, gradAVX512},
 	halves:   &sweeps{sumsHalfAVX512, momentsHalfAVX512, normHalfAVX512, gradSumsHalfAVX512, gradHalfAVX512},
 	leakyAdd: leakyAddAVX512, leakyGrad: leakyGradAVX512, axpy: axpyAVX512, blend: blendAVX512, squares: squaresAVX512,
-	heads: headsAVX512,
-	sgd:   sgdAVX512, adam: adamAVX512,
+	heads: headsAVX512, foldChannels: foldChannelsAVX512, foldVoxels: foldVoxelsAVX512,
+	sgd: sgdAVX512, adam: adamAVX512,
 	expSub: expSubAVX512, log: logsAVX512,
 	lossKernels: lossKernels{
 		split:   [5]func(dst, src *float32, step, vectors int){2: split2AVX512, 3: split3AVX512, 4: split4AVX512},

@@ -42,6 +42,7 @@ var kernels512 = isa{
 	},
 	gather3:    [maxRows + 1]func(*tile){1: gather3_512_1x16, 2: gather3_512_2x16, 3: gather3_512_3x16, 4: gather3_512_4x16, 5: gather3_512_5x16, 6: gather3_512_6x16, 7: gather3_512_7x16, 8: gather3_512_8x16, 9: gather3_512_9x16, 10: gather3_512_10x16, 11: gather3_512_11x16, 12: gather3_512_12x16, 13: gather3_512_13x16, 14: gather3_512_14x16},
 	outer3:     [maxRows + 1]func(*tile){1: outer3_512_1x16, 2: outer3_512_2x16, 3: outer3_512_3x16, 4: outer3_512_4x16, 5: outer3_512_5x16, 6: outer3_512_6x16, 7: outer3_512_7x16, 8: outer3_512_8x16},
+	outerSum:   [maxRows + 1]func(*tile){1: outerSum_512_1x32, 2: outerSum_512_2x32, 3: outerSum_512_3x32, 4: outerSum_512_4x32, 5: outerSum_512_5x32, 6: outerSum_512_6x32, 7: outerSum_512_7x32, 8: outerSum_512_8x32, 9: outerSum_512_9x32, 10: outerSum_512_10x32, 11: outerSum_512_11x32, 12: outerSum_512_12x32, 13: outerSum_512_13x32},
 	sum:        [3]func(*tile){1: sum_512_16, 2: sum_512_32},
 	add:        add_512,
 	transpose:  transpose_512,
@@ -64,6 +65,7 @@ var kernelsBF16 = isa{
 		1: {1: outer_bf16_1x16, 2: outer_bf16_2x16, 3: outer_bf16_3x16, 4: outer_bf16_4x16, 5: outer_bf16_5x16, 6: outer_bf16_6x16, 7: outer_bf16_7x16, 8: outer_bf16_8x16, 9: outer_bf16_9x16, 10: outer_bf16_10x16, 11: outer_bf16_11x16, 12: outer_bf16_12x16, 13: outer_bf16_13x16, 14: outer_bf16_14x16},
 		2: {1: outer_bf16_1x32, 2: outer_bf16_2x32, 3: outer_bf16_3x32, 4: outer_bf16_4x32, 5: outer_bf16_5x32, 6: outer_bf16_6x32, 7: outer_bf16_7x32, 8: outer_bf16_8x32, 9: outer_bf16_9x32, 10: outer_bf16_10x32, 11: outer_bf16_11x32, 12: outer_bf16_12x32, 13: outer_bf16_13x32, 14: outer_bf16_14x32},
 	},
+	outerSum:   [maxRows + 1]func(*tile){1: outerSum_bf16_1x32, 2: outerSum_bf16_2x32, 3: outerSum_bf16_3x32, 4: outerSum_bf16_4x32, 5: outerSum_bf16_5x32, 6: outerSum_bf16_6x32, 7: outerSum_bf16_7x32, 8: outerSum_bf16_8x32, 9: outerSum_bf16_9x32, 10: outerSum_bf16_10x32, 11: outerSum_bf16_11x32, 12: outerSum_bf16_12x32, 13: outerSum_bf16_13x32},
 	sum:        [3]func(*tile){1: sum_bf16_16, 2: sum_bf16_32},
 	add:        add_512,
 	transpose:  transpose_512,
@@ -441,6 +443,45 @@ func sum_512_16(t *tile)
 func sum_512_32(t *tile)
 
 //go:noescape
+func outerSum_512_1x32(t *tile)
+
+//go:noescape
+func outerSum_512_2x32(t *tile)
+
+//go:noescape
+func outerSum_512_3x32(t *tile)
+
+//go:noescape
+func outerSum_512_4x32(t *tile)
+
+//go:noescape
+func outerSum_512_5x32(t *tile)
+
+//go:noescape
+func outerSum_512_6x32(t *tile)
+
+//go:noescape
+func outerSum_512_7x32(t *tile)
+
+//go:noescape
+func outerSum_512_8x32(t *tile)
+
+//go:noescape
+func outerSum_512_9x32(t *tile)
+
+//go:noescape
+func outerSum_512_10x32(t *tile)
+
+//go:noescape
+func outerSum_512_11x32(t *tile)
+
+//go:noescape
+func outerSum_512_12x32(t *tile)
+
+//go:noescape
+func outerSum_512_13x32(t *tile)
+
+//go:noescape
 func gather3_512_1x16(t *tile)
 
 //go:noescape
@@ -708,6 +749,45 @@ func sum_bf16_16(t *tile)
 func sum_bf16_32(t *tile)
 
 //go:noescape
+func outerSum_bf16_1x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_2x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_3x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_4x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_5x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_6x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_7x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_8x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_9x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_10x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_11x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_12x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_13x32(t *tile)
+
+//go:noescape
 func weave_512(dst, lo, hi unsafe.Pointer, rows, vectors, dstStep, loStep, hiStep int)
 
 //go:noescape
@@ -874,6 +954,12 @@ func axpyAVX512(y, x *float32, vectors int, m float32)
 
 //go:noescape
 func blendAVX512(y, x, w *float32, index *int32, k, groups int)
+
+//go:noescape
+func foldChannelsAVX512(dst *float32, src unsafe.Pointer, step, next, vectors int)
+
+//go:noescape
+func foldVoxelsAVX512(dst *float32, src unsafe.Pointer, step, next, vectors int)
 
 //go:noescape
 func squaresAVX512(sum *float64, x *float32, vectors int)

@@ -26,6 +26,10 @@ func elementwise(v vec) {
 	leakyGrad(v)
 	axpy(v)
 	blend(v)
+	if v.zmm { // others have no kernels of pairs
+		foldChannels(v)
+		foldVoxels(v)
+	}
 	squares(v)
 	sgd(v)
 	adam(v)

@@ -109,6 +109,9 @@ func multiplying(v vec) {
 	}
 	sum(v, 1)
 	sum(v, 2)
+	for mr := 1; mr < v.rows[2] && v.zmm; mr++ { // else few outer tiles have room for a sum
+		outerSum(v, mr, 2)
+	}
 }
 
 // goFile is the Go side of the kernels.
@@ -143,6 +146,13 @@ func goFile() []byte {
 			fmt.Fprintf(&b, "%s: [maxRows + 1]func(*tile){", kind)
 			for mr := 1; mr <= []int{v.rows[1], v.outer3}[i]; mr++ {
 				fmt.Fprintf(&b, "%d: %s,", mr, tileName(kind, v, mr, 1))
+			}
+			b.WriteString("},\n")
+		}
+		if v.zmm {
+			b.WriteString("outerSum: [maxRows + 1]func(*tile){")
+			for mr := 1; mr < v.rows[2]; mr++ {
+				fmt.Fprintf(&b, "%d: %s,", mr, tileName("outerSum", v, mr, 2))
 			}
 			b.WriteString("},\n")
 		}

@@ -35,6 +35,7 @@ type frame struct {
 	runs, mr, nv int
 	args         reg.GPVirtual
 	acc          [][]reg.VecVirtual
+	total        []reg.VecVirtual // of outerSum: the sum of b
 }
 
 func (f *frame) field(off int) reg.GPVirtual {
@@ -53,7 +54,8 @@ func tileName(kind string, v vec, mr, nv int) string {
 //
 //	for tiles: c = init or c; for segments: body; cOff += mr rows; aOff += advance
 //
-// A tile is runs runs of mr rows, cRun from one to the next.
+// A tile is runs runs of mr rows, cRun from one to the next; that of an outerSum is one
+// run, and cRun from it the sum of b.
 func tiles(kind string, v vec, runs, mr, nv int, advance func(f *frame) Op, body func(f *frame, a, b reg.GPVirtual)) {
 	text(tileName(kind, v, mr, nv), "t *tile")
 	f := &frame{v: v, runs: runs, mr: mr, nv: nv, args: Load(Param("t"), GP64()).(reg.GPVirtual)}
@@ -63,12 +65,15 @@ func tiles(kind string, v vec, runs, mr, nv int, advance func(f *frame) Op, body
 			f.acc[i] = append(f.acc[i], v.reg())
 		}
 	}
+	if kind == "outerSum" {
+		f.total = v.vectors(nv)
+	}
 	Label("tile")
 	init := f.field(tInit)
 	TESTQ(init, init)
 	JZ(LabelRef("fromC"))
-	for i := range f.acc {
-		for j, a := range f.acc[i] {
+	for _, row := range append(f.acc[:len(f.acc):len(f.acc)], f.total) {
+		for j, a := range row {
 			VMOVUPS(Mem{Base: init, Disp: j * v.bytes}, a)
 		}
 	}
@@ -155,6 +160,13 @@ func (f *frame) eachC(move func(a reg.VecVirtual, at Mem)) {
 		}
 		if r+1 < f.runs {
 			ADDQ(f.at(tCRun), run)
+		}
+	}
+	if f.total != nil {
+		c := f.field(tC)
+		ADDQ(f.at(tCRun), c)
+		for j, a := range f.total {
+			move(a, Mem{Base: c, Disp: j * f.v.bytes})
 		}
 	}
 }
@@ -256,9 +268,44 @@ func outer(v vec, mr, nv int) {
 	})
 }
 
+// sumAhead is bytes that outerSum, the first to see b, prefetches.
+const sumAhead = 8192
+
+// outerSum is an outer that sums b too: additions have ports of their own, where a sum
+// alone waits for memory.
+func outerSum(v vec, mr, nv int) {
+	advance := func(*frame) Op { return Imm(uint64(4 * mr)) }
+	tiles("outerSum", v, 1, mr, nv, advance, func(f *frame, a, b reg.GPVirtual) {
+		aStep, bStep, k := f.field(tAStep), f.field(tBStep), f.field(tK)
+		var ones reg.VecVirtual
+		if v.pairs {
+			ones = v.reg()
+			constant(v, 0x3f803f80, ones)
+		}
+		steps(k, 2, func(n int) {
+			for range n {
+				for j := 0; j < nv*v.bytes && !v.pairs; j += 64 { // pairs are copies, in the cache
+					PREFETCHT0(Mem{Base: b, Disp: sumAhead + j})
+				}
+				bv := f.multiply(func(j int) Mem { return Mem{Base: b, Disp: j * v.bytes} },
+					func(i int) Mem { return Mem{Base: a, Disp: 4 * i} })
+				for j, x := range bv {
+					if v.pairs {
+						v.multiplyAdd(x, ones, f.total[j])
+					} else {
+						VADDPS(x, f.total[j], f.total[j])
+					}
+				}
+				ADDQ(aStep, a)
+				ADDQ(bStep, b)
+			}
+		})
+	})
+}
+
 // multiply adds the product of the column at a and the row at b to the
-// accumulators.
-func (f *frame) multiply(b, a func(i int) Mem) {
+// accumulators, and returns the row.
+func (f *frame) multiply(b, a func(i int) Mem) []reg.VecVirtual {
 	bv := make([]reg.VecVirtual, f.nv)
 	for j := range bv {
 		bv[j] = f.v.reg()
@@ -271,6 +318,7 @@ func (f *frame) multiply(b, a func(i int) Mem) {
 			f.v.multiplyAdd(x, bv[j], f.acc[i][j])
 		}
 	}
+	return bv
 }
 
 // multiplyAdd adds the products of a and b, or of their pairs of bf16, to acc.
