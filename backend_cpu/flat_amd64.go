@@ -12,7 +12,7 @@ var flatAVX2 = flat{
 	lossKernels: lossKernels{
 		split:   [5]func(dst, src *float32, step, vectors int){2: split2AVX2, 3: split3AVX2, 4: split4AVX2},
 		join:    [5]func(dst, src *float32, step, vectors int){2: join2AVX2, 3: join3AVX2, 4: join4AVX2},
-		classes: classesAVX2, softmax: softmaxAVX2, hard: hardAVX2, classSums: classSumsAVX2, crossEntropy: crossEntropyAVX2,
+		classes: classesAVX2, softmax: softmaxAVX2, softmaxes: [5]func(*lossRows){2: softmax2AVX2, 3: softmax3AVX2, 4: softmax4AVX2}, hard: hardAVX2, classSums: classSumsAVX2, softSums: softSumsAVX2,
 		pick: pickAVX2, classGrad: classGradAVX2, firstLargest: firstLargestAVX2, lastAbove: lastAboveAVX2, mix: mixAVX2, stretch: stretchAVX2,
 		choose: chooseAVX2, sigmoid: sigmoidAVX2, regionSums: regionSumsAVX2, binary: binaryAVX2, sigmoidGrad: sigmoidGradAVX2,
 	},
@@ -30,7 +30,7 @@ var flatAVX512 = flat{
 	lossKernels: lossKernels{
 		split:   [5]func(dst, src *float32, step, vectors int){2: split2AVX512, 3: split3AVX512, 4: split4AVX512},
 		join:    [5]func(dst, src *float32, step, vectors int){2: join2AVX512, 3: join3AVX512, 4: join4AVX512},
-		classes: classesAVX512, softmax: softmaxAVX512, hard: hardAVX512, classSums: classSumsAVX512, crossEntropy: crossEntropyAVX512,
+		classes: classesAVX512, softmax: softmaxAVX512, softmaxes: [5]func(*lossRows){2: softmax2AVX512, 3: softmax3AVX512, 4: softmax4AVX512}, hard: hardAVX512, classSums: classSumsAVX512, softSums: softSumsAVX512,
 		pick: pickAVX512, classGrad: classGradAVX512, firstLargest: firstLargestAVX512, lastAbove: lastAboveAVX512, mix: mixAVX512, stretch: stretchAVX512,
 		choose: chooseAVX512, sigmoid: sigmoidAVX512, regionSums: regionSumsAVX512, binary: binaryAVX512, sigmoidGrad: sigmoidGradAVX512,
 	},

@@ -22,7 +22,7 @@ var plainFlat = flat{
 	adam:    func(u *update, vectors int) { adam(u, 4*vectors) },
 	expSub:  expSubGo, log: logGo,
 	lossKernels: lossKernels{
-		classes: classesGo, softmax: softmaxGo, hard: hardGo, classSums: classSumsGo, crossEntropy: crossEntropyGo,
+		classes: classesGo, softmax: softmaxGo, hard: hardGo, classSums: classSumsGo, softSums: softSumsGo,
 		pick: pickGo, classGrad: classGradGo, firstLargest: firstLargestGo, lastAbove: lastAboveGo, mix: mixGo, stretch: stretchGo,
 		choose: chooseGo, sigmoid: sigmoidGo, regionSums: regionSumsGo, binary: binaryGo, sigmoidGrad: sigmoidGradGo,
 	},

@@ -32,7 +32,7 @@ func (p *hardest) key(w *worker, unit int) {
 	at := u.n*p.v + u.first
 	keys, out := p.keys()[at:at+u.count], p.out[at:at+u.count]
 	if u.valid > 0 {
-		p.flat.softmax(u.args)
+		p.softmax(&u)
 		p.log(&u)
 	}
 	logs, top := u.row[segTotal], u.row[segTop]

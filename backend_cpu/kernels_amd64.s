@@ -50439,7 +50439,7 @@ loop:
 	RET
 
 // func split2AVX2(dst *float32, src *float32, step int, vectors int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·split2AVX2(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
@@ -50449,19 +50449,21 @@ TEXT ·split2AVX2(SB), NOSPLIT, $0-32
 	ADDQ AX, SI
 
 loop:
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VSHUFPS $0x88, Y1, Y0, Y2
-	VPERMPD $0xd8, Y2, Y2
-	VSHUFPS $0xdd, Y1, Y0, Y0
-	VPERMPD $0xd8, Y0, Y0
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y0, (AX)(DX*1)
-	ADDQ    $0x20, AX
-	ADDQ    $0x20, SI
-	ADDQ    $0x00000040, CX
-	DECQ    BX
-	JNZ     loop
+	VMOVUPS    (CX), Y0
+	PREFETCHT0 4096(CX)
+	VMOVUPS    32(CX), Y1
+	PREFETCHT0 4128(CX)
+	VSHUFPS    $0x88, Y1, Y0, Y2
+	VPERMPD    $0xd8, Y2, Y2
+	VSHUFPS    $0xdd, Y1, Y0, Y0
+	VPERMPD    $0xd8, Y0, Y0
+	VMOVUPS    Y2, (AX)
+	VMOVUPS    Y0, (AX)(DX*1)
+	ADDQ       $0x20, AX
+	ADDQ       $0x20, SI
+	ADDQ       $0x00000040, CX
+	DECQ       BX
+	JNZ        loop
 	VZEROUPPER
 	RET
 
@@ -50493,7 +50495,7 @@ loop:
 	RET
 
 // func split3AVX2(dst *float32, src *float32, step int, vectors int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·split3AVX2(SB), NOSPLIT, $0-32
 	MOVQ      dst+0(FP), AX
 	MOVQ      src+8(FP), CX
@@ -50512,29 +50514,32 @@ TEXT ·split3AVX2(SB), NOSPLIT, $0-32
 	VPMOVZXBD X2, Y2
 
 loop:
-	VMOVUPS  (CX), Y3
-	VMOVUPS  32(CX), Y4
-	VMOVUPS  64(CX), Y5
-	VMOVAPS  Y3, Y6
-	VBLENDPS $0x92, Y4, Y6, Y6
-	VBLENDPS $0x24, Y5, Y6, Y6
-	VPERMPS  Y6, Y0, Y6
-	VMOVAPS  Y3, Y7
-	VBLENDPS $0x24, Y4, Y7, Y7
-	VBLENDPS $0x49, Y5, Y7, Y7
-	VPERMPS  Y7, Y1, Y7
-	VMOVAPS  Y3, Y3
-	VBLENDPS $0x49, Y4, Y3, Y3
-	VBLENDPS $0x92, Y5, Y3, Y3
-	VPERMPS  Y3, Y2, Y3
-	VMOVUPS  Y6, (AX)
-	VMOVUPS  Y7, (AX)(DX*1)
-	VMOVUPS  Y3, (AX)(DX*2)
-	ADDQ     $0x20, AX
-	ADDQ     $0x20, SI
-	ADDQ     $0x00000060, CX
-	DECQ     BX
-	JNZ      loop
+	VMOVUPS    (CX), Y3
+	PREFETCHT0 4096(CX)
+	VMOVUPS    32(CX), Y4
+	PREFETCHT0 4128(CX)
+	VMOVUPS    64(CX), Y5
+	PREFETCHT0 4160(CX)
+	VMOVAPS    Y3, Y6
+	VBLENDPS   $0x92, Y4, Y6, Y6
+	VBLENDPS   $0x24, Y5, Y6, Y6
+	VPERMPS    Y6, Y0, Y6
+	VMOVAPS    Y3, Y7
+	VBLENDPS   $0x24, Y4, Y7, Y7
+	VBLENDPS   $0x49, Y5, Y7, Y7
+	VPERMPS    Y7, Y1, Y7
+	VMOVAPS    Y3, Y3
+	VBLENDPS   $0x49, Y4, Y3, Y3
+	VBLENDPS   $0x92, Y5, Y3, Y3
+	VPERMPS    Y3, Y2, Y3
+	VMOVUPS    Y6, (AX)
+	VMOVUPS    Y7, (AX)(DX*1)
+	VMOVUPS    Y3, (AX)(DX*2)
+	ADDQ       $0x20, AX
+	ADDQ       $0x20, SI
+	ADDQ       $0x00000060, CX
+	DECQ       BX
+	JNZ        loop
 	VZEROUPPER
 	RET
 
@@ -50585,7 +50590,7 @@ loop:
 	RET
 
 // func split4AVX2(dst *float32, src *float32, step int, vectors int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·split4AVX2(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
@@ -50595,35 +50600,39 @@ TEXT ·split4AVX2(SB), NOSPLIT, $0-32
 	ADDQ AX, SI
 
 loop:
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	VSHUFPS $0x88, Y1, Y0, Y4
-	VPERMPD $0xd8, Y4, Y4
-	VSHUFPS $0xdd, Y1, Y0, Y0
-	VPERMPD $0xd8, Y0, Y0
-	VSHUFPS $0x88, Y3, Y2, Y1
-	VPERMPD $0xd8, Y1, Y1
-	VSHUFPS $0xdd, Y3, Y2, Y2
-	VPERMPD $0xd8, Y2, Y2
-	VSHUFPS $0x88, Y1, Y4, Y3
-	VPERMPD $0xd8, Y3, Y3
-	VSHUFPS $0xdd, Y1, Y4, Y1
-	VPERMPD $0xd8, Y1, Y1
-	VSHUFPS $0x88, Y2, Y0, Y4
-	VPERMPD $0xd8, Y4, Y4
-	VSHUFPS $0xdd, Y2, Y0, Y0
-	VPERMPD $0xd8, Y0, Y0
-	VMOVUPS Y3, (AX)
-	VMOVUPS Y4, (AX)(DX*1)
-	VMOVUPS Y1, (AX)(DX*2)
-	VMOVUPS Y0, (SI)
-	ADDQ    $0x20, AX
-	ADDQ    $0x20, SI
-	ADDQ    $0x00000080, CX
-	DECQ    BX
-	JNZ     loop
+	VMOVUPS    (CX), Y0
+	PREFETCHT0 4096(CX)
+	VMOVUPS    32(CX), Y1
+	PREFETCHT0 4128(CX)
+	VMOVUPS    64(CX), Y2
+	PREFETCHT0 4160(CX)
+	VMOVUPS    96(CX), Y3
+	PREFETCHT0 4192(CX)
+	VSHUFPS    $0x88, Y1, Y0, Y4
+	VPERMPD    $0xd8, Y4, Y4
+	VSHUFPS    $0xdd, Y1, Y0, Y0
+	VPERMPD    $0xd8, Y0, Y0
+	VSHUFPS    $0x88, Y3, Y2, Y1
+	VPERMPD    $0xd8, Y1, Y1
+	VSHUFPS    $0xdd, Y3, Y2, Y2
+	VPERMPD    $0xd8, Y2, Y2
+	VSHUFPS    $0x88, Y1, Y4, Y3
+	VPERMPD    $0xd8, Y3, Y3
+	VSHUFPS    $0xdd, Y1, Y4, Y1
+	VPERMPD    $0xd8, Y1, Y1
+	VSHUFPS    $0x88, Y2, Y0, Y4
+	VPERMPD    $0xd8, Y4, Y4
+	VSHUFPS    $0xdd, Y2, Y0, Y0
+	VPERMPD    $0xd8, Y0, Y0
+	VMOVUPS    Y3, (AX)
+	VMOVUPS    Y4, (AX)(DX*1)
+	VMOVUPS    Y1, (AX)(DX*2)
+	VMOVUPS    Y0, (SI)
+	ADDQ       $0x20, AX
+	ADDQ       $0x20, SI
+	ADDQ       $0x00000080, CX
+	DECQ       BX
+	JNZ        loop
 	VZEROUPPER
 	RET
 
@@ -50781,6 +50790,294 @@ share:
 	ADDQ    $0x20, CX
 	DECQ    SI
 	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func softmax2AVX2(r *byte)
+// Requires: AVX, AVX2, FMA3
+TEXT ·softmax2AVX2(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	XORQ         CX, CX
+	MOVQ         (AX), DX
+	MOVQ         8(AX), BX
+	MOVQ         24(AX), SI
+	MOVQ         32(AX), DI
+	MOVQ         72(AX), R8
+	MOVL         $0xc2b00000, R9
+	VMOVD        R9, X1
+	VPBROADCASTD X1, Y1
+	MOVQ         80(AX), AX
+
+vector:
+	LEAQ         (DX)(CX*1), R9
+	LEAQ         (R9)(R8*2), R10
+	VMOVUPS      (R9), Y3
+	VMOVUPS      (R9)(R8*1), Y4
+	VMAXPS       Y4, Y3, Y2
+	VMOVUPS      Y2, (SI)(CX*1)
+	VSUBPS       Y2, Y3, Y3
+	VMAXPS       Y3, Y1, Y3
+	VMOVUPS      exponentialAVX2<>+32(SB), Y5
+	VFMADD231PS  exponentialAVX2<>+0(SB), Y3, Y5
+	VSUBPS       exponentialAVX2<>+32(SB), Y5, Y6
+	VFNMADD231PS exponentialAVX2<>+64(SB), Y6, Y3
+	VFNMADD231PS exponentialAVX2<>+96(SB), Y6, Y3
+	VMOVUPS      exponentialAVX2<>+128(SB), Y6
+	VFMADD213PS  exponentialAVX2<>+160(SB), Y3, Y6
+	VFMADD213PS  exponentialAVX2<>+192(SB), Y3, Y6
+	VFMADD213PS  exponentialAVX2<>+224(SB), Y3, Y6
+	VFMADD213PS  exponentialAVX2<>+256(SB), Y3, Y6
+	VFMADD213PS  exponentialAVX2<>+288(SB), Y3, Y6
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y3, Y6
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y3, Y6
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VSUBPS       Y2, Y4, Y4
+	VMAXPS       Y4, Y1, Y4
+	VMOVUPS      exponentialAVX2<>+32(SB), Y2
+	VFMADD231PS  exponentialAVX2<>+0(SB), Y4, Y2
+	VSUBPS       exponentialAVX2<>+32(SB), Y2, Y3
+	VFNMADD231PS exponentialAVX2<>+64(SB), Y3, Y4
+	VFNMADD231PS exponentialAVX2<>+96(SB), Y3, Y4
+	VMOVUPS      exponentialAVX2<>+128(SB), Y3
+	VFMADD213PS  exponentialAVX2<>+160(SB), Y4, Y3
+	VFMADD213PS  exponentialAVX2<>+192(SB), Y4, Y3
+	VFMADD213PS  exponentialAVX2<>+224(SB), Y4, Y3
+	VFMADD213PS  exponentialAVX2<>+256(SB), Y4, Y3
+	VFMADD213PS  exponentialAVX2<>+288(SB), Y4, Y3
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y4, Y3
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y4, Y3
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y3, Y3
+	VADDPS       Y3, Y6, Y2
+	VMOVUPS      Y2, (DI)(CX*1)
+	VDIVPS       Y2, Y0, Y2
+	LEAQ         (BX)(CX*1), R9
+	LEAQ         (R9)(R8*2), R10
+	VMULPS       Y2, Y6, Y6
+	VMOVUPS      Y6, (R9)
+	VMULPS       Y2, Y3, Y3
+	VMOVUPS      Y3, (R9)(R8*1)
+	ADDQ         $0x20, CX
+	DECQ         AX
+	JNZ          vector
+	VZEROUPPER
+	RET
+
+// func softmax3AVX2(r *byte)
+// Requires: AVX, AVX2, FMA3
+TEXT ·softmax3AVX2(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	XORQ         CX, CX
+	MOVQ         (AX), DX
+	MOVQ         8(AX), BX
+	MOVQ         24(AX), SI
+	MOVQ         32(AX), DI
+	MOVQ         72(AX), R8
+	MOVL         $0xc2b00000, R9
+	VMOVD        R9, X1
+	VPBROADCASTD X1, Y1
+	MOVQ         80(AX), AX
+
+vector:
+	LEAQ         (DX)(CX*1), R9
+	LEAQ         (R9)(R8*2), R10
+	VMOVUPS      (R9), Y3
+	VMOVUPS      (R9)(R8*1), Y4
+	VMOVUPS      (R10), Y5
+	VMAXPS       Y4, Y3, Y2
+	VMAXPS       Y5, Y2, Y2
+	VMOVUPS      Y2, (SI)(CX*1)
+	VSUBPS       Y2, Y3, Y3
+	VMAXPS       Y3, Y1, Y3
+	VMOVUPS      exponentialAVX2<>+32(SB), Y6
+	VFMADD231PS  exponentialAVX2<>+0(SB), Y3, Y6
+	VSUBPS       exponentialAVX2<>+32(SB), Y6, Y7
+	VFNMADD231PS exponentialAVX2<>+64(SB), Y7, Y3
+	VFNMADD231PS exponentialAVX2<>+96(SB), Y7, Y3
+	VMOVUPS      exponentialAVX2<>+128(SB), Y7
+	VFMADD213PS  exponentialAVX2<>+160(SB), Y3, Y7
+	VFMADD213PS  exponentialAVX2<>+192(SB), Y3, Y7
+	VFMADD213PS  exponentialAVX2<>+224(SB), Y3, Y7
+	VFMADD213PS  exponentialAVX2<>+256(SB), Y3, Y7
+	VFMADD213PS  exponentialAVX2<>+288(SB), Y3, Y7
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y3, Y7
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y3, Y7
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y7, Y7
+	VSUBPS       Y2, Y4, Y4
+	VMAXPS       Y4, Y1, Y4
+	VMOVUPS      exponentialAVX2<>+32(SB), Y3
+	VFMADD231PS  exponentialAVX2<>+0(SB), Y4, Y3
+	VSUBPS       exponentialAVX2<>+32(SB), Y3, Y6
+	VFNMADD231PS exponentialAVX2<>+64(SB), Y6, Y4
+	VFNMADD231PS exponentialAVX2<>+96(SB), Y6, Y4
+	VMOVUPS      exponentialAVX2<>+128(SB), Y6
+	VFMADD213PS  exponentialAVX2<>+160(SB), Y4, Y6
+	VFMADD213PS  exponentialAVX2<>+192(SB), Y4, Y6
+	VFMADD213PS  exponentialAVX2<>+224(SB), Y4, Y6
+	VFMADD213PS  exponentialAVX2<>+256(SB), Y4, Y6
+	VFMADD213PS  exponentialAVX2<>+288(SB), Y4, Y6
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y4, Y6
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y4, Y6
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y6, Y6
+	VSUBPS       Y2, Y5, Y5
+	VMAXPS       Y5, Y1, Y5
+	VMOVUPS      exponentialAVX2<>+32(SB), Y2
+	VFMADD231PS  exponentialAVX2<>+0(SB), Y5, Y2
+	VSUBPS       exponentialAVX2<>+32(SB), Y2, Y3
+	VFNMADD231PS exponentialAVX2<>+64(SB), Y3, Y5
+	VFNMADD231PS exponentialAVX2<>+96(SB), Y3, Y5
+	VMOVUPS      exponentialAVX2<>+128(SB), Y3
+	VFMADD213PS  exponentialAVX2<>+160(SB), Y5, Y3
+	VFMADD213PS  exponentialAVX2<>+192(SB), Y5, Y3
+	VFMADD213PS  exponentialAVX2<>+224(SB), Y5, Y3
+	VFMADD213PS  exponentialAVX2<>+256(SB), Y5, Y3
+	VFMADD213PS  exponentialAVX2<>+288(SB), Y5, Y3
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y5, Y3
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y5, Y3
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y3, Y3
+	VADDPS       Y6, Y7, Y2
+	VADDPS       Y3, Y2, Y2
+	VMOVUPS      Y2, (DI)(CX*1)
+	VDIVPS       Y2, Y0, Y2
+	LEAQ         (BX)(CX*1), R9
+	LEAQ         (R9)(R8*2), R10
+	VMULPS       Y2, Y7, Y7
+	VMOVUPS      Y7, (R9)
+	VMULPS       Y2, Y6, Y6
+	VMOVUPS      Y6, (R9)(R8*1)
+	VMULPS       Y2, Y3, Y3
+	VMOVUPS      Y3, (R10)
+	ADDQ         $0x20, CX
+	DECQ         AX
+	JNZ          vector
+	VZEROUPPER
+	RET
+
+// func softmax4AVX2(r *byte)
+// Requires: AVX, AVX2, FMA3
+TEXT ·softmax4AVX2(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	XORQ         CX, CX
+	MOVQ         (AX), DX
+	MOVQ         8(AX), BX
+	MOVQ         24(AX), SI
+	MOVQ         32(AX), DI
+	MOVQ         72(AX), R8
+	MOVL         $0xc2b00000, R9
+	VMOVD        R9, X1
+	VPBROADCASTD X1, Y1
+	MOVQ         80(AX), AX
+
+vector:
+	LEAQ         (DX)(CX*1), R9
+	LEAQ         (R9)(R8*2), R10
+	VMOVUPS      (R9), Y3
+	VMOVUPS      (R9)(R8*1), Y4
+	VMOVUPS      (R10), Y5
+	VMOVUPS      (R10)(R8*1), Y6
+	VMAXPS       Y4, Y3, Y2
+	VMAXPS       Y5, Y2, Y2
+	VMAXPS       Y6, Y2, Y2
+	VMOVUPS      Y2, (SI)(CX*1)
+	VSUBPS       Y2, Y3, Y3
+	VMAXPS       Y3, Y1, Y3
+	VMOVUPS      exponentialAVX2<>+32(SB), Y7
+	VFMADD231PS  exponentialAVX2<>+0(SB), Y3, Y7
+	VSUBPS       exponentialAVX2<>+32(SB), Y7, Y8
+	VFNMADD231PS exponentialAVX2<>+64(SB), Y8, Y3
+	VFNMADD231PS exponentialAVX2<>+96(SB), Y8, Y3
+	VMOVUPS      exponentialAVX2<>+128(SB), Y8
+	VFMADD213PS  exponentialAVX2<>+160(SB), Y3, Y8
+	VFMADD213PS  exponentialAVX2<>+192(SB), Y3, Y8
+	VFMADD213PS  exponentialAVX2<>+224(SB), Y3, Y8
+	VFMADD213PS  exponentialAVX2<>+256(SB), Y3, Y8
+	VFMADD213PS  exponentialAVX2<>+288(SB), Y3, Y8
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y3, Y8
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y3, Y8
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y8, Y8
+	VSUBPS       Y2, Y4, Y4
+	VMAXPS       Y4, Y1, Y4
+	VMOVUPS      exponentialAVX2<>+32(SB), Y3
+	VFMADD231PS  exponentialAVX2<>+0(SB), Y4, Y3
+	VSUBPS       exponentialAVX2<>+32(SB), Y3, Y7
+	VFNMADD231PS exponentialAVX2<>+64(SB), Y7, Y4
+	VFNMADD231PS exponentialAVX2<>+96(SB), Y7, Y4
+	VMOVUPS      exponentialAVX2<>+128(SB), Y7
+	VFMADD213PS  exponentialAVX2<>+160(SB), Y4, Y7
+	VFMADD213PS  exponentialAVX2<>+192(SB), Y4, Y7
+	VFMADD213PS  exponentialAVX2<>+224(SB), Y4, Y7
+	VFMADD213PS  exponentialAVX2<>+256(SB), Y4, Y7
+	VFMADD213PS  exponentialAVX2<>+288(SB), Y4, Y7
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y4, Y7
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y4, Y7
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y7, Y7
+	VSUBPS       Y2, Y5, Y5
+	VMAXPS       Y5, Y1, Y5
+	VMOVUPS      exponentialAVX2<>+32(SB), Y3
+	VFMADD231PS  exponentialAVX2<>+0(SB), Y5, Y3
+	VSUBPS       exponentialAVX2<>+32(SB), Y3, Y4
+	VFNMADD231PS exponentialAVX2<>+64(SB), Y4, Y5
+	VFNMADD231PS exponentialAVX2<>+96(SB), Y4, Y5
+	VMOVUPS      exponentialAVX2<>+128(SB), Y4
+	VFMADD213PS  exponentialAVX2<>+160(SB), Y5, Y4
+	VFMADD213PS  exponentialAVX2<>+192(SB), Y5, Y4
+	VFMADD213PS  exponentialAVX2<>+224(SB), Y5, Y4
+	VFMADD213PS  exponentialAVX2<>+256(SB), Y5, Y4
+	VFMADD213PS  exponentialAVX2<>+288(SB), Y5, Y4
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y5, Y4
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y5, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y4, Y4
+	VSUBPS       Y2, Y6, Y6
+	VMAXPS       Y6, Y1, Y6
+	VMOVUPS      exponentialAVX2<>+32(SB), Y2
+	VFMADD231PS  exponentialAVX2<>+0(SB), Y6, Y2
+	VSUBPS       exponentialAVX2<>+32(SB), Y2, Y3
+	VFNMADD231PS exponentialAVX2<>+64(SB), Y3, Y6
+	VFNMADD231PS exponentialAVX2<>+96(SB), Y3, Y6
+	VMOVUPS      exponentialAVX2<>+128(SB), Y3
+	VFMADD213PS  exponentialAVX2<>+160(SB), Y6, Y3
+	VFMADD213PS  exponentialAVX2<>+192(SB), Y6, Y3
+	VFMADD213PS  exponentialAVX2<>+224(SB), Y6, Y3
+	VFMADD213PS  exponentialAVX2<>+256(SB), Y6, Y3
+	VFMADD213PS  exponentialAVX2<>+288(SB), Y6, Y3
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y6, Y3
+	VFMADD213PS  exponentialAVX2<>+320(SB), Y6, Y3
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y3, Y3
+	VADDPS       Y7, Y8, Y2
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y3, Y2, Y2
+	VMOVUPS      Y2, (DI)(CX*1)
+	VDIVPS       Y2, Y0, Y2
+	LEAQ         (BX)(CX*1), R9
+	LEAQ         (R9)(R8*2), R10
+	VMULPS       Y2, Y8, Y8
+	VMOVUPS      Y8, (R9)
+	VMULPS       Y2, Y7, Y7
+	VMOVUPS      Y7, (R9)(R8*1)
+	VMULPS       Y2, Y4, Y4
+	VMOVUPS      Y4, (R10)
+	VMULPS       Y2, Y3, Y3
+	VMOVUPS      Y3, (R10)(R8*1)
+	ADDQ         $0x20, CX
+	DECQ         AX
+	JNZ          vector
 	VZEROUPPER
 	RET
 
@@ -51045,9 +51342,9 @@ vector:
 	VZEROUPPER
 	RET
 
-// func crossEntropyAVX2(r *byte)
+// func softSumsAVX2(r *byte)
 // Requires: AVX, AVX2
-TEXT ·crossEntropyAVX2(SB), NOSPLIT, $0-8
+TEXT ·softSumsAVX2(SB), NOSPLIT, $0-8
 	MOVQ         r+0(FP), AX
 	MOVL         $0x3f800000, CX
 	VMOVD        CX, X0
@@ -51064,24 +51361,40 @@ TEXT ·crossEntropyAVX2(SB), NOSPLIT, $0-8
 
 class:
 	VMOVUPS (R8), Y2
+	VMOVUPS 32(R8), Y3
+	VMOVUPS 64(R8), Y4
+	VMOVUPS 96(R8), Y5
 	XORQ    CX, CX
 	MOVQ    80(AX), SI
 
 vector:
-	MOVQ    16(AX), R10
-	MOVQ    24(AX), R11
-	MOVQ    32(AX), R12
-	VMOVUPS (R11)(CX*1), Y3
-	VSUBPS  (DX)(CX*1), Y3, Y3
-	VADDPS  (R12)(CX*1), Y3, Y3
-	VCMPPS  $0x00, (R10)(CX*1), Y0, Y4
-	VANDPS  Y3, Y4, Y3
-	VADDPS  Y3, Y2, Y2
+	MOVQ    24(AX), R10
+	MOVQ    32(AX), R11
+	MOVQ    16(AX), R12
+	VXORPS  Y6, Y6, Y6
+	VMOVUPS (DI)(CX*1), Y8
+	VMOVUPS (R12)(CX*1), Y9
+	VCMPPS  $0x00, Y0, Y9, Y7
+	VANDPS  Y8, Y7, Y10
+	VADDPS  Y10, Y2, Y2
+	VCMPPS  $0x02, Y9, Y6, Y6
+	VANDPS  Y8, Y6, Y6
+	VADDPS  Y6, Y3, Y3
+	VANDPS  Y1, Y7, Y6
+	VADDPS  Y6, Y4, Y4
+	VMOVUPS (R10)(CX*1), Y6
+	VSUBPS  (DX)(CX*1), Y6, Y6
+	VADDPS  (R11)(CX*1), Y6, Y6
+	VANDPS  Y6, Y7, Y6
+	VADDPS  Y6, Y5, Y5
 	ADDQ    $0x20, CX
 	DECQ    SI
 	JNZ     vector
 	VMOVUPS Y2, (R8)
-	ADDQ    $0x00000020, R8
+	VMOVUPS Y3, 32(R8)
+	VMOVUPS Y4, 64(R8)
+	VMOVUPS Y5, 96(R8)
+	ADDQ    $0x00000080, R8
 	ADDQ    R9, DI
 	ADDQ    R9, DX
 	VADDPS  Y1, Y0, Y0
@@ -52633,7 +52946,7 @@ loop:
 	RET
 
 // func split2AVX512(dst *float32, src *float32, step int, vectors int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·split2AVX512(SB), NOSPLIT, $0-32
 	MOVQ      dst+0(FP), AX
 	MOVQ      src+8(FP), CX
@@ -52653,19 +52966,21 @@ TEXT ·split2AVX512(SB), NOSPLIT, $0-32
 	VPMOVZXBD X1, Z1
 
 loop:
-	VMOVUPS   (CX), Z2
-	VMOVUPS   64(CX), Z3
-	VMOVAPS   Z2, Z4
-	VPERMT2PS Z3, Z0, Z4
-	VMOVAPS   Z2, Z2
-	VPERMT2PS Z3, Z1, Z2
-	VMOVUPS   Z4, (AX)
-	VMOVUPS   Z2, (AX)(DX*1)
-	ADDQ      $0x40, AX
-	ADDQ      $0x40, SI
-	ADDQ      $0x00000080, CX
-	DECQ      BX
-	JNZ       loop
+	VMOVUPS    (CX), Z2
+	PREFETCHT0 4096(CX)
+	VMOVUPS    64(CX), Z3
+	PREFETCHT0 4160(CX)
+	VMOVAPS    Z2, Z4
+	VPERMT2PS  Z3, Z0, Z4
+	VMOVAPS    Z2, Z2
+	VPERMT2PS  Z3, Z1, Z2
+	VMOVUPS    Z4, (AX)
+	VMOVUPS    Z2, (AX)(DX*1)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, SI
+	ADDQ       $0x00000080, CX
+	DECQ       BX
+	JNZ        loop
 	VZEROUPPER
 	RET
 
@@ -52707,7 +53022,7 @@ loop:
 	RET
 
 // func split3AVX512(dst *float32, src *float32, step int, vectors int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·split3AVX512(SB), NOSPLIT, $0-32
 	MOVQ      dst+0(FP), AX
 	MOVQ      src+8(FP), CX
@@ -52738,29 +53053,32 @@ TEXT ·split3AVX512(SB), NOSPLIT, $0-32
 	KMOVW     DI, K3
 
 loop:
-	VMOVUPS (CX), Z3
-	VMOVUPS 64(CX), Z4
-	VMOVUPS 128(CX), Z5
-	VMOVAPS Z3, Z6
-	VMOVAPS Z4, K3, Z6
-	VMOVAPS Z5, K2, Z6
-	VPERMPS Z6, Z0, Z6
-	VMOVAPS Z3, Z7
-	VMOVAPS Z4, K1, Z7
-	VMOVAPS Z5, K3, Z7
-	VPERMPS Z7, Z1, Z7
-	VMOVAPS Z3, Z3
-	VMOVAPS Z4, K2, Z3
-	VMOVAPS Z5, K1, Z3
-	VPERMPS Z3, Z2, Z3
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, (AX)(DX*1)
-	VMOVUPS Z3, (AX)(DX*2)
-	ADDQ    $0x40, AX
-	ADDQ    $0x40, SI
-	ADDQ    $0x000000c0, CX
-	DECQ    BX
-	JNZ     loop
+	VMOVUPS    (CX), Z3
+	PREFETCHT0 4096(CX)
+	VMOVUPS    64(CX), Z4
+	PREFETCHT0 4160(CX)
+	VMOVUPS    128(CX), Z5
+	PREFETCHT0 4224(CX)
+	VMOVAPS    Z3, Z6
+	VMOVAPS    Z4, K3, Z6
+	VMOVAPS    Z5, K2, Z6
+	VPERMPS    Z6, Z0, Z6
+	VMOVAPS    Z3, Z7
+	VMOVAPS    Z4, K1, Z7
+	VMOVAPS    Z5, K3, Z7
+	VPERMPS    Z7, Z1, Z7
+	VMOVAPS    Z3, Z3
+	VMOVAPS    Z4, K2, Z3
+	VMOVAPS    Z5, K1, Z3
+	VPERMPS    Z3, Z2, Z3
+	VMOVUPS    Z6, (AX)
+	VMOVUPS    Z7, (AX)(DX*1)
+	VMOVUPS    Z3, (AX)(DX*2)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, SI
+	ADDQ       $0x000000c0, CX
+	DECQ       BX
+	JNZ        loop
 	VZEROUPPER
 	RET
 
@@ -52823,7 +53141,7 @@ loop:
 	RET
 
 // func split4AVX512(dst *float32, src *float32, step int, vectors int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·split4AVX512(SB), NOSPLIT, $0-32
 	MOVQ      dst+0(FP), AX
 	MOVQ      src+8(FP), CX
@@ -52843,35 +53161,39 @@ TEXT ·split4AVX512(SB), NOSPLIT, $0-32
 	VPMOVZXBD X1, Z1
 
 loop:
-	VMOVUPS   (CX), Z2
-	VMOVUPS   64(CX), Z3
-	VMOVUPS   128(CX), Z4
-	VMOVUPS   192(CX), Z5
-	VMOVAPS   Z2, Z6
-	VPERMT2PS Z3, Z0, Z6
-	VMOVAPS   Z2, Z2
-	VPERMT2PS Z3, Z1, Z2
-	VMOVAPS   Z4, Z3
-	VPERMT2PS Z5, Z0, Z3
-	VMOVAPS   Z4, Z4
-	VPERMT2PS Z5, Z1, Z4
-	VMOVAPS   Z6, Z5
-	VPERMT2PS Z3, Z0, Z5
-	VMOVAPS   Z6, Z6
-	VPERMT2PS Z3, Z1, Z6
-	VMOVAPS   Z2, Z3
-	VPERMT2PS Z4, Z0, Z3
-	VMOVAPS   Z2, Z2
-	VPERMT2PS Z4, Z1, Z2
-	VMOVUPS   Z5, (AX)
-	VMOVUPS   Z3, (AX)(DX*1)
-	VMOVUPS   Z6, (AX)(DX*2)
-	VMOVUPS   Z2, (SI)
-	ADDQ      $0x40, AX
-	ADDQ      $0x40, SI
-	ADDQ      $0x00000100, CX
-	DECQ      BX
-	JNZ       loop
+	VMOVUPS    (CX), Z2
+	PREFETCHT0 4096(CX)
+	VMOVUPS    64(CX), Z3
+	PREFETCHT0 4160(CX)
+	VMOVUPS    128(CX), Z4
+	PREFETCHT0 4224(CX)
+	VMOVUPS    192(CX), Z5
+	PREFETCHT0 4288(CX)
+	VMOVAPS    Z2, Z6
+	VPERMT2PS  Z3, Z0, Z6
+	VMOVAPS    Z2, Z2
+	VPERMT2PS  Z3, Z1, Z2
+	VMOVAPS    Z4, Z3
+	VPERMT2PS  Z5, Z0, Z3
+	VMOVAPS    Z4, Z4
+	VPERMT2PS  Z5, Z1, Z4
+	VMOVAPS    Z6, Z5
+	VPERMT2PS  Z3, Z0, Z5
+	VMOVAPS    Z6, Z6
+	VPERMT2PS  Z3, Z1, Z6
+	VMOVAPS    Z2, Z3
+	VPERMT2PS  Z4, Z0, Z3
+	VMOVAPS    Z2, Z2
+	VPERMT2PS  Z4, Z1, Z2
+	VMOVUPS    Z5, (AX)
+	VMOVUPS    Z3, (AX)(DX*1)
+	VMOVUPS    Z6, (AX)(DX*2)
+	VMOVUPS    Z2, (SI)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, SI
+	ADDQ       $0x00000100, CX
+	DECQ       BX
+	JNZ        loop
 	VZEROUPPER
 	RET
 
@@ -53050,6 +53372,327 @@ share:
 	ADDQ    $0x40, CX
 	DECQ    SI
 	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func softmax2AVX512(r *byte)
+// Requires: AVX, AVX512F
+TEXT ·softmax2AVX512(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z0
+	XORQ         CX, CX
+	MOVQ         (AX), DX
+	MOVQ         8(AX), BX
+	MOVQ         24(AX), SI
+	MOVQ         32(AX), DI
+	MOVQ         72(AX), R8
+	MOVL         $0xc2b00000, R9
+	VMOVD        R9, X1
+	VPBROADCASTD X1, Z1
+	VMOVUPS      exponentialAVX512<>+0(SB), Z2
+	VMOVUPS      exponentialAVX512<>+64(SB), Z3
+	VMOVUPS      exponentialAVX512<>+128(SB), Z4
+	VMOVUPS      exponentialAVX512<>+192(SB), Z5
+	VMOVUPS      exponentialAVX512<>+256(SB), Z6
+	VMOVUPS      exponentialAVX512<>+320(SB), Z7
+	VMOVUPS      exponentialAVX512<>+384(SB), Z8
+	VMOVUPS      exponentialAVX512<>+448(SB), Z9
+	VMOVUPS      exponentialAVX512<>+512(SB), Z10
+	VMOVUPS      exponentialAVX512<>+576(SB), Z11
+	VMOVUPS      exponentialAVX512<>+640(SB), Z12
+	MOVQ         80(AX), AX
+
+vector:
+	LEAQ         (DX)(CX*1), R9
+	LEAQ         (R9)(R8*2), R10
+	VMOVUPS      (R9), Z14
+	VMOVUPS      (R9)(R8*1), Z15
+	VMAXPS       Z15, Z14, Z13
+	VMOVUPS      Z13, (SI)(CX*1)
+	VSUBPS       Z13, Z14, Z14
+	VMAXPS       Z14, Z1, Z14
+	VMOVUPS      Z3, Z16
+	VFMADD231PS  Z2, Z14, Z16
+	VSUBPS       Z3, Z16, Z17
+	VFNMADD231PS Z4, Z17, Z14
+	VFNMADD231PS Z5, Z17, Z14
+	VMOVUPS      Z6, Z17
+	VFMADD213PS  Z7, Z14, Z17
+	VFMADD213PS  Z8, Z14, Z17
+	VFMADD213PS  Z9, Z14, Z17
+	VFMADD213PS  Z10, Z14, Z17
+	VFMADD213PS  Z11, Z14, Z17
+	VFMADD213PS  Z12, Z14, Z17
+	VFMADD213PS  Z12, Z14, Z17
+	VPSLLD       $0x17, Z16, Z16
+	VMULPS       Z16, Z17, Z17
+	VSUBPS       Z13, Z15, Z15
+	VMAXPS       Z15, Z1, Z15
+	VMOVUPS      Z3, Z13
+	VFMADD231PS  Z2, Z15, Z13
+	VSUBPS       Z3, Z13, Z14
+	VFNMADD231PS Z4, Z14, Z15
+	VFNMADD231PS Z5, Z14, Z15
+	VMOVUPS      Z6, Z14
+	VFMADD213PS  Z7, Z15, Z14
+	VFMADD213PS  Z8, Z15, Z14
+	VFMADD213PS  Z9, Z15, Z14
+	VFMADD213PS  Z10, Z15, Z14
+	VFMADD213PS  Z11, Z15, Z14
+	VFMADD213PS  Z12, Z15, Z14
+	VFMADD213PS  Z12, Z15, Z14
+	VPSLLD       $0x17, Z13, Z13
+	VMULPS       Z13, Z14, Z14
+	VADDPS       Z14, Z17, Z13
+	VMOVUPS      Z13, (DI)(CX*1)
+	VDIVPS       Z13, Z0, Z13
+	LEAQ         (BX)(CX*1), R9
+	LEAQ         (R9)(R8*2), R10
+	VMULPS       Z13, Z17, Z17
+	VMOVUPS      Z17, (R9)
+	VMULPS       Z13, Z14, Z14
+	VMOVUPS      Z14, (R9)(R8*1)
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          vector
+	VZEROUPPER
+	RET
+
+// func softmax3AVX512(r *byte)
+// Requires: AVX, AVX512F
+TEXT ·softmax3AVX512(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z0
+	XORQ         CX, CX
+	MOVQ         (AX), DX
+	MOVQ         8(AX), BX
+	MOVQ         24(AX), SI
+	MOVQ         32(AX), DI
+	MOVQ         72(AX), R8
+	MOVL         $0xc2b00000, R9
+	VMOVD        R9, X1
+	VPBROADCASTD X1, Z1
+	VMOVUPS      exponentialAVX512<>+0(SB), Z2
+	VMOVUPS      exponentialAVX512<>+64(SB), Z3
+	VMOVUPS      exponentialAVX512<>+128(SB), Z4
+	VMOVUPS      exponentialAVX512<>+192(SB), Z5
+	VMOVUPS      exponentialAVX512<>+256(SB), Z6
+	VMOVUPS      exponentialAVX512<>+320(SB), Z7
+	VMOVUPS      exponentialAVX512<>+384(SB), Z8
+	VMOVUPS      exponentialAVX512<>+448(SB), Z9
+	VMOVUPS      exponentialAVX512<>+512(SB), Z10
+	VMOVUPS      exponentialAVX512<>+576(SB), Z11
+	VMOVUPS      exponentialAVX512<>+640(SB), Z12
+	MOVQ         80(AX), AX
+
+vector:
+	LEAQ         (DX)(CX*1), R9
+	LEAQ         (R9)(R8*2), R10
+	VMOVUPS      (R9), Z14
+	VMOVUPS      (R9)(R8*1), Z15
+	VMOVUPS      (R10), Z16
+	VMAXPS       Z15, Z14, Z13
+	VMAXPS       Z16, Z13, Z13
+	VMOVUPS      Z13, (SI)(CX*1)
+	VSUBPS       Z13, Z14, Z14
+	VMAXPS       Z14, Z1, Z14
+	VMOVUPS      Z3, Z17
+	VFMADD231PS  Z2, Z14, Z17
+	VSUBPS       Z3, Z17, Z18
+	VFNMADD231PS Z4, Z18, Z14
+	VFNMADD231PS Z5, Z18, Z14
+	VMOVUPS      Z6, Z18
+	VFMADD213PS  Z7, Z14, Z18
+	VFMADD213PS  Z8, Z14, Z18
+	VFMADD213PS  Z9, Z14, Z18
+	VFMADD213PS  Z10, Z14, Z18
+	VFMADD213PS  Z11, Z14, Z18
+	VFMADD213PS  Z12, Z14, Z18
+	VFMADD213PS  Z12, Z14, Z18
+	VPSLLD       $0x17, Z17, Z17
+	VMULPS       Z17, Z18, Z18
+	VSUBPS       Z13, Z15, Z15
+	VMAXPS       Z15, Z1, Z15
+	VMOVUPS      Z3, Z14
+	VFMADD231PS  Z2, Z15, Z14
+	VSUBPS       Z3, Z14, Z17
+	VFNMADD231PS Z4, Z17, Z15
+	VFNMADD231PS Z5, Z17, Z15
+	VMOVUPS      Z6, Z17
+	VFMADD213PS  Z7, Z15, Z17
+	VFMADD213PS  Z8, Z15, Z17
+	VFMADD213PS  Z9, Z15, Z17
+	VFMADD213PS  Z10, Z15, Z17
+	VFMADD213PS  Z11, Z15, Z17
+	VFMADD213PS  Z12, Z15, Z17
+	VFMADD213PS  Z12, Z15, Z17
+	VPSLLD       $0x17, Z14, Z14
+	VMULPS       Z14, Z17, Z17
+	VSUBPS       Z13, Z16, Z16
+	VMAXPS       Z16, Z1, Z16
+	VMOVUPS      Z3, Z13
+	VFMADD231PS  Z2, Z16, Z13
+	VSUBPS       Z3, Z13, Z14
+	VFNMADD231PS Z4, Z14, Z16
+	VFNMADD231PS Z5, Z14, Z16
+	VMOVUPS      Z6, Z14
+	VFMADD213PS  Z7, Z16, Z14
+	VFMADD213PS  Z8, Z16, Z14
+	VFMADD213PS  Z9, Z16, Z14
+	VFMADD213PS  Z10, Z16, Z14
+	VFMADD213PS  Z11, Z16, Z14
+	VFMADD213PS  Z12, Z16, Z14
+	VFMADD213PS  Z12, Z16, Z14
+	VPSLLD       $0x17, Z13, Z13
+	VMULPS       Z13, Z14, Z14
+	VADDPS       Z17, Z18, Z13
+	VADDPS       Z14, Z13, Z13
+	VMOVUPS      Z13, (DI)(CX*1)
+	VDIVPS       Z13, Z0, Z13
+	LEAQ         (BX)(CX*1), R9
+	LEAQ         (R9)(R8*2), R10
+	VMULPS       Z13, Z18, Z18
+	VMOVUPS      Z18, (R9)
+	VMULPS       Z13, Z17, Z17
+	VMOVUPS      Z17, (R9)(R8*1)
+	VMULPS       Z13, Z14, Z14
+	VMOVUPS      Z14, (R10)
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          vector
+	VZEROUPPER
+	RET
+
+// func softmax4AVX512(r *byte)
+// Requires: AVX, AVX512F
+TEXT ·softmax4AVX512(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVL         $0x3f800000, CX
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Z0
+	XORQ         CX, CX
+	MOVQ         (AX), DX
+	MOVQ         8(AX), BX
+	MOVQ         24(AX), SI
+	MOVQ         32(AX), DI
+	MOVQ         72(AX), R8
+	MOVL         $0xc2b00000, R9
+	VMOVD        R9, X1
+	VPBROADCASTD X1, Z1
+	VMOVUPS      exponentialAVX512<>+0(SB), Z2
+	VMOVUPS      exponentialAVX512<>+64(SB), Z3
+	VMOVUPS      exponentialAVX512<>+128(SB), Z4
+	VMOVUPS      exponentialAVX512<>+192(SB), Z5
+	VMOVUPS      exponentialAVX512<>+256(SB), Z6
+	VMOVUPS      exponentialAVX512<>+320(SB), Z7
+	VMOVUPS      exponentialAVX512<>+384(SB), Z8
+	VMOVUPS      exponentialAVX512<>+448(SB), Z9
+	VMOVUPS      exponentialAVX512<>+512(SB), Z10
+	VMOVUPS      exponentialAVX512<>+576(SB), Z11
+	VMOVUPS      exponentialAVX512<>+640(SB), Z12
+	MOVQ         80(AX), AX
+
+vector:
+	LEAQ         (DX)(CX*1), R9
+	LEAQ         (R9)(R8*2), R10
+	VMOVUPS      (R9), Z14
+	VMOVUPS      (R9)(R8*1), Z15
+	VMOVUPS      (R10), Z16
+	VMOVUPS      (R10)(R8*1), Z17
+	VMAXPS       Z15, Z14, Z13
+	VMAXPS       Z16, Z13, Z13
+	VMAXPS       Z17, Z13, Z13
+	VMOVUPS      Z13, (SI)(CX*1)
+	VSUBPS       Z13, Z14, Z14
+	VMAXPS       Z14, Z1, Z14
+	VMOVUPS      Z3, Z18
+	VFMADD231PS  Z2, Z14, Z18
+	VSUBPS       Z3, Z18, Z19
+	VFNMADD231PS Z4, Z19, Z14
+	VFNMADD231PS Z5, Z19, Z14
+	VMOVUPS      Z6, Z19
+	VFMADD213PS  Z7, Z14, Z19
+	VFMADD213PS  Z8, Z14, Z19
+	VFMADD213PS  Z9, Z14, Z19
+	VFMADD213PS  Z10, Z14, Z19
+	VFMADD213PS  Z11, Z14, Z19
+	VFMADD213PS  Z12, Z14, Z19
+	VFMADD213PS  Z12, Z14, Z19
+	VPSLLD       $0x17, Z18, Z18
+	VMULPS       Z18, Z19, Z19
+	VSUBPS       Z13, Z15, Z15
+	VMAXPS       Z15, Z1, Z15
+	VMOVUPS      Z3, Z14
+	VFMADD231PS  Z2, Z15, Z14
+	VSUBPS       Z3, Z14, Z18
+	VFNMADD231PS Z4, Z18, Z15
+	VFNMADD231PS Z5, Z18, Z15
+	VMOVUPS      Z6, Z18
+	VFMADD213PS  Z7, Z15, Z18
+	VFMADD213PS  Z8, Z15, Z18
+	VFMADD213PS  Z9, Z15, Z18
+	VFMADD213PS  Z10, Z15, Z18
+	VFMADD213PS  Z11, Z15, Z18
+	VFMADD213PS  Z12, Z15, Z18
+	VFMADD213PS  Z12, Z15, Z18
+	VPSLLD       $0x17, Z14, Z14
+	VMULPS       Z14, Z18, Z18
+	VSUBPS       Z13, Z16, Z16
+	VMAXPS       Z16, Z1, Z16
+	VMOVUPS      Z3, Z14
+	VFMADD231PS  Z2, Z16, Z14
+	VSUBPS       Z3, Z14, Z15
+	VFNMADD231PS Z4, Z15, Z16
+	VFNMADD231PS Z5, Z15, Z16
+	VMOVUPS      Z6, Z15
+	VFMADD213PS  Z7, Z16, Z15
+	VFMADD213PS  Z8, Z16, Z15
+	VFMADD213PS  Z9, Z16, Z15
+	VFMADD213PS  Z10, Z16, Z15
+	VFMADD213PS  Z11, Z16, Z15
+	VFMADD213PS  Z12, Z16, Z15
+	VFMADD213PS  Z12, Z16, Z15
+	VPSLLD       $0x17, Z14, Z14
+	VMULPS       Z14, Z15, Z15
+	VSUBPS       Z13, Z17, Z17
+	VMAXPS       Z17, Z1, Z17
+	VMOVUPS      Z3, Z13
+	VFMADD231PS  Z2, Z17, Z13
+	VSUBPS       Z3, Z13, Z14
+	VFNMADD231PS Z4, Z14, Z17
+	VFNMADD231PS Z5, Z14, Z17
+	VMOVUPS      Z6, Z14
+	VFMADD213PS  Z7, Z17, Z14
+	VFMADD213PS  Z8, Z17, Z14
+	VFMADD213PS  Z9, Z17, Z14
+	VFMADD213PS  Z10, Z17, Z14
+	VFMADD213PS  Z11, Z17, Z14
+	VFMADD213PS  Z12, Z17, Z14
+	VFMADD213PS  Z12, Z17, Z14
+	VPSLLD       $0x17, Z13, Z13
+	VMULPS       Z13, Z14, Z14
+	VADDPS       Z18, Z19, Z13
+	VADDPS       Z15, Z13, Z13
+	VADDPS       Z14, Z13, Z13
+	VMOVUPS      Z13, (DI)(CX*1)
+	VDIVPS       Z13, Z0, Z13
+	LEAQ         (BX)(CX*1), R9
+	LEAQ         (R9)(R8*2), R10
+	VMULPS       Z13, Z19, Z19
+	VMOVUPS      Z19, (R9)
+	VMULPS       Z13, Z18, Z18
+	VMOVUPS      Z18, (R9)(R8*1)
+	VMULPS       Z13, Z15, Z15
+	VMOVUPS      Z15, (R10)
+	VMULPS       Z13, Z14, Z14
+	VMOVUPS      Z14, (R10)(R8*1)
+	ADDQ         $0x40, CX
+	DECQ         AX
+	JNZ          vector
 	VZEROUPPER
 	RET
 
@@ -53301,9 +53944,9 @@ vector:
 	VZEROUPPER
 	RET
 
-// func crossEntropyAVX512(r *byte)
+// func softSumsAVX512(r *byte)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·crossEntropyAVX512(SB), NOSPLIT, $0-8
+TEXT ·softSumsAVX512(SB), NOSPLIT, $0-8
 	MOVQ         r+0(FP), AX
 	MOVL         $0x3f800000, CX
 	VMOVD        CX, X0
@@ -53320,23 +53963,36 @@ TEXT ·crossEntropyAVX512(SB), NOSPLIT, $0-8
 
 class:
 	VMOVUPS (R8), Z2
+	VMOVUPS 64(R8), Z3
+	VMOVUPS 128(R8), Z4
+	VMOVUPS 192(R8), Z5
 	XORQ    CX, CX
 	MOVQ    80(AX), SI
 
 vector:
-	MOVQ    16(AX), R10
-	MOVQ    24(AX), R11
-	MOVQ    32(AX), R12
-	VMOVUPS (R11)(CX*1), Z3
-	VSUBPS  (DX)(CX*1), Z3, Z3
-	VADDPS  (R12)(CX*1), Z3, Z3
-	VCMPPS  $0x00, (R10)(CX*1), Z0, K1
-	VADDPS  Z3, Z2, K1, Z2
+	MOVQ    24(AX), R10
+	MOVQ    32(AX), R11
+	MOVQ    16(AX), R12
+	VXORPS  Z6, Z6, Z6
+	VMOVUPS (DI)(CX*1), Z7
+	VMOVUPS (R12)(CX*1), Z8
+	VCMPPS  $0x00, Z0, Z8, K1
+	VADDPS  Z7, Z2, K1, Z2
+	VCMPPS  $0x02, Z8, Z6, K2
+	VADDPS  Z7, Z3, K2, Z3
+	VADDPS  Z1, Z4, K1, Z4
+	VMOVUPS (R10)(CX*1), Z6
+	VSUBPS  (DX)(CX*1), Z6, Z6
+	VADDPS  (R11)(CX*1), Z6, Z6
+	VADDPS  Z6, Z5, K1, Z5
 	ADDQ    $0x40, CX
 	DECQ    SI
 	JNZ     vector
 	VMOVUPS Z2, (R8)
-	ADDQ    $0x00000040, R8
+	VMOVUPS Z3, 64(R8)
+	VMOVUPS Z4, 128(R8)
+	VMOVUPS Z5, 192(R8)
+	ADDQ    $0x00000100, R8
 	ADDQ    R9, DI
 	ADDQ    R9, DX
 	VADDPS  Z1, Z0, Z0

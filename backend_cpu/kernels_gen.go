@@ -875,6 +875,15 @@ func classesAVX2(class *float32, labels *byte, vectors int, last, ignore float32
 func softmaxAVX2(r *lossRows)
 
 //go:noescape
+func softmax2AVX2(r *lossRows)
+
+//go:noescape
+func softmax3AVX2(r *lossRows)
+
+//go:noescape
+func softmax4AVX2(r *lossRows)
+
+//go:noescape
 func hardAVX2(r *lossRows)
 
 //go:noescape
@@ -893,7 +902,7 @@ func stretchAVX2(y, x *float32, base, i0, i1 *int32, f *float32, vectors int)
 func classSumsAVX2(r *lossRows)
 
 //go:noescape
-func crossEntropyAVX2(r *lossRows)
+func softSumsAVX2(r *lossRows)
 
 //go:noescape
 func pickAVX2(r *lossRows)
@@ -1004,6 +1013,15 @@ func classesAVX512(class *float32, labels *byte, vectors int, last, ignore float
 func softmaxAVX512(r *lossRows)
 
 //go:noescape
+func softmax2AVX512(r *lossRows)
+
+//go:noescape
+func softmax3AVX512(r *lossRows)
+
+//go:noescape
+func softmax4AVX512(r *lossRows)
+
+//go:noescape
 func hardAVX512(r *lossRows)
 
 //go:noescape
@@ -1022,7 +1040,7 @@ func stretchAVX512(y, x *float32, base, i0, i1 *int32, f *float32, vectors int)
 func classSumsAVX512(r *lossRows)
 
 //go:noescape
-func crossEntropyAVX512(r *lossRows)
+func softSumsAVX512(r *lossRows)
 
 //go:noescape
 func pickAVX512(r *lossRows)

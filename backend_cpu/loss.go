@@ -7,7 +7,7 @@ package cpu
 //	softmax       p = exp(z − top) / total   top = max z   total = Σ exp(z − top)
 //	hard          p = 1 for the first of the largest z, else 0
 //	classSums     sums[k] += Σ p·t, Σ p, Σ t, of voxels that count
-//	crossEntropy  sums[k] += Σ t·(total + (top − z)), total being a logarithm
+//	softSums      the same, and Σ t·(total + (top − z)), total being a logarithm
 //	pick          ce = Σ d[k][2]·t
 //	firstLargest  labels = d[k][0] of the first of the largest z
 //	lastAbove     labels = d[k][0] of the last z > 0, else 0
@@ -28,10 +28,11 @@ type lossRows struct {
 
 // lossKernels are the kernels of the losses.
 type lossKernels struct {
-	split, join                                             [5]func(dst, src *float32, step, vectors int) // by the classes: dst[j·step + i] = src[i·k + j], and back; nil: there is none
-	classes                                                 func(class *float32, labels *byte, vectors int, last, ignore float32)
-	softmax, hard, classSums, crossEntropy, pick, classGrad func(*lossRows)
-	firstLargest, lastAbove                                 func(*lossRows)
+	split, join                                         [5]func(dst, src *float32, step, vectors int) // by the classes: dst[j·step + i] = src[i·k + j], and back; nil: there is none
+	classes                                             func(class *float32, labels *byte, vectors int, last, ignore float32)
+	softmax, hard, classSums, softSums, pick, classGrad func(*lossRows)
+	softmaxes                                           [5]func(*lossRows) // softmax by the classes; nil: there is none
+	firstLargest, lastAbove                             func(*lossRows)
 
 	// Of enlarged logits; products are rounded, so that labels are the same everywhere.
 	mix     func(y, a, b *float32, vectors int, f float32)                    // y = a·(1 − f) + b·f

@@ -127,10 +127,13 @@ func stretchGo(y, x *float32, base, i0, i1 *int32, f *float32, vectors int) {
 	}
 }
 
-func classSumsGo(r *lossRows) {
+func classSumsGo(r *lossRows) { r.overlap(3) }
+
+// overlap adds to the first three of n sums a class.
+func (r *lossRows) overlap(n int) {
 	class := r.row(r.class)
 	for k := range r.k {
-		pt, p, t := r.sumOf(k, 0, 3), r.sumOf(k, 1, 3), r.sumOf(k, 2, 3)
+		pt, p, t := r.sumOf(k, 0, n), r.sumOf(k, 1, n), r.sumOf(k, 2, n)
 		for i, x := range r.rows(r.p, k) {
 			if class[i] == float32(k) {
 				pt[i&3] += x
@@ -143,10 +146,11 @@ func classSumsGo(r *lossRows) {
 	}
 }
 
-func crossEntropyGo(r *lossRows) {
+func softSumsGo(r *lossRows) {
+	r.overlap(4)
 	class, top, total := r.row(r.class), r.row(r.top), r.row(r.total)
 	for k := range r.k {
-		sum := r.sumOf(k, 0, 1)
+		sum := r.sumOf(k, 3, 4)
 		for i, x := range r.rows(r.z, k) {
 			if class[i] == float32(k) {
 				sum[i&3] += total[i] + (top[i] - x)

@@ -31,7 +31,7 @@ func (s *scope) seg(op graph.SegSums, logits, labels graph.Value) *seg {
 		scope: s, op: op, n: t[0], v: t[1] * t[2] * t[3], k: t[4], grid: [3]int(t[1:4]),
 		logits: s.tensor(logits), labels: s.bytes(labels),
 	}
-	p.block = max(64, min(1024, unitFloats/(p.k+segRows/2)/64*64))
+	p.block = max(64, min(1024, 2*unitFloats/(p.k+segRows/2)/64*64))
 	p.units = ceil(p.v, p.block)
 	for _, region := range op.Regions {
 		var wants [256]float32
@@ -44,7 +44,7 @@ func (s *scope) seg(op graph.SegSums, logits, labels graph.Value) *seg {
 	}
 	s.pool.reserve(need{
 		shared: p.n * p.units * p.k * graph.SumsLen * 2,
-		worker: p.block*(p.k+2*p.columns()+segRows+1) + p.k*(3*p.flat.lanes+3) + 2*p.isa.lanes,
+		worker: p.block*(p.k+2*p.columns()+segRows+1) + p.k*(4*p.flat.lanes+3) + 2*p.isa.lanes,
 	})
 	return p
 }
@@ -60,7 +60,7 @@ type segUnit struct {
 	stored          []float32 // [count K], and room for a vector
 	z, p            []float32 // [columns block]: logits, probabilities
 	row             [segRows][]float32
-	acc             []float32 // [K 3 lanes]
+	acc             []float32 // [K 4 lanes]
 	d               []float32 // [K 3]
 	labels          []byte
 	valid           int // voxels that count
@@ -93,7 +93,7 @@ func (p *seg) open(w *worker, unit int) segUnit {
 		u.row[i] = take(p.block)[:u.width]
 	}
 	u.labels = backend.F32Bytes(take(p.block / 4))[:u.count]
-	u.acc, u.d = take(3*p.k*p.flat.lanes), take(3*p.k)
+	u.acc, u.d = take(4*p.k*p.flat.lanes), take(3*p.k)
 	u.stored = take(p.block*p.k + 2*p.isa.lanes)
 	*u.args = lossRows{
 		z: &u.z[0], p: &u.p[0], class: &u.row[segClass][0], top: &u.row[segTop][0], total: &u.row[segTotal][0],
@@ -204,6 +204,15 @@ func (p *seg) of(u *segUnit, rows []float32, k int) []float32 { return rows[k*p.
 
 // vectors is the length of rows.
 func (p *seg) vectors(u *segUnit) int { return u.width / p.flat.lanes }
+
+// softmax makes p of z, top and total.
+func (p *seg) softmax(u *segUnit) {
+	if p.k < len(p.flat.softmaxes) && p.flat.softmaxes[p.k] != nil {
+		p.flat.softmaxes[p.k](u.args)
+	} else {
+		p.flat.softmax(u.args)
+	}
+}
 
 // hard makes p of z: 1 for the first largest, with regions for all above 0.
 func (p *seg) hard(u *segUnit) {

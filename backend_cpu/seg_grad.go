@@ -36,7 +36,7 @@ func (p *seg) grad(w *worker, unit int) {
 
 // softmaxGrad makes z the gradient.
 func (p *seg) softmaxGrad(u *segUnit) {
-	p.flat.softmax(u.args)
+	p.softmax(u)
 	for k := range p.k {
 		for i, column := range [3]int{graph.SumP, graph.SumPT, graph.SumCE} {
 			u.d[3*k+i] = p.cotangent(u.n, k, column)

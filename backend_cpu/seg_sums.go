@@ -28,9 +28,11 @@ func (p *seg) sum(w *worker, unit int) {
 	}
 	switch p.op.Act {
 	case graph.Softmax:
-		p.flat.softmax(u.args)
+		p.softmax(&u)
 		p.log(&u)
-		p.crossEntropy(&u, out)
+		if p.op.Gamma != 0 || p.op.Regions != nil {
+			p.focalSums(&u, out)
+		}
 	case graph.Hard:
 		p.hard(&u)
 	case graph.Sigmoid:
@@ -39,41 +41,46 @@ func (p *seg) sum(w *worker, unit int) {
 	p.overlap(&u, out)
 }
 
-// overlap makes Σ p·t, Σ p, Σ t and the count of voxels.
+// overlap makes Σ p·t, Σ p, Σ t and the count of voxels, and with a softmax, unless it is
+// there, the cross entropy.
 func (p *seg) overlap(u *segUnit, out []float64) {
+	n := 3
 	clear(u.acc)
-	if p.op.Regions == nil {
-		p.flat.classSums(u.args)
-	} else {
+	switch {
+	case p.op.Regions != nil:
 		for k := range p.k {
 			p.flat.regionSums(&u.acc[3*k*p.flat.lanes], &p.of(u, u.p, k)[0], &p.want(u, k)[0], u.args.class, u.args.vectors)
 		}
+	case p.op.Act == graph.Softmax && p.op.Gamma == 0:
+		n = 4
+		p.flat.softSums(u.args)
+	default:
+		p.flat.classSums(u.args)
 	}
 	for k := range p.k {
 		o := out[k*graph.SumsLen:][:graph.SumsLen]
-		o[graph.SumPT], o[graph.SumP], o[graph.SumT] = p.lanes(u, 3*k), p.lanes(u, 3*k+1), p.lanes(u, 3*k+2)
+		o[graph.SumPT], o[graph.SumP], o[graph.SumT] = p.lanes(u, n*k), p.lanes(u, n*k+1), p.lanes(u, n*k+2)
+		if n == 4 {
+			o[graph.SumCE] = p.lanes(u, 4*k+3)
+		}
 		o[graph.SumValid] = float64(u.valid)
 	}
 }
 
-// lanes adds up sum i of acc.
-func (p *seg) lanes(u *segUnit, i int) (sum float64) {
-	for _, x := range u.acc[i*p.flat.lanes:][:p.flat.lanes] {
-		sum += float64(x)
+// lanes adds up sum i of acc, four at a time, which do not wait for each other.
+func (p *seg) lanes(u *segUnit, i int) float64 {
+	var sum [4]float64
+	for a := u.acc[i*p.flat.lanes:][:p.flat.lanes]; len(a) >= 4; a = a[4:] {
+		sum[0] += float64(a[0])
+		sum[1] += float64(a[1])
+		sum[2] += float64(a[2])
+		sum[3] += float64(a[3])
 	}
-	return sum
+	return sum[0] + sum[1] + (sum[2] + sum[3])
 }
 
-// crossEntropy is Σ −(1 − p)^γ·log p over the voxels of each class.
-func (p *seg) crossEntropy(u *segUnit, out []float64) {
-	if p.op.Gamma == 0 {
-		clear(u.acc[:p.k*p.flat.lanes])
-		p.flat.crossEntropy(u.args)
-		for k := range p.k {
-			out[k*graph.SumsLen+graph.SumCE] = p.lanes(u, k)
-		}
-		return
-	}
+// focalSums is Σ −(1 − p)^γ·log p over the voxels of each class.
+func (p *seg) focalSums(u *segUnit, out []float64) {
 	logs, top := u.row[segTotal], u.row[segTop]
 	for i, c := range u.row[segClass] {
 		if c >= 0 {
@@ -96,7 +103,10 @@ func (p *seg) others(u *segUnit, i, k int) (sum float32) {
 
 // focus is x^γ.
 func focus(x, gamma float32) float32 {
-	if gamma == 2 {
+	switch gamma {
+	case 0:
+		return 1
+	case 2:
 		return x * x
 	}
 	return float32(math.Pow(float64(x), float64(gamma)))

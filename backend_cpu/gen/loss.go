@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -34,13 +36,16 @@ func losses(v vec) {
 	}
 	classes(v)
 	softmax(v, table)
+	for k := 2; k <= 4; k++ {
+		softmaxOf(v, k, table)
+	}
 	hard(v)
 	decide(v, false)
 	decide(v, true)
 	mix(v)
 	stretch(v)
 	classSums(v)
-	crossEntropy(v)
+	softSums(v)
 	pick(v)
 	classGrad(v)
 	sigmoid(v, table)
@@ -137,6 +142,52 @@ func softmax(v vec, table Mem) {
 	})
 }
 
+// softmaxOf is softmax for k classes, which stay in registers.
+func softmaxOf(v vec, k int, table Mem) {
+	f := openLoss(v, fmt.Sprintf("softmax%d", k))
+	z, p, top, total, step := f.field(lZ), f.field(lP), f.field(lTop), f.field(lTotal), f.field(lStep)
+	e := newExponential(v, table)
+	at := func(p reg.GPVirtual) func(j int) Mem { // row j at the current vector
+		r := []reg.GPVirtual{GP64(), GP64()}
+		LEAQ(f.here(p), r[0])
+		LEAQ(Mem{Base: r[0], Index: step, Scale: 2}, r[1])
+		return func(j int) Mem {
+			m := Mem{Base: r[j/2]}
+			if j%2 == 1 {
+				m.Index, m.Scale = step, 1
+			}
+			return m
+		}
+	}
+	f.eachVector(func() {
+		m, sum, share := v.reg(), v.reg(), v.reg()
+		x, row := v.vectors(k), at(z)
+		for j := range x {
+			VMOVUPS(row(j), x[j])
+		}
+		VMAXPS(x[1], x[0], m)
+		for _, y := range x[2:] {
+			VMAXPS(y, m, m)
+		}
+		VMOVUPS(m, f.here(top))
+		for j := range x {
+			VSUBPS(m, x[j], x[j])
+			x[j] = e.of(x[j])
+		}
+		VADDPS(x[1], x[0], sum)
+		for _, y := range x[2:] {
+			VADDPS(y, sum, sum)
+		}
+		VMOVUPS(sum, f.here(total))
+		VDIVPS(sum, f.one, share)
+		row = at(p)
+		for j := range x {
+			VMULPS(share, x[j], x[j])
+			VMOVUPS(x[j], row(j))
+		}
+	})
+}
+
 // hard makes p: 1 for the first of the largest logits.
 func hard(v vec) {
 	f := openLoss(v, "hard")
@@ -195,27 +246,31 @@ func eachSum(v vec, name string, n int, body func(f *lossFrame, k Mem, acc []reg
 
 // classSums adds Σ p·t, Σ p and Σ t of the voxels that count, t = class is k.
 func classSums(v vec) {
-	eachSum(v, "classSums", 3, func(f *lossFrame, k Mem, acc []reg.VecVirtual) {
-		class, zero, x, c := f.field(lClass), v.reg(), v.reg(), v.reg()
-		VXORPS(zero, zero, zero)
-		VMOVUPS(k, x)
-		VMOVUPS(f.here(class), c)
-		t := v.compare(equal, f.class, c)
-		v.addWhere(t, x, acc[0])
-		v.addWhere(v.compare(lessEqual, c, zero), x, acc[1]) // 0 ≤ class
-		v.addWhere(t, f.one, acc[2])
-	})
+	eachSum(v, "classSums", 3, func(f *lossFrame, k Mem, acc []reg.VecVirtual) { f.overlap(k, acc) })
 }
 
-// crossEntropy adds Σ total + (top − z) where the class is k; total is a logarithm.
-func crossEntropy(v vec) {
-	eachSum(v, "crossEntropy", 1, func(f *lossFrame, _ Mem, acc []reg.VecVirtual) {
-		class, top, total := f.field(lClass), f.field(lTop), f.field(lTotal)
-		x := v.reg()
+func (f *lossFrame) overlap(k Mem, acc []reg.VecVirtual) (t mask) {
+	v := f.v
+	class, zero, x, c := f.field(lClass), v.reg(), v.reg(), v.reg()
+	VXORPS(zero, zero, zero)
+	VMOVUPS(k, x)
+	VMOVUPS(f.here(class), c)
+	t = v.compare(equal, f.class, c)
+	v.addWhere(t, x, acc[0])
+	v.addWhere(v.compare(lessEqual, c, zero), x, acc[1]) // 0 ≤ class
+	v.addWhere(t, f.one, acc[2])
+	return t
+}
+
+// softSums is classSums, and adds Σ t·(total + (top − z)); total is a logarithm.
+func softSums(v vec) {
+	eachSum(v, "softSums", 4, func(f *lossFrame, k Mem, acc []reg.VecVirtual) {
+		top, total, x := f.field(lTop), f.field(lTotal), v.reg()
+		t := f.overlap(k, acc)
 		VMOVUPS(f.here(top), x)
 		VSUBPS(f.here(f.row), x, x)
 		VADDPS(f.here(total), x, x)
-		v.addWhere(v.compare(equal, f.here(class), f.class), x, acc[0])
+		v.addWhere(t, x, acc[3])
 	})
 }
 

@@ -8,6 +8,9 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+// splitAhead is bytes that split prefetches: it is the first to see them.
+const splitAhead = 4096
+
 // split makes rows of one class each of k classes side by side:
 //
 //	dst[j*step + i] = src[i*k + j]
@@ -18,7 +21,9 @@ func split(v vec, k int) {
 		x := make([]reg.VecVirtual, k)
 		for i := range x {
 			x[i] = v.reg()
-			VMOVUPS(src(i), x[i])
+			m := src(i)
+			VMOVUPS(m, x[i])
+			PREFETCHT0(m.Offset(splitAhead))
 		}
 		switch k {
 		case 2:

@@ -32,6 +32,7 @@ var segSpecs = []segSpec{
 	{"softmax 17 classes", 1, [3]int{2, 3, 5}, 17, graph.SegSums{Stride: k111, Ignore: -1}, 2, nil},
 	{"softmax 33 classes", 1, [3]int{1, 3, 5}, 33, graph.SegSums{Stride: k111, Ignore: -1}, 2, nil},
 	{"softmax many voxels", 1, [3]int{8, 16, 17}, 2, graph.SegSums{Stride: k111, Ignore: -1}, 1, nil},
+	{"softmax regions", 2, [3]int{2, 4, 5}, 3, graph.SegSums{Stride: k111, Ignore: 3, Regions: [][]uint8{{0, 4}, {1, 2}, {2}}}, 2, []int{3, 4}},
 	{"softmax focal", 2, [3]int{2, 3, 4}, 3, graph.SegSums{Stride: k111, Ignore: -1, Gamma: 2}, 2, nil},
 	{"sigmoid", 2, [3]int{2, 3, 4}, 3, graph.SegSums{Stride: k111, Act: graph.Sigmoid, Ignore: -1}, 2, nil},
 	{"sigmoid confident", 1, [3]int{2, 3, 4}, 2, graph.SegSums{Stride: k111, Act: graph.Sigmoid, Ignore: -1}, 40, nil},
