@@ -15,11 +15,9 @@ type flat struct {
 	single sweeps  // of rows in f32
 	halves *sweeps // of rows in bf16; nil: they become f32
 
-	leakyAdd  func(y, a, b *float32, vectors int, slope float32)   // y = leaky(a + b)
-	leakyGrad func(dx, dy, y *float32, vectors int, slope float32) // dx = y ≥ 0 ? dy : slope·dy
-	axpy      func(y, x *float32, vectors int, m float32)          // y += m·x
-	blend     func(y, x, w *float32, index *int32, k, groups int)  // see blendRow
-	heads     [5][2]*headKernels                                   // by the outputs of a pointwise convolution: for f32 and bf16
+	axpy  func(y, x *float32, vectors int, m float32)         // y += m·x
+	blend func(y, x, w *float32, index *int32, k, groups int) // see blendRow
+	heads [5][2]*headKernels                                  // by the outputs of a pointwise convolution: for f32 and bf16
 	// Of convolutions: three rows of bf16, step bytes apart, side by side as pairs of
 	// channels, or of voxels that are next bytes apart; nil: there are none.
 	foldChannels, foldVoxels func(dst *float32, src unsafe.Pointer, step, next, vectors int)
@@ -33,8 +31,13 @@ type flat struct {
 	lossKernels
 }
 
-// sweeps is the kernels over a sweep.
-type sweeps struct{ sums, moments, norm, gradSums, grad func(*sweep) }
+// sweeps is the kernels of f32 or of bf16: over a sweep, and over vectors.
+type sweeps struct {
+	sums, moments, norm, gradSums, grad func(*sweep)
+
+	leakyAdd  func(y, a, b unsafe.Pointer, vectors int, slope float32)   // y = leaky(a + b)
+	leakyGrad func(dx, dy, y unsafe.Pointer, vectors int, slope float32) // dx = y ≥ 0 ? dy : slope·dy
+}
 
 // sweep is the argument of kernels that go through rows of columns, of which
 // each belongs to one channel: d = x − mean, and
@@ -92,24 +95,6 @@ func (s *isa) flush(t tensor, off int, buf []float32) {
 	if t.dtype != graph.F32 {
 		s.put(t, off, len(buf), buf, len(buf), 1, len(buf))
 	}
-}
-
-// addLeaky makes y = leaky(a + b).
-func (f *flat) addLeaky(y, a, b []float32, slope float32) {
-	n := len(y) / f.lanes * f.lanes
-	if n > 0 {
-		f.leakyAdd(&y[0], &a[0], &b[0], n/f.lanes, slope)
-	}
-	leakyAdd(y[n:], a[n:len(y)], b[n:len(y)], slope)
-}
-
-// gradLeaky makes dx = y ≥ 0 ? dy : slope·dy.
-func (f *flat) gradLeaky(dx, dy, y []float32, slope float32) {
-	n := len(dx) / f.lanes * f.lanes
-	if n > 0 {
-		f.leakyGrad(&dx[0], &dy[0], &y[0], n/f.lanes, slope)
-	}
-	leakyGrad(dx[n:], dy[n:len(dx)], y[n:len(dx)], slope)
 }
 
 // addScaled makes y += m·x.

@@ -3,9 +3,9 @@ package cpu
 // flatAVX2 is the kernels for AVX2 and FMA; gen makes them.
 var flatAVX2 = flat{
 	lanes: 8, block: 32,
-	single:   sweeps{sumsAVX2, momentsAVX2, normAVX2, gradSumsAVX2, gradAVX2},
-	halves:   &sweeps{sumsHalfAVX2, momentsHalfAVX2, normHalfAVX2, gradSumsHalfAVX2, gradHalfAVX2},
-	leakyAdd: leakyAddAVX2, leakyGrad: leakyGradAVX2, axpy: axpyAVX2, blend: blendAVX2, squares: squaresAVX2,
+	single: sweeps{sumsAVX2, momentsAVX2, normAVX2, gradSumsAVX2, gradAVX2, leakyAddAVX2, leakyGradAVX2},
+	halves: &sweeps{sumsHalfAVX2, momentsHalfAVX2, normHalfAVX2, gradSumsHalfAVX2, gradHalfAVX2, leakyAddHalfAVX2, leakyGradHalfAVX2},
+	axpy:   axpyAVX2, blend: blendAVX2, squares: squaresAVX2,
 	heads: headsAVX2,
 	sgd:   sgdAVX2, adam: adamAVX2,
 	expSub: expSubAVX2, log: logsAVX2,
@@ -21,9 +21,9 @@ var flatAVX2 = flat{
 // flatAVX512 is the kernels for AVX-512; gen makes them.
 var flatAVX512 = flat{
 	lanes: 16, block: 32,
-	single:   sweeps{sumsAVX512, momentsAVX512, normAVX512, gradSumsAVX512, gradAVX512},
-	halves:   &sweeps{sumsHalfAVX512, momentsHalfAVX512, normHalfAVX512, gradSumsHalfAVX512, gradHalfAVX512},
-	leakyAdd: leakyAddAVX512, leakyGrad: leakyGradAVX512, axpy: axpyAVX512, blend: blendAVX512, squares: squaresAVX512,
+	single: sweeps{sumsAVX512, momentsAVX512, normAVX512, gradSumsAVX512, gradAVX512, leakyAddAVX512, leakyGradAVX512},
+	halves: &sweeps{sumsHalfAVX512, momentsHalfAVX512, normHalfAVX512, gradSumsHalfAVX512, gradHalfAVX512, leakyAddHalfAVX512, leakyGradHalfAVX512},
+	axpy:   axpyAVX512, blend: blendAVX512, squares: squaresAVX512,
 	heads: headsAVX512, foldChannels: foldChannelsAVX512, foldVoxels: foldVoxelsAVX512,
 	sgd: sgdAVX512, adam: adamAVX512,
 	expSub: expSubAVX512, log: logsAVX512,

@@ -8,13 +8,13 @@ import (
 // plainFlat is the kernels of flat in Go.
 var plainFlat = flat{
 	lanes: 4, block: 4,
-	single: sweeps{sumsGo, momentsGo, normGo, gradSumsGo, gradGo},
-	leakyAdd: func(y, a, b *float32, vectors int, slope float32) {
-		leakyAdd(slice4(y, vectors), slice4(a, vectors), slice4(b, vectors), slope)
-	},
-	leakyGrad: func(dx, dy, y *float32, vectors int, slope float32) {
-		leakyGrad(slice4(dx, vectors), slice4(dy, vectors), slice4(y, vectors), slope)
-	},
+	single: sweeps{sumsGo, momentsGo, normGo, gradSumsGo, gradGo,
+		func(y, a, b unsafe.Pointer, vectors int, slope float32) {
+			leakyAdd(floats4(y, vectors), floats4(a, vectors), floats4(b, vectors), slope)
+		},
+		func(dx, dy, y unsafe.Pointer, vectors int, slope float32) {
+			leakyGrad(floats4(dx, vectors), floats4(dy, vectors), floats4(y, vectors), slope)
+		}},
 	axpy:    func(y, x *float32, vectors int, m float32) { axpy(slice4(y, vectors), slice4(x, vectors), m) },
 	blend:   blendGo,
 	squares: squaresGo,
@@ -27,6 +27,8 @@ var plainFlat = flat{
 		choose: chooseGo, sigmoid: sigmoidGo, regionSums: regionSumsGo, binary: binaryGo, sigmoidGrad: sigmoidGradGo,
 	},
 }
+
+func floats4(p unsafe.Pointer, vectors int) []float32 { return slice4((*float32)(p), vectors) }
 
 func slice4(p *float32, vectors int) []float32 { return unsafe.Slice(p, 4*vectors) }
 

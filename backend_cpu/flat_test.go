@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gounet/gounet/core/graph"
 )
 
 // closeTo requires got within the rounding of sums of as many terms, of which
@@ -71,19 +73,13 @@ func TestSweepsAgreeWithPlainGo(t *testing.T) {
 	}
 }
 
-func TestPointwiseKernelsHandleAnyLength(t *testing.T) {
+func TestKernelsOfRowsHandleAnyLength(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for _, f := range flats() {
 		for n := range 70 {
-			a, b, y := numbers(r, n), numbers(r, n), numbers(r, n)
+			a, y := numbers(r, n), numbers(r, n)
 			want := make([]float32, n)
 			got := make([]float32, n)
-			leakyAdd(want, a, b, 0.1)
-			f.addLeaky(got, a, b, 0.1)
-			assert.Equal(t, want, got)
-			leakyGrad(want, a, b, 0.1)
-			f.gradLeaky(got, a, b, 0.1)
-			assert.Equal(t, want, got)
 			copy(want, y)
 			copy(got, y)
 			axpy(want, a, 3)
@@ -105,6 +101,33 @@ func TestPointwiseKernelsHandleAnyLength(t *testing.T) {
 				exact += float64(x) * float64(x)
 			}
 			assert.InEpsilon(t, 1+exact, 1+sum[0]+sum[1]+sum[2]+sum[3], 1e-14)
+		}
+	}
+}
+
+func TestPointwiseKernelsHaveTheBitsOfPlainGo(t *testing.T) {
+	const n = 64
+	r := rand.New(rand.NewPCG(19, 20))
+	at := func(t tensor) unsafe.Pointer { return t.start(0) }
+	for _, f := range flats() {
+		for d, k := range map[graph.DType]*sweeps{graph.F32: &f.single, graph.BF16: f.halves} {
+			if k == nil {
+				continue
+			}
+			a, b, y := store(d, normal(r, n)), store(d, normal(r, n)), blank(d, n)
+			x, z, want := make([]float32, n), make([]float32, n), make([]float32, n)
+			a.column(x, 1, 0, 1, n)
+			b.column(z, 1, 0, 1, n)
+			for _, c := range []struct {
+				fast func(y, a, b unsafe.Pointer, vectors int, slope float32)
+				slow func(y, a, b []float32, slope float32)
+			}{{k.leakyAdd, leakyAdd}, {k.leakyGrad, leakyGrad}} {
+				c.slow(want, x, z, 0.1)
+				c.fast(at(y), at(a), at(b), n/f.lanes, 0.1)
+				rounded := blank(d, n)
+				isas()[0].put(rounded, 0, 1, want, 1, n, 1)
+				assert.Equal(t, rounded, y, "%d lanes, %v", f.lanes, d)
+			}
 		}
 	}
 }

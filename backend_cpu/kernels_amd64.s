@@ -49490,6 +49490,65 @@ block:
 	VZEROUPPER
 	RET
 
+// func leakyAddAVX2(y *byte, a *byte, b *byte, vectors int, slope float32)
+// Requires: AVX, AVX2, MMX+, SSE
+TEXT ·leakyAddAVX2(SB), NOSPLIT, $0-36
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         vectors+24(FP), BX
+	MOVSS        slope+32(FP), X0
+	VBROADCASTSS X0, Y0
+	VXORPS       Y1, Y1, Y1
+
+loop:
+	VMOVUPS    (CX), Y2
+	VMOVUPS    (DX), Y3
+	PREFETCHT0 4096(AX)
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4096(DX)
+	VADDPS     Y3, Y2, Y2
+	VCMPPS     $0x01, Y1, Y2, Y3
+	VMULPS     Y0, Y2, Y4
+	VBLENDVPS  Y3, Y4, Y2, Y2
+	VMOVUPS    Y2, (AX)
+	ADDQ       $0x20, AX
+	ADDQ       $0x20, CX
+	ADDQ       $0x20, DX
+	DECQ       BX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func leakyGradAVX2(dx *byte, dy *byte, y *byte, vectors int, slope float32)
+// Requires: AVX, AVX2, MMX+, SSE
+TEXT ·leakyGradAVX2(SB), NOSPLIT, $0-36
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         y+16(FP), DX
+	MOVQ         vectors+24(FP), BX
+	MOVSS        slope+32(FP), X0
+	VBROADCASTSS X0, Y0
+	VXORPS       Y1, Y1, Y1
+
+loop:
+	VMOVUPS    (CX), Y2
+	VMOVUPS    (DX), Y3
+	PREFETCHT0 4096(AX)
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4096(DX)
+	VCMPPS     $0x01, Y1, Y3, Y3
+	VMULPS     Y0, Y2, Y4
+	VBLENDVPS  Y3, Y4, Y2, Y2
+	VMOVUPS    Y2, (AX)
+	ADDQ       $0x20, AX
+	ADDQ       $0x20, CX
+	ADDQ       $0x20, DX
+	DECQ       BX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
 // func sumsHalfAVX2(s *byte)
 // Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·sumsHalfAVX2(SB), NOSPLIT, $0-8
@@ -50006,55 +50065,104 @@ block:
 	VZEROUPPER
 	RET
 
-// func leakyAddAVX2(y *float32, a *float32, b *float32, vectors int, slope float32)
-// Requires: AVX, AVX2, SSE
-TEXT ·leakyAddAVX2(SB), NOSPLIT, $0-36
+// func leakyAddHalfAVX2(y *byte, a *byte, b *byte, vectors int, slope float32)
+// Requires: AVX, AVX2, MMX+, SSE
+TEXT ·leakyAddHalfAVX2(SB), NOSPLIT, $0-36
+	MOVL         $0x00000001, AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x00007fff, AX
+	VMOVD        AX, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $0x00000040, AX
+	VMOVD        AX, X2
+	VPBROADCASTD X2, Y2
 	MOVQ         y+0(FP), AX
 	MOVQ         a+8(FP), CX
 	MOVQ         b+16(FP), DX
 	MOVQ         vectors+24(FP), BX
-	MOVSS        slope+32(FP), X0
-	VBROADCASTSS X0, Y0
-	VXORPS       Y1, Y1, Y1
+	MOVSS        slope+32(FP), X3
+	VBROADCASTSS X3, Y3
+	VXORPS       Y4, Y4, Y4
 
 loop:
-	VMOVUPS   (CX), Y2
-	VADDPS    (DX), Y2, Y2
-	VCMPPS    $0x01, Y1, Y2, Y3
-	VMULPS    Y0, Y2, Y4
-	VBLENDVPS Y3, Y4, Y2, Y2
-	VMOVUPS   Y2, (AX)
-	ADDQ      $0x20, AX
-	ADDQ      $0x20, CX
-	ADDQ      $0x20, DX
-	DECQ      BX
-	JNZ       loop
+	VPMOVZXWD  (CX), Y5
+	VPSLLD     $0x10, Y5, Y5
+	VPMOVZXWD  (DX), Y6
+	VPSLLD     $0x10, Y6, Y6
+	PREFETCHT0 4096(AX)
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4096(DX)
+	VADDPS     Y6, Y5, Y5
+	VCMPPS     $0x01, Y4, Y5, Y6
+	VMULPS     Y3, Y5, Y7
+	VBLENDVPS  Y6, Y7, Y5, Y5
+	VPSRLD     $0x10, Y5, Y6
+	VPAND      Y0, Y6, Y7
+	VPADDD     Y1, Y7, Y7
+	VPADDD     Y5, Y7, Y7
+	VPSRLD     $0x10, Y7, Y7
+	VPOR       Y2, Y6, Y6
+	VCMPPS     $0x03, Y5, Y5, Y5
+	VBLENDVPS  Y5, Y6, Y7, Y7
+	VPACKUSDW  Y7, Y7, Y7
+	VPERMQ     $0x08, Y7, Y7
+	VMOVDQU    X7, (AX)
+	ADDQ       $0x10, AX
+	ADDQ       $0x10, CX
+	ADDQ       $0x10, DX
+	DECQ       BX
+	JNZ        loop
 	VZEROUPPER
 	RET
 
-// func leakyGradAVX2(dx *float32, dy *float32, y *float32, vectors int, slope float32)
-// Requires: AVX, AVX2, SSE
-TEXT ·leakyGradAVX2(SB), NOSPLIT, $0-36
+// func leakyGradHalfAVX2(dx *byte, dy *byte, y *byte, vectors int, slope float32)
+// Requires: AVX, AVX2, MMX+, SSE
+TEXT ·leakyGradHalfAVX2(SB), NOSPLIT, $0-36
+	MOVL         $0x00000001, AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x00007fff, AX
+	VMOVD        AX, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $0x00000040, AX
+	VMOVD        AX, X2
+	VPBROADCASTD X2, Y2
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), CX
 	MOVQ         y+16(FP), DX
 	MOVQ         vectors+24(FP), BX
-	MOVSS        slope+32(FP), X0
-	VBROADCASTSS X0, Y0
-	VXORPS       Y1, Y1, Y1
+	MOVSS        slope+32(FP), X3
+	VBROADCASTSS X3, Y3
+	VXORPS       Y4, Y4, Y4
 
 loop:
-	VMOVUPS   (CX), Y2
-	VMOVUPS   (DX), Y3
-	VCMPPS    $0x01, Y1, Y3, Y3
-	VMULPS    Y0, Y2, Y4
-	VBLENDVPS Y3, Y4, Y2, Y2
-	VMOVUPS   Y2, (AX)
-	ADDQ      $0x20, AX
-	ADDQ      $0x20, CX
-	ADDQ      $0x20, DX
-	DECQ      BX
-	JNZ       loop
+	VPMOVZXWD  (CX), Y5
+	VPSLLD     $0x10, Y5, Y5
+	VPMOVZXWD  (DX), Y6
+	VPSLLD     $0x10, Y6, Y6
+	PREFETCHT0 4096(AX)
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4096(DX)
+	VCMPPS     $0x01, Y4, Y6, Y6
+	VMULPS     Y3, Y5, Y7
+	VBLENDVPS  Y6, Y7, Y5, Y5
+	VPSRLD     $0x10, Y5, Y6
+	VPAND      Y0, Y6, Y7
+	VPADDD     Y1, Y7, Y7
+	VPADDD     Y5, Y7, Y7
+	VPSRLD     $0x10, Y7, Y7
+	VPOR       Y2, Y6, Y6
+	VCMPPS     $0x03, Y5, Y5, Y5
+	VBLENDVPS  Y5, Y6, Y7, Y7
+	VPACKUSDW  Y7, Y7, Y7
+	VPERMQ     $0x08, Y7, Y7
+	VMOVDQU    X7, (AX)
+	ADDQ       $0x10, AX
+	ADDQ       $0x10, CX
+	ADDQ       $0x10, DX
+	DECQ       BX
+	JNZ        loop
 	VZEROUPPER
 	RET
 
@@ -51968,6 +52076,63 @@ block:
 	VZEROUPPER
 	RET
 
+// func leakyAddAVX512(y *byte, a *byte, b *byte, vectors int, slope float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+, SSE
+TEXT ·leakyAddAVX512(SB), NOSPLIT, $0-36
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         vectors+24(FP), BX
+	MOVSS        slope+32(FP), X0
+	VBROADCASTSS X0, Z0
+	VXORPS       Z1, Z1, Z1
+
+loop:
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (DX), Z3
+	PREFETCHT0 4096(AX)
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4096(DX)
+	VADDPS     Z3, Z2, Z2
+	VCMPPS     $0x01, Z1, Z2, K1
+	VMULPS     Z0, Z2, K1, Z2
+	VMOVUPS    Z2, (AX)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, CX
+	ADDQ       $0x40, DX
+	DECQ       BX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func leakyGradAVX512(dx *byte, dy *byte, y *byte, vectors int, slope float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+, SSE
+TEXT ·leakyGradAVX512(SB), NOSPLIT, $0-36
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         y+16(FP), DX
+	MOVQ         vectors+24(FP), BX
+	MOVSS        slope+32(FP), X0
+	VBROADCASTSS X0, Z0
+	VXORPS       Z1, Z1, Z1
+
+loop:
+	VMOVUPS    (CX), Z2
+	VMOVUPS    (DX), Z3
+	PREFETCHT0 4096(AX)
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4096(DX)
+	VCMPPS     $0x01, Z1, Z3, K1
+	VMULPS     Z0, Z2, K1, Z2
+	VMOVUPS    Z2, (AX)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, CX
+	ADDQ       $0x40, DX
+	DECQ       BX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
 // func sumsHalfAVX512(s *byte)
 // Requires: AVX, AVX512DQ, AVX512F, CMOV, MMX+
 TEXT ·sumsHalfAVX512(SB), NOSPLIT, $0-8
@@ -52306,53 +52471,96 @@ block:
 	VZEROUPPER
 	RET
 
-// func leakyAddAVX512(y *float32, a *float32, b *float32, vectors int, slope float32)
-// Requires: AVX, AVX512DQ, AVX512F, SSE
-TEXT ·leakyAddAVX512(SB), NOSPLIT, $0-36
+// func leakyAddHalfAVX512(y *byte, a *byte, b *byte, vectors int, slope float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+, SSE
+TEXT ·leakyAddHalfAVX512(SB), NOSPLIT, $0-36
+	MOVL         $0x00000001, AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Z0
+	MOVL         $0x00007fff, AX
+	VMOVD        AX, X1
+	VPBROADCASTD X1, Z1
+	MOVL         $0x00000040, AX
+	VMOVD        AX, X2
+	VPBROADCASTD X2, Z2
 	MOVQ         y+0(FP), AX
 	MOVQ         a+8(FP), CX
 	MOVQ         b+16(FP), DX
 	MOVQ         vectors+24(FP), BX
-	MOVSS        slope+32(FP), X0
-	VBROADCASTSS X0, Z0
-	VXORPS       Z1, Z1, Z1
+	MOVSS        slope+32(FP), X3
+	VBROADCASTSS X3, Z3
+	VXORPS       Z4, Z4, Z4
 
 loop:
-	VMOVUPS (CX), Z2
-	VADDPS  (DX), Z2, Z2
-	VCMPPS  $0x01, Z1, Z2, K1
-	VMULPS  Z0, Z2, K1, Z2
-	VMOVUPS Z2, (AX)
-	ADDQ    $0x40, AX
-	ADDQ    $0x40, CX
-	ADDQ    $0x40, DX
-	DECQ    BX
-	JNZ     loop
+	VPMOVZXWD  (CX), Z5
+	VPSLLD     $0x10, Z5, Z5
+	VPMOVZXWD  (DX), Z6
+	VPSLLD     $0x10, Z6, Z6
+	PREFETCHT0 4096(AX)
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4096(DX)
+	VADDPS     Z6, Z5, Z5
+	VCMPPS     $0x01, Z4, Z5, K1
+	VMULPS     Z3, Z5, K1, Z5
+	VPSRLD     $0x10, Z5, Z6
+	VCMPPS     $0x03, Z5, Z5, K1
+	VPANDD     Z0, Z6, Z7
+	VPADDD     Z1, Z7, Z7
+	VPADDD     Z5, Z7, Z7
+	VPSRLD     $0x10, Z7, Z7
+	VPORD      Z2, Z6, K1, Z7
+	VPMOVDW    Z7, (AX)
+	ADDQ       $0x20, AX
+	ADDQ       $0x20, CX
+	ADDQ       $0x20, DX
+	DECQ       BX
+	JNZ        loop
 	VZEROUPPER
 	RET
 
-// func leakyGradAVX512(dx *float32, dy *float32, y *float32, vectors int, slope float32)
-// Requires: AVX, AVX512DQ, AVX512F, SSE
-TEXT ·leakyGradAVX512(SB), NOSPLIT, $0-36
+// func leakyGradHalfAVX512(dx *byte, dy *byte, y *byte, vectors int, slope float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+, SSE
+TEXT ·leakyGradHalfAVX512(SB), NOSPLIT, $0-36
+	MOVL         $0x00000001, AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Z0
+	MOVL         $0x00007fff, AX
+	VMOVD        AX, X1
+	VPBROADCASTD X1, Z1
+	MOVL         $0x00000040, AX
+	VMOVD        AX, X2
+	VPBROADCASTD X2, Z2
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), CX
 	MOVQ         y+16(FP), DX
 	MOVQ         vectors+24(FP), BX
-	MOVSS        slope+32(FP), X0
-	VBROADCASTSS X0, Z0
-	VXORPS       Z1, Z1, Z1
+	MOVSS        slope+32(FP), X3
+	VBROADCASTSS X3, Z3
+	VXORPS       Z4, Z4, Z4
 
 loop:
-	VMOVUPS (CX), Z2
-	VMOVUPS (DX), Z3
-	VCMPPS  $0x01, Z1, Z3, K1
-	VMULPS  Z0, Z2, K1, Z2
-	VMOVUPS Z2, (AX)
-	ADDQ    $0x40, AX
-	ADDQ    $0x40, CX
-	ADDQ    $0x40, DX
-	DECQ    BX
-	JNZ     loop
+	VPMOVZXWD  (CX), Z5
+	VPSLLD     $0x10, Z5, Z5
+	VPMOVZXWD  (DX), Z6
+	VPSLLD     $0x10, Z6, Z6
+	PREFETCHT0 4096(AX)
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4096(DX)
+	VCMPPS     $0x01, Z4, Z6, K1
+	VMULPS     Z3, Z5, K1, Z5
+	VPSRLD     $0x10, Z5, Z6
+	VCMPPS     $0x03, Z5, Z5, K1
+	VPANDD     Z0, Z6, Z7
+	VPADDD     Z1, Z7, Z7
+	VPADDD     Z5, Z7, Z7
+	VPSRLD     $0x10, Z7, Z7
+	VPORD      Z2, Z6, K1, Z7
+	VPMOVDW    Z7, (AX)
+	ADDQ       $0x20, AX
+	ADDQ       $0x20, CX
+	ADDQ       $0x20, DX
+	DECQ       BX
+	JNZ        loop
 	VZEROUPPER
 	RET
 

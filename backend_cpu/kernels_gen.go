@@ -806,6 +806,12 @@ func gradSumsAVX2(s *sweep)
 func gradAVX2(s *sweep)
 
 //go:noescape
+func leakyAddAVX2(y, a, b unsafe.Pointer, vectors int, slope float32)
+
+//go:noescape
+func leakyGradAVX2(dx, dy, y unsafe.Pointer, vectors int, slope float32)
+
+//go:noescape
 func sumsHalfAVX2(s *sweep)
 
 //go:noescape
@@ -821,10 +827,10 @@ func gradSumsHalfAVX2(s *sweep)
 func gradHalfAVX2(s *sweep)
 
 //go:noescape
-func leakyAddAVX2(y, a, b *float32, vectors int, slope float32)
+func leakyAddHalfAVX2(y, a, b unsafe.Pointer, vectors int, slope float32)
 
 //go:noescape
-func leakyGradAVX2(dx, dy, y *float32, vectors int, slope float32)
+func leakyGradHalfAVX2(dx, dy, y unsafe.Pointer, vectors int, slope float32)
 
 //go:noescape
 func axpyAVX2(y, x *float32, vectors int, m float32)
@@ -938,6 +944,12 @@ func gradSumsAVX512(s *sweep)
 func gradAVX512(s *sweep)
 
 //go:noescape
+func leakyAddAVX512(y, a, b unsafe.Pointer, vectors int, slope float32)
+
+//go:noescape
+func leakyGradAVX512(dx, dy, y unsafe.Pointer, vectors int, slope float32)
+
+//go:noescape
 func sumsHalfAVX512(s *sweep)
 
 //go:noescape
@@ -953,10 +965,10 @@ func gradSumsHalfAVX512(s *sweep)
 func gradHalfAVX512(s *sweep)
 
 //go:noescape
-func leakyAddAVX512(y, a, b *float32, vectors int, slope float32)
+func leakyAddHalfAVX512(y, a, b unsafe.Pointer, vectors int, slope float32)
 
 //go:noescape
-func leakyGradAVX512(dx, dy, y *float32, vectors int, slope float32)
+func leakyGradHalfAVX512(dx, dy, y unsafe.Pointer, vectors int, slope float32)
 
 //go:noescape
 func axpyAVX512(y, x *float32, vectors int, m float32)

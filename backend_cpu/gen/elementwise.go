@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -21,9 +23,9 @@ func elementwise(v vec) {
 		norm(v, half)
 		gradSums(v, half)
 		grad(v, half)
+		leakyAdd(v, half)
+		leakyGrad(v, half)
 	}
-	leakyAdd(v)
-	leakyGrad(v)
 	axpy(v)
 	blend(v)
 	if v.zmm { // others have no kernels of pairs
@@ -44,33 +46,54 @@ func (v vec) scalar(name string) reg.VecVirtual {
 	return r
 }
 
-func leakyAdd(v vec) {
-	var slope, zero reg.VecVirtual
-	setup := func() {
-		slope, zero = v.scalar("slope"), v.reg()
-		VXORPS(zero, zero, zero)
+// pointwise makes a kernel of y, a and b in f32 or, with half, in bf16: body makes the
+// vector of y in x.
+func pointwise(v vec, half bool, name, pointers string, body func(x, b, slope, zero reg.VecVirtual)) {
+	if half {
+		name += "Half"
 	}
-	sweep("leakyAdd"+v.suffix(), "y, a, b *float32, vectors int, slope float32", v, []string{"y", "a", "b"}, setup, func(p []reg.GPVirtual) {
-		x := v.reg()
-		VMOVUPS(Mem{Base: p[1]}, x)
-		VADDPS(Mem{Base: p[2]}, x, x)
+	text(name+v.suffix(), pointers+" unsafe.Pointer, vectors int, slope float32")
+	f := &sweepFrame{v: v, half: half, narrow: newNarrower(v, half)}
+	var p []reg.GPVirtual
+	for _, name := range strings.Split(pointers, ", ") {
+		p = append(p, Load(Param(name), GP64()).(reg.GPVirtual))
+	}
+	n, slope, zero, bytes := Load(Param("vectors"), GP64()), v.scalar("slope"), v.reg(), v.bytes
+	VXORPS(zero, zero, zero)
+	if half {
+		bytes /= 2
+	}
+	Label("loop")
+	x, b := v.reg(), v.reg()
+	f.read(Mem{Base: p[1]}, x)
+	f.read(Mem{Base: p[2]}, b)
+	for _, r := range p {
+		PREFETCHT0(Mem{Base: r, Disp: pointAhead})
+	}
+	body(x, b, slope, zero)
+	f.write(x, Mem{Base: p[0]})
+	for _, r := range p {
+		ADDQ(Imm(uint64(bytes)), r)
+	}
+	DECQ(n)
+	JNZ(LabelRef("loop"))
+	VZEROUPPER()
+	RET()
+}
+
+// pointAhead is bytes that pointwise kernels prefetch.
+const pointAhead = 4096
+
+func leakyAdd(v vec, half bool) {
+	pointwise(v, half, "leakyAdd", "y, a, b", func(x, b, slope, zero reg.VecVirtual) {
+		VADDPS(b, x, x)
 		v.scaleWhere(v.compare(less, zero, x), slope, x)
-		VMOVUPS(x, Mem{Base: p[0]})
 	})
 }
 
-func leakyGrad(v vec) {
-	var slope, zero reg.VecVirtual
-	setup := func() {
-		slope, zero = v.scalar("slope"), v.reg()
-		VXORPS(zero, zero, zero)
-	}
-	sweep("leakyGrad"+v.suffix(), "dx, dy, y *float32, vectors int, slope float32", v, []string{"dx", "dy", "y"}, setup, func(p []reg.GPVirtual) {
-		g, y := v.reg(), v.reg()
-		VMOVUPS(Mem{Base: p[1]}, g)
-		VMOVUPS(Mem{Base: p[2]}, y)
-		v.scaleWhere(v.compare(less, zero, y), slope, g)
-		VMOVUPS(g, Mem{Base: p[0]})
+func leakyGrad(v vec, half bool) {
+	pointwise(v, half, "leakyGrad", "dx, dy, y", func(x, y, slope, zero reg.VecVirtual) {
+		v.scaleWhere(v.compare(less, zero, y), slope, x)
 	})
 }
 
