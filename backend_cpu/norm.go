@@ -101,18 +101,18 @@ func (p *normPlan) buffers(w *worker) (a, b, sum, sum2, mean []float32, total []
 	return take(p.chunk), take(p.chunk), sum, sum2, mean, total
 }
 
-// rows is elements off … off+length of what a sweep reads and writes; dy and y may be
+// sweepRows is elements off … off+length of what a sweep reads and writes; dy and y may be
 // the zero tensor.
-type rows struct {
+type sweepRows struct {
 	x, dy, y    tensor
 	off, length int
 }
 
 // in is elements from … to of r.
-func (r rows) in(from, to int) rows { return rows{r.x, r.dy, r.y, r.off + from, to - from} }
+func (r sweepRows) in(from, to int) sweepRows { return sweepRows{r.x, r.dy, r.y, r.off + from, to - from} }
 
 // sweep runs a kernel over whole rows of columns, then over the rest of a row.
-func (p *normPlan) sweep(w *worker, kernel func(*sweeps) func(*sweep), r rows) {
+func (p *normPlan) sweep(w *worker, kernel func(*sweeps) func(*sweep), r sweepRows) {
 	whole := r.length / p.period * p.period
 	if whole > 0 && p.direct != nil {
 		s := &w.sweep
@@ -128,7 +128,7 @@ func (p *normPlan) sweep(w *worker, kernel func(*sweeps) func(*sweep), r rows) {
 }
 
 // apart runs a kernel over copies in f32.
-func (p *normPlan) apart(w *worker, kernel func(*sweep), r rows, columns int) {
+func (p *normPlan) apart(w *worker, kernel func(*sweep), r sweepRows, columns int) {
 	a, b, _, _, _, _ := p.buffers(w)
 	s, n := &w.sweep, r.length
 	p.isa.fetch(a, n, r.x, r.off, n, 1, n)
@@ -202,7 +202,7 @@ func (s *scope) normApply(op graph.NormApply, n graph.Node) []part {
 func (p *normPlan) moments(w *worker, unit int) {
 	n, off, length := p.unit(unit)
 	_, _, sum, sum2, mean, total := p.buffers(w)
-	all := rows{x: p.x, off: off, length: length}
+	all := sweepRows{x: p.x, off: off, length: length}
 	some := all.in(0, min(length, ceil(length/p.period, 8)*p.period))
 	if some.length == 0 {
 		some = all
@@ -335,5 +335,5 @@ func (p *normPlan) columnsOf(s *sweep, n int) {
 func (p *normPlan) apply(w *worker, unit int, to tensor) {
 	n, off, length := p.unit(unit)
 	p.columnsOf(&w.sweep, n)
-	p.sweep(w, func(s *sweeps) func(*sweep) { return s.norm }, rows{x: p.x, y: to, off: off, length: length})
+	p.sweep(w, func(s *sweeps) func(*sweep) { return s.norm }, sweepRows{x: p.x, y: to, off: off, length: length})
 }

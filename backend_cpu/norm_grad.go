@@ -36,7 +36,7 @@ func (p *normGrad) sums(w *worker, unit int) {
 	s := &w.sweep
 	p.columnsOf(s, n)
 	s.sum, s.sum2 = &sum[0], &sum2[0]
-	p.sweep(w, func(s *sweeps) func(*sweep) { return s.gradSums }, rows{x: p.x, dy: p.dy, off: off, length: length})
+	p.sweep(w, func(s *sweeps) func(*sweep) { return s.gradSums }, sweepRows{x: p.x, dy: p.dy, off: off, length: length})
 	t, t2 := total[:p.c], total[p.c:]
 	p.fold(t, sum)
 	p.fold(t2, sum2)
@@ -107,5 +107,5 @@ func (p *normGrad) poolSums() {
 func (p *normGrad) apply(w *worker, unit int) {
 	n, off, length := p.unit(unit)
 	p.columnsOf(&w.sweep, n)
-	p.sweep(w, func(s *sweeps) func(*sweep) { return s.grad }, rows{x: p.x, dy: p.dy, y: p.dx, off: off, length: length})
+	p.sweep(w, func(s *sweeps) func(*sweep) { return s.grad }, sweepRows{x: p.x, dy: p.dy, y: p.dx, off: off, length: length})
 }
