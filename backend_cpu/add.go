@@ -23,7 +23,8 @@ func (s *scope) actGrad(op graph.ActGrad, n graph.Node) []part {
 // pointwise computes n elements of y from those of a and b, which have one type: vectors
 // in place where there are kernels for it, what is left by rest in f32.
 func (s *scope) pointwise(a, b, y tensor, n int, slope float32, rest func(y, a, b []float32, slope float32),
-	kernel func(k *sweeps) func(y, a, b unsafe.Pointer, vectors int, slope float32)) []part {
+	kernel func(k *sweeps) func(y, a, b unsafe.Pointer, vectors int, slope float32),
+) []part {
 	run, lanes := kernel(&s.flat.single), s.flat.lanes
 	direct := y.dtype == graph.F32
 	if y.dtype == graph.BF16 && s.flat.halves != nil {

@@ -8,13 +8,15 @@ import (
 // plainFlat is the kernels of flat in Go.
 var plainFlat = flat{
 	lanes: 4, block: 4,
-	single: sweeps{sumsGo, momentsGo, normGo, gradSumsGo, gradGo,
+	single: sweeps{
+		sumsGo, momentsGo, normGo, gradSumsGo, gradGo,
 		func(y, a, b unsafe.Pointer, vectors int, slope float32) {
 			leakyAdd(floats4(y, vectors), floats4(a, vectors), floats4(b, vectors), slope)
 		},
 		func(dx, dy, y unsafe.Pointer, vectors int, slope float32) {
 			leakyGrad(floats4(dx, vectors), floats4(dy, vectors), floats4(y, vectors), slope)
-		}},
+		},
+	},
 	axpy:    func(y, x *float32, vectors int, m float32) { axpy(slice4(y, vectors), slice4(x, vectors), m) },
 	blend:   blendGo,
 	squares: squaresGo,

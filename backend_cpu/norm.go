@@ -109,7 +109,9 @@ type sweepRows struct {
 }
 
 // in is elements from … to of r.
-func (r sweepRows) in(from, to int) sweepRows { return sweepRows{r.x, r.dy, r.y, r.off + from, to - from} }
+func (r sweepRows) in(from, to int) sweepRows {
+	return sweepRows{r.x, r.dy, r.y, r.off + from, to - from}
+}
 
 // sweep runs a kernel over whole rows of columns, then over the rest of a row.
 func (p *normPlan) sweep(w *worker, kernel func(*sweeps) func(*sweep), r sweepRows) {
