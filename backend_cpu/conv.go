@@ -57,7 +57,7 @@ func newConv(s convShape, isa *isa, pool *pool, directions direction) *conv {
 		s.N, s.In = flatten(s.N, s.In)
 	}
 	c := &conv{isa: isa, pool: pool, shape: s, fold: 1}
-	if s.C1+s.C2 <= 2 && s.Kernel[2] > 1 { // else the runs of kW*Ci are long enough
+	if s.C1 == 1 && s.C2 == 0 && s.Kernel[2] > 1 { // more have runs of kW*Ci that are long enough
 		c.fold = s.Kernel[1]
 	}
 	c.head, c.need = newHead(s, isa, pool)

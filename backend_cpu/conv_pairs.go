@@ -226,12 +226,8 @@ func (p *convPairs) do(_ *worker, unit int) {
 	}
 	at := func(row int) int { return c.run(tap*cin*c.fold+row)*c.shape.Co + pn.c0 }
 	switch step := c.shape.Co; {
-	case c.fold > 1 && cin == 1: // channels are rows of the input, whose taps are kW apart
+	case c.fold > 1: // channels are rows of the input, whose taps are kW apart
 		c.isa.pack(dst, nr, c.w, at(0), step*c.shape.Kernel[2], c.fold, pn.width)
-	case c.fold > 1: // two channels a row of the input
-		for kh := range c.fold {
-			c.isa.pack(dst[kh*nr:], nr, c.w, at(2*kh), step, 2, pn.width)
-		}
 	default:
 		c.isa.pack(dst, nr, c.w, at(0), step, cin, pn.width)
 	}
