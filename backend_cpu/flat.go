@@ -12,6 +12,10 @@ type flat struct {
 	lanes int // f32 in a vector
 	block int // the columns of a sweep are a multiple of it
 
+	// The kernels of short rows, which often begin within a cache line, so that the
+	// longest vectors would need two for each access; nil: these.
+	short *flat
+
 	single sweeps  // of rows in f32
 	halves *sweeps // of rows in bf16; nil: they become f32
 
@@ -97,8 +101,17 @@ func (s *isa) flush(t tensor, off int, buf []float32) {
 	}
 }
 
+// ofRows is the kernels of short rows.
+func (f *flat) ofRows() *flat {
+	if f.short != nil {
+		return f.short
+	}
+	return f
+}
+
 // addScaled makes y += m·x.
 func (f *flat) addScaled(y, x []float32, m float32) {
+	f = f.ofRows()
 	n := len(y) / f.lanes * f.lanes
 	if n > 0 {
 		f.axpy(&y[0], &x[0], n/f.lanes, m)
@@ -106,9 +119,10 @@ func (f *flat) addScaled(y, x []float32, m float32) {
 	axpy(y[n:], x[n:len(y)], m)
 }
 
-// blendRow makes y[i k] += w[i]·x[i k] for voxels i and k classes. index is
-// [k lanes]: the voxel, of as many as lanes, that each element of k vectors belongs to.
+// blendRow makes y[i k] += w[i]·x[i k] for voxels i and k classes. index is that of
+// blendIndex.
 func (f *flat) blendRow(y, x, w []float32, index []int32, k int) {
+	f = f.ofRows()
 	n := len(w) / f.lanes * f.lanes
 	if n > 0 {
 		f.blend(&y[0], &x[0], &w[0], &index[0], k, n/f.lanes)
@@ -118,9 +132,10 @@ func (f *flat) blendRow(y, x, w []float32, index []int32, k int) {
 	}
 }
 
-// blendIndex is the index of blendRow.
+// blendIndex is [k lanes]: the voxel, of as many as lanes, that each element of k vectors
+// belongs to.
 func (f *flat) blendIndex(k int) []int32 {
-	index := make([]int32, k*f.lanes)
+	index := make([]int32, k*f.ofRows().lanes)
 	for i := range index {
 		index[i] = int32(i / k)
 	}

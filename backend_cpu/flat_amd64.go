@@ -20,11 +20,11 @@ var flatAVX2 = flat{
 
 // flatAVX512 is the kernels for AVX-512; gen makes them.
 var flatAVX512 = flat{
-	lanes: 16, block: 32,
-	single: sweeps{sumsAVX512, momentsAVX512, normAVX512, gradSumsAVX512, gradAVX512, leakyAddAVX512, leakyGradAVX512},
-	halves: &sweeps{sumsHalfAVX512, momentsHalfAVX512, normHalfAVX512, gradSumsHalfAVX512, gradHalfAVX512, leakyAddHalfAVX512, leakyGradHalfAVX512},
-	axpy:   axpyAVX512, blend: blendAVX512, squares: squaresAVX512,
-	heads: headsAVX512, foldChannels: foldChannelsAVX512, foldVoxels: foldVoxelsAVX512,
+	lanes: 16, block: 32, short: &flatAVX2,
+	single:  sweeps{sumsAVX512, momentsAVX512, normAVX512, gradSumsAVX512, gradAVX512, leakyAddAVX512, leakyGradAVX512},
+	halves:  &sweeps{sumsHalfAVX512, momentsHalfAVX512, normHalfAVX512, gradSumsHalfAVX512, gradHalfAVX512, leakyAddHalfAVX512, leakyGradHalfAVX512},
+	squares: squaresAVX512,
+	heads:   headsAVX512, foldChannels: foldChannelsAVX512, foldVoxels: foldVoxelsAVX512,
 	sgd: sgdAVX512, adam: adamAVX512,
 	expSub: expSubAVX512, log: logsAVX512,
 	lossKernels: lossKernels{

@@ -52564,58 +52564,6 @@ loop:
 	VZEROUPPER
 	RET
 
-// func axpyAVX512(y *float32, x *float32, vectors int, m float32)
-// Requires: AVX, AVX512F, SSE
-TEXT ·axpyAVX512(SB), NOSPLIT, $0-28
-	MOVQ         y+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         vectors+16(FP), DX
-	MOVSS        m+24(FP), X0
-	VBROADCASTSS X0, Z0
-
-loop:
-	VMOVUPS     (AX), Z1
-	VFMADD231PS (CX), Z0, Z1
-	VMOVUPS     Z1, (AX)
-	ADDQ        $0x40, AX
-	ADDQ        $0x40, CX
-	DECQ        DX
-	JNZ         loop
-	VZEROUPPER
-	RET
-
-// func blendAVX512(y *float32, x *float32, w *float32, index *int32, k int, groups int)
-// Requires: AVX, AVX512F
-TEXT ·blendAVX512(SB), NOSPLIT, $0-48
-	MOVQ y+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ w+16(FP), DX
-	MOVQ index+24(FP), BX
-	MOVQ k+32(FP), SI
-	MOVQ groups+40(FP), DI
-
-group:
-	VMOVUPS (DX), Z0
-	MOVQ    BX, R8
-	MOVQ    SI, R9
-
-vector:
-	VMOVUPS     (R8), Z1
-	VMOVUPS     (AX), Z2
-	VPERMPS     Z0, Z1, Z1
-	VFMADD231PS (CX), Z1, Z2
-	VMOVUPS     Z2, (AX)
-	ADDQ        $0x40, R8
-	ADDQ        $0x40, CX
-	ADDQ        $0x40, AX
-	DECQ        R9
-	JNZ         vector
-	ADDQ        $0x40, DX
-	DECQ        DI
-	JNZ         group
-	VZEROUPPER
-	RET
-
 // func foldChannelsAVX512(dst *float32, src *byte, step int, next int, vectors int)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·foldChannelsAVX512(SB), NOSPLIT, $0-40

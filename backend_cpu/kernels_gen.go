@@ -971,12 +971,6 @@ func leakyAddHalfAVX512(y, a, b unsafe.Pointer, vectors int, slope float32)
 func leakyGradHalfAVX512(dx, dy, y unsafe.Pointer, vectors int, slope float32)
 
 //go:noescape
-func axpyAVX512(y, x *float32, vectors int, m float32)
-
-//go:noescape
-func blendAVX512(y, x, w *float32, index *int32, k, groups int)
-
-//go:noescape
 func foldChannelsAVX512(dst *float32, src unsafe.Pointer, step, next, vectors int)
 
 //go:noescape

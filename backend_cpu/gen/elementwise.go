@@ -26,11 +26,12 @@ func elementwise(v vec) {
 		leakyAdd(v, half)
 		leakyGrad(v, half)
 	}
-	axpy(v)
-	blend(v)
 	if v.zmm { // others have no kernels of pairs
 		foldChannels(v)
 		foldVoxels(v)
+	} else { // see cpu.flat's short
+		axpy(v)
+		blend(v)
 	}
 	squares(v)
 	sgd(v)
