@@ -1,32 +1,51 @@
 package cpu
 
-import "github.com/gounet/gounet/core/graph"
+import (
+	"unsafe"
+
+	"github.com/gounet/gounet/core/graph"
+)
 
 // add makes y = leaky(a + b); slope 1 is the sum itself.
 func (s *scope) add(slope float32, n graph.Node) []part {
 	a, b, y := s.tensor(n.In[0]), s.tensor(n.In[1]), s.tensor(n.Out[0])
-	return s.pointwise(a, b, y, s.Type(n.Out[0]).Shape.Elems(), func(y, a, b []float32) {
-		s.flat.addLeaky(y, a, b, slope)
-	})
+	return s.pointwise(a, b, y, s.Type(n.Out[0]).Shape.Elems(), slope, leakyAdd,
+		func(k *sweeps) func(y, a, b unsafe.Pointer, vectors int, slope float32) { return k.leakyAdd })
 }
 
 // actGrad makes dx of dy and y.
 func (s *scope) actGrad(op graph.ActGrad, n graph.Node) []part {
 	dy, y, dx := s.tensor(n.In[0]), s.tensor(n.In[1]), s.tensor(n.Out[0])
-	return s.pointwise(dy, y, dx, s.Type(n.Out[0]).Shape.Elems(), func(dx, dy, y []float32) {
-		s.flat.gradLeaky(dx, dy, y, op.Slope)
-	})
+	return s.pointwise(dy, y, dx, s.Type(n.Out[0]).Shape.Elems(), op.Slope, leakyGrad,
+		func(k *sweeps) func(y, a, b unsafe.Pointer, vectors int, slope float32) { return k.leakyGrad })
 }
 
-// pointwise computes n elements of y from those of a and b.
-func (s *scope) pointwise(a, b, y tensor, n int, f func(y, a, b []float32)) []part {
+// pointwise computes n elements of y from those of a and b, which have one type: vectors
+// in place where there are kernels for it, what is left by rest in f32.
+func (s *scope) pointwise(a, b, y tensor, n int, slope float32, rest func(y, a, b []float32, slope float32),
+	kernel func(k *sweeps) func(y, a, b unsafe.Pointer, vectors int, slope float32),
+) []part {
+	run, lanes := kernel(&s.flat.single), s.flat.lanes
+	direct := y.dtype == graph.F32
+	if y.dtype == graph.BF16 && s.flat.halves != nil {
+		run, direct = kernel(s.flat.halves), true
+	}
 	s.pool.reserve(need{worker: 2 * unitFloats})
 	return []part{s.parallel(ceil(n, unitFloats), func(w *worker, unit int) {
 		off := unit * unitFloats
 		length := min(unitFloats, n-off)
+		done := 0
+		if direct && length >= lanes {
+			done = length / lanes * lanes
+			run(y.start(off), a.start(off), b.start(off), done/lanes, slope)
+		}
+		if done == length {
+			return
+		}
+		off, length = off+done, length-done
 		bufA, bufB := w.scratch[:unitFloats], w.scratch[unitFloats:][:unitFloats]
 		out := s.isa.target(y, off, length, bufA)
-		f(out, s.isa.read(a, off, length, bufA), s.isa.read(b, off, length, bufB))
+		rest(out, s.isa.read(a, off, length, bufA), s.isa.read(b, off, length, bufB), slope)
 		s.isa.flush(y, off, out)
 	})}
 }

@@ -91,20 +91,37 @@ func (p *blurrer) unit(w *worker, unit int) {
 			}
 		default:
 			for h := range p.size[1] {
-				row := plane[h*p.size[2]*p.c:]
-				out := sum[h*p.size[2]*p.c:]
-				for i := range p.size[2] {
-					x, y := row[reflected(i+j, p.size[2])*p.c:][:p.c], out[i*p.c:][:p.c]
-					for c, v := range x {
-						y[c] += g[c] * v
-					}
-				}
+				from := h * p.size[2] * p.c
+				p.alongRow(sum[from:][:p.size[2]*p.c], plane[from:], g, j)
 			}
 		}
 	}
 	y := p.isa.target(p.y, unit*p.plane, p.plane, from)
 	copy(y, sum)
 	p.isa.flush(p.y, unit*p.plane, y)
+}
+
+// alongRow adds g·x[i + j] to voxels i of a row: those between its ends side by side.
+func (p *blurrer) alongRow(out, row, g []float32, j int) {
+	width, c := p.size[2], p.c
+	from, to := min(max(0, -j), width), max(min(width, width-j), 0)
+	if from < to {
+		p.addChannels(out[from*c:to*c], row[(from+j)*c:], g)
+	}
+	to = max(to, from)
+	for i := range from {
+		p.addVoxel(out[i*c:][:c], row[reflected(i+j, width)*c:], g)
+	}
+	for i := to; i < width; i++ {
+		p.addVoxel(out[i*c:][:c], row[reflected(i+j, width)*c:], g)
+	}
+}
+
+// addVoxel adds g·x to one voxel.
+func (p *blurrer) addVoxel(y, x, g []float32) {
+	for c := range y {
+		y[c] += g[c] * x[c]
+	}
 }
 
 // kernels makes taps [2r+1 C], which add up to 1, and returns the largest

@@ -40,11 +40,11 @@ type conv struct {
 	need  need
 
 	y    *gather
-	dot  *dot // makes y of few outputs, where it fits
+	head *head // makes what it fits of few outputs
 	dx   *gather
 	turn *turner
 	dw   *outer
-	head *upConv // makes dw of few outputs, see newConv
+	flip *upConv // makes dw of few outputs, see newConv
 
 	w, dwOut tensor // of the run
 	dbOut    []float32
@@ -57,9 +57,10 @@ func newConv(s convShape, isa *isa, pool *pool, directions direction) *conv {
 		s.N, s.In = flatten(s.N, s.In)
 	}
 	c := &conv{isa: isa, pool: pool, shape: s, fold: 1}
-	if s.C1+s.C2 <= 2 && s.Kernel[2] > 1 { // else the runs of kW*Ci are long enough
+	if s.C1 == 1 && s.C2 == 0 && s.Kernel[2] > 1 { // more have runs of kW*Ci that are long enough
 		c.fold = s.Kernel[1]
 	}
+	c.head, c.need = newHead(s, isa, pool)
 	if directions&forward != 0 {
 		c.planForward()
 	}
@@ -69,7 +70,7 @@ func newConv(s convShape, isa *isa, pool *pool, directions direction) *conv {
 	if directions&gradWeight != 0 && s.pointwise() && s.Co < isa.lanes {
 		// Vectors run over the inputs, which are more: as in a transposed
 		// convolution of stride 1, which is the same.
-		c.head = newUpConv(upShape{N: s.N, In: s.In, Ci: s.C1, Co: s.Co, Stride: s.Stride}, isa, pool, gradWeight)
+		c.flip = newUpConv(upShape{N: s.N, In: s.In, Ci: s.C1, Co: s.Co, Stride: s.Stride}, isa, pool, gradWeight)
 	} else if directions&gradWeight != 0 {
 		c.planGradWeight()
 	}
@@ -119,15 +120,12 @@ func (c *conv) planForward() {
 		classes: []class{{first: first, taps: taps, grid: out}},
 	}
 	c.need = c.need.max(c.y.plan([]int{c.shape.Co}))
-	var n need
-	c.dot, n = newDot(c.shape, c.isa)
-	c.need = c.need.max(n)
 }
 
 // forward writes y. b may be the zero tensor.
 func (c *conv) forward(x, x2, w, b, y tensor) {
-	if c.dot.fits(x, w, y) {
-		c.dot.forward(c.pool, x, w, b, y)
+	if c.head.fits(x, y) {
+		c.head.forward(x, w, b, y)
 		return
 	}
 	g := c.y
@@ -268,6 +266,10 @@ func (c *conv) planTurn(q *class, last size) {
 
 // gradInput writes dx and, with a second input, dx2.
 func (c *conv) gradInput(dy, w, dx, dx2 tensor) {
+	if c.head.spreads(dy, dx) {
+		c.head.gradInput(dy, w, dx)
+		return
+	}
 	g := c.dx
 	g.src.in, g.out = [2]tensor{dy}, [2]tensor{dx, dx2}
 	clear(c.pool.shared[:g.inits])
@@ -286,8 +288,12 @@ func (c *conv) planGradWeight() {
 
 // gradWeight writes dw and db.
 func (c *conv) gradWeight(dy, x, x2 tensor, dw, db []float32) {
-	if c.head != nil {
+	if c.head.fits(x, dy) {
 		c.head.gradWeight(dy, x, dw, db)
+		return
+	}
+	if c.flip != nil {
+		c.flip.gradWeight(dy, x, dw, db)
 		return
 	}
 	o := c.dw

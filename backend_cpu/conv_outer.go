@@ -195,23 +195,40 @@ func (p *product) all(panels []panel, k0, k1 int) {
 	for i := range panels {
 		p.use(panels, i)
 		p.pack()
-		if p.sumB && k0 == 0 {
+		if p.sumB && k0 == 0 && !p.sumsToo() {
 			p.sum()
 		}
 	}
 	m, rows := p.m(), (p.d1-p.d0)*(p.h1-p.h0)
-	some := p.some(rows)
+	some, d, h := p.some(rows), p.center(0), p.center(1)
 	for from := 0; from < rows && m > 0; from += some {
+		to := min(from+some, rows)
+		if k0 <= d && d < k1 { // first, because it sees all rows of b
+			p.tap(panels, d, h, from, to, p.sumB)
+		}
 		for kd := k0; kd < k1; kd++ {
 			for kh := range p.taps[1] {
-				for i := range panels {
-					p.use(panels, i)
-					p.segments(kd, kh, from, min(from+some, rows))
-					p.tiles((kd*p.taps[1]+kh)*m, m)
+				if kd != d || kh != h {
+					p.tap(panels, kd, kh, from, to, false)
 				}
 			}
 		}
 		t.init = nil
+	}
+}
+
+// tap adds rows from … to of b to the sums of one (kd, kh), and, with sum, to their own
+// where there are kernels for it.
+func (p *product) tap(panels []panel, kd, kh, from, to int, sum bool) {
+	m := p.m()
+	for i := range panels {
+		p.use(panels, i)
+		p.segments(kd, kh, from, to)
+		if sum && p.sumsToo() {
+			p.tilesAndSum((kd*p.taps[1]+kh)*m, m)
+		} else {
+			p.tiles((kd*p.taps[1]+kh)*m, m)
+		}
 	}
 }
 
@@ -318,6 +335,21 @@ func (p *product) sum() {
 	t.seg, t.n = unsafe.SliceData(segs), len(segs)
 	t.c = &p.sums[(p.rows-1)*p.panel.nv*p.isa.lanes]
 	p.isa.sum[p.panel.nv](t)
+}
+
+// sumsToo says whether a kernel makes the sum of b beside the sums of the center.
+func (p *product) sumsToo() bool {
+	return p.panel.nv == 2 && p.m() <= maxRows && p.isa.outerSum[p.m()] != nil
+}
+
+// center is the tap along an axis whose rows of the input are all there.
+func (o *outer) center(axis int) int { return min(-o.first[axis], o.taps[axis]-1) }
+
+// tilesAndSum makes rows from … from+m of the sums, and the last one.
+func (p *product) tilesAndSum(from, m int) {
+	t := &p.w.tile
+	t.cRun = (p.rows - 1 - from) * t.cStep
+	p.cut(&p.isa.outerSum, m, from, m)
 }
 
 // tiles makes rows from … from+m of the sums, those of one (kd, kh).

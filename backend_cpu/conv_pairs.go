@@ -135,6 +135,9 @@ func (s *isa) pack(dst []float32, dstStep int, t tensor, off, step, rows, width 
 // pairs of their channels.
 func (s *source) channelRow(dst []float32, n, d, h, from, count int) {
 	step, to := s.cin(), 0
+	if s.foldPairs(dst, n, d, h, from, count, 0) {
+		return
+	}
 	if (s.c[0]+s.c[1])*s.fold%2 == 1 {
 		clear(dst[:count*step]) // the other half of the last pair
 	}
@@ -178,12 +181,15 @@ func (s *source) voxelRow(dst []float32, n, d, h int) {
 	if h < 0 || h+s.fold > s.size[1] {
 		clear(dst[:s.w*step])
 	}
+	both := min(max(-s.w0, 0), s.w) // where the voxels of the second piece begin
+	whole := max(0, min(width-g-s.w0, s.w)-both)
+	folded := s.foldPairs(dst[both*step:], n, d, h, s.w0+both, whole, g)
 	for f := range s.fold {
 		for t, c := range s.c {
-			for _, p := range pieces {
+			for i, p := range pieces {
 				v := min(max(p.from-s.w0, 0), s.w)
 				end := min(max(p.to-s.w0, v), s.w)
-				if c == 0 || v == end || h+f < 0 || h+f >= s.size[1] {
+				if i == 1 && folded || c == 0 || v == end || h+f < 0 || h+f >= s.size[1] {
 					continue
 				}
 				var lo, hi []uint16
@@ -220,12 +226,8 @@ func (p *convPairs) do(_ *worker, unit int) {
 	}
 	at := func(row int) int { return c.run(tap*cin*c.fold+row)*c.shape.Co + pn.c0 }
 	switch step := c.shape.Co; {
-	case c.fold > 1 && cin == 1: // channels are rows of the input, whose taps are kW apart
+	case c.fold > 1: // channels are rows of the input, whose taps are kW apart
 		c.isa.pack(dst, nr, c.w, at(0), step*c.shape.Kernel[2], c.fold, pn.width)
-	case c.fold > 1: // two channels a row of the input
-		for kh := range c.fold {
-			c.isa.pack(dst[kh*nr:], nr, c.w, at(2*kh), step, 2, pn.width)
-		}
 	default:
 		c.isa.pack(dst, nr, c.w, at(0), step, cin, pn.width)
 	}

@@ -238,9 +238,16 @@ func shapes() []convShape {
 		{1, [3]int{3, 3, 3}, 90, 0, 10, k3, s1},
 		{1, [3]int{2, 2, 3}, 300, 0, 8, k3, s1},
 	}
+	for _, w := range []int{16, 21, 35} { // rows of one channel that kernels put side by side
+		list = append(list, convShape{1, [3]int{3, 4, w}, 1, 0, 8, k3, s1}, convShape{2, [3]int{2, 5, w}, 1, 0, 17, k3, [3]int{1, 1, 2}},
+			convShape{1, [3]int{3, 5, w}, 1, 0, 32, k3, s2})
+	}
 	for co := 1; co <= 5; co++ { // heads: not whole steps, one step, several units, too few voxels
-		list = append(list, convShape{1, [3]int{1, 5, 7}, 40, 0, co, k1, s1}, convShape{2, [3]int{1, 2, 2}, 8, 0, co, k1, s1},
-			convShape{1, [3]int{3, 37, 41}, 8, 0, co, k1, s1}, convShape{1, [3]int{1, 1, 7}, 8, 0, co, k1, s1})
+		for _, ci := range []int{8, 16, 32, 64} {
+			list = append(list, convShape{1, [3]int{1, 5, 7}, ci, 0, co, k1, s1}, convShape{2, [3]int{1, 2, 8}, ci, 0, co, k1, s1},
+				convShape{1, [3]int{1, 1, 7}, ci, 0, co, k1, s1})
+		}
+		list = append(list, convShape{1, [3]int{3, 37, 41}, 32, 0, co, k1, s1})
 	}
 	r := rand.New(rand.NewPCG(7, 7))
 	for range 12 {

@@ -17,7 +17,7 @@ func ceil(a, b int) int { return (a + b - 1) / b }
 // source reads rows of the input into padded copies: f32, or pairs of bf16 in
 // their place, the channels of both inputs side by side, zeros left and right of the input. With a fold, rows
 // h … h+fold-1 of the input stand side by side too, as if they were channels:
-// a kernel over few channels then has longer runs to sum over.
+// a kernel over one channel then has longer runs to sum over.
 type source struct {
 	isa     *isa
 	in      [2]tensor
@@ -84,6 +84,9 @@ func (s *source) row(dst []float32, n, d, h int) {
 		return
 	}
 	to := lead * step
+	if s.foldRow(dst[to:], n, d, h, from, count) {
+		return
+	}
 	for f := range s.fold {
 		for t, c := range s.c {
 			if c > 0 && h+f >= 0 && h+f < s.size[1] {

@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"unsafe"
+
 	"github.com/gounet/gounet/core/graph"
 )
 
@@ -10,33 +12,35 @@ type flat struct {
 	lanes int // f32 in a vector
 	block int // the columns of a sweep are a multiple of it
 
-	sums, moments, norm, gradSums, grad func(*sweep)
+	// The kernels of short rows, which often begin within a cache line, so that the
+	// longest vectors would need two for each access; nil: these.
+	short *flat
 
-	leakyAdd  func(y, a, b *float32, vectors int, slope float32)   // y = leaky(a + b)
-	leakyGrad func(dx, dy, y *float32, vectors int, slope float32) // dx = y ≥ 0 ? dy : slope·dy
-	axpy      func(y, x *float32, vectors int, m float32)          // y += m·x
-	blend     func(y, x, w *float32, index *int32, k, groups int)  // see blendRow
-	dots      [5]dotKernel                                         // by the outputs of a pointwise convolution, see dot
-	squares   func(sum *float64, x *float32, vectors int)          // sum[j] += Σ x[i·4+j]², j < 4
+	single sweeps  // of rows in f32
+	halves *sweeps // of rows in bf16; nil: they become f32
+
+	axpy  func(y, x *float32, vectors int, m float32)         // y += m·x
+	blend func(y, x, w *float32, index *int32, k, groups int) // see blendRow
+	heads [5][2]*headKernels                                  // by the outputs of a pointwise convolution: for f32 and bf16
+	// Of convolutions: three rows of bf16, step bytes apart, side by side as pairs of
+	// channels, or of voxels that are next bytes apart; nil: there are none.
+	foldChannels, foldVoxels func(dst *float32, src unsafe.Pointer, step, next, vectors int)
+
+	squares   func(sum *float64, x *float32, vectors int) // sum[j] += Σ x[i·4+j]², j < 4
 	sgd, adam func(u *update, vectors int)
 
-	// Of the loss and of gamma. sums are [n lanes].
-	largest   func(m, x *float32, vectors int)                           // m = max(m, x)
-	expSub    func(e, x, m *float32, vectors int)                        // e = exp(x − m) for x ≤ m: within 1 ulp, 0 below 2^-126
-	log       func(y, x *float32, vectors int)                           // y = log x: within 3 ulp, −∞ at 0; not for subnormal x
-	choose    func(t, a *float32, vectors int, k float32)                // t = a is k ? 1 : 0
-	firstOf   func(p, taken, x, top *float32, vectors int)               // p = x is top, not taken ? 1 : 0, and takes it
-	classSums func(sum, p, t, v *float32, vectors int)                   // Σ p·t, Σ p·v, Σ t
-	picked    func(sum, t, l, m, z *float32, vectors int)                // Σ t·(l + (m − z))
-	mixed     func(y, x, t *float32, vectors int, a, b float32)          // y += (a + b·t)·x
-	softGrad  func(y, x, t, o, m, c *float32, vectors int, a, b float32) // y = x·(a + b·t − m) + c·(x − o)
+	// Of the loss and of gamma: see lossRows.
+	expSub func(e, x, m *float32, vectors int) // e = exp(x − m) for x ≤ m: within 1 ulp, 0 below 2^-126
+	log    func(y, x *float32, vectors int)    // y = log x: within 3 ulp, −∞ at 0; not for subnormal x
+	lossKernels
 }
 
-// dotKernel makes step voxels at a time: y[v][j] = b[v][j] + Σ x[v][k]·w[j][k], k < ci, a
-// multiple of the lanes. b [step][j]; steps at least 1.
-type dotKernel struct {
-	step int
-	run  func(y, x, w, b *float32, ci, steps int)
+// sweeps is the kernels of f32 or of bf16: over a sweep, and over vectors.
+type sweeps struct {
+	sums, moments, norm, gradSums, grad func(*sweep)
+
+	leakyAdd  func(y, a, b unsafe.Pointer, vectors int, slope float32)   // y = leaky(a + b)
+	leakyGrad func(dx, dy, y unsafe.Pointer, vectors int, slope float32) // dx = y ≥ 0 ? dy : slope·dy
 }
 
 // sweep is the argument of kernels that go through rows of columns, of which
@@ -50,7 +54,7 @@ type dotKernel struct {
 //
 // gen knows the offsets of the fields.
 type sweep struct {
-	x, dy, y           *float32 // [rows columns]
+	x, dy, y           unsafe.Pointer // [rows columns]
 	rows, columns      int
 	mean, scale, shift *float32 // [columns]
 	k0, k1             *float32
@@ -97,26 +101,17 @@ func (s *isa) flush(t tensor, off int, buf []float32) {
 	}
 }
 
-// addLeaky makes y = leaky(a + b).
-func (f *flat) addLeaky(y, a, b []float32, slope float32) {
-	n := len(y) / f.lanes * f.lanes
-	if n > 0 {
-		f.leakyAdd(&y[0], &a[0], &b[0], n/f.lanes, slope)
+// ofRows is the kernels of short rows.
+func (f *flat) ofRows() *flat {
+	if f.short != nil {
+		return f.short
 	}
-	leakyAdd(y[n:], a[n:len(y)], b[n:len(y)], slope)
-}
-
-// gradLeaky makes dx = y ≥ 0 ? dy : slope·dy.
-func (f *flat) gradLeaky(dx, dy, y []float32, slope float32) {
-	n := len(dx) / f.lanes * f.lanes
-	if n > 0 {
-		f.leakyGrad(&dx[0], &dy[0], &y[0], n/f.lanes, slope)
-	}
-	leakyGrad(dx[n:], dy[n:len(dx)], y[n:len(dx)], slope)
+	return f
 }
 
 // addScaled makes y += m·x.
 func (f *flat) addScaled(y, x []float32, m float32) {
+	f = f.ofRows()
 	n := len(y) / f.lanes * f.lanes
 	if n > 0 {
 		f.axpy(&y[0], &x[0], n/f.lanes, m)
@@ -124,9 +119,10 @@ func (f *flat) addScaled(y, x []float32, m float32) {
 	axpy(y[n:], x[n:len(y)], m)
 }
 
-// blendRow makes y[i k] += w[i]·x[i k] for voxels i and k classes. index is
-// [k lanes]: the voxel, of as many as lanes, that each element of k vectors belongs to.
+// blendRow makes y[i k] += w[i]·x[i k] for voxels i and k classes. index is that of
+// blendIndex.
 func (f *flat) blendRow(y, x, w []float32, index []int32, k int) {
+	f = f.ofRows()
 	n := len(w) / f.lanes * f.lanes
 	if n > 0 {
 		f.blend(&y[0], &x[0], &w[0], &index[0], k, n/f.lanes)
@@ -136,9 +132,10 @@ func (f *flat) blendRow(y, x, w []float32, index []int32, k int) {
 	}
 }
 
-// blendIndex is the index of blendRow.
+// blendIndex is [k lanes]: the voxel, of as many as lanes, that each element of k vectors
+// belongs to.
 func (f *flat) blendIndex(k int) []int32 {
-	index := make([]int32, k*f.lanes)
+	index := make([]int32, k*f.ofRows().lanes)
 	for i := range index {
 		index[i] = int32(i / k)
 	}

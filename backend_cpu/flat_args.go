@@ -5,5 +5,5 @@ type flatArgs struct {
 	sweep   sweep
 	update  update
 	squares [4]float64
-	lanes   [24]float32 // of three sums
+	loss    lossRows
 }

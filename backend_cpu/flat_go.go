@@ -8,52 +8,78 @@ import (
 // plainFlat is the kernels of flat in Go.
 var plainFlat = flat{
 	lanes: 4, block: 4,
-	sums: sumsGo, moments: momentsGo, norm: normGo, gradSums: gradSumsGo, grad: gradGo,
-	leakyAdd: func(y, a, b *float32, vectors int, slope float32) {
-		leakyAdd(slice4(y, vectors), slice4(a, vectors), slice4(b, vectors), slope)
-	},
-	leakyGrad: func(dx, dy, y *float32, vectors int, slope float32) {
-		leakyGrad(slice4(dx, vectors), slice4(dy, vectors), slice4(y, vectors), slope)
+	single: sweeps{
+		sumsGo, momentsGo, normGo, gradSumsGo, gradGo,
+		func(y, a, b unsafe.Pointer, vectors int, slope float32) {
+			leakyAdd(floats4(y, vectors), floats4(a, vectors), floats4(b, vectors), slope)
+		},
+		func(dx, dy, y unsafe.Pointer, vectors int, slope float32) {
+			leakyGrad(floats4(dx, vectors), floats4(dy, vectors), floats4(y, vectors), slope)
+		},
 	},
 	axpy:    func(y, x *float32, vectors int, m float32) { axpy(slice4(y, vectors), slice4(x, vectors), m) },
 	blend:   blendGo,
 	squares: squaresGo,
 	sgd:     func(u *update, vectors int) { sgd(u, 4*vectors) },
 	adam:    func(u *update, vectors int) { adam(u, 4*vectors) },
-	largest: largestGo, expSub: expSubGo, log: logGo, choose: chooseGo, firstOf: firstOfGo,
-	classSums: classSumsGo, picked: pickedGo, mixed: mixedGo, softGrad: softGradGo,
+	expSub:  expSubGo, log: logGo,
+	lossKernels: lossKernels{
+		classes: classesGo, softmax: softmaxGo, hard: hardGo, classSums: classSumsGo, softSums: softSumsGo,
+		pick: pickGo, classGrad: classGradGo, firstLargest: firstLargestGo, lastAbove: lastAboveGo, mix: mixGo, stretch: stretchGo,
+		choose: chooseGo, sigmoid: sigmoidGo, regionSums: regionSumsGo, binary: binaryGo, sigmoidGrad: sigmoidGradGo,
+	},
 }
+
+func floats4(p unsafe.Pointer, vectors int) []float32 { return slice4((*float32)(p), vectors) }
 
 func slice4(p *float32, vectors int) []float32 { return unsafe.Slice(p, 4*vectors) }
 
 // row is row r of x in s, and column the values of the columns.
-func (s *sweep) row(x *float32, r int) []float32 {
-	return unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(x), 4*r*s.columns)), s.columns)
+func (s *sweep) row(x unsafe.Pointer, r int) []float32 {
+	return unsafe.Slice((*float32)(unsafe.Add(x, 4*r*s.columns)), s.columns)
+}
+
+func (s *sweep) all(x unsafe.Pointer) []float32 {
+	return unsafe.Slice((*float32)(x), s.rows*s.columns)
 }
 
 func (s *sweep) column(x *float32) []float32 { return unsafe.Slice(x, s.columns) }
 
-func sumsGo(s *sweep) {
-	sum := s.column(s.sum)
-	for r := range s.rows {
-		x := s.row(s.x, r)[:len(sum)]
-		for i := range sum {
-			sum[i] += x[i]
+// together is how many rows are summed up before their sums are added to those before.
+const together = 32
+
+// groups calls f for column i and rows from … to of a group.
+func (s *sweep) groups(f func(i, from, to int)) {
+	for from := 0; from < s.rows; from += together {
+		for i := range s.columns {
+			f(i, from, min(from+together, s.rows))
 		}
 	}
 }
 
-func momentsGo(s *sweep) {
-	mean, sum, sum2 := s.column(s.mean), s.column(s.sum), s.column(s.sum2)
-	sum, sum2 = sum[:len(mean)], sum2[:len(mean)]
-	for r := range s.rows {
-		x := s.row(s.x, r)[:len(mean)]
-		for i, m := range mean {
-			d := x[i] - m
-			sum[i] += d
-			sum2[i] += d * d
+func sumsGo(s *sweep) {
+	x, sum := s.all(s.x), s.column(s.sum)
+	s.groups(func(i, from, to int) {
+		a := float32(0)
+		for at := from*s.columns + i; at < to*s.columns; at += s.columns {
+			a += x[at]
 		}
-	}
+		sum[i] += a
+	})
+}
+
+func momentsGo(s *sweep) {
+	x, mean, sum, sum2 := s.all(s.x), s.column(s.mean), s.column(s.sum), s.column(s.sum2)
+	s.groups(func(i, from, to int) {
+		a, b, m := float32(0), float32(0), mean[i]
+		for at := from*s.columns + i; at < to*s.columns; at += s.columns {
+			d := x[at] - m
+			a += d
+			b += d * d
+		}
+		sum[i] += a
+		sum2[i] += b
+	})
 }
 
 func normGo(s *sweep) {
@@ -72,20 +98,22 @@ func normGo(s *sweep) {
 }
 
 func gradSumsGo(s *sweep) {
+	x, dy := s.all(s.x), s.all(s.dy)
 	mean, scale, shift := s.column(s.mean), s.column(s.scale), s.column(s.shift)
 	sum, sum2 := s.column(s.sum), s.column(s.sum2)
-	scale, shift, sum, sum2 = scale[:len(mean)], shift[:len(mean)], sum[:len(mean)], sum2[:len(mean)]
-	for r := range s.rows {
-		x, dy := s.row(s.x, r)[:len(mean)], s.row(s.dy, r)[:len(mean)]
-		for i, m := range mean {
-			d, g := x[i]-m, dy[i]
+	s.groups(func(i, from, to int) {
+		a, b, m := float32(0), float32(0), mean[i]
+		for at := from*s.columns + i; at < to*s.columns; at += s.columns {
+			d, g := x[at]-m, dy[at]
 			if d*scale[i]+shift[i] < 0 {
 				g *= s.slope
 			}
-			sum[i] += g
-			sum2[i] += g * d
+			a += g
+			b += g * d
 		}
-	}
+		sum[i] += a
+		sum2[i] += b
+	})
 }
 
 func gradGo(s *sweep) {

@@ -7,9 +7,12 @@ import (
 	"runtime"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gounet/gounet/core/graph"
 )
 
 // closeTo requires got within the rounding of sums of as many terms, of which
@@ -35,7 +38,7 @@ func TestSweepsAgreeWithPlainGo(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, f := range flats() {
 		for _, columns := range []int{f.block, 3 * f.block, 8 * f.block} {
-			for _, rows := range []int{1, 2, 7} {
+			for _, rows := range []int{1, 2, 7, 75} {
 				x, dy := numbers(r, rows*columns), numbers(r, rows*columns)
 				col := numbers(r, 7*columns)
 				run := func(kernel func(*sweep)) (y, sum, sum2 []float32) {
@@ -43,7 +46,7 @@ func TestSweepsAgreeWithPlainGo(t *testing.T) {
 					y = make([]float32, rows*columns)
 					sum, sum2 = append(sum, col[5*columns:6*columns]...), append(sum2, col[6*columns:]...)
 					kernel(&sweep{
-						x: &x[0], dy: &dy[0], y: &y[0], rows: rows, columns: columns, slope: 0.1,
+						x: unsafe.Pointer(&x[0]), dy: unsafe.Pointer(&dy[0]), y: unsafe.Pointer(&y[0]), rows: rows, columns: columns, slope: 0.1,
 						mean: c(0), scale: c(1), shift: c(2), k0: c(3), k1: c(4), sum: &sum[0], sum2: &sum2[0],
 					})
 					return y, sum, sum2
@@ -52,11 +55,11 @@ func TestSweepsAgreeWithPlainGo(t *testing.T) {
 					name       string
 					fast, slow func(*sweep)
 				}{
-					{"sums", f.sums, sumsGo},
-					{"moments", f.moments, momentsGo},
-					{"norm", f.norm, normGo},
-					{"gradSums", f.gradSums, gradSumsGo},
-					{"grad", f.grad, gradGo},
+					{"sums", f.single.sums, sumsGo},
+					{"moments", f.single.moments, momentsGo},
+					{"norm", f.single.norm, normGo},
+					{"gradSums", f.single.gradSums, gradSumsGo},
+					{"grad", f.single.grad, gradGo},
 				} {
 					y, sum, sum2 := run(k.fast)
 					y2, s1, s2 := run(k.slow)
@@ -70,19 +73,13 @@ func TestSweepsAgreeWithPlainGo(t *testing.T) {
 	}
 }
 
-func TestPointwiseKernelsHandleAnyLength(t *testing.T) {
+func TestKernelsOfRowsHandleAnyLength(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for _, f := range flats() {
 		for n := range 70 {
-			a, b, y := numbers(r, n), numbers(r, n), numbers(r, n)
+			a, y := numbers(r, n), numbers(r, n)
 			want := make([]float32, n)
 			got := make([]float32, n)
-			leakyAdd(want, a, b, 0.1)
-			f.addLeaky(got, a, b, 0.1)
-			assert.Equal(t, want, got)
-			leakyGrad(want, a, b, 0.1)
-			f.gradLeaky(got, a, b, 0.1)
-			assert.Equal(t, want, got)
 			copy(want, y)
 			copy(got, y)
 			axpy(want, a, 3)
@@ -108,6 +105,33 @@ func TestPointwiseKernelsHandleAnyLength(t *testing.T) {
 	}
 }
 
+func TestPointwiseKernelsHaveTheBitsOfPlainGo(t *testing.T) {
+	const n = 64
+	r := rand.New(rand.NewPCG(19, 20))
+	at := func(t tensor) unsafe.Pointer { return t.start(0) }
+	for _, f := range flats() {
+		for d, k := range map[graph.DType]*sweeps{graph.F32: &f.single, graph.BF16: f.halves} {
+			if k == nil {
+				continue
+			}
+			a, b, y := store(d, normal(r, n)), store(d, normal(r, n)), blank(d, n)
+			x, z, want := make([]float32, n), make([]float32, n), make([]float32, n)
+			a.column(x, 1, 0, 1, n)
+			b.column(z, 1, 0, 1, n)
+			for _, c := range []struct {
+				fast func(y, a, b unsafe.Pointer, vectors int, slope float32)
+				slow func(y, a, b []float32, slope float32)
+			}{{k.leakyAdd, leakyAdd}, {k.leakyGrad, leakyGrad}} {
+				c.slow(want, x, z, 0.1)
+				c.fast(at(y), at(a), at(b), n/f.lanes, 0.1)
+				rounded := blank(d, n)
+				isas()[0].put(rounded, 0, 1, want, 1, n, 1)
+				assert.Equal(t, rounded, y, "%d lanes, %v", f.lanes, d)
+			}
+		}
+	}
+}
+
 func TestSquaresOfTheLargestNumbersAreFinite(t *testing.T) {
 	for _, f := range flats() {
 		x := make([]float32, 19)
@@ -120,115 +144,6 @@ func TestSquaresOfTheLargestNumbersAreFinite(t *testing.T) {
 		x[18] = float32(math.Inf(-1))
 		f.sumSquares(&sum, x)
 		assert.True(t, math.IsInf(sum[0]+sum[1]+sum[2]+sum[3], 1))
-	}
-}
-
-// ulps is how far got is from want, in units of the last place of want.
-func ulps(want float64, got float32) float64 {
-	w := float32(want)
-	unit := math.Abs(float64(math.Nextafter32(w, float32(math.Inf(1))) - w))
-	return math.Abs(float64(got)-want) / unit
-}
-
-func TestExponentialIsWithinOneUlp(t *testing.T) {
-	for _, f := range flats() {
-		const n = 1 << 16
-		x, zero, y := make([]float32, n), make([]float32, n), make([]float32, n)
-		for i := range x {
-			x[i] = -87.3 * float32(i) / n // the smallest normal result is at −87.34
-		}
-		f.expSub(&y[0], &x[0], &zero[0], n/f.lanes)
-		worst := 0.0
-		for i := range x {
-			worst = max(worst, ulps(math.Exp(float64(x[i])), y[i]))
-		}
-		t.Logf("%d lanes: %.2f ulp", f.lanes, worst)
-		assert.LessOrEqual(t, worst, 1.0)
-		special := []float32{float32(math.Inf(-1)), -1e30, -88, -100, float32(math.NaN()), 0, 0, 0}
-		f.expSub(&y[0], &special[0], &zero[0], len(special)/f.lanes)
-		for i, want := range []float32{0, 0, 0, 0} {
-			assert.InDelta(t, want, y[i], 0x1p-126)
-		}
-		assert.True(t, math.IsNaN(float64(y[4])))
-		assert.Equal(t, float32(1), y[5])
-	}
-}
-
-func TestLogarithmIsWithinThreeUlp(t *testing.T) {
-	r := rand.New(rand.NewPCG(7, 8))
-	for _, f := range flats() {
-		const n = 1 << 16
-		x, y := make([]float32, n), make([]float32, n)
-		for i := range x {
-			switch i % 3 {
-			case 0:
-				x[i] = 1 + (r.Float32()-0.5)/64 // where the result is small
-			case 1:
-				x[i] = r.Float32() + 1
-			default:
-				x[i] = float32(math.Exp(160*r.Float64() - 80))
-			}
-		}
-		x[0], x[1] = 1, 0
-		f.log(&y[0], &x[0], n/f.lanes)
-		assert.Zero(t, y[0])
-		assert.True(t, math.IsInf(float64(y[1]), -1))
-		worst := 0.0
-		for i := 2; i < n; i++ {
-			if x[i] != 1 {
-				worst = max(worst, ulps(math.Log(float64(x[i])), y[i]))
-			}
-		}
-		t.Logf("%d lanes: %.2f ulp", f.lanes, worst)
-		assert.LessOrEqual(t, worst, 3.0)
-	}
-}
-
-func TestLossKernelsAgreeWithPlainGo(t *testing.T) {
-	r := rand.New(rand.NewPCG(9, 10))
-	const n = 64
-	for _, f := range flats() {
-		a, b, c, d, m, e := numbers(r, n), numbers(r, n), numbers(r, n), numbers(r, n), numbers(r, n), numbers(r, n)
-		for i := range a {
-			a[i] = float32(int(a[i]))
-		}
-		v, g := n/f.lanes, n/plainFlat.lanes
-		y, z := make([]float32, n), make([]float32, n)
-		f.choose(&y[0], &a[0], v, 1)
-		plainFlat.choose(&z[0], &a[0], g, 1)
-		assert.Equal(t, z, y)
-		taken, taken2 := make([]float32, n), make([]float32, n)
-		for range 2 {
-			f.firstOf(&y[0], &taken[0], &a[0], &a[0], v)
-			plainFlat.firstOf(&z[0], &taken2[0], &a[0], &a[0], g)
-			assert.Equal(t, z, y)
-			assert.Equal(t, taken2, taken)
-		}
-		copy(y, b)
-		copy(z, b)
-		f.largest(&y[0], &a[0], v)
-		plainFlat.largest(&z[0], &a[0], g)
-		assert.Equal(t, z, y)
-		f.mixed(&y[0], &a[0], &b[0], v, 0.5, -2)
-		plainFlat.mixed(&z[0], &a[0], &b[0], g, 0.5, -2)
-		closeTo(t, "mixed", z, y, 3)
-		f.softGrad(&y[0], &a[0], &b[0], &c[0], &d[0], &m[0], v, 0.5, -2)
-		plainFlat.softGrad(&z[0], &a[0], &b[0], &c[0], &d[0], &m[0], g, 0.5, -2)
-		closeTo(t, "softGrad", z, y, 6)
-		sums := func(f *flat, vectors int) (out []float32) {
-			sum := make([]float32, 4*f.lanes)
-			f.classSums(&sum[0], &b[0], &c[0], &d[0], vectors)
-			f.picked(&sum[3*f.lanes], &b[0], &c[0], &m[0], &e[0], vectors)
-			for i := range 4 {
-				total := float32(0)
-				for _, x := range sum[i*f.lanes:][:f.lanes] {
-					total += x
-				}
-				out = append(out, total)
-			}
-			return out
-		}
-		closeTo(t, "sums", sums(&plainFlat, g), sums(f, v), n)
 	}
 }
 
@@ -273,13 +188,13 @@ func BenchmarkFlat(b *testing.B) {
 			x, dy, y, col := random(unitFloats), random(unitFloats), random(unitFloats), random(8*columns)
 			c := func(i int) *float32 { return &col.f32[i*columns] }
 			s := &sweep{
-				x: &x.f32[0], dy: &dy.f32[0], y: &y.f32[0], rows: unitFloats / columns, columns: columns, slope: 0.01,
+				x: unsafe.Pointer(&x.f32[0]), dy: unsafe.Pointer(&dy.f32[0]), y: unsafe.Pointer(&y.f32[0]), rows: unitFloats / columns, columns: columns, slope: 0.01,
 				mean: c(0), scale: c(1), shift: c(2), k0: c(3), k1: c(4), sum: c(5), sum2: c(6),
 			}
 			for _, k := range []struct {
 				name string
 				f    func(*sweep)
-			}{{"sums", f.sums}, {"moments", f.moments}, {"norm", f.norm}, {"gradSums", f.gradSums}, {"grad", f.grad}} {
+			}{{"sums", f.single.sums}, {"moments", f.single.moments}, {"norm", f.single.norm}, {"gradSums", f.single.gradSums}, {"grad", f.single.grad}} {
 				b.Run(fmt.Sprintf("%s/%d/%d", k.name, f.lanes, columns), func(b *testing.B) {
 					runtime.LockOSThread()
 					defer runtime.UnlockOSThread()

@@ -33,20 +33,17 @@ func (p *hardest) key(w *worker, unit int) {
 	keys, out := p.keys()[at:at+u.count], p.out[at:at+u.count]
 	if u.valid > 0 {
 		p.softmax(&u)
-		total := &u.row[segTotal][0]
-		p.flat.log(total, total, p.vectors(&u))
-		p.meanLogit(&u)
+		p.log(&u)
 	}
-	logs, top, mean := u.row[segTotal], u.row[segTop], u.row[segB]
+	logs, top := u.row[segTotal], u.row[segTop]
 	for i, c := range u.row[segClass][:u.count] {
 		if c < 0 {
 			keys[i], out[i] = 0, graph.Unseen
 			continue
 		}
-		z := u.z[int(c)*p.block+i]
-		ce := logs[i] + (top[i] - z)
+		ce := logs[i] + (top[i] - u.z[int(c)*p.block+i])
 		if p.op.Smoothing != 0 {
-			ce += p.op.Smoothing * (z - mean[i])
+			ce += p.smoothing(&u, i, int(c))
 		}
 		ce = max(0, ce)
 		keys[i], out[i] = math.Float32frombits(math.Float32bits(ce)+1), byte(c)

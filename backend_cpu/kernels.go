@@ -27,6 +27,8 @@ type segment struct{ a, b unsafe.Pointer }
 //
 //	sum  c[j] += b[k*bStep + j]
 //
+// and outerSum does the work of outer, a tile two vectors wide, and of sum, at c + cRun.
+//
 // Each sums over its segments. Steps and offsets are bytes. A kernel leaves
 // cOff and aOff behind the rows that it made and tiles at 0. With each segment
 // it asks for 256 bytes at ahead and moves ahead by aheadStep; a gather that starts
@@ -67,6 +69,7 @@ type isa struct {
 	gather, outer   [3][maxRows + 1]func(*tile)
 	sum             [3]func(*tile)           // by vectors
 	gather3, outer3 [maxRows + 1]func(*tile) // gather3 has as many rows as gather
+	outerSum        [maxRows + 1]func(*tile) // by rows; nil: there is none
 	outer3Rows      int                      // 0 if there are no kernels for three taps
 
 	add                                        func(dst, src *float32, vectors int)          // dst += src
@@ -98,6 +101,18 @@ func (t tensor) at(i int) (unsafe.Pointer, int) {
 		return unsafe.Pointer(&t.f32[i]), 4
 	}
 	return unsafe.Pointer(&t.u16[i]), 2
+}
+
+// none says that there is no tensor.
+func (t tensor) none() bool { return t.f32 == nil && t.u16 == nil }
+
+// start is the address of element i, nil without a tensor.
+func (t tensor) start(i int) unsafe.Pointer {
+	if t.none() {
+		return nil
+	}
+	at, _ := t.at(i)
+	return at
 }
 
 // widen is the kernel that reads storage type d, narrow the one that writes it.

@@ -11,11 +11,16 @@ func withPairs(s isa, pairs *isa) isa {
 	return s
 }
 
+func hasAVX512() bool {
+	x := cpu.X86
+	return x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL
+}
+
 // isas are the kernels that this processor can run, the fastest first.
 func isas() []*isa {
 	var list []*isa
 	x := cpu.X86
-	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL {
+	if hasAVX512() {
 		if x.HasAVX512BF16 {
 			list = append(list, &kernels512BF16)
 		}

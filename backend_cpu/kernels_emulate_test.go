@@ -235,6 +235,11 @@ func emulated(s isa, suffix string) *isa {
 	}
 	for nv := 1; nv <= s.vectors; nv++ {
 		s.sum[nv] = onTile("sum", 0, nv*s.lanes)
+		for mr := range s.outerSum {
+			if nv == 2 && s.outerSum[mr] != nil {
+				s.outerSum[mr] = onTile("outerSum", mr, nv*s.lanes)
+			}
+		}
 		for mr := 1; mr <= s.rows[nv]; mr++ {
 			s.gather[nv][mr], s.outer[nv][mr] = onTile("gather", mr, nv*s.lanes), onTile("outer", mr, nv*s.lanes)
 			if nv == 1 && !s.paired {

@@ -42,6 +42,7 @@ var kernels512 = isa{
 	},
 	gather3:    [maxRows + 1]func(*tile){1: gather3_512_1x16, 2: gather3_512_2x16, 3: gather3_512_3x16, 4: gather3_512_4x16, 5: gather3_512_5x16, 6: gather3_512_6x16, 7: gather3_512_7x16, 8: gather3_512_8x16, 9: gather3_512_9x16, 10: gather3_512_10x16, 11: gather3_512_11x16, 12: gather3_512_12x16, 13: gather3_512_13x16, 14: gather3_512_14x16},
 	outer3:     [maxRows + 1]func(*tile){1: outer3_512_1x16, 2: outer3_512_2x16, 3: outer3_512_3x16, 4: outer3_512_4x16, 5: outer3_512_5x16, 6: outer3_512_6x16, 7: outer3_512_7x16, 8: outer3_512_8x16},
+	outerSum:   [maxRows + 1]func(*tile){1: outerSum_512_1x32, 2: outerSum_512_2x32, 3: outerSum_512_3x32, 4: outerSum_512_4x32, 5: outerSum_512_5x32, 6: outerSum_512_6x32, 7: outerSum_512_7x32, 8: outerSum_512_8x32, 9: outerSum_512_9x32, 10: outerSum_512_10x32, 11: outerSum_512_11x32, 12: outerSum_512_12x32, 13: outerSum_512_13x32},
 	sum:        [3]func(*tile){1: sum_512_16, 2: sum_512_32},
 	add:        add_512,
 	transpose:  transpose_512,
@@ -64,6 +65,7 @@ var kernelsBF16 = isa{
 		1: {1: outer_bf16_1x16, 2: outer_bf16_2x16, 3: outer_bf16_3x16, 4: outer_bf16_4x16, 5: outer_bf16_5x16, 6: outer_bf16_6x16, 7: outer_bf16_7x16, 8: outer_bf16_8x16, 9: outer_bf16_9x16, 10: outer_bf16_10x16, 11: outer_bf16_11x16, 12: outer_bf16_12x16, 13: outer_bf16_13x16, 14: outer_bf16_14x16},
 		2: {1: outer_bf16_1x32, 2: outer_bf16_2x32, 3: outer_bf16_3x32, 4: outer_bf16_4x32, 5: outer_bf16_5x32, 6: outer_bf16_6x32, 7: outer_bf16_7x32, 8: outer_bf16_8x32, 9: outer_bf16_9x32, 10: outer_bf16_10x32, 11: outer_bf16_11x32, 12: outer_bf16_12x32, 13: outer_bf16_13x32, 14: outer_bf16_14x32},
 	},
+	outerSum:   [maxRows + 1]func(*tile){1: outerSum_bf16_1x32, 2: outerSum_bf16_2x32, 3: outerSum_bf16_3x32, 4: outerSum_bf16_4x32, 5: outerSum_bf16_5x32, 6: outerSum_bf16_6x32, 7: outerSum_bf16_7x32, 8: outerSum_bf16_8x32, 9: outerSum_bf16_9x32, 10: outerSum_bf16_10x32, 11: outerSum_bf16_11x32, 12: outerSum_bf16_12x32, 13: outerSum_bf16_13x32},
 	sum:        [3]func(*tile){1: sum_bf16_16, 2: sum_bf16_32},
 	add:        add_512,
 	transpose:  transpose_512,
@@ -441,6 +443,45 @@ func sum_512_16(t *tile)
 func sum_512_32(t *tile)
 
 //go:noescape
+func outerSum_512_1x32(t *tile)
+
+//go:noescape
+func outerSum_512_2x32(t *tile)
+
+//go:noescape
+func outerSum_512_3x32(t *tile)
+
+//go:noescape
+func outerSum_512_4x32(t *tile)
+
+//go:noescape
+func outerSum_512_5x32(t *tile)
+
+//go:noescape
+func outerSum_512_6x32(t *tile)
+
+//go:noescape
+func outerSum_512_7x32(t *tile)
+
+//go:noescape
+func outerSum_512_8x32(t *tile)
+
+//go:noescape
+func outerSum_512_9x32(t *tile)
+
+//go:noescape
+func outerSum_512_10x32(t *tile)
+
+//go:noescape
+func outerSum_512_11x32(t *tile)
+
+//go:noescape
+func outerSum_512_12x32(t *tile)
+
+//go:noescape
+func outerSum_512_13x32(t *tile)
+
+//go:noescape
 func gather3_512_1x16(t *tile)
 
 //go:noescape
@@ -708,6 +749,45 @@ func sum_bf16_16(t *tile)
 func sum_bf16_32(t *tile)
 
 //go:noescape
+func outerSum_bf16_1x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_2x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_3x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_4x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_5x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_6x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_7x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_8x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_9x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_10x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_11x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_12x32(t *tile)
+
+//go:noescape
+func outerSum_bf16_13x32(t *tile)
+
+//go:noescape
 func weave_512(dst, lo, hi unsafe.Pointer, rows, vectors, dstStep, loStep, hiStep int)
 
 //go:noescape
@@ -726,28 +806,37 @@ func gradSumsAVX2(s *sweep)
 func gradAVX2(s *sweep)
 
 //go:noescape
-func leakyAddAVX2(y, a, b *float32, vectors int, slope float32)
+func leakyAddAVX2(y, a, b unsafe.Pointer, vectors int, slope float32)
 
 //go:noescape
-func leakyGradAVX2(dx, dy, y *float32, vectors int, slope float32)
+func leakyGradAVX2(dx, dy, y unsafe.Pointer, vectors int, slope float32)
+
+//go:noescape
+func sumsHalfAVX2(s *sweep)
+
+//go:noescape
+func momentsHalfAVX2(s *sweep)
+
+//go:noescape
+func normHalfAVX2(s *sweep)
+
+//go:noescape
+func gradSumsHalfAVX2(s *sweep)
+
+//go:noescape
+func gradHalfAVX2(s *sweep)
+
+//go:noescape
+func leakyAddHalfAVX2(y, a, b unsafe.Pointer, vectors int, slope float32)
+
+//go:noescape
+func leakyGradHalfAVX2(dx, dy, y unsafe.Pointer, vectors int, slope float32)
 
 //go:noescape
 func axpyAVX2(y, x *float32, vectors int, m float32)
 
 //go:noescape
 func blendAVX2(y, x, w *float32, index *int32, k, groups int)
-
-//go:noescape
-func dot1AVX2(y, x, w, b *float32, ci, steps int)
-
-//go:noescape
-func dot2AVX2(y, x, w, b *float32, ci, steps int)
-
-//go:noescape
-func dot3AVX2(y, x, w, b *float32, ci, steps int)
-
-//go:noescape
-func dot4AVX2(y, x, w, b *float32, ci, steps int)
 
 //go:noescape
 func squaresAVX2(sum *float64, x *float32, vectors int)
@@ -759,9 +848,6 @@ func sgdAVX2(u *update, vectors int)
 func adamAVX2(u *update, vectors int)
 
 //go:noescape
-func largestAVX2(m, x *float32, vectors int)
-
-//go:noescape
 func expSubAVX2(e, x, m *float32, vectors int)
 
 //go:noescape
@@ -771,16 +857,331 @@ func logsAVX2(y, x *float32, vectors int)
 func chooseAVX2(t, a *float32, vectors int, k float32)
 
 //go:noescape
-func firstOfAVX2(p, taken, x, top *float32, vectors int)
+func split2AVX2(dst, src *float32, step, vectors int)
 
 //go:noescape
-func classSumsAVX2(sum *float32, p, t, v *float32, vectors int)
+func join2AVX2(dst, src *float32, step, vectors int)
 
 //go:noescape
-func pickedAVX2(sum *float32, t, l, m, z *float32, vectors int)
+func split3AVX2(dst, src *float32, step, vectors int)
 
 //go:noescape
-func mixedAVX2(y, x, t *float32, vectors int, a, b float32)
+func join3AVX2(dst, src *float32, step, vectors int)
 
 //go:noescape
-func softGradAVX2(y, x, t, o, m, c *float32, vectors int, a, b float32)
+func split4AVX2(dst, src *float32, step, vectors int)
+
+//go:noescape
+func join4AVX2(dst, src *float32, step, vectors int)
+
+//go:noescape
+func classesAVX2(class *float32, labels *byte, vectors int, last, ignore float32)
+
+//go:noescape
+func softmaxAVX2(r *lossRows)
+
+//go:noescape
+func softmax2AVX2(r *lossRows)
+
+//go:noescape
+func softmax3AVX2(r *lossRows)
+
+//go:noescape
+func softmax4AVX2(r *lossRows)
+
+//go:noescape
+func hardAVX2(r *lossRows)
+
+//go:noescape
+func firstLargestAVX2(r *lossRows)
+
+//go:noescape
+func lastAboveAVX2(r *lossRows)
+
+//go:noescape
+func mixAVX2(y, a, b *float32, vectors int, f float32)
+
+//go:noescape
+func stretchAVX2(y, x *float32, base, i0, i1 *int32, f *float32, vectors int)
+
+//go:noescape
+func classSumsAVX2(r *lossRows)
+
+//go:noescape
+func softSumsAVX2(r *lossRows)
+
+//go:noescape
+func pickAVX2(r *lossRows)
+
+//go:noescape
+func classGradAVX2(r *lossRows)
+
+//go:noescape
+func sigmoidAVX2(p, total, z *float32, vectors int)
+
+//go:noescape
+func regionSumsAVX2(sum *float32, p, t, class *float32, vectors int)
+
+//go:noescape
+func binaryAVX2(sum *float32, z, total, t, class *float32, vectors int)
+
+//go:noescape
+func sigmoidGradAVX2(z, p, t, class *float32, vectors int, a, b, c float32)
+
+//go:noescape
+func sumsAVX512(s *sweep)
+
+//go:noescape
+func momentsAVX512(s *sweep)
+
+//go:noescape
+func normAVX512(s *sweep)
+
+//go:noescape
+func gradSumsAVX512(s *sweep)
+
+//go:noescape
+func gradAVX512(s *sweep)
+
+//go:noescape
+func leakyAddAVX512(y, a, b unsafe.Pointer, vectors int, slope float32)
+
+//go:noescape
+func leakyGradAVX512(dx, dy, y unsafe.Pointer, vectors int, slope float32)
+
+//go:noescape
+func sumsHalfAVX512(s *sweep)
+
+//go:noescape
+func momentsHalfAVX512(s *sweep)
+
+//go:noescape
+func normHalfAVX512(s *sweep)
+
+//go:noescape
+func gradSumsHalfAVX512(s *sweep)
+
+//go:noescape
+func gradHalfAVX512(s *sweep)
+
+//go:noescape
+func leakyAddHalfAVX512(y, a, b unsafe.Pointer, vectors int, slope float32)
+
+//go:noescape
+func leakyGradHalfAVX512(dx, dy, y unsafe.Pointer, vectors int, slope float32)
+
+//go:noescape
+func foldChannelsAVX512(dst *float32, src unsafe.Pointer, step, next, vectors int)
+
+//go:noescape
+func foldVoxelsAVX512(dst *float32, src unsafe.Pointer, step, next, vectors int)
+
+//go:noescape
+func squaresAVX512(sum *float64, x *float32, vectors int)
+
+//go:noescape
+func sgdAVX512(u *update, vectors int)
+
+//go:noescape
+func adamAVX512(u *update, vectors int)
+
+//go:noescape
+func expSubAVX512(e, x, m *float32, vectors int)
+
+//go:noescape
+func logsAVX512(y, x *float32, vectors int)
+
+//go:noescape
+func chooseAVX512(t, a *float32, vectors int, k float32)
+
+//go:noescape
+func split2AVX512(dst, src *float32, step, vectors int)
+
+//go:noescape
+func join2AVX512(dst, src *float32, step, vectors int)
+
+//go:noescape
+func split3AVX512(dst, src *float32, step, vectors int)
+
+//go:noescape
+func join3AVX512(dst, src *float32, step, vectors int)
+
+//go:noescape
+func split4AVX512(dst, src *float32, step, vectors int)
+
+//go:noescape
+func join4AVX512(dst, src *float32, step, vectors int)
+
+//go:noescape
+func classesAVX512(class *float32, labels *byte, vectors int, last, ignore float32)
+
+//go:noescape
+func softmaxAVX512(r *lossRows)
+
+//go:noescape
+func softmax2AVX512(r *lossRows)
+
+//go:noescape
+func softmax3AVX512(r *lossRows)
+
+//go:noescape
+func softmax4AVX512(r *lossRows)
+
+//go:noescape
+func hardAVX512(r *lossRows)
+
+//go:noescape
+func firstLargestAVX512(r *lossRows)
+
+//go:noescape
+func lastAboveAVX512(r *lossRows)
+
+//go:noescape
+func mixAVX512(y, a, b *float32, vectors int, f float32)
+
+//go:noescape
+func stretchAVX512(y, x *float32, base, i0, i1 *int32, f *float32, vectors int)
+
+//go:noescape
+func classSumsAVX512(r *lossRows)
+
+//go:noescape
+func softSumsAVX512(r *lossRows)
+
+//go:noescape
+func pickAVX512(r *lossRows)
+
+//go:noescape
+func classGradAVX512(r *lossRows)
+
+//go:noescape
+func sigmoidAVX512(p, total, z *float32, vectors int)
+
+//go:noescape
+func regionSumsAVX512(sum *float32, p, t, class *float32, vectors int)
+
+//go:noescape
+func binaryAVX512(sum *float32, z, total, t, class *float32, vectors int)
+
+//go:noescape
+func sigmoidGradAVX512(z, p, t, class *float32, vectors int, a, b, c float32)
+
+//go:noescape
+func dot1AVX2(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad1AVX2(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func dot1HalfAVX2(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad1HalfAVX2(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func spread1HalfAVX2(dx unsafe.Pointer, dy, w *float32, strips, voxels int)
+
+//go:noescape
+func dot2AVX2(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad2AVX2(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func dot2HalfAVX2(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad2HalfAVX2(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func spread2HalfAVX2(dx unsafe.Pointer, dy, w *float32, strips, voxels int)
+
+//go:noescape
+func dot3AVX2(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad3AVX2(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func dot3HalfAVX2(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad3HalfAVX2(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func spread3HalfAVX2(dx unsafe.Pointer, dy, w *float32, strips, voxels int)
+
+//go:noescape
+func dot4AVX2(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad4AVX2(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func dot4HalfAVX2(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad4HalfAVX2(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func spread4HalfAVX2(dx unsafe.Pointer, dy, w *float32, strips, voxels int)
+
+//go:noescape
+func dot1AVX512(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad1AVX512(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func dot1HalfAVX512(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad1HalfAVX512(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func spread1HalfAVX512(dx unsafe.Pointer, dy, w *float32, strips, voxels int)
+
+//go:noescape
+func dot2AVX512(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad2AVX512(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func dot2HalfAVX512(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad2HalfAVX512(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func spread2HalfAVX512(dx unsafe.Pointer, dy, w *float32, strips, voxels int)
+
+//go:noescape
+func dot3AVX512(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad3AVX512(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func dot3HalfAVX512(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad3HalfAVX512(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func spread3HalfAVX512(dx unsafe.Pointer, dy, w *float32, strips, voxels int)
+
+//go:noescape
+func dot4AVX512(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad4AVX512(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func dot4HalfAVX512(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)
+
+//go:noescape
+func headGrad4HalfAVX512(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int)
+
+//go:noescape
+func spread4HalfAVX512(dx unsafe.Pointer, dy, w *float32, strips, voxels int)

@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 	"unsafe"
@@ -120,6 +121,35 @@ func TestConversionsHaveTheBitsOfHalf(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The gradients of heads round by themselves.
+func TestSpreadHasTheBitsOfHalf(t *testing.T) {
+	inf := float32(math.Inf(1))
+	for _, f := range flats() {
+		for co := range f.heads {
+			h := f.heads[co][1]
+			if h == nil {
+				continue
+			}
+			const voxels = 4096
+			strip := 2 * f.lanes
+			dy, w, dx := make([]float32, voxels*co), make([]float32, strip*co), make([]uint16, voxels*strip)
+			for v := range voxels { // exact in f32 and a half of the last place of bf16 above
+				dy[v*co] = *(*float32)(unsafe.Pointer(&[]uint32{uint32(v)<<20 | 0x7fff + uint32(v%3)}[0]))
+			}
+			dy[0], dy[co], dy[2*co] = inf, -inf, float32(math.NaN())
+			for i := range strip {
+				w[i] = 1
+			}
+			h.spread(unsafe.Pointer(&dx[0]), &dy[0], &w[0], 1, voxels)
+			for v := range voxels {
+				for i := range strip {
+					require.Equal(t, half.ToBF16(dy[v*co]), dx[v*strip+i], "%d lanes, %d outputs, voxel %d, channel %d", f.lanes, co, v, i)
+				}
+			}
+		}
 	}
 }
 

@@ -1,8 +1,7 @@
 package cpu
 
 import (
-	"slices"
-
+	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/graph"
 )
 
@@ -46,7 +45,8 @@ type labeler struct {
 	size      [3]int // S H W of the accumulator
 	k         int
 	axes      [3][]between
-	whole     bool // along W, all positions are voxels
+	stretched bool // along W, positions are not just the voxels
+	stretch   stretching
 	index     []int32
 }
 
@@ -63,10 +63,31 @@ func (s *scope) labels(op graph.Labels, n graph.Node) []part {
 	for i, size := range [3]int{op.Depth, a[1], a[2]} {
 		l.axes[i] = axis(size, op.Out[i], op.Nearest[i])
 	}
-	l.whole = !slices.ContainsFunc(l.axes[2], func(b between) bool { return b.f != 0 })
+	for i, b := range l.axes[2] {
+		l.stretched = l.stretched || b.f != 0 || b.i0 != i
+	}
+	l.stretched = l.stretched || op.Out[2] != l.size[2]
+	l.stretch = s.stretching(l.axes[2])
 	l.index = s.flat.blendIndex(l.k)
-	s.pool.reserve(need{worker: l.size[2] * (4*l.k + 1)})
+	in, out := l.columns()
+	s.pool.reserve(need{worker: 4*l.size[2]*l.k + l.size[2] + l.room() + (ceil(l.k, s.isa.lanes)*s.isa.lanes)*in + l.k*out + out/4 + 3*l.k})
 	return []part{s.parallel(op.Planes*ceil(op.Out[1], labelRows), l.unit)}
+}
+
+// columns is the length of rows of one class: of the accumulator, and of the result.
+func (l *labeler) columns() (in, out int) {
+	lanes := max(l.flat.lanes, l.isa.lanes)
+	return ceil(l.size[2], lanes)*lanes + 2*lanes, ceil(l.op.Out[2], lanes) * lanes
+}
+
+// room is what toRows may read behind a row.
+func (l *labeler) room() int { return (2 + min(l.k, len(l.flat.split))) * l.isa.lanes }
+
+// labelRow is the memory of a worker.
+type labelRow struct {
+	z, to  []float32 // logits [K in], and along the rows of the result [K out]
+	labels []byte
+	args   *lossRows
 }
 
 func (l *labeler) unit(w *worker, unit int) {
@@ -79,17 +100,25 @@ func (l *labeler) unit(w *worker, unit int) {
 		clear(l.labels[(plane*height+h0)*width : (plane*height+h1)*width])
 		return
 	}
-	n := l.size[2] * l.k
 	m := w.scratch
-	rows, sum, spare, share := [2][]float32{m[:n], m[n : 2*n]}, m[2*n:3*n], m[3*n:4*n], m[4*n:][:l.size[2]]
+	take := func(n int) []float32 {
+		r := m[:n:n]
+		m = m[n:]
+		return r
+	}
+	n := l.size[2] * l.k
+	in, out := l.columns()
+	r := &labelRow{z: take(ceil(l.k, l.isa.lanes) * l.isa.lanes * in), to: take(l.k * out), labels: backend.F32Bytes(take(out / 4)), args: &w.loss}
+	l.arguments(r, take(3*l.k))
+	share, spare := take(l.size[2]), take(n)
+	rows, sum := [2][]float32{take(n), take(n)}, take(n+l.room())
 	holds := [2]int{-1, -1}
 	at := l.axes[0][d]
 	for h := h0; h < h1; h++ {
 		b := l.axes[1][h]
-		out := l.labels[(plane*height+h)*width:][:width]
-		if l.whole && at.f == 0 && b.f == 0 { // norm does not change which logit is the largest
-			acc, _ := l.at(at.i0, b.i0)
-			l.decide(out, acc)
+		labels := l.labels[(plane*height+h)*width:][:width]
+		if !l.stretched && at.f == 0 && b.f == 0 { // norm does not change which logit is the largest
+			l.decide(labels, l.acc[l.voxel(at.i0, b.i0)*l.k:], r)
 			continue
 		}
 		if holds[0] != b.i0 && holds[1] == b.i0 {
@@ -99,24 +128,60 @@ func (l *labeler) unit(w *worker, unit int) {
 			l.row(rows[0], spare, share, at, b.i0)
 			holds[0] = b.i0
 		}
-		values := rows[0]
-		if b.f > 0 {
-			if holds[1] != b.i1 {
-				l.row(rows[1], spare, share, at, b.i1)
-				holds[1] = b.i1
-			}
-			mix(sum, rows[0], rows[1], b.f)
-			values = sum
+		if b.f > 0 && holds[1] != b.i1 {
+			l.row(rows[1], spare, share, at, b.i1)
+			holds[1] = b.i1
 		}
-		l.decide(out, values)
+		if b.f > 0 {
+			l.mix(sum[:n], rows[0], rows[1], b.f)
+		} else {
+			copy(sum, rows[0])
+		}
+		l.decide(labels, sum, r)
 	}
 }
 
+// arguments fills those of the kernels that decide; d has room for [K 3].
+func (l *labeler) arguments(r *labelRow, d []float32) {
+	in, out := l.columns()
+	*r.args = lossRows{z: &r.z[0], d: &d[0], k: l.k, step: 4 * in, vectors: out / l.flat.lanes, labels: &r.labels[0]}
+	if l.stretched {
+		r.args.z, r.args.step = &r.to[0], 4*out
+	}
+	for k := range l.k {
+		d[3*k] = float32(k)
+		if l.op.Regions != nil {
+			d[3*k] = float32(l.op.Regions[k])
+		}
+	}
+}
+
+// decide makes the labels of a row of logits [W K], behind which is room or not: that of
+// the first largest; with regions, that of the last region whose logit is above 0.
+func (l *labeler) decide(labels []byte, values []float32, r *labelRow) {
+	in, out := l.columns()
+	l.toRows(r.z, in, values, l.k, l.size[2])
+	if l.stretched {
+		for k := range l.k {
+			l.stretch.run(r.to[k*out:][:out], r.z[k*in:][:in])
+		}
+	}
+	if l.op.Regions == nil {
+		l.flat.firstLargest(r.args)
+	} else {
+		l.flat.lastAbove(r.args)
+	}
+	copy(labels, r.labels)
+}
+
 // mix makes y = (1 − f)·a + f·b.
-func mix(y, a, b []float32, f float32) {
-	a, b = a[:len(y)], b[:len(y)]
-	for i := range y {
-		y[i] = (1-f)*a[i] + f*b[i]
+func (l *labeler) mix(y, a, b []float32, f float32) {
+	n := len(y) / l.flat.lanes * l.flat.lanes
+	if n > 0 {
+		l.flat.mix(&y[0], &a[0], &b[0], n/l.flat.lanes, f)
+	}
+	for i := n; i < len(y); i++ {
+		y[i] = float32((1-f)*a[i]) + float32(f*b[i])
 	}
 }
 
@@ -125,13 +190,16 @@ func (l *labeler) row(dst, spare, share []float32, d between, h int) {
 	l.divide(dst, share, d.i0, h)
 	if d.f > 0 {
 		l.divide(spare, share, d.i1, h)
-		mix(dst, dst, spare, d.f)
+		l.mix(dst, dst, spare, d.f)
 	}
 }
 
+// voxel is the first of row h of plane d of the volume.
+func (l *labeler) voxel(d, h int) int { return (d%l.size[0]*l.size[1] + h) * l.size[2] }
+
 // at is row h of plane d of the volume, in acc and norm.
 func (l *labeler) at(d, h int) (acc, norm []float32) {
-	i := (d%l.size[0]*l.size[1] + h) * l.size[2]
+	i := l.voxel(d, h)
 	return l.acc[i*l.k:][:l.size[2]*l.k], l.norm[i:][:l.size[2]]
 }
 
@@ -143,29 +211,4 @@ func (l *labeler) divide(dst, share []float32, d, h int) {
 	}
 	clear(dst)
 	l.flat.blendRow(dst, acc, share, l.index, l.k)
-}
-
-// decide makes the labels of a row of logits [W K]: that of the first largest;
-// with regions, that of the last region whose logit is above 0.
-func (l *labeler) decide(labels []byte, values []float32) {
-	k := l.k
-	for i, at := range l.axes[2] {
-		a, b, f, g := values[at.i0*k:][:k], values[at.i1*k:][:k], at.f, 1-at.f
-		label := 0
-		if l.op.Regions != nil {
-			for c, x := range a {
-				if g*x+f*b[c] > 0 {
-					label = int(l.op.Regions[c])
-				}
-			}
-		} else {
-			best := g*a[0] + f*b[0]
-			for c := 1; c < len(a); c++ {
-				if v := g*a[c] + f*b[c]; v > best {
-					best, label = v, c
-				}
-			}
-		}
-		labels[i] = byte(label)
-	}
 }

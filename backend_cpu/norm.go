@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"math"
+	"unsafe"
 
 	"github.com/gounet/gounet/core/graph"
 )
@@ -9,6 +10,9 @@ import (
 // unitFloats is about how many elements a unit of an elementwise op has: what
 // it reads stays in the first levels of the cache.
 const unitFloats = 4096
+
+// streamFloats is that of an op that reads them in place, and once.
+const streamFloats = 16384
 
 // channelGroup is how many channels are reduced by one unit.
 const channelGroup = 16
@@ -27,6 +31,7 @@ type normPlan struct {
 	units   int // of a sample
 	slope   float32
 	over    graph.Pool
+	direct  *sweeps // the kernels that read and write in place; nil: there are none for the type
 	x       tensor
 	gamma   []float32
 	beta    []float32
@@ -40,7 +45,14 @@ func (s *scope) normPlan(slope float32, over graph.Pool, x, gamma, beta, stats g
 		x: s.tensor(x), gamma: s.f32(gamma), beta: s.f32(beta), stats: s.f32(stats),
 	}
 	p.period = p.c / gcd(p.c, s.flat.block) * s.flat.block
-	p.chunk = max(1, unitFloats/p.period) * p.period
+	floats := unitFloats
+	switch {
+	case p.x.dtype == graph.F32:
+		p.direct, floats = &s.flat.single, streamFloats
+	case p.x.dtype == graph.BF16 && s.flat.halves != nil:
+		p.direct, floats = s.flat.halves, streamFloats
+	}
+	p.chunk = max(1, floats/p.period) * p.period
 	p.units = ceil(p.v*p.c, p.chunk)
 	s.pool.reserve(need{
 		shared: p.columnsAt() + p.n*5*p.period,
@@ -85,30 +97,52 @@ func (p *normPlan) buffers(w *worker) (a, b, sum, sum2, mean []float32, total []
 		return r
 	}
 	total = doubles(take(4 * p.c))
-	a, b = take(p.chunk), take(p.chunk)
-	return a, b, take(p.period), take(p.period), take(p.period), total
+	sum, sum2, mean = take(p.period), take(p.period), take(p.period)
+	return take(p.chunk), take(p.chunk), sum, sum2, mean, total
 }
 
-// sweep runs a kernel over n elements: whole rows, then the rest of a row.
-func (p *normPlan) sweep(kernel, rest func(*sweep), s *sweep, x, dy, y []float32) {
-	s.rows, s.columns = len(x)/p.period, p.period
-	done := s.rows * p.period
-	if s.rows > 0 {
-		s.x, s.dy, s.y = first(x), first(dy), first(y)
-		kernel(s)
+// sweepRows is elements off … off+length of what a sweep reads and writes; dy and y may be
+// the zero tensor.
+type sweepRows struct {
+	x, dy, y    tensor
+	off, length int
+}
+
+// in is elements from … to of r.
+func (r sweepRows) in(from, to int) sweepRows {
+	return sweepRows{r.x, r.dy, r.y, r.off + from, to - from}
+}
+
+// sweep runs a kernel over whole rows of columns, then over the rest of a row.
+func (p *normPlan) sweep(w *worker, kernel func(*sweeps) func(*sweep), r sweepRows) {
+	whole := r.length / p.period * p.period
+	if whole > 0 && p.direct != nil {
+		s := &w.sweep
+		s.rows, s.columns = whole/p.period, p.period
+		s.x, s.dy, s.y = r.x.start(r.off), r.dy.start(r.off), r.y.start(r.off)
+		kernel(p.direct)(s)
+	} else if whole > 0 {
+		p.apart(w, kernel(&p.flat.single), r.in(0, whole), p.period)
 	}
-	if done < len(x) {
-		s.rows, s.columns = 1, len(x)-done
-		s.x, s.dy, s.y = first(tail(x, done)), first(tail(dy, done)), first(tail(y, done))
-		rest(s)
+	if whole < r.length {
+		p.apart(w, kernel(&plainFlat.single), r.in(whole, r.length), r.length-whole)
 	}
 }
 
-func first(x []float32) *float32 {
-	if len(x) == 0 {
-		return nil
+// apart runs a kernel over copies in f32.
+func (p *normPlan) apart(w *worker, kernel func(*sweep), r sweepRows, columns int) {
+	a, b, _, _, _, _ := p.buffers(w)
+	s, n := &w.sweep, r.length
+	p.isa.fetch(a, n, r.x, r.off, n, 1, n)
+	if !r.dy.none() {
+		p.isa.fetch(b, n, r.dy, r.off, n, 1, n)
 	}
-	return &x[0]
+	s.rows, s.columns = n/columns, columns
+	s.x, s.dy, s.y = unsafe.Pointer(&a[0]), unsafe.Pointer(&b[0]), unsafe.Pointer(&a[0])
+	kernel(s)
+	if !r.y.none() {
+		p.isa.put(r.y, r.off, n, a, n, 1, n)
+	}
 }
 
 func tail(x []float32, from int) []float32 { return x[min(from, len(x)):] }
@@ -163,32 +197,36 @@ func (s *scope) normApply(op graph.NormApply, n graph.Node) []part {
 	}
 }
 
-// moments makes the partial sums of a unit: Σ x, and Σ (x − m)² around the mean
-// m of the unit, which is in the cache when it is read again. m is rounded, so
-// both are corrected by Σ (x − m).
+// moments makes the partial sums of a unit, Σ x and Σ (x − mean)², in one reading: around
+// m, the mean of an eighth of the unit, both corrected by Σ (x − m). The mean of n/8 of
+// n numbers is at most √7 standard deviations from that of all, so that Σ (x − m)² is at
+// most eight times what is left of it.
 func (p *normPlan) moments(w *worker, unit int) {
 	n, off, length := p.unit(unit)
-	buf, _, sum, sum2, mean, total := p.buffers(w)
-	x := p.isa.read(p.x, off, length, buf)
-	count := float64(length / p.c)
-	s := &w.sweep
-	*s = sweep{sum: &sum[0], sum2: &sum2[0], mean: &mean[0]}
-	clear(sum)
-	p.sweep(p.flat.sums, sumsGo, s, x, nil, nil)
+	_, _, sum, sum2, mean, total := p.buffers(w)
+	all := sweepRows{x: p.x, off: off, length: length}
+	some := all.in(0, min(length, ceil(length/p.period, 8)*p.period))
+	if some.length == 0 {
+		some = all
+	}
 	t := total[:p.c]
+	w.sweep = sweep{sum: &sum[0], sum2: &sum2[0], mean: &mean[0]}
+	clear(sum)
+	p.sweep(w, func(s *sweeps) func(*sweep) { return s.sums }, some)
 	p.fold(t, sum)
 	for c, x := range t {
-		mean[c] = float32(x / count)
+		mean[c] = float32(x / float64(some.length/p.c))
 	}
 	for i := p.c; i < len(mean); i += p.c {
 		copy(mean[i:], mean[:p.c])
 	}
 	clear(sum)
 	clear(sum2)
-	p.sweep(p.flat.moments, momentsGo, s, x, nil, nil)
+	p.sweep(w, func(s *sweeps) func(*sweep) { return s.moments }, all)
 	off2 := total[p.c:]
 	p.fold(t, sum)
 	p.fold(off2, sum2)
+	count := float64(length / p.c)
 	out := p.partial(n, unit%p.units)
 	for c := range t {
 		d := t[c]
@@ -298,9 +336,6 @@ func (p *normPlan) columnsOf(s *sweep, n int) {
 // apply makes a unit of y.
 func (p *normPlan) apply(w *worker, unit int, to tensor) {
 	n, off, length := p.unit(unit)
-	buf, out, _, _, _, _ := p.buffers(w)
-	x, y := p.isa.read(p.x, off, length, buf), p.isa.target(to, off, length, out)
 	p.columnsOf(&w.sweep, n)
-	p.sweep(p.flat.norm, normGo, &w.sweep, x, nil, y)
-	p.isa.flush(to, off, y)
+	p.sweep(w, func(s *sweeps) func(*sweep) { return s.norm }, sweepRows{x: p.x, y: to, off: off, length: length})
 }

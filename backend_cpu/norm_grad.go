@@ -30,14 +30,13 @@ func (s *scope) normActGrad(op graph.NormActGrad, n graph.Node) []part {
 // sums makes the partial sums of a unit: Σ g and Σ g·d, d = x − mean.
 func (p *normGrad) sums(w *worker, unit int) {
 	n, off, length := p.unit(unit)
-	a, b, sum, sum2, _, total := p.buffers(w)
-	x, dy := p.isa.read(p.x, off, length, a), p.isa.read(p.dy, off, length, b)
+	_, _, sum, sum2, _, total := p.buffers(w)
 	clear(sum)
 	clear(sum2)
 	s := &w.sweep
 	p.columnsOf(s, n)
 	s.sum, s.sum2 = &sum[0], &sum2[0]
-	p.sweep(p.flat.gradSums, gradSumsGo, s, x, dy, nil)
+	p.sweep(w, func(s *sweeps) func(*sweep) { return s.gradSums }, sweepRows{x: p.x, dy: p.dy, off: off, length: length})
 	t, t2 := total[:p.c], total[p.c:]
 	p.fold(t, sum)
 	p.fold(t2, sum2)
@@ -107,10 +106,6 @@ func (p *normGrad) poolSums() {
 // apply makes a unit of dx.
 func (p *normGrad) apply(w *worker, unit int) {
 	n, off, length := p.unit(unit)
-	a, b, _, _, _, _ := p.buffers(w)
-	x, dy := p.isa.read(p.x, off, length, a), p.isa.read(p.dy, off, length, b)
-	dx := p.isa.target(p.dx, off, length, a)
 	p.columnsOf(&w.sweep, n)
-	p.sweep(p.flat.grad, gradGo, &w.sweep, x, dy, dx)
-	p.isa.flush(p.dx, off, dx)
+	p.sweep(w, func(s *sweeps) func(*sweep) { return s.grad }, sweepRows{x: p.x, dy: p.dy, y: p.dx, off: off, length: length})
 }

@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"bytes"
+
 	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/graph"
 )
@@ -16,7 +18,6 @@ type seg struct {
 	units   int // of a sample
 	logits  tensor
 	labels  []byte
-	class   [256]float32   // class of a label; −1: not counted
 	wants   [][256]float32 // of regions: 1 where a label is listed
 	sums    []float32
 	// of SegGrad
@@ -30,11 +31,8 @@ func (s *scope) seg(op graph.SegSums, logits, labels graph.Value) *seg {
 		scope: s, op: op, n: t[0], v: t[1] * t[2] * t[3], k: t[4], grid: [3]int(t[1:4]),
 		logits: s.tensor(logits), labels: s.bytes(labels),
 	}
-	p.block = max(64, min(1024, unitFloats/p.k/64*64))
+	p.block = max(64, min(1024, 2*unitFloats/(p.k+segRows/2)/64*64))
 	p.units = ceil(p.v, p.block)
-	for l := range min(p.k, len(p.class)) {
-		p.class[l] = float32(l)
-	}
 	for _, region := range op.Regions {
 		var wants [256]float32
 		for _, l := range region {
@@ -44,12 +42,9 @@ func (s *scope) seg(op graph.SegSums, logits, labels graph.Value) *seg {
 		}
 		p.wants = append(p.wants, wants)
 	}
-	if op.Ignore >= 0 {
-		p.class[op.Ignore] = -1
-	}
 	s.pool.reserve(need{
 		shared: p.n * p.units * p.k * graph.SumsLen * 2,
-		worker: p.block*(p.k+2*p.columns()+segRows+1) + 2*p.isa.lanes,
+		worker: p.block*(p.k+2*p.columns()+segRows+1) + p.k*(4*p.flat.lanes+3) + 2*p.isa.lanes,
 	})
 	return p
 }
@@ -65,27 +60,26 @@ type segUnit struct {
 	stored          []float32 // [count K], and room for a vector
 	z, p            []float32 // [columns block]: logits, probabilities
 	row             [segRows][]float32
+	acc             []float32 // [K 4 lanes]
+	d               []float32 // [K 3]
 	labels          []byte
 	valid           int // voxels that count
-	args            *flatArgs
+	args            *lossRows
 }
 
 // Rows of a unit beside those of the classes.
 const (
-	segClass = iota // of the label; −1: the voxel does not count
-	segValid        // 1 where it counts
+	segClass = iota // of the label, a label that is no class being 0; −1: the voxel does not count
 	segTop          // softmax: the largest logit
-	segTotal        // softmax: Σ exp(z − top); then its logarithm. sigmoid: log(1 + exp(−|z|))
+	segTotal        // softmax: Σ exp(z − top); then its logarithm. sigmoid: that of 1 + exp(−|z|)
+	segCE           // of a gradient: what the cross entropy contributes
 	segWant         // t of a class
-	segOne          // 1 where the class is that of the label
-	segA            // scratch
-	segB
 	segRows
 )
 
 // open finds labels and logits of a unit.
 func (p *seg) open(w *worker, unit int) segUnit {
-	u := segUnit{n: unit / p.units, first: unit % p.units * p.block, args: &w.flatArgs}
+	u := segUnit{n: unit / p.units, first: unit % p.units * p.block, args: &w.loss}
 	u.count = min(p.block, p.v-u.first)
 	u.width = ceil(u.count, p.flat.lanes) * p.flat.lanes
 	m := w.scratch
@@ -94,16 +88,19 @@ func (p *seg) open(w *worker, unit int) segUnit {
 		m = m[n:]
 		return r
 	}
-	u.stored = take(p.block*p.k + 2*p.isa.lanes)
 	u.z, u.p = take(p.columns()*p.block), take(p.columns()*p.block)
 	for i := range u.row {
 		u.row[i] = take(p.block)[:u.width]
 	}
 	u.labels = backend.F32Bytes(take(p.block / 4))[:u.count]
+	u.acc, u.d = take(4*p.k*p.flat.lanes), take(3*p.k)
+	u.stored = take(p.block*p.k + 2*p.isa.lanes)
+	*u.args = lossRows{
+		z: &u.z[0], p: &u.p[0], class: &u.row[segClass][0], top: &u.row[segTop][0], total: &u.row[segTotal][0],
+		ce: &u.row[segCE][0], sums: &u.acc[0], d: &u.d[0], k: p.k, step: 4 * p.block, vectors: p.vectors(&u),
+	}
 	p.readLabels(&u)
 	if u.valid > 0 {
-		n := u.count * p.k
-		p.isa.fetch(u.stored[:n], n, p.logits, (u.n*p.v+u.first)*p.k, n, 1, n)
 		p.turn(&u)
 	}
 	return u
@@ -127,43 +124,78 @@ func (p *seg) readLabels(u *segUnit) {
 			}
 		}
 	}
-	class, valid := u.row[segClass], u.row[segValid]
-	for i, l := range u.labels {
-		class[i] = p.class[l]
+	class := u.row[segClass]
+	p.flat.classes(&class[0], &u.labels[0], p.vectors(u), float32(p.k-1), float32(p.op.Ignore))
+	for i := range class[u.count:] {
+		class[u.count+i] = -1
 	}
 	u.valid = u.count
-	for i := range valid {
-		valid[i] = 1
-	}
-	for i := u.count; i < u.width; i++ {
-		class[i], valid[i] = -1, 0
-	}
 	if p.op.Ignore >= 0 {
-		for i, l := range u.labels {
-			if int(l) == p.op.Ignore {
-				valid[i] = 0
-				u.valid--
+		u.valid -= bytes.Count(u.labels, []byte{byte(p.op.Ignore)})
+	}
+}
+
+// turn makes z [K block] of the logits [count K].
+func (p *seg) turn(u *segUnit) {
+	from, n := (u.n*p.v+u.first)*p.k, u.count*p.k
+	stored := u.stored
+	if p.logits.f32 != nil {
+		stored = p.logits.f32[from:]
+	} else {
+		p.isa.fetch(stored[:n], n, p.logits, from, n, 1, n)
+	}
+	p.toRows(u.z, p.block, stored, p.k, u.count)
+	for k := range p.k {
+		clear(u.z[k*p.block:][u.count:u.width])
+	}
+}
+
+// toRows makes rows of one class, step apart, of count voxels of k classes. What src has
+// behind them is read too, and rows up to a whole number of vectors are written.
+func (s *scope) toRows(dst []float32, step int, src []float32, k, count int) {
+	done := 0
+	if k < len(s.flat.split) && s.flat.split[k] != nil {
+		if vectors := min(ceil(count, s.flat.lanes), len(src)/(k*s.flat.lanes), step/s.flat.lanes); vectors > 0 {
+			s.flat.split[k](&dst[0], &src[0], 4*step, vectors)
+			done = min(count, vectors*s.flat.lanes)
+		}
+	} else {
+		// Vectors of classes reach into the next voxel; what is turned too much lies beyond k.
+		lanes := s.isa.lanes
+		for reach := ceil(k, lanes) * lanes; done+lanes <= count && (done+lanes-1)*k+reach <= len(src); done += lanes {
+			for j := 0; j < k; j += lanes {
+				s.isa.transpose(&dst[j*step+done], &src[done*k+j], 4*step, 4*k)
 			}
+		}
+	}
+	for j := range k {
+		row := dst[j*step:]
+		for i := done; i < count; i++ {
+			row[i] = src[i*k+j]
 		}
 	}
 }
 
-// turn makes z [K block] of stored [count K]. Rows are read as whole vectors,
-// which reach into the next voxel; what is turned too much lies beyond K.
-func (p *seg) turn(u *segUnit) {
-	lanes := p.isa.lanes
-	whole := u.count / lanes * lanes
-	for k := 0; k < p.k; k += lanes {
-		for i := 0; i < whole; i += lanes {
-			p.isa.transpose(&u.z[k*p.block+i], &u.stored[i*p.k+k], 4*p.block, 4*p.k)
+// turnBack makes dlogits [count K] of z [K block].
+func (p *seg) turnBack(u *segUnit) {
+	from, n, lanes := (u.n*p.v+u.first)*p.k, u.count*p.k, p.flat.lanes
+	to := u.stored[:n]
+	if p.dlogits.f32 != nil {
+		to = p.dlogits.f32[from:][:n]
+	}
+	whole := 0
+	if p.k < len(p.flat.join) && p.flat.join[p.k] != nil && u.count >= lanes {
+		whole = u.count / lanes * lanes
+		p.flat.join[p.k](&to[0], &u.z[0], 4*p.block, whole/lanes)
+	}
+	for j := range p.k {
+		z := p.of(u, u.z, j)
+		for i, at := whole, whole*p.k+j; at < len(to); i, at = i+1, at+p.k {
+			to[at] = z[i]
 		}
 	}
-	for k := range p.k {
-		z := u.z[k*p.block:][:u.width]
-		for i := whole; i < u.count; i++ {
-			z[i] = u.stored[i*p.k+k]
-		}
-		clear(z[u.count:])
+	if p.dlogits.f32 == nil {
+		p.isa.put(p.dlogits, from, n, to, n, 1, n)
 	}
 }
 
@@ -175,96 +207,44 @@ func (p *seg) vectors(u *segUnit) int { return u.width / p.flat.lanes }
 
 // softmax makes p of z, top and total.
 func (p *seg) softmax(u *segUnit) {
-	n, top, total := p.vectors(u), u.row[segTop], u.row[segTotal]
-	p.findTop(u)
-	clear(total)
-	for k := range p.k {
-		e := &p.of(u, u.p, k)[0]
-		p.flat.expSub(e, &p.of(u, u.z, k)[0], &top[0], n)
-		p.flat.axpy(&total[0], e, n, 1)
-	}
-	share := u.row[segA]
-	for i, t := range total {
-		share[i] = 1 / t
-	}
-	for k := range p.k {
-		multiply(p.of(u, u.p, k), share)
-	}
-}
-
-// findTop makes the largest logits.
-func (p *seg) findTop(u *segUnit) {
-	top := u.row[segTop]
-	copy(top, p.of(u, u.z, 0))
-	for k := 1; k < p.k; k++ {
-		p.flat.largest(&top[0], &p.of(u, u.z, k)[0], p.vectors(u))
+	if p.k < len(p.flat.softmaxes) && p.flat.softmaxes[p.k] != nil {
+		p.flat.softmaxes[p.k](u.args)
+	} else {
+		p.flat.softmax(u.args)
 	}
 }
 
 // hard makes p of z: 1 for the first largest, with regions for all above 0.
 func (p *seg) hard(u *segUnit) {
-	if p.op.Regions != nil {
-		for k := range p.k {
-			prob := p.of(u, u.p, k)
-			for i, x := range p.of(u, u.z, k) {
-				prob[i] = 0
-				if x > 0 {
-					prob[i] = 1
-				}
-			}
-		}
+	if p.op.Regions == nil {
+		p.flat.hard(u.args)
 		return
 	}
-	p.findTop(u)
-	taken := u.row[segA]
-	clear(taken)
 	for k := range p.k {
-		p.flat.firstOf(&p.of(u, u.p, k)[0], &taken[0], &p.of(u, u.z, k)[0], &u.row[segTop][0], p.vectors(u))
-	}
-}
-
-// sigmoid makes p of z for class k, and log(1 + exp(−|z|)).
-func (p *seg) sigmoid(u *segUnit, k int) {
-	z, prob, below, zero, logs := p.of(u, u.z, k), p.of(u, u.p, k), u.row[segA], u.row[segB], u.row[segTotal]
-	clear(zero)
-	for i, x := range z {
-		below[i] = -max(x, -x)
-	}
-	p.flat.expSub(&prob[0], &below[0], &zero[0], p.vectors(u))
-	for i, e := range prob {
-		below[i] = 1 + e
-	}
-	p.flat.log(&logs[0], &below[0], p.vectors(u))
-	for i, x := range z {
-		e := prob[i]
-		if x >= 0 {
-			e = 1
+		prob := p.of(u, u.p, k)
+		for i, x := range p.of(u, u.z, k) {
+			prob[i] = 0
+			if x > 0 {
+				prob[i] = 1
+			}
 		}
-		prob[i] = e / below[i]
 	}
 }
 
-// multiply makes y ·= x.
-func multiply(y, x []float32) {
-	x = x[:len(y)]
-	for i := range y {
-		y[i] *= x[i]
-	}
-}
+// log makes total its logarithm.
+func (p *seg) log(u *segUnit) { p.flat.log(u.args.total, u.args.total, u.args.vectors) }
 
-// want makes t of class k, and where k is the class of the label; without
-// regions, these are the same.
-func (p *seg) want(u *segUnit, k int) (t, one []float32) {
-	one = u.row[segOne]
-	p.flat.choose(&one[0], &u.row[segClass][0], p.vectors(u), float32(k))
+// want makes t of class k.
+func (p *seg) want(u *segUnit, k int) []float32 {
+	t := u.row[segWant]
 	if p.op.Regions == nil {
-		return one, one
+		p.flat.choose(&t[0], u.args.class, u.args.vectors, float32(k))
+		return t
 	}
-	t = u.row[segWant]
 	table := &p.wants[k]
 	for i, l := range u.labels {
 		t[i] = table[l]
 	}
 	clear(t[u.count:])
-	return t, one
+	return t
 }

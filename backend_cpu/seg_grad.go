@@ -23,62 +23,78 @@ func (p *seg) cotangent(n, k, i int) float32 { return p.dsums[(n*p.k+k)*graph.Su
 
 func (p *seg) grad(w *worker, unit int) {
 	u := p.open(w, unit)
-	n := u.count * p.k
 	switch {
 	case u.valid == 0:
-		clear(u.stored[:n])
+		clear(u.z)
 	case p.op.Act == graph.Sigmoid:
-		p.sigmoidGrad(&u)
-		p.turnBack(&u)
+		p.sigmoidGrads(&u)
 	default:
 		p.softmaxGrad(&u)
-		p.turnBack(&u)
 	}
-	p.isa.put(p.dlogits, (u.n*p.v+u.first)*p.k, n, u.stored, n, 1, n)
+	p.turnBack(&u)
 }
 
 // softmaxGrad makes z the gradient.
 func (p *seg) softmaxGrad(u *segUnit) {
 	p.softmax(u)
-	n, mean, ce := p.vectors(u), u.row[segA], u.row[segB]
-	p.crossEntropyGrad(u, ce)
-	if u.valid < u.width {
-		for k := range p.k {
-			multiply(p.of(u, u.p, k), u.row[segValid])
+	for k := range p.k {
+		for i, column := range [3]int{graph.SumP, graph.SumPT, graph.SumCE} {
+			u.d[3*k+i] = p.cotangent(u.n, k, column)
 		}
 	}
-	clear(mean)
-	for k := range p.k {
-		t, _ := p.want(u, k)
-		p.flat.mixed(&mean[0], &p.of(u, u.p, k)[0], &t[0], n, p.cotangent(u.n, k, graph.SumP), p.cotangent(u.n, k, graph.SumPT))
+	p.flat.pick(u.args)
+	if p.op.Gamma != 0 {
+		p.focalShare(u)
 	}
-	for k := range p.k {
-		t, one := p.want(u, k)
-		p.flat.softGrad(&p.of(u, u.z, k)[0], &p.of(u, u.p, k)[0], &t[0], &one[0], &mean[0], &ce[0], n,
-			p.cotangent(u.n, k, graph.SumP), p.cotangent(u.n, k, graph.SumPT))
-		if p.op.Smoothing != 0 {
-			z := p.of(u, u.z, k)
-			for i, b := range ce {
-				z[i] += b * p.op.Smoothing * (one[i] - 1/float32(p.k))
-			}
-		}
+	if p.op.Regions == nil {
+		p.flat.classGrad(u.args)
+	} else {
+		p.regionGrad(u)
+	}
+	if p.op.Smoothing != 0 {
+		p.smoothedGrad(u)
 	}
 }
 
-// crossEntropyGrad makes −B·r of each voxel.
-func (p *seg) crossEntropyGrad(u *segUnit, ce []float32) {
+// focalShare makes −B·r of B.
+func (p *seg) focalShare(u *segUnit) {
+	ce := u.row[segCE]
 	for i, c := range u.row[segClass] {
-		ce[i] = 0
-		if c < 0 {
-			continue
-		}
-		k := int(c)
-		ce[i] = p.cotangent(u.n, k, graph.SumCE)
-		if p.op.Gamma != 0 {
+		if c >= 0 {
+			k := int(c)
 			logq := -(math.Log(float64(u.row[segTotal][i])) + float64(u.row[segTop][i]-u.z[k*p.block+i]))
 			ce[i] *= -p.focal(logq, p.others(u, i, k), u.p[k*p.block+i])
 		}
 	}
+}
+
+// regionGrad makes z the gradient of a softmax whose classes are wanted for more than
+// one label.
+func (p *seg) regionGrad(u *segUnit) {
+	for i, c := range u.row[segClass] {
+		if c < 0 {
+			for k := range p.k {
+				u.z[k*p.block+i] = 0
+			}
+			continue
+		}
+		mean := float32(0)
+		for k := range p.k {
+			mean += p.regionCotangent(u, i, k) * u.p[k*p.block+i]
+		}
+		for k := range p.k {
+			x, one := u.p[k*p.block+i], float32(0)
+			if k == int(c) {
+				one = 1
+			}
+			u.z[k*p.block+i] = x*(p.regionCotangent(u, i, k)-mean) + u.row[segCE][i]*(x-one)
+		}
+	}
+}
+
+// regionCotangent is A of voxel i.
+func (p *seg) regionCotangent(u *segUnit, i, k int) float32 {
+	return u.d[3*k] + u.d[3*k+1]*p.wants[k][u.labels[i]]
 }
 
 // focal is r of segGrad, away = 1 − q.
@@ -93,19 +109,24 @@ func (p *seg) focal(logq float64, away, q float32) float32 {
 	return float32(gamma*float64(q)*math.Pow(a, gamma-1)*logq - math.Pow(a, gamma))
 }
 
-// sigmoidGrad makes z the gradient.
-func (p *seg) sigmoidGrad(u *segUnit) {
+// sigmoidGrads makes z the gradient.
+func (p *seg) sigmoidGrads(u *segUnit) {
 	for k := range p.k {
-		p.sigmoid(u, k)
-		t, _ := p.want(u, k)
-		z, prob, valid := p.of(u, u.z, k), p.of(u, u.p, k), u.row[segValid]
+		z, prob, t := p.of(u, u.z, k), p.of(u, u.p, k), p.want(u, k)
 		dp, dpt, dce := p.cotangent(u.n, k, graph.SumP), p.cotangent(u.n, k, graph.SumPT), p.cotangent(u.n, k, graph.SumCE)
-		for i, x := range prob {
-			d := dce * (x - t[i])
-			if p.op.Gamma != 0 && valid[i] != 0 {
-				d = dce * p.focalGrad(u, i, z[i], t[i])
+		p.flat.sigmoid(&prob[0], u.args.total, &z[0], u.args.vectors)
+		if p.op.Gamma == 0 {
+			p.flat.sigmoidGrad(&z[0], &prob[0], &t[0], u.args.class, u.args.vectors, dp, dpt, dce)
+			continue
+		}
+		p.log(u)
+		for i, c := range u.row[segClass] {
+			if c < 0 {
+				z[i] = 0
+				continue
 			}
-			z[i] = valid[i] * ((dp+dpt*t[i])*x*(1-x) + d)
+			x := prob[i]
+			z[i] = (dp+dpt*t[i])*x*(1-x) + dce*p.focalGrad(u, i, z[i], t[i])
 		}
 	}
 }
@@ -121,23 +142,4 @@ func (p *seg) focalGrad(u *segUnit, i int, z, t float32) float32 {
 	away := sigmoidOf(-x)
 	logq := -float64(max(-x, 0) + u.row[segTotal][i])
 	return sign * away * p.focal(logq, away, sigmoidOf(x))
-}
-
-// turnBack makes stored [count K] of z [K block].
-func (p *seg) turnBack(u *segUnit) {
-	k, to := p.k, u.stored[:u.count*p.k]
-	if k == 3 {
-		a, b, c := p.of(u, u.z, 0), p.of(u, u.z, 1), p.of(u, u.z, 2)
-		for i := range u.count {
-			v := to[3*i:][:3]
-			v[0], v[1], v[2] = a[i], b[i], c[i]
-		}
-		return
-	}
-	for j := range k {
-		z := p.of(u, u.z, j)
-		for i, at := 0, j; at < len(to); i, at = i+1, at+k {
-			to[at] = z[i]
-		}
-	}
 }

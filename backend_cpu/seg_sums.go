@@ -26,83 +26,72 @@ func (p *seg) sum(w *worker, unit int) {
 	if u.valid == 0 {
 		return
 	}
-	n := p.vectors(&u)
 	switch p.op.Act {
 	case graph.Softmax:
 		p.softmax(&u)
-		total := &u.row[segTotal][0]
-		p.flat.log(total, total, n)
-		p.meanLogit(&u)
+		p.log(&u)
+		if p.op.Gamma != 0 || p.op.Regions != nil {
+			p.focalSums(&u, out)
+		}
 	case graph.Hard:
 		p.hard(&u)
+	case graph.Sigmoid:
+		p.sigmoids(&u, out)
+	}
+	p.overlap(&u, out)
+	if p.op.Smoothing != 0 {
+		p.smoothedSums(&u, out)
+	}
+}
+
+// overlap makes Σ p·t, Σ p, Σ t and the count of voxels, and with a softmax, unless it is
+// there, the cross entropy.
+func (p *seg) overlap(u *segUnit, out []float64) {
+	n := 3
+	clear(u.acc)
+	switch {
+	case p.op.Regions != nil:
+		for k := range p.k {
+			p.flat.regionSums(&u.acc[3*k*p.flat.lanes], &p.of(u, u.p, k)[0], &p.want(u, k)[0], u.args.class, u.args.vectors)
+		}
+	case p.op.Act == graph.Softmax && p.op.Gamma == 0:
+		n = 4
+		p.flat.softSums(u.args)
+	default:
+		p.flat.classSums(u.args)
 	}
 	for k := range p.k {
 		o := out[k*graph.SumsLen:][:graph.SumsLen]
-		t, one := p.want(&u, k)
-		if p.op.Act == graph.Sigmoid {
-			p.sigmoid(&u, k)
-			o[graph.SumCE] = p.binaryCrossEntropy(&u, k, t)
+		o[graph.SumPT], o[graph.SumP], o[graph.SumT] = p.lanes(u, n*k), p.lanes(u, n*k+1), p.lanes(u, n*k+2)
+		if n == 4 {
+			o[graph.SumCE] = p.lanes(u, 4*k+3)
 		}
-		acc := u.args.lanes[:3*p.flat.lanes]
-		clear(acc)
-		p.flat.classSums(&acc[0], &p.of(&u, u.p, k)[0], &t[0], &u.row[segValid][0], n)
-		o[graph.SumPT], o[graph.SumP], o[graph.SumT] = p.lanes(acc, 0), p.lanes(acc, 1), p.lanes(acc, 2)
 		o[graph.SumValid] = float64(u.valid)
-		if p.op.Act == graph.Softmax {
-			o[graph.SumCE] = p.crossEntropy(&u, k, one)
+	}
+}
+
+// lanes adds up sum i of acc, four at a time, which do not wait for each other.
+func (p *seg) lanes(u *segUnit, i int) float64 {
+	var sum [4]float64
+	for a := u.acc[i*p.flat.lanes:][:p.flat.lanes]; len(a) >= 4; a = a[4:] {
+		sum[0] += float64(a[0])
+		sum[1] += float64(a[1])
+		sum[2] += float64(a[2])
+		sum[3] += float64(a[3])
+	}
+	return sum[0] + sum[1] + (sum[2] + sum[3])
+}
+
+// focalSums is Σ −(1 − p)^γ·log p over the voxels of each class.
+func (p *seg) focalSums(u *segUnit, out []float64) {
+	logs, top := u.row[segTotal], u.row[segTop]
+	for i, c := range u.row[segClass] {
+		if c >= 0 {
+			k := int(c)
+			ce := logs[i] + (top[i] - u.z[k*p.block+i])
+			out[k*graph.SumsLen+graph.SumCE] += float64(ce * focus(p.others(u, i, k), p.op.Gamma))
 		}
 	}
-}
-
-// lanes adds up sum i.
-func (p *seg) lanes(acc []float32, i int) (sum float64) {
-	for _, x := range acc[i*p.flat.lanes:][:p.flat.lanes] {
-		sum += float64(x)
-	}
-	return sum
-}
-
-// crossEntropy is Σ −(1 − p)^γ·log p over the voxels of class k.
-func (p *seg) crossEntropy(u *segUnit, k int, one []float32) (sum float64) {
-	logs, top, z := u.row[segTotal], u.row[segTop], p.of(u, u.z, k)
-	if p.op.Gamma == 0 {
-		acc := u.args.lanes[:p.flat.lanes]
-		clear(acc)
-		p.flat.picked(&acc[0], &one[0], &logs[0], &top[0], &z[0], p.vectors(u))
-		return p.lanes(acc, 0) + p.smoothed(u, one, z)
-	}
-	for i, t := range one {
-		if t != 0 {
-			sum += float64((logs[i] + (top[i] - z[i])) * focus(p.others(u, i, k), p.op.Gamma))
-		}
-	}
-	return sum
-}
-
-// meanLogit makes segB the mean over the classes of z, where labels are smoothed.
-func (p *seg) meanLogit(u *segUnit) {
-	if p.op.Smoothing == 0 {
-		return
-	}
-	mean := u.row[segB]
-	clear(mean)
-	for k := range p.k {
-		p.flat.axpy(&mean[0], &p.of(u, u.z, k)[0], p.vectors(u), 1/float32(p.k))
-	}
-}
-
-// smoothed is Σ ε·(z − mean(z)) over the voxels whose label is that of z.
-func (p *seg) smoothed(u *segUnit, one, z []float32) (sum float64) {
-	if p.op.Smoothing == 0 {
-		return 0
-	}
-	mean := u.row[segB]
-	for i, t := range one {
-		if t != 0 {
-			sum += float64(z[i] - mean[i])
-		}
-	}
-	return float64(p.op.Smoothing) * sum
 }
 
 // others is 1 − p of class k of voxel i, without the cancellation.
@@ -117,28 +106,40 @@ func (p *seg) others(u *segUnit, i, k int) (sum float32) {
 
 // focus is x^γ.
 func focus(x, gamma float32) float32 {
-	if gamma == 2 {
+	switch gamma {
+	case 0:
+		return 1
+	case 2:
 		return x * x
 	}
 	return float32(math.Pow(float64(x), float64(gamma)))
 }
 
-// binaryCrossEntropy is Σ −(1 − q)^γ·log q, q = t ? p : 1 − p, of class k: with
+// sigmoids makes p of each class, and Σ −(1 − q)^γ·log q, q = t ? p : 1 − p: with
 // x = t ? −z : z, −log q = max(x, 0) + log(1 + exp(−|z|)).
-func (p *seg) binaryCrossEntropy(u *segUnit, k int, t []float32) (sum float64) {
-	logs, z, prob, valid := u.row[segTotal], p.of(u, u.z, k), p.of(u, u.p, k), u.row[segValid]
-	for i, v := range valid {
-		x, away := z[i], prob[i]
-		if t[i] != 0 {
-			x, away = -x, sigmoidOf(-z[i])
+func (p *seg) sigmoids(u *segUnit, out []float64) {
+	for k := range p.k {
+		z, prob, t := p.of(u, u.z, k), p.of(u, u.p, k), p.want(u, k)
+		p.flat.sigmoid(&prob[0], u.args.total, &z[0], u.args.vectors)
+		p.log(u)
+		ce := &out[k*graph.SumsLen+graph.SumCE]
+		if p.op.Gamma == 0 {
+			clear(u.acc[:p.flat.lanes])
+			p.flat.binary(&u.acc[0], &z[0], u.args.total, &t[0], u.args.class, u.args.vectors)
+			*ce = p.lanes(u, 0)
+			continue
 		}
-		ce := (max(x, 0) + logs[i]) * v
-		if p.op.Gamma != 0 {
-			ce *= focus(away, p.op.Gamma)
+		for i, c := range u.row[segClass] {
+			if c < 0 {
+				continue
+			}
+			x, away := z[i], prob[i]
+			if t[i] != 0 {
+				x, away = -x, sigmoidOf(-z[i])
+			}
+			*ce += float64((max(x, 0) + u.row[segTotal][i]) * focus(away, p.op.Gamma))
 		}
-		sum += float64(ce)
 	}
-	return sum
 }
 
 // sigmoidOf is 1/(1 + exp(−x)).

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"math"
+	"unsafe"
 
 	"github.com/gounet/gounet/core/graph"
 )
@@ -79,11 +80,11 @@ func (p *stepOf) unit(w *worker, unit int) {
 		t := &p.params[q.index]
 		whole := q.from + (q.to-q.from)/p.flat.lanes*p.flat.lanes
 		if whole > q.from {
-			u.w, u.g, u.m, u.v = &t.w[q.from], &t.g[q.from], &t.m[q.from], first(tail(t.v, q.from))
+			u.w, u.g, u.m, u.v = &t.w[q.from], &t.g[q.from], &t.m[q.from], unsafe.SliceData(tail(t.v, q.from))
 			kernel(u, (whole-q.from)/p.flat.lanes)
 		}
 		if q.to > whole {
-			u.w, u.g, u.m, u.v = &t.w[whole], &t.g[whole], &t.m[whole], first(tail(t.v, whole))
+			u.w, u.g, u.m, u.v = &t.w[whole], &t.g[whole], &t.m[whole], unsafe.SliceData(tail(t.v, whole))
 			rest(u, q.to-whole)
 		}
 		if t.half.u16 != nil {

@@ -1,236 +1,342 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 
+// Offsets of the fields of cpu.lossRows.
+const (
+	lZ = 8 * iota
+	lP
+	lClass
+	lTop
+	lTotal
+	lCE
+	lSums
+	lD
+	lK
+	lStep
+	lVectors
+	lLabels
+)
+
 // losses makes the kernels of cpu.flat that the loss needs.
-func losses() {
-	largest()
-	expSub()
-	logs()
-	choose()
-	firstOf()
-	classSums()
-	picked()
-	mixed()
-	softGrad()
-}
-
-// constants fills registers with 32 bits each.
-func constants(bits []uint32) (c []reg.VecVirtual, setup func()) {
-	c = vectors(len(bits))
-	return c, func() {
-		for i, b := range bits {
-			constant(avx2, b, c[i])
-		}
+func losses(v vec) {
+	table := exponentialTable(v)
+	expSub(v, table)
+	logs(v)
+	choose(v)
+	for k := 2; k <= 4; k++ {
+		split(v, k)
+		join(v, k)
 	}
-}
-
-func largest() {
-	sweep("largestAVX2", "m, x *float32, vectors int", avx2, []string{"m", "x"}, func() {}, func(p []reg.GPVirtual) {
-		v := YMM()
-		VMOVUPS(Mem{Base: p[0]}, v)
-		VMAXPS(Mem{Base: p[1]}, v, v)
-		VMOVUPS(v, Mem{Base: p[0]})
-	})
-}
-
-// expSub makes e^t, t = x − m, of t = n·log 2 + r, |r| ≤ ½·log 2: 2^n times the
-// Taylor series of e^r to r^7, whose next term is below 2^-27.
-func expSub() {
-	const (
-		least = iota
-		log2e
-		high
-		low
-		bias
-		series
-	)
-	c, setup := constants([]uint32{
-		0xc2b00000,             // −88, whose exponential is below 2^-126
-		0x3fb8aa3b,             // 1/log 2
-		0x3f318000, 0xb95e8083, // log 2 in two parts, the first of 9 bits
-		127,
-		0x39500d01, 0x3ab60b61, 0x3c088889, 0x3d2aaaab, 0x3e2aaaab, 0x3f000000, 0x3f800000, // 1/7! … 1/2!, 1
-	})
-	sweep("expSubAVX2", "e, x, m *float32, vectors int", avx2, []string{"e", "x", "m"}, setup, func(p []reg.GPVirtual) {
-		t, n, e := YMM(), YMM(), YMM()
-		VMOVUPS(Mem{Base: p[1]}, t)
-		VSUBPS(Mem{Base: p[2]}, t, t)
-		VMAXPS(t, c[least], t)
-		VMULPS(c[log2e], t, n)
-		VROUNDPS(Imm(nearest), n, n)
-		VFNMADD231PS(c[high], n, t)
-		VFNMADD231PS(c[low], n, t)
-		VMOVAPS(c[series], e)
-		for _, k := range c[series+1:] {
-			VFMADD213PS(k, t, e)
-		}
-		VFMADD213PS(c[len(c)-1], t, e) // the series ends with 1, 1
-		VCVTPS2DQ(n, n)
-		VPADDD(c[bias], n, n)
-		VPSLLD(Imm(23), n, n)
-		VMULPS(n, e, e)
-		VMOVUPS(e, Mem{Base: p[0]})
-	})
-}
-
-// logs makes log x of x = 2^e·m, √½ ≤ m < √2: e·log 2 plus the series
-// 2·(s + s³/3 + … + s⁹/9), s = (m − 1)/(m + 1), whose next term is below 2^-28.
-func logs() {
-	const (
-		root = iota
-		one
-		high
-		low
-		series
-		infinite = series + 5
-	)
-	c, setup := constants([]uint32{
-		0x3f3504f3, 0x3f800000, // √½, 1
-		0x3f318000, 0xb95e8083, // log 2 in two parts, the first of 9 bits
-		0x3e638e39, 0x3e924925, 0x3ecccccd, 0x3f2aaaab, 0x40000000, // 2/9 … 2/3, 2
-		0xff800000, // −∞
-	})
-	sweep("logsAVX2", "y, x *float32, vectors int", avx2, []string{"y", "x"}, setup, func(p []reg.GPVirtual) {
-		x, e, m, s, q, y := YMM(), YMM(), YMM(), YMM(), YMM(), YMM()
-		VMOVUPS(Mem{Base: p[1]}, x)
-		VPSUBD(c[root], x, e)
-		VPSRAD(Imm(23), e, e)
-		VPSLLD(Imm(23), e, m)
-		VPSUBD(m, x, m)
-		VCVTDQ2PS(e, e)
-		VADDPS(c[one], m, q)
-		VSUBPS(c[one], m, s)
-		VDIVPS(q, s, s)
-		VMULPS(s, s, q)
-		VMOVAPS(c[series], y)
-		for _, k := range c[series+1 : infinite] {
-			VFMADD213PS(k, q, y)
-		}
-		VMULPS(s, y, y)
-		VFMADD231PS(c[low], e, y)
-		VFMADD231PS(c[high], e, y)
-		VXORPS(q, q, q)
-		VCMPPS(Imm(lessEqual), q, x, q)
-		VBLENDVPS(q, c[infinite], y, y)
-		VMOVUPS(y, Mem{Base: p[0]})
-	})
-}
-
-// choose makes t = a is k ? 1 : 0.
-func choose() {
-	c, setup := constants([]uint32{0x3f800000})
-	var k reg.VecVirtual
-	sweep("chooseAVX2", "t, a *float32, vectors int, k float32", avx2, []string{"t", "a"}, func() {
-		setup()
-		k = scalar("k")
-	}, func(p []reg.GPVirtual) {
-		v := YMM()
-		VCMPPS(Imm(equal), Mem{Base: p[1]}, k, v)
-		VANDPS(c[0], v, v)
-		VMOVUPS(v, Mem{Base: p[0]})
-	})
-}
-
-// firstOf makes p = x is top and not yet taken ? 1 : 0, and takes it.
-func firstOf() {
-	c, setup := constants([]uint32{0x3f800000})
-	sweep("firstOfAVX2", "p, taken, x, top *float32, vectors int", avx2, []string{"p", "taken", "x", "top"}, setup, func(p []reg.GPVirtual) {
-		x, taken, v := YMM(), YMM(), YMM()
-		VMOVUPS(Mem{Base: p[2]}, x)
-		VMOVUPS(Mem{Base: p[1]}, taken)
-		VCMPPS(Imm(equal), Mem{Base: p[3]}, x, v)
-		VANDPS(c[0], v, v)
-		VORPS(v, taken, x)
-		VANDNPS(v, taken, v)
-		VMOVUPS(v, Mem{Base: p[0]})
-		VMOVUPS(x, Mem{Base: p[1]})
-	})
-}
-
-// sumsOf makes a kernel whose sums [n lanes] lie behind the first parameter.
-func sumsOf(name, parameters string, pointers []string, n int, body func(p []reg.GPVirtual, acc []reg.VecVirtual)) {
-	text(name, "sum *float32, "+parameters+" *float32, vectors int")
-	sum := Load(Param("sum"), GP64()).(reg.GPVirtual)
-	acc := vectors(n)
-	for i, a := range acc {
-		VMOVUPS(Mem{Base: sum, Disp: i * vector}, a)
+	classes(v)
+	softmax(v, table)
+	for k := 2; k <= 4; k++ {
+		softmaxOf(v, k, table)
 	}
-	var p []reg.GPVirtual
-	for _, name := range pointers {
-		p = append(p, Load(Param(name), GP64()).(reg.GPVirtual))
-	}
-	count := Load(Param("vectors"), GP64())
-	Label("loop")
-	body(p, acc)
-	for _, r := range p {
-		ADDQ(Imm(vector), r)
-	}
-	DECQ(count)
-	JNZ(LabelRef("loop"))
-	for i, a := range acc {
-		VMOVUPS(a, Mem{Base: sum, Disp: i * vector})
-	}
+	hard(v)
+	decide(v, false)
+	decide(v, true)
+	mix(v)
+	stretch(v)
+	classSums(v)
+	softSums(v)
+	pick(v)
+	classGrad(v)
+	sigmoid(v, table)
+	regionSums(v)
+	binary(v)
+	sigmoidGrad(v)
+}
+
+// lossFrame is the registers of a kernel over a cpu.lossRows: at is the offset of
+// the current vector in all rows.
+type lossFrame struct {
+	v                 vec
+	r                 reg.GPVirtual
+	at, row, k, count reg.GPVirtual
+	class             reg.VecVirtual // the number of the current class
+	one               reg.VecVirtual
+}
+
+func openLoss(v vec, name string) *lossFrame {
+	text(name+v.suffix(), "r *lossRows")
+	f := &lossFrame{v: v, r: Load(Param("r"), GP64()).(reg.GPVirtual), at: GP64(), row: GP64(), k: GP64(), count: GP64()}
+	f.class, f.one = v.reg(), v.reg()
+	constant(v, 0x3f800000, f.one)
+	XORQ(f.at, f.at)
+	return f
+}
+
+func (f *lossFrame) field(off int) reg.GPVirtual {
+	p := GP64()
+	MOVQ(Mem{Base: f.r, Disp: off}, p)
+	return p
+}
+
+// eachVector runs body for all vectors of rows.
+func (f *lossFrame) eachVector(body func()) {
+	MOVQ(Mem{Base: f.r, Disp: lVectors}, f.count)
+	Label("vector")
+	body()
+	ADDQ(Imm(uint64(f.v.bytes)), f.at)
+	DECQ(f.count)
+	JNZ(LabelRef("vector"))
 	VZEROUPPER()
 	RET()
 }
 
-// classSums adds Σ p·t, Σ p·v and Σ t.
-func classSums() {
-	sumsOf("classSumsAVX2", "p, t, v", []string{"p", "t", "v"}, 3, func(p []reg.GPVirtual, acc []reg.VecVirtual) {
-		x, t := YMM(), YMM()
-		VMOVUPS(Mem{Base: p[0]}, x)
-		VMOVUPS(Mem{Base: p[1]}, t)
-		VFMADD231PS(t, x, acc[0])
-		VFMADD231PS(Mem{Base: p[2]}, x, acc[1])
-		VADDPS(t, acc[2], acc[2])
+// eachClass runs body for all classes of the current vector, whose rows begin at
+// p: m is the vector of each.
+func (f *lossFrame) eachClass(label string, p reg.GPVirtual, body func(m Mem)) {
+	MOVQ(p, f.row)
+	ADDQ(f.at, f.row)
+	MOVQ(Mem{Base: f.r, Disp: lK}, f.k)
+	VXORPS(f.class, f.class, f.class)
+	Label(label)
+	body(Mem{Base: f.row})
+	VADDPS(f.one, f.class, f.class)
+	ADDQ(Mem{Base: f.r, Disp: lStep}, f.row)
+	DECQ(f.k)
+	JNZ(LabelRef(label))
+}
+
+// here is the current vector of the row at p.
+func (f *lossFrame) here(p reg.GPVirtual) Mem { return Mem{Base: p, Index: f.at, Scale: 1} }
+
+// softmax makes p, the largest logits and Σ exp(z − top).
+func softmax(v vec, table Mem) {
+	f := openLoss(v, "softmax")
+	z, p, top, total := f.field(lZ), f.field(lP), f.field(lTop), f.field(lTotal)
+	e := newExponential(v, table)
+	f.eachVector(func() {
+		m, sum, share := v.reg(), v.reg(), v.reg()
+		VMOVUPS(f.here(z), m)
+		f.eachClass("largest", z, func(at Mem) { VMAXPS(at, m, m) })
+		VMOVUPS(m, f.here(top))
+		VXORPS(sum, sum, sum)
+		to := GP64()
+		MOVQ(p, to)
+		ADDQ(f.at, to)
+		f.eachClass("exponential", z, func(at Mem) {
+			x := v.reg()
+			VMOVUPS(at, x)
+			VSUBPS(m, x, x)
+			y := e.of(x)
+			VADDPS(y, sum, sum)
+			VMOVUPS(y, Mem{Base: to})
+			ADDQ(Mem{Base: f.r, Disp: lStep}, to)
+		})
+		VMOVUPS(sum, f.here(total))
+		VDIVPS(sum, f.one, share)
+		f.eachClass("share", p, func(at Mem) {
+			x := v.reg()
+			VMULPS(at, share, x)
+			VMOVUPS(x, at)
+		})
 	})
 }
 
-// picked adds Σ t·(l + (m − z)).
-func picked() {
-	sumsOf("pickedAVX2", "t, l, m, z", []string{"t", "l", "m", "z"}, 1, func(p []reg.GPVirtual, acc []reg.VecVirtual) {
-		x := YMM()
-		VMOVUPS(Mem{Base: p[2]}, x)
-		VSUBPS(Mem{Base: p[3]}, x, x)
-		VADDPS(Mem{Base: p[1]}, x, x)
-		VFMADD231PS(Mem{Base: p[0]}, x, acc[0])
+// softmaxOf is softmax for k classes, which stay in registers.
+func softmaxOf(v vec, k int, table Mem) {
+	f := openLoss(v, fmt.Sprintf("softmax%d", k))
+	z, p, top, total, step := f.field(lZ), f.field(lP), f.field(lTop), f.field(lTotal), f.field(lStep)
+	e := newExponential(v, table)
+	at := func(p reg.GPVirtual) func(j int) Mem { // row j at the current vector
+		r := []reg.GPVirtual{GP64(), GP64()}
+		LEAQ(f.here(p), r[0])
+		LEAQ(Mem{Base: r[0], Index: step, Scale: 2}, r[1])
+		return func(j int) Mem {
+			m := Mem{Base: r[j/2]}
+			if j%2 == 1 {
+				m.Index, m.Scale = step, 1
+			}
+			return m
+		}
+	}
+	f.eachVector(func() {
+		m, sum, share := v.reg(), v.reg(), v.reg()
+		x, row := v.vectors(k), at(z)
+		for j := range x {
+			VMOVUPS(row(j), x[j])
+		}
+		VMAXPS(x[1], x[0], m)
+		for _, y := range x[2:] {
+			VMAXPS(y, m, m)
+		}
+		VMOVUPS(m, f.here(top))
+		for j := range x {
+			VSUBPS(m, x[j], x[j])
+			x[j] = e.of(x[j])
+		}
+		VADDPS(x[1], x[0], sum)
+		for _, y := range x[2:] {
+			VADDPS(y, sum, sum)
+		}
+		VMOVUPS(sum, f.here(total))
+		VDIVPS(sum, f.one, share)
+		row = at(p)
+		for j := range x {
+			VMULPS(share, x[j], x[j])
+			VMOVUPS(x[j], row(j))
+		}
 	})
 }
 
-// mixed makes y += (a + b·t)·x.
-func mixed() {
-	var a, b reg.VecVirtual
-	sweep("mixedAVX2", "y, x, t *float32, vectors int, a, b float32", avx2, []string{"y", "x", "t"}, func() {
-		a, b = scalar("a"), scalar("b")
-	}, func(p []reg.GPVirtual) {
-		y, t := YMM(), YMM()
-		VMOVUPS(Mem{Base: p[2]}, t)
-		VMOVUPS(Mem{Base: p[0]}, y)
-		VFMADD213PS(a, b, t)
-		VFMADD231PS(Mem{Base: p[1]}, t, y)
-		VMOVUPS(y, Mem{Base: p[0]})
+// hard makes p: 1 for the first of the largest logits.
+func hard(v vec) {
+	f := openLoss(v, "hard")
+	z, p := f.field(lZ), f.field(lP)
+	f.eachVector(func() {
+		best, of := v.reg(), v.reg()
+		VMOVUPS(f.here(z), best)
+		VXORPS(of, of, of)
+		f.eachClass("largest", z, func(at Mem) {
+			x := v.reg()
+			VMOVUPS(at, x)
+			v.choose(v.compare(less, x, best), f.class, of) // best < x
+			VMAXPS(x, best, best)
+		})
+		f.eachClass("share", p, func(at Mem) {
+			x := v.reg()
+			v.where(v.compare(equal, f.class, of), f.one, x)
+			VMOVUPS(x, at)
+		})
 	})
 }
 
-// softGrad makes y = x·(a + b·t − m) + c·(x − o).
-func softGrad() {
-	var a, b reg.VecVirtual
-	sweep("softGradAVX2", "y, x, t, o, m, c *float32, vectors int, a, b float32", avx2, []string{"y", "x", "t", "o", "m", "c"}, func() {
-		a, b = scalar("a"), scalar("b")
-	}, func(p []reg.GPVirtual) {
-		x, t, d := YMM(), YMM(), YMM()
-		VMOVUPS(Mem{Base: p[1]}, x)
-		VMOVUPS(Mem{Base: p[2]}, t)
-		VFMADD213PS(a, b, t)
-		VSUBPS(Mem{Base: p[4]}, t, t)
-		VSUBPS(Mem{Base: p[3]}, x, d)
-		VMULPS(Mem{Base: p[5]}, d, d)
-		VFMADD231PS(t, x, d)
-		VMOVUPS(d, Mem{Base: p[0]})
+// eachSum makes a kernel that goes through all vectors of a class before the next:
+// n sums [K n lanes] are added to.
+func eachSum(v vec, name string, n int, body func(f *lossFrame, k Mem, acc []reg.VecVirtual)) {
+	f := openLoss(v, name)
+	p, sums, step := GP64(), f.field(lSums), f.field(lStep)
+	MOVQ(f.field(lZ), f.row)
+	MOVQ(f.field(lP), p)
+	MOVQ(Mem{Base: f.r, Disp: lK}, f.k)
+	VXORPS(f.class, f.class, f.class)
+	acc := v.vectors(n)
+	Label("class")
+	for i, a := range acc {
+		VMOVUPS(Mem{Base: sums, Disp: i * v.bytes}, a)
+	}
+	XORQ(f.at, f.at)
+	MOVQ(Mem{Base: f.r, Disp: lVectors}, f.count)
+	Label("vector")
+	body(f, f.here(p), acc)
+	ADDQ(Imm(uint64(v.bytes)), f.at)
+	DECQ(f.count)
+	JNZ(LabelRef("vector"))
+	for i, a := range acc {
+		VMOVUPS(a, Mem{Base: sums, Disp: i * v.bytes})
+	}
+	ADDQ(U32(uint32(n*v.bytes)), sums)
+	ADDQ(step, p)
+	ADDQ(step, f.row)
+	VADDPS(f.one, f.class, f.class)
+	DECQ(f.k)
+	JNZ(LabelRef("class"))
+	VZEROUPPER()
+	RET()
+}
+
+// classSums adds Σ p·t, Σ p and Σ t of the voxels that count, t = class is k.
+func classSums(v vec) {
+	eachSum(v, "classSums", 3, func(f *lossFrame, k Mem, acc []reg.VecVirtual) { f.overlap(k, acc) })
+}
+
+func (f *lossFrame) overlap(k Mem, acc []reg.VecVirtual) (t mask) {
+	v := f.v
+	class, zero, x, c := f.field(lClass), v.reg(), v.reg(), v.reg()
+	VXORPS(zero, zero, zero)
+	VMOVUPS(k, x)
+	VMOVUPS(f.here(class), c)
+	t = v.compare(equal, f.class, c)
+	v.addWhere(t, x, acc[0])
+	v.addWhere(v.compare(lessEqual, c, zero), x, acc[1]) // 0 ≤ class
+	v.addWhere(t, f.one, acc[2])
+	return t
+}
+
+// softSums is classSums, and adds Σ t·(total + (top − z)); total is a logarithm.
+func softSums(v vec) {
+	eachSum(v, "softSums", 4, func(f *lossFrame, k Mem, acc []reg.VecVirtual) {
+		top, total, x := f.field(lTop), f.field(lTotal), v.reg()
+		t := f.overlap(k, acc)
+		VMOVUPS(f.here(top), x)
+		VSUBPS(f.here(f.row), x, x)
+		VADDPS(f.here(total), x, x)
+		v.addWhere(t, x, acc[3])
+	})
+}
+
+// pick makes ce = d[class][2], 0 without a class.
+func pick(v vec) {
+	f := openLoss(v, "pick")
+	class, ce, d, of := f.field(lClass), f.field(lCE), f.field(lD), GP64()
+	f.eachVector(func() {
+		c, x := v.reg(), v.reg()
+		VMOVUPS(f.here(class), c)
+		VXORPS(x, x, x)
+		MOVQ(d, of)
+		f.eachClass("class", d, func(Mem) {
+			own := v.reg()
+			VBROADCASTSS(Mem{Base: of, Disp: 8}, own)
+			v.choose(v.compare(equal, f.class, c), own, x)
+			ADDQ(Imm(12), of)
+		})
+		VMOVUPS(x, f.here(ce))
+	})
+}
+
+// classGrad makes z the gradient: with a = d[k][0], and + d[k][1] where the class is k,
+//
+//	z = p·(a − Σ a·p) + ce·(p − [class is k]), 0 without a class
+func classGrad(v vec) {
+	f := openLoss(v, "classGrad")
+	z, p, class, ce, d := f.field(lZ), f.field(lP), f.field(lClass), f.field(lCE), f.field(lD)
+	of, to := GP64(), GP64()
+	weigh := func(c reg.VecVirtual) (a reg.VecVirtual, t mask) {
+		own := v.reg()
+		a = v.reg()
+		VBROADCASTSS(Mem{Base: of}, a)
+		VBROADCASTSS(Mem{Base: of, Disp: 4}, own)
+		t = v.compare(equal, f.class, c)
+		v.addWhere(t, own, a)
+		ADDQ(Imm(12), of)
+		return a, t
+	}
+	f.eachVector(func() {
+		c, mean, b, zero := v.reg(), v.reg(), v.reg(), v.reg()
+		VMOVUPS(f.here(class), c)
+		VMOVUPS(f.here(ce), b)
+		VXORPS(mean, mean, mean)
+		MOVQ(d, of)
+		f.eachClass("mean", p, func(at Mem) {
+			a, _ := weigh(c)
+			VFMADD231PS(at, a, mean)
+		})
+		VXORPS(zero, zero, zero)
+		counts := v.compare(lessEqual, c, zero)
+		MOVQ(d, of)
+		MOVQ(z, to)
+		ADDQ(f.at, to)
+		f.eachClass("gradient", p, func(at Mem) {
+			x, own := v.reg(), v.reg()
+			a, t := weigh(c)
+			VMOVUPS(at, x)
+			VSUBPS(mean, a, a)
+			v.where(t, f.one, own)
+			VSUBPS(own, x, own)
+			VMULPS(b, own, own)
+			VFMADD231PS(a, x, own)
+			v.where(counts, own, own)
+			VMOVUPS(own, Mem{Base: to})
+			ADDQ(Mem{Base: f.r, Disp: lStep}, to)
+		})
 	})
 }

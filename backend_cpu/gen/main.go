@@ -50,7 +50,7 @@ func (v vec) lanes() int { return v.bytes / 4 }
 var declarations []string
 
 // plain replaces the types that avo does not know.
-var plain = strings.NewReplacer("*tile", "*byte", "*sweep", "*byte", "*update", "*byte", "unsafe.Pointer", "*byte")
+var plain = strings.NewReplacer("*tile", "*byte", "*sweep", "*byte", "*update", "*byte", "*lossRows", "*byte", "unsafe.Pointer", "*byte")
 
 // text begins a kernel; parameters is what stands between the brackets of its
 // Go declaration. Pointers are pointers to bytes to avo.
@@ -82,7 +82,14 @@ func main() {
 	}
 	multiplying(bf16)
 	weave(avx512)
-	elementwise()
+	for _, v := range []vec{avx2, avx512} {
+		elementwise(v)
+	}
+	for _, v := range []vec{avx2, avx512} {
+		for co := 1; co <= 4; co++ {
+			heads(v, co)
+		}
+	}
 	Generate()
 	if err := encodeFile(flag.Lookup("out").Value.String()); err != nil {
 		log.Fatal("gen: ", err)
@@ -102,6 +109,9 @@ func multiplying(v vec) {
 	}
 	sum(v, 1)
 	sum(v, 2)
+	for mr := 1; mr < v.rows[2] && v.zmm; mr++ { // else few outer tiles have room for a sum
+		outerSum(v, mr, 2)
+	}
 }
 
 // goFile is the Go side of the kernels.
@@ -136,6 +146,13 @@ func goFile() []byte {
 			fmt.Fprintf(&b, "%s: [maxRows + 1]func(*tile){", kind)
 			for mr := 1; mr <= []int{v.rows[1], v.outer3}[i]; mr++ {
 				fmt.Fprintf(&b, "%d: %s,", mr, tileName(kind, v, mr, 1))
+			}
+			b.WriteString("},\n")
+		}
+		if v.zmm {
+			b.WriteString("outerSum: [maxRows + 1]func(*tile){")
+			for mr := 1; mr < v.rows[2]; mr++ {
+				fmt.Fprintf(&b, "%d: %s,", mr, tileName("outerSum", v, mr, 2))
 			}
 			b.WriteString("},\n")
 		}

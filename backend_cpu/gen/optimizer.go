@@ -16,32 +16,37 @@ const (
 )
 
 // squares adds in f64: lane j takes elements j mod 4.
-func squares() {
+func squares(v vec) {
 	var sum reg.GPVirtual
-	acc := []reg.VecVirtual{YMM(), YMM()}
-	text("squaresAVX2", "sum *float64, x *float32, vectors int")
+	acc := []reg.VecVirtual{YMM(), YMM(), YMM(), YMM()}
+	text("squares"+v.suffix(), "sum *float64, x *float32, vectors int")
 	sum = Load(Param("sum"), GP64()).(reg.GPVirtual)
 	x, n := Load(Param("x"), GP64()).(reg.GPVirtual), Load(Param("vectors"), GP64())
 	VMOVUPD(Mem{Base: sum}, acc[0])
-	VXORPD(acc[1], acc[1], acc[1])
-	Label("loop")
-	for j := range acc {
-		v := YMM()
-		VCVTPS2PD(Mem{Base: x, Disp: 16 * j}, v)
-		VFMADD231PD(v, v, acc[j])
+	for _, a := range acc[1:] {
+		VXORPD(a, a, a)
 	}
-	ADDQ(Imm(vector), x)
+	Label("loop")
+	PREFETCHT0(Mem{Base: x, Disp: ahead})
+	for j := range v.lanes() / 4 {
+		y := YMM()
+		VCVTPS2PD(Mem{Base: x, Disp: 16 * j}, y)
+		VFMADD231PD(y, y, acc[j])
+	}
+	ADDQ(Imm(uint64(v.bytes)), x)
 	DECQ(n)
 	JNZ(LabelRef("loop"))
-	VADDPD(acc[1], acc[0], acc[0])
+	for _, a := range acc[1:] {
+		VADDPD(a, acc[0], acc[0])
+	}
 	VMOVUPD(acc[0], Mem{Base: sum})
 	VZEROUPPER()
 	RET()
 }
 
 // updates begins a kernel over a cpu.update: body is run for each vector.
-func updates(name string, pointers, coefficients []int, body func(p []Mem, c []reg.VecVirtual)) {
-	text(name, "u *update, vectors int")
+func updates(v vec, name string, pointers, coefficients []int, body func(p []Mem, c []reg.VecVirtual)) {
+	text(name+v.suffix(), "u *update, vectors int")
 	u, n := Load(Param("u"), GP64()).(reg.GPVirtual), Load(Param("vectors"), GP64())
 	var p []Mem
 	for _, field := range pointers {
@@ -49,14 +54,14 @@ func updates(name string, pointers, coefficients []int, body func(p []Mem, c []r
 		MOVQ(Mem{Base: u, Disp: field}, r)
 		p = append(p, Mem{Base: r})
 	}
-	c := vectors(len(coefficients))
+	c := v.vectors(len(coefficients))
 	for i, field := range coefficients {
 		VBROADCASTSS(Mem{Base: u, Disp: field}, c[i])
 	}
 	Label("loop")
 	body(p, c)
 	for _, m := range p {
-		ADDQ(Imm(vector), m.Base)
+		ADDQ(Imm(uint64(v.bytes)), m.Base)
 	}
 	DECQ(n)
 	JNZ(LabelRef("loop"))
@@ -65,9 +70,9 @@ func updates(name string, pointers, coefficients []int, body func(p []Mem, c []r
 }
 
 // sgd has the formula of cpu.update.
-func sgd() {
-	updates("sgdAVX2", []int{uW, uG, uM}, []int{uFactor, uDecay, uRate, uBeta1, uOwn, uOf}, func(p []Mem, c []reg.VecVirtual) {
-		w, d, m, by := YMM(), YMM(), YMM(), YMM()
+func sgd(v vec) {
+	updates(v, "sgd", []int{uW, uG, uM}, []int{uFactor, uDecay, uRate, uBeta1, uOwn, uOf}, func(p []Mem, c []reg.VecVirtual) {
+		w, d, m, by := v.reg(), v.reg(), v.reg(), v.reg()
 		VMOVUPS(p[0], w)
 		VMULPS(p[1], c[0], d)
 		VFMADD231PS(w, c[1], d)
@@ -82,10 +87,10 @@ func sgd() {
 }
 
 // adam has the formula of cpu.update.
-func adam() {
+func adam(v vec) {
 	fields := []int{uFactor, uDecay, uRate, uBeta1, uRest1, uBeta2, uRest2, uShrink, uRoot, uEpsilon}
-	updates("adamAVX2", []int{uW, uG, uM, uV}, fields, func(p []Mem, c []reg.VecVirtual) {
-		w, d, m, t := YMM(), YMM(), YMM(), YMM()
+	updates(v, "adam", []int{uW, uG, uM, uV}, fields, func(p []Mem, c []reg.VecVirtual) {
+		w, d, m, t := v.reg(), v.reg(), v.reg(), v.reg()
 		VMOVUPS(p[0], w)
 		VMULPS(p[1], c[0], d)
 		VFMADD231PS(w, c[1], d)

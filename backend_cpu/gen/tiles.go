@@ -35,6 +35,7 @@ type frame struct {
 	runs, mr, nv int
 	args         reg.GPVirtual
 	acc          [][]reg.VecVirtual
+	total        []reg.VecVirtual // of outerSum: the sum of b
 }
 
 func (f *frame) field(off int) reg.GPVirtual {
@@ -53,7 +54,8 @@ func tileName(kind string, v vec, mr, nv int) string {
 //
 //	for tiles: c = init or c; for segments: body; cOff += mr rows; aOff += advance
 //
-// A tile is runs runs of mr rows, cRun from one to the next.
+// A tile is runs runs of mr rows, cRun from one to the next; that of an outerSum is one
+// run, and cRun from it the sum of b.
 func tiles(kind string, v vec, runs, mr, nv int, advance func(f *frame) Op, body func(f *frame, a, b reg.GPVirtual)) {
 	text(tileName(kind, v, mr, nv), "t *tile")
 	f := &frame{v: v, runs: runs, mr: mr, nv: nv, args: Load(Param("t"), GP64()).(reg.GPVirtual)}
@@ -63,12 +65,15 @@ func tiles(kind string, v vec, runs, mr, nv int, advance func(f *frame) Op, body
 			f.acc[i] = append(f.acc[i], v.reg())
 		}
 	}
+	if kind == "outerSum" {
+		f.total = v.vectors(nv)
+	}
 	Label("tile")
 	init := f.field(tInit)
 	TESTQ(init, init)
 	JZ(LabelRef("fromC"))
-	for i := range f.acc {
-		for j, a := range f.acc[i] {
+	for _, row := range append(f.acc[:len(f.acc):len(f.acc)], f.total) {
+		for j, a := range row {
 			VMOVUPS(Mem{Base: init, Disp: j * v.bytes}, a)
 		}
 	}
@@ -155,6 +160,13 @@ func (f *frame) eachC(move func(a reg.VecVirtual, at Mem)) {
 		}
 		if r+1 < f.runs {
 			ADDQ(f.at(tCRun), run)
+		}
+	}
+	if f.total != nil {
+		c := f.field(tC)
+		ADDQ(f.at(tCRun), c)
+		for j, a := range f.total {
+			move(a, Mem{Base: c, Disp: j * f.v.bytes})
 		}
 	}
 }
@@ -257,8 +269,8 @@ func outer(v vec, mr, nv int) {
 }
 
 // multiply adds the product of the column at a and the row at b to the
-// accumulators.
-func (f *frame) multiply(b, a func(i int) Mem) {
+// accumulators, and returns the row.
+func (f *frame) multiply(b, a func(i int) Mem) []reg.VecVirtual {
 	bv := make([]reg.VecVirtual, f.nv)
 	for j := range bv {
 		bv[j] = f.v.reg()
@@ -271,6 +283,7 @@ func (f *frame) multiply(b, a func(i int) Mem) {
 			f.v.multiplyAdd(x, bv[j], f.acc[i][j])
 		}
 	}
+	return bv
 }
 
 // multiplyAdd adds the products of a and b, or of their pairs of bf16, to acc.
@@ -366,63 +379,3 @@ func outer3(v vec, mr int) {
 		Label("next")
 	})
 }
-
-// sum makes the kernel that sums rows:
-//
-//	c[j] = init[j] or c[j], + sum over segments, k: b[k*bStep + j]
-//
-// Of pairs it sums both: their products with ones.
-func sum(v vec, nv int) {
-	text(sumName(v, nv), "t *tile")
-	f := &frame{v: v, args: Load(Param("t"), GP64()).(reg.GPVirtual)}
-	const ways = 4 // sums side by side: an addition takes some cycles
-	acc := make([][]reg.VecVirtual, ways)
-	for i := range acc {
-		for range nv {
-			a := v.reg()
-			constant(v, 0, a)
-			acc[i] = append(acc[i], a)
-		}
-	}
-	ones := v.reg()
-	if v.pairs {
-		constant(v, 0x3f803f80, ones)
-	}
-	c, init := f.field(tC), f.field(tInit)
-	TESTQ(init, init)
-	CMOVQEQ(c, init)
-	for j, a := range acc[0] {
-		VMOVUPS(Mem{Base: init, Disp: j * v.bytes}, a)
-	}
-	seg, n, step := f.field(tSeg), f.field(tN), f.field(tBStep)
-	Label("segment")
-	b, k := GP64(), f.field(tK)
-	MOVQ(Mem{Base: seg, Disp: 8}, b)
-	ADDQ(Imm(16), seg)
-	steps(k, ways, func(n int) {
-		for i := range n {
-			for j, a := range acc[i] {
-				if v.pairs {
-					x := v.reg()
-					VMOVUPS(Mem{Base: b, Disp: j * v.bytes}, x)
-					v.multiplyAdd(x, ones, a)
-				} else {
-					VADDPS(Mem{Base: b, Disp: j * v.bytes}, a, a)
-				}
-			}
-			ADDQ(step, b)
-		}
-	})
-	DECQ(n)
-	JNZ(LabelRef("segment"))
-	for j := range nv {
-		VADDPS(acc[1][j], acc[0][j], acc[0][j])
-		VADDPS(acc[3][j], acc[2][j], acc[2][j])
-		VADDPS(acc[2][j], acc[0][j], acc[0][j])
-		VMOVUPS(acc[0][j], Mem{Base: c, Disp: j * v.bytes})
-	}
-	VZEROUPPER()
-	RET()
-}
-
-func sumName(v vec, nv int) string { return fmt.Sprintf("sum_%s_%d", v.name, nv*v.lanes()) }

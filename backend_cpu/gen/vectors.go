@@ -122,44 +122,60 @@ func narrowF16(v vec) {
 	})
 }
 
-// narrowBF16 rounds f32 to the nearest bfloat16, ties to even; a NaN keeps its
+// narrower rounds f32 to the nearest bfloat16, ties to even; a NaN keeps its
 // upper bits and becomes quiet:
 //
 //	(x + 0x7fff + (x>>16 & 1)) >> 16, or x>>16 | 0x40 for a NaN
-func narrowBF16(v vec) {
-	one, half, quiet := v.reg(), v.reg(), v.reg()
-	setup := func() {
-		constant(v, 1, one)
-		constant(v, 0x7fff, half)
-		constant(v, 0x40, quiet)
+type narrower struct {
+	v                vec
+	one, half, quiet reg.VecVirtual
+}
+
+// newNarrower fills the registers of a narrower, or is nil.
+func newNarrower(v vec, wanted bool) *narrower {
+	if !wanted {
+		return nil
 	}
-	convert("narrowBF16", v, 2, 4, setup, func(dst, src Mem) {
-		x, up, r := v.reg(), v.reg(), v.reg()
-		const unordered = 3
-		VMOVUPS(src, x)
-		VPSRLD(Imm(16), x, up)
-		if v.zmm {
-			nan := K()
-			VCMPPS(Imm(unordered), x, x, nan)
-			VPANDD(one, up, r)
-			VPADDD(half, r, r)
-			VPADDD(x, r, r)
-			VPSRLD(Imm(16), r, r)
-			VPORD(quiet, up, nan, r)
-			VPMOVDW(r, dst)
-			return
-		}
-		nan := v.reg()
+	n := &narrower{v, v.reg(), v.reg(), v.reg()}
+	constant(v, 1, n.one)
+	constant(v, 0x7fff, n.half)
+	constant(v, 0x40, n.quiet)
+	return n
+}
+
+func (n *narrower) store(x reg.VecVirtual, to Mem) {
+	v, up, r := n.v, n.v.reg(), n.v.reg()
+	const unordered = 3
+	VPSRLD(Imm(16), x, up)
+	if v.zmm {
+		nan := K()
 		VCMPPS(Imm(unordered), x, x, nan)
-		VPAND(one, up, r)
-		VPADDD(half, r, r)
+		VPANDD(n.one, up, r)
+		VPADDD(n.half, r, r)
 		VPADDD(x, r, r)
 		VPSRLD(Imm(16), r, r)
-		VPOR(quiet, up, up)
-		VBLENDVPS(nan, up, r, r)
-		VPACKUSDW(r, r, r)
-		VPERMQ(Imm(0x08), r, r)
-		VMOVDQU(r.AsX(), dst)
+		VPORD(n.quiet, up, nan, r)
+		VPMOVDW(r, to)
+		return
+	}
+	VPAND(n.one, up, r)
+	VPADDD(n.half, r, r)
+	VPADDD(x, r, r)
+	VPSRLD(Imm(16), r, r)
+	VPOR(n.quiet, up, up)
+	VCMPPS(Imm(unordered), x, x, x)
+	VBLENDVPS(x, up, r, r)
+	VPACKUSDW(r, r, r)
+	VPERMQ(Imm(0x08), r, r)
+	VMOVDQU(r.AsX(), to)
+}
+
+func narrowBF16(v vec) {
+	var n *narrower
+	convert("narrowBF16", v, 2, 4, func() { n = newNarrower(v, true) }, func(dst, src Mem) {
+		x := v.reg()
+		VMOVUPS(src, x)
+		n.store(x, dst)
 	})
 }
 

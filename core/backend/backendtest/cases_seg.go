@@ -32,6 +32,7 @@ var segSpecs = []segSpec{
 	{"softmax 17 classes", 1, [3]int{2, 3, 5}, 17, graph.SegSums{Stride: k111, Ignore: -1}, 2, nil},
 	{"softmax 33 classes", 1, [3]int{1, 3, 5}, 33, graph.SegSums{Stride: k111, Ignore: -1}, 2, nil},
 	{"softmax many voxels", 1, [3]int{8, 16, 17}, 2, graph.SegSums{Stride: k111, Ignore: -1}, 1, nil},
+	{"softmax regions", 2, [3]int{2, 4, 5}, 3, graph.SegSums{Stride: k111, Ignore: 3, Regions: [][]uint8{{0, 4}, {1, 2}, {2}}}, 2, []int{3, 4}},
 	{"softmax focal", 2, [3]int{2, 3, 4}, 3, graph.SegSums{Stride: k111, Ignore: -1, Gamma: 2}, 2, nil},
 	{"softmax smoothed", 2, [3]int{2, 3, 4}, 3, graph.SegSums{Stride: k111, Ignore: -1, Smoothing: 0.1}, 2, nil},
 	{"softmax smoothed ignore stride 2", 1, [3]int{2, 3, 5}, 5, graph.SegSums{Stride: k222, Ignore: 4, Smoothing: 0.3}, 2, []int{9}},
