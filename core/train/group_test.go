@@ -1,6 +1,7 @@
 package train_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -16,6 +17,7 @@ import (
 	"github.com/gounet/gounet/core/backend/backendtest"
 	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/checkpoint/checkpointtest"
+	"github.com/gounet/gounet/core/compile"
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/train"
@@ -35,6 +37,7 @@ func together(ctx context.Context, t *testing.T, n int, o train.Options, change 
 			mine := o
 			mine.Group = g
 			mine.Device = cpu.Open(cpu.Options{Workers: 1, World: n, Reduce: g.AllReduce})
+			mine.BucketBytes = cmp.Or(o.BucketBytes, 1000) // several
 			if change != nil {
 				change(&mine)
 			}
@@ -255,6 +258,39 @@ func TestTheRingPassesTheConformanceSuite(t *testing.T) {
 		})
 		return devices
 	})
+}
+
+// inOrder is a device that does one node after the other.
+type inOrder struct{ backend.Device }
+
+func (d inOrder) Compile(p *compile.Program, bind map[graph.Region][]backend.Buffer) (backend.Executable, error) {
+	e, err := d.Device.Compile(p, bind)
+	return profiled{e}, err
+}
+
+type profiled struct{ backend.Executable }
+
+func (e profiled) Run(ctx context.Context) error {
+	_, err := e.Executable.(backend.Profiler).Profile(ctx)
+	return err
+}
+
+// Gradients that are added up while the backward pass goes on are those that are added up
+// after it, bit for bit; of two ranks also where all are added at once.
+func TestWhatRunsBesideTheBackwardPassChangesNoBit(t *testing.T) {
+	o := options(t)
+	c := &o.Plan.Configurations[0]
+	c.Batch, c.BatchDice = 4, true
+	o.Plan.Recipe.Schedule.Epochs = 1
+	run := func(n int, change func(*train.Options)) map[string][]float32 {
+		o.Dir = filepath.Join(t.TempDir(), "run")
+		_, errs := together(t.Context(), t, n, o, change)
+		require.NoError(t, errors.Join(errs...))
+		return weights(t, o.Dir, checkpoint.StateFile)
+	}
+	beside := run(4, nil)
+	checkpointtest.SameBits(t, beside, run(4, func(o *train.Options) { o.Device = inOrder{o.Device} }))
+	checkpointtest.SameBits(t, run(2, nil), run(2, func(o *train.Options) { o.BucketBytes = 1 << 30 }))
 }
 
 func TestABatchThatCannotBeSharedIsAnError(t *testing.T) {

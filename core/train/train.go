@@ -36,6 +36,7 @@ type Options struct {
 	Storage       graph.DType  // of activations
 	Seed          uint64
 	Rematerialise bool
+	BucketBytes   int64             // of gradients that a Group adds up at once; 0: 16 MiB
 	MaxTime       time.Duration     // ends after the epoch in which it is over; 0: no limit
 	Every         int               // epochs between checkpoints; 0: 50, as nnU-Net
 	Pretrained    *checkpoint.Model // begin with its weights where they fit; nil: with fresh ones
