@@ -37,6 +37,7 @@ type device struct {
 	simple    bool          // only the simple kernels, which an emulated GPU runs fast
 	careful   bool          // every launch is waited for, so that errors have the name of the op
 	comm      *communicator // nil where it takes part in no group
+	side      cu.Stream     // of the communicator, beside stream
 	lost      error         // what every call answers from then on
 }
 
@@ -241,6 +242,9 @@ func (d *device) Close() error {
 		}
 		for _, m := range d.modules {
 			errs = append(errs, d.told("a module", m.Unload()))
+		}
+		if d.comm != nil {
+			errs = append(errs, d.told("a stream", d.side.Destroy()))
 		}
 		errs = append(errs, d.told("its stream", d.stream.Destroy()))
 	}

@@ -86,7 +86,7 @@ func (e *executable) walk(ctx context.Context, clock func(node int) error) error
 			return fmt.Errorf("cuda: before %s: %w", e.nodes[node], err)
 		}
 		for len(rest) > 0 && rest[0].Node == node {
-			if err := e.start(rest[0]); err != nil {
+			if err := e.start(rest[0], d.stream); err != nil {
 				return err
 			}
 			rest = rest[1:]

@@ -133,7 +133,10 @@ func (s *stage) close() {
 }
 
 // mark is an event that is done when all that was started is.
-func (d *device) mark() (cu.Event, error) {
+func (d *device) mark() (cu.Event, error) { return d.markOn(d.stream) }
+
+// markOn is an event that is done when all that was started on s is.
+func (d *device) markOn(s cu.Stream) (cu.Event, error) {
 	var e cu.Event
 	if n := len(d.spare); n > 0 {
 		e, d.spare = d.spare[n-1], d.spare[:n-1]
@@ -143,7 +146,7 @@ func (d *device) mark() (cu.Event, error) {
 			return e, d.told("an event", err)
 		}
 	}
-	if err := e.Record(d.stream); err != nil {
+	if err := e.Record(s); err != nil {
 		d.spare = append(d.spare, e)
 		return e, d.told("an event", err)
 	}

@@ -4,7 +4,9 @@ package cuda
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -15,6 +17,7 @@ import (
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/train"
+	"github.com/gounet/gounet/internal/ranks"
 	"github.com/gounet/gounet/internal/safetensors"
 )
 
@@ -79,6 +82,50 @@ func TestAnInterruptedTrainingEndsWithTheSameBits(t *testing.T) {
 	for _, file := range []string{checkpoint.StateFile, checkpoint.WeightsFile} {
 		assert.Equal(t, tensors(t, o.Dir, file), tensors(t, cut.Dir, file), file)
 	}
+}
+
+// Four GPUs train with sums of gradients beside the backward pass: with the bits of one
+// node after the other, on every rank.
+func TestWhatRunsBesideTheBackwardPassChangesNoBit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for seconds")
+	}
+	const world = 4
+	p := tiny()
+	p.Configurations[0].Batch, p.Configurations[0].BatchDice = world, true
+	p.Recipe.Schedule.Epochs = 1
+	raw, err := dataset.Open("../testdata/hippocampus")
+	require.NoError(t, err)
+	raw.Cases = raw.Cases[:4]
+	st, err := raw.Preprocess(t.Context(), p, &p.Configurations[0], t.TempDir(), nil)
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, st.Close()) }()
+	run := func(careful bool) map[string][]float32 {
+		groups, err := ranks.JoinAll(t.Context(), world, ranks.Options{World: world})
+		require.NoError(t, err)
+		devices, m := emulatedGroup(t, world)
+		o := train.Options{
+			Plan: p, Configuration: plan.ConfigFullRes, Fold: "0", Train: st.Samples[:3], Val: st.Samples[3:],
+			Dir: filepath.Join(t.TempDir(), "run"), Seed: 7, Storage: graph.F16, BucketBytes: 1000,
+		}
+		errs := make([]error, world)
+		var all sync.WaitGroup
+		for rank, d := range devices {
+			d.careful = careful
+			all.Go(func() {
+				mine := o
+				mine.Group, mine.Device = groups[rank], d
+				if _, errs[rank] = train.Run(t.Context(), mine); errs[rank] != nil {
+					m.end(errs[rank])
+				}
+				errs[rank] = errors.Join(errs[rank], groups[rank].Close(), d.Close())
+			})
+		}
+		all.Wait()
+		require.NoError(t, errors.Join(errs...))
+		return tensors(t, o.Dir, checkpoint.StateFile)
+	}
+	assert.Equal(t, run(true), run(false))
 }
 
 func tensors(t *testing.T, dir, file string) map[string][]float32 {

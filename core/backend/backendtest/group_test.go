@@ -144,5 +144,5 @@ func TestASumThatNobodyWaitsForIsNoticed(t *testing.T) {
 	err := noticed(t, func(m *member) { m.late = true }, func(dev backend.Device, rank, world int) error {
 		return CheckBeside(t.Context(), dev, rank, world)
 	})
-	assert.ErrorContains(t, err, "rank 1: z: ")
+	assert.ErrorContains(t, err, "rank 1: z0: ")
 }
