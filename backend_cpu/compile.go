@@ -241,6 +241,8 @@ func (s *scope) other(n graph.Node) ([]part, error) {
 		return s.gradNorm(op, n), nil
 	case graph.Step:
 		return s.step(op, n), nil
+	case graph.Cut:
+		return s.cut(op, n), nil
 	case graph.TileLoad:
 		return s.tileLoad(op, n), nil
 	case graph.TileBlend:

@@ -11,7 +11,11 @@ import (
 
 // node adds the kernels of n.
 func (s *scope) node(n graph.Node) error {
-	for _, v := range slices.Concat(n.In, n.Out) {
+	counted := slices.Concat(n.In, n.Out)
+	if _, ok := n.Op.(graph.Cut); ok {
+		counted = n.Out // a store may be larger
+	}
+	for _, v := range counted {
 		if e := s.Type(v).Shape.Elems(); v > 0 && e >= 1<<31 {
 			return fmt.Errorf("%s has %d elements, kernels count to %d: choose a smaller patch or batch", s.Info(v).Name, e, 1<<31-1)
 		}
@@ -75,6 +79,8 @@ func (s *scope) other(n graph.Node) error {
 		return s.gradNorm(op, n)
 	case graph.Step:
 		return s.step(op, n)
+	case graph.Cut:
+		return s.cutCases(op, n)
 	case graph.TileLoad:
 		return s.tileLoad(op, n)
 	case graph.TileBlend:

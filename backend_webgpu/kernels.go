@@ -69,6 +69,8 @@ func (s *scope) other(n graph.Node) error {
 		return s.gradNorm(op, n)
 	case graph.Step:
 		return s.step(op, n)
+	case graph.Cut:
+		return s.cut(op, n)
 	case graph.TileLoad:
 		return s.tileLoad(op, n)
 	case graph.TileBlend:

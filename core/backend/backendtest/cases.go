@@ -12,7 +12,7 @@ import (
 // checks.
 func cases() []testCase {
 	return slices.Concat(convCases(), upConvCases(), elementCases(), enlargeCases(), normCases(),
-		segCases(), hardestCases(), lossCases(), stepCases(), tileCases(), labelCases(), augmentCases())
+		segCases(), hardestCases(), lossCases(), stepCases(), tileCases(), labelCases(), cutCases(), augmentCases())
 }
 
 // source draws the numbers of a case.

@@ -82,6 +82,8 @@ func evaluate(c call) (out []array, mutated map[int]array) {
 		gradNorm(op, in, mutated[0])
 	case graph.Step:
 		step(op, c, mutated)
+	case graph.Cut:
+		cut(op, in[0], in[1], out[0])
 	case graph.TileLoad:
 		tileLoad(op, in[0], in[1], out[0])
 	case graph.TileBlend:
