@@ -77,7 +77,7 @@ func (d *device) Name() string {
 }
 
 func (d *device) Limits() backend.Limits {
-	return backend.Limits{TotalBytes: memory().Total, F16: true, BF16: true, World: d.world}
+	return backend.Limits{TotalBytes: memory().Total, Host: true, F16: true, BF16: true, World: d.world}
 }
 
 // Close ends the workers. Buffers stay readable.

@@ -47,7 +47,8 @@ func tiny() *plan.Plan {
 }
 
 // Training and its validation, which share weights, run with augmentation in 16 bits;
-// one that was interrupted ends with the bits of one that was not.
+// one that was interrupted, or whose cases do not lie on the device, ends with the bits of
+// one that was not, or whose cases do.
 func TestAnInterruptedTrainingEndsWithTheSameBits(t *testing.T) {
 	if testing.Short() {
 		t.Skip("trains for seconds")
@@ -63,8 +64,18 @@ func TestAnInterruptedTrainingEndsWithTheSameBits(t *testing.T) {
 		Plan: p, Configuration: plan.ConfigFullRes, Fold: "0", Train: st.Samples[:3], Val: st.Samples[3:],
 		Dir: filepath.Join(t.TempDir(), "whole"), Device: closing(t), Seed: 7, Storage: graph.F16,
 	}
+	stored := 0
+	o.Stored = func(cases int, _ int64) { stored += cases }
 	_, err = train.Run(t.Context(), o)
 	require.NoError(t, err)
+	require.Equal(t, 3, stored, "all lie on the device")
+
+	host := o // which gives every crop
+	host.Dir, host.Resident = filepath.Join(t.TempDir(), "host"), -1
+	_, err = train.Run(t.Context(), host)
+	require.NoError(t, err)
+	require.Equal(t, 3, stored)
+	assert.Equal(t, tensors(t, o.Dir, checkpoint.StateFile), tensors(t, host.Dir, checkpoint.StateFile))
 
 	cut := o
 	cut.Dir = filepath.Join(t.TempDir(), "cut")

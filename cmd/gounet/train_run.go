@@ -150,6 +150,9 @@ func (f *trainFlags) trainOn(ctx context.Context, a *app, w *workspace, p *progr
 				p.print("memory    %s%s: %s on the device, %s beside it", size(m.Total()), c.every(), size(m.Device()), size(m.Host))
 			}
 		}
+		o.Stored = func(cases int, bytes int64) {
+			p.print("cases     %d of %d lie on the device: %s", cases, len(o.Train), size(bytes))
+		}
 		return trainWithBar(ctx, a, p, o)
 	})
 }

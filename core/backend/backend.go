@@ -48,6 +48,7 @@ type Limits struct {
 	BufferBytes int64 // largest buffer; 0: no limit
 	ValueBytes  int64 // largest value that a kernel can bind; 0: no limit
 	TotalBytes  int64 // memory of the device, 0 if unknown
+	Host        bool  // it is the host's: what lies in either is as near
 	F16, BF16   bool  // element types that may be stored
 	World       int   // devices that take part in AllReduce
 }

@@ -78,7 +78,7 @@ func (t *trainer) spread(ctx context.Context) error {
 
 // spreadValue gives the other ranks rank 0's v.
 func (t *trainer) spreadValue(ctx context.Context, v graph.Value, write func(context.Context, graph.Value, []float32) error) error {
-	data := make([]float32, t.train.Program.Type(v).Shape.Elems())
+	data := make([]float32, t.shapeOf(v).Elems())
 	if t.leads() {
 		if err := t.train.ReadF32(ctx, v, data); err != nil {
 			return err

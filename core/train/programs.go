@@ -34,6 +34,22 @@ func (t *trainer) compile() error {
 	if err != nil {
 		return err
 	}
+	crop := augment.SourceShape(t.recipe, t.config.Patch)
+	if t.kept = keep(t.Train, t.room(step, val), len(t.Plan.Channels), t.local, crop); t.kept != nil {
+		if err = t.open(); !errors.Is(err, backend.ErrMemory) {
+			return err
+		}
+		t.kept = nil // what else runs on the device has the memory
+	}
+	return t.open()
+}
+
+// open gives the programs memory.
+func (t *trainer) open() error {
+	step, val, err := t.programs(t.Device.Limits())
+	if err != nil {
+		return err
+	}
 	b := newBatcher(t)
 	b.slots = t.step.Slots
 	t.batches = b
@@ -42,6 +58,7 @@ func (t *trainer) compile() error {
 	}
 	if t.eva, err = t.session(val, t.train); err != nil {
 		t.close()
+		t.train, t.eva = nil, nil
 		return err
 	}
 	return nil
@@ -50,6 +67,9 @@ func (t *trainer) compile() error {
 // programs compiles training and validation for a device of these limits.
 func (t *trainer) programs(limits backend.Limits) (step, val *compile.Program, err error) {
 	o := unet.TrainOptions{Batch: t.local, First: t.first, Source: augment.SourceShape(t.recipe, t.config.Patch)}
+	if t.kept != nil {
+		o.Store = t.kept.voxels
+	}
 	if t.Storage == graph.F16 { // the range of BF16 is that of f32
 		o.Growth = growth
 	}

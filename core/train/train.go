@@ -36,13 +36,15 @@ type Options struct {
 	Storage       graph.DType  // of activations
 	Seed          uint64
 	Rematerialise bool
-	BucketBytes   int64             // of gradients that a Group adds up at once; 0: 16 MiB
-	MaxTime       time.Duration     // ends after the epoch in which it is over; 0: no limit
-	Every         int               // epochs between checkpoints; 0: 50, as nnU-Net
-	Pretrained    *checkpoint.Model // begin with its weights where they fit; nil: with fresh ones
-	Resume        bool              // continue from the state in Dir
-	Settings      map[string]any    // every value that was used: SettingsFile in the run folder
-	Progress      func(Progress)    // after each step and each epoch; may be nil
+	Resident      int64                        // bytes of cases that lie on the device; 0: what it has left, if it has memory of its own; −1: none
+	BucketBytes   int64                        // of gradients that a Group adds up at once; 0: 16 MiB
+	MaxTime       time.Duration                // ends after the epoch in which it is over; 0: no limit
+	Every         int                          // epochs between checkpoints; 0: 50, as nnU-Net
+	Pretrained    *checkpoint.Model            // begin with its weights where they fit; nil: with fresh ones
+	Resume        bool                         // continue from the state in Dir
+	Settings      map[string]any               // every value that was used: SettingsFile in the run folder
+	Progress      func(Progress)               // after each step and each epoch; may be nil
+	Stored        func(cases int, bytes int64) // before the first step, where training cases lie on the device; may be nil
 }
 
 // Progress is what a step or an epoch came to.
@@ -89,6 +91,7 @@ type trainer struct {
 	step, val  *unet.Train
 	train, eva *backend.Session
 	batches    *batcher
+	kept       *resident // training cases that lie on the device; nil: none
 	state      state
 	started    time.Time
 }
@@ -164,6 +167,9 @@ func newTrainer(ctx context.Context, o Options) (*trainer, error) {
 		if err == nil {
 			err = writeConstants(ctx, p.session, p.net)
 		}
+	}
+	if err == nil {
+		err = t.fillStore(ctx)
 	}
 	if err == nil {
 		err = t.writeSettings()
@@ -341,10 +347,7 @@ func (t *trainer) take(ctx context.Context, feed <-chan *batch) (*batch, error) 
 
 // runBatch writes a batch, runs its program and returns the loss.
 func (t *trainer) runBatch(ctx context.Context, s *backend.Session, u *unet.Train, b *batch) (float64, error) {
-	if err := s.WriteF32(ctx, u.Source, b.image); err != nil {
-		return 0, err
-	}
-	if err := s.Write(ctx, u.Labels, b.labels); err != nil {
+	if err := t.writeSource(ctx, s, u.Source, u.Labels, b); err != nil {
 		return 0, err
 	}
 	if u.Stage != nil {
