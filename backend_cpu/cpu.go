@@ -167,6 +167,18 @@ func (b *buffer) Read(ctx context.Context, off int64, dst []byte) error {
 	return nil
 }
 
+// Clear makes n bytes zero.
+func (b *buffer) Clear(ctx context.Context, off, n int64) error {
+	if n < 0 || n > int64(len(b.data)) {
+		return fmt.Errorf("cpu: %d bytes cleared of a buffer of %d", n, len(b.data))
+	}
+	if err := b.check(ctx, "clear", off, int(n)); err != nil {
+		return err
+	}
+	clear(b.data[off : off+n])
+	return nil
+}
+
 func (b *buffer) check(ctx context.Context, what string, off int64, n int) error {
 	if off < 0 || off > int64(len(b.data)) || int64(n) > int64(len(b.data))-off {
 		return fmt.Errorf("cpu: %s of %d bytes at %d of a buffer of %d bytes", what, n, off, len(b.data))

@@ -191,7 +191,7 @@ func (d *device) Name() string { return "cuda (" + d.facts.name + ")" }
 
 // Limits: bf16 has instructions from Ampere on.
 func (d *device) Limits() backend.Limits {
-	l := backend.Limits{TotalBytes: d.facts.bytes, F16: true, BF16: d.facts.arch >= 80, World: 1}
+	l := backend.Limits{TotalBytes: d.facts.bytes, Units: d.facts.sms, F16: true, BF16: d.facts.arch >= 80, World: 1}
 	if d.comm != nil {
 		l.World = d.comm.group.World
 	}

@@ -11,11 +11,7 @@ import (
 
 // node adds the kernels of n.
 func (s *scope) node(n graph.Node) error {
-	counted := slices.Concat(n.In, n.Out)
-	if _, ok := n.Op.(graph.Cut); ok {
-		counted = n.Out // a store may be larger
-	}
-	for _, v := range counted {
+	for _, v := range counted(n) {
 		if e := s.Type(v).Shape.Elems(); v > 0 && e >= 1<<31 {
 			return fmt.Errorf("%s has %d elements, kernels count to %d: choose a smaller patch or batch", s.Info(v).Name, e, 1<<31-1)
 		}
@@ -67,6 +63,20 @@ func (s *scope) node(n graph.Node) error {
 		return s.hardest(op, n)
 	}
 	return s.other(n)
+}
+
+// counted are the values of n whose elements its kernels count with 32 bits: all but
+// stores of cases, and the sums of a volume.
+func counted(n graph.Node) []graph.Value {
+	switch n.Op.(type) {
+	case graph.Cut:
+		return n.Out
+	case graph.TileBlend:
+		return n.In[:3]
+	case graph.Labels:
+		return n.Out
+	}
+	return slices.Concat(n.In, n.Out)
 }
 
 // other adds the kernels of ops that do not belong to the network.

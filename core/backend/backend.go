@@ -49,8 +49,15 @@ type Limits struct {
 	ValueBytes  int64 // largest value that a kernel can bind; 0: no limit
 	TotalBytes  int64 // memory of the device, 0 if unknown
 	Host        bool  // it is the host's: what lies in either is as near
+	Units       int   // processors that share the work of an op, each with a part of its own: what a batch should fill; 0: few, or unknown
 	F16, BF16   bool  // element types that may be stored
 	World       int   // devices that take part in AllReduce
+}
+
+// Clearer is a side interface of a Buffer that makes bytes zero without zeros from the
+// host, in the order of the calls.
+type Clearer interface {
+	Clear(ctx context.Context, off, n int64) error
 }
 
 // Profiler is a side interface of an Executable that can time its nodes.

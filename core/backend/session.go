@@ -95,6 +95,30 @@ func (s *Session) WriteAt(ctx context.Context, v graph.Value, off int64, src []b
 	return b.Write(ctx, at.Offset+off, src)
 }
 
+// Clear makes n bytes of v zero, from byte off on.
+func (s *Session) Clear(ctx context.Context, v graph.Value, off, n int64) error {
+	b, at, err := s.at(v)
+	if err != nil {
+		return err
+	}
+	if off < 0 || n < 0 || off+n > at.Bytes {
+		return fmt.Errorf("%s: %d bytes cleared from byte %d of %s, which has %d", s.Device.Name(), n, off, s.Program.Info(v).Name, at.Bytes)
+	}
+	if c, ok := b.(Clearer); ok {
+		return c.Clear(ctx, at.Offset+off, n)
+	}
+	zeros := make([]byte, min(n, zeroBytes))
+	for ; n > 0; off, n = off+zeroBytes, n-zeroBytes {
+		if err := b.Write(ctx, at.Offset+off, zeros[:min(n, zeroBytes)]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// zeroBytes are written at a time where a buffer cannot clear itself.
+const zeroBytes = 1 << 20
+
 // Read copies the first len(dst) bytes of v to the host.
 func (s *Session) Read(ctx context.Context, v graph.Value, dst []byte) error {
 	b, at, err := s.at(v)
