@@ -92,7 +92,7 @@ func open(d *driver, c compiler, kept *cache, o Options) (*device, error) {
 	if err := f.trouble(); err != nil {
 		return nil, err
 	}
-	if err := c.fits(f.arch); err != nil {
+	if err := c.fits(f); err != nil {
 		return nil, err
 	}
 	_ = gpu.SetPrimaryCtxFlags(cu.SchedBlockingSync) // who waits leaves the core to others; in use, it keeps its flags
@@ -189,13 +189,27 @@ func (f facts) trouble() error {
 
 func (d *device) Name() string { return "cuda (" + d.facts.name + ")" }
 
-// Limits: bf16 has instructions from Ampere on.
+// Limits: bf16 has instructions from Ampere on. A device that is lost has no memory free
+// that is known.
 func (d *device) Limits() backend.Limits {
-	l := backend.Limits{TotalBytes: d.facts.bytes, Units: d.facts.sms, F16: true, BF16: d.facts.arch >= 80, World: 1}
+	l := backend.Limits{TotalBytes: d.facts.bytes, FreeBytes: d.unused(), Units: d.facts.sms, F16: true, BF16: d.facts.arch >= 80, World: 1}
 	if d.comm != nil {
 		l.World = d.comm.group.World
 	}
 	return l
+}
+
+// unused is the memory that neither this process nor others have, 0 if it is not known.
+func (d *device) unused() int64 {
+	if d.enter() != nil {
+		return 0
+	}
+	defer runtime.UnlockOSThread()
+	free, _, err := cu.MemInfo()
+	if err != nil {
+		return 0
+	}
+	return free
 }
 
 // enter makes the context that of the thread, which the goroutine keeps until it

@@ -3,7 +3,6 @@ package train
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/gounet/gounet/core/augment"
 	"github.com/gounet/gounet/core/backend"
@@ -32,6 +31,9 @@ func writeConstants(ctx context.Context, s *backend.Session, t *unet.Train) erro
 func (t *trainer) compile() error {
 	step, val, err := t.programs(t.Device.Limits())
 	if err != nil {
+		return err
+	}
+	if err := t.fits(step, val); err != nil {
 		return err
 	}
 	crop := augment.SourceShape(t.recipe, t.config.Patch)
@@ -94,9 +96,5 @@ func (t *trainer) programs(limits backend.Limits) (step, val *compile.Program, e
 var shared = []graph.Region{graph.Weights, graph.Half}
 
 func (t *trainer) session(p *compile.Program, of *backend.Session) (*backend.Session, error) {
-	if free := t.Device.Limits().TotalBytes; free > 0 && p.TotalBytes() > free {
-		return nil, fmt.Errorf("%s: a step needs %d MiB, the device has %d MiB: use a smaller --batch or --width, or --precision bf16",
-			t.Device.Name(), p.TotalBytes()>>20, free>>20)
-	}
 	return backend.NewSession(t.Device, p, of, shared...)
 }

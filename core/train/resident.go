@@ -35,7 +35,7 @@ func (t *trainer) room(step, val *compile.Program) int64 {
 	}
 	most := int64(math.MaxInt64)
 	if l.TotalBytes > 0 {
-		most = l.TotalBytes - l.TotalBytes/spareShare - memoryOf(step, val).Device()
+		most = cmp.Or(l.FreeBytes, l.TotalBytes) - l.TotalBytes/spareShare - memoryOf(step, val).Device()
 	}
 	return min(most, cmp.Or(t.Resident, most))
 }

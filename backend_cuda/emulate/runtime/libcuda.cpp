@@ -121,6 +121,7 @@ struct Event {
 // The GPU. emulated_set changes it.
 struct {
     long devices = 1, arch = 90, pools = 1, memory = 1l << 30;
+    long driver = 13000;
     long forget = 0; // the wait for an event that does not wait, counted from 1 on
 } gpu;
 
@@ -196,7 +197,7 @@ Result copy(Stream *s, void *to, const void *from, size_t n) {
 extern "C" __attribute__((visibility("default"))) void emulated_set(const char *what, long value) {
     std::lock_guard<std::recursive_mutex> guard(mutex);
     std::string w = what;
-    (w == "devices" ? gpu.devices : w == "arch" ? gpu.arch : w == "pools" ? gpu.pools : w == "forget" ? gpu.forget : gpu.memory) = value;
+    (w == "devices" ? gpu.devices : w == "arch" ? gpu.arch : w == "pools" ? gpu.pools : w == "forget" ? gpu.forget : w == "driver" ? gpu.driver : gpu.memory) = value;
 }
 // Puts a function into a stream, which the GPU's other streams do not wait for.
 extern "C" __attribute__((visibility("default"))) int emulated_put(Stream *s, int (*f)(void *), void *with) {
@@ -219,7 +220,7 @@ extern "C" __attribute__((visibility("default"))) long emulated_calls(const char
 
 // ---- devices and their context
 API cuInit(unsigned) { return Success; }
-API cuDriverGetVersion(int *v) { return *v = 13000, Success; }
+API cuDriverGetVersion(int *v) { return *v = int(gpu.driver), Success; }
 API cuGetErrorString(Result rc, const char **text) {
     static const std::map<Result, const char *> texts = {
         {InvalidValue, "invalid argument"}, {OutOfMemory, "out of memory"}, {NoDevice, "no device"},
