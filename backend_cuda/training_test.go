@@ -5,6 +5,7 @@ package cuda
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/dataset"
 	"github.com/gounet/gounet/core/graph"
@@ -92,6 +94,54 @@ func TestAnInterruptedTrainingEndsWithTheSameBits(t *testing.T) {
 	require.NoError(t, err)
 	for _, file := range []string{checkpoint.StateFile, checkpoint.WeightsFile} {
 		assert.Equal(t, tensors(t, o.Dir, file), tensors(t, cut.Dir, file), file)
+	}
+}
+
+// A GPU that is lost in the second epoch ends the training with the name of what it did;
+// from the checkpoint of the first another goes on to the same bits.
+func TestATrainingGoesOnAfterALostDevice(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for seconds")
+	}
+	e := emulatedOnly(t)
+	p := tiny()
+	raw, err := dataset.Open("../testdata/hippocampus")
+	require.NoError(t, err)
+	raw.Cases = raw.Cases[:4]
+	st, err := raw.Preprocess(t.Context(), p, &p.Configurations[0], t.TempDir(), nil)
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, st.Close()) }()
+	simple := func() *device {
+		d := opened(t)
+		d.simple = true
+		return d
+	}
+	o := train.Options{
+		Plan: p, Configuration: plan.ConfigFullRes, Fold: "0", Train: st.Samples[:3], Val: st.Samples[3:],
+		Dir: filepath.Join(t.TempDir(), "whole"), Device: simple(), Seed: 7, Every: 1,
+	}
+	_, err = train.Run(t.Context(), o)
+	require.NoError(t, err)
+	require.NoError(t, o.Device.Close())
+
+	for _, code := range []result{214, 700, 719} { // ECC, and faults of kernels
+		lost := o
+		lost.Dir, lost.Device = filepath.Join(t.TempDir(), "lost"), simple()
+		lost.Progress = func(p train.Progress) {
+			if p.Done == nil && p.Epoch == 1 && p.Iteration == 1 {
+				e.inject(code)
+			}
+		}
+		_, err = train.Run(t.Context(), lost)
+		require.ErrorIs(t, err, backend.ErrLost)
+		require.ErrorContains(t, err, "epoch 1, iteration 1: cuda: emulated: ")
+		require.ErrorContains(t, err, fmt.Sprintf("CUDA error %d", code))
+		require.NoError(t, lost.Device.Close())
+		lost.Progress, lost.Resume, lost.Device = nil, true, simple()
+		_, err = train.Run(t.Context(), lost)
+		require.NoError(t, err)
+		require.NoError(t, lost.Device.Close())
+		assert.Equal(t, tensors(t, o.Dir, checkpoint.StateFile), tensors(t, lost.Dir, checkpoint.StateFile))
 	}
 }
 
