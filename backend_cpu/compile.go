@@ -202,6 +202,8 @@ func (s *scope) node(n graph.Node) ([]part, error) {
 		return s.normApply(op, n), nil
 	case graph.NormActGrad:
 		return s.normActGrad(op, n), nil
+	case graph.Estimate:
+		return s.estimate(op, n), nil
 	case graph.Track:
 		return s.track(op, n), nil
 	case graph.Running:

@@ -30,6 +30,8 @@ func (s *scope) node(n graph.Node) error {
 		return s.normApply(op.Slope, n.Out[0], n.In, s.value(n.In[3]))
 	case graph.NormActGrad:
 		return s.normActGrad(op, n)
+	case graph.Estimate:
+		return s.estimate(op, n)
 	case graph.Track:
 		return s.track(op, n)
 	case graph.Running:

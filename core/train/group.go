@@ -93,23 +93,6 @@ func (t *trainer) spreadValue(ctx context.Context, v graph.Value, write func(con
 	return write(ctx, v, data)
 }
 
-// sameStatistics gives the other ranks the running statistics of rank 0's batch norms, as
-// PyTorch's DDP does: each has moved its own by its samples.
-func (t *trainer) sameStatistics(ctx context.Context) error {
-	if t.Group == nil {
-		return nil
-	}
-	for _, v := range t.step.Params {
-		if !t.train.Program.Info(v).Fixed {
-			continue
-		}
-		if err := t.spreadValue(ctx, v, t.train.WriteWeight); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // sameWeights looks whether every rank has the same weights, bit for bit: that nothing
 // on one of them computes differently.
 func (t *trainer) sameWeights(ctx context.Context) error {

@@ -206,7 +206,7 @@ func TestALostRankLeavesACheckpoint(t *testing.T) {
 }
 
 // A step that a rank leaves in the middle has not been, also not for the running
-// statistics of batch norms, which are rank 0's on every rank.
+// statistics of batch norms, which are the same on every rank.
 func TestAStepThatARankLeavesHasNotBeen(t *testing.T) {
 	for _, norm := range []string{plan.InstanceNorm, plan.BatchNorm} {
 		o := options(t)
@@ -237,6 +237,35 @@ func TestAStepThatARankLeavesHasNotBeen(t *testing.T) {
 		for _, file := range []string{checkpoint.StateFile, checkpoint.WeightsFile} {
 			checkpointtest.SameBits(t, weights(t, want, file), weights(t, o.Dir, file), norm)
 		}
+	}
+}
+
+// Running statistics move towards the mean over all ranks, not those of one: in the first
+// layer, whose input does not depend on the norm, they have the mean of one device with the
+// whole batch, up to the rounding of a mean of V values, √V units of their size. The
+// variances of ranks leave out what lies between their means.
+func TestRunningStatisticsAreThoseOfAllRanks(t *testing.T) {
+	o := options(t)
+	c := &o.Plan.Configurations[0]
+	c.Batch, c.Network.Norm = 4, plan.BatchNorm
+	s := &o.Plan.Recipe.Schedule
+	s.Epochs, s.Iterations, s.ValIterations = 1, 1, 0
+	const first = "encoder.stages.0.0.convs.0.norm.running_"
+	_, err := train.Run(t.Context(), o)
+	require.NoError(t, err)
+	want := weights(t, o.Dir, checkpoint.WeightsFile)
+	require.Contains(t, want, first+"mean")
+	o.Dir = filepath.Join(t.TempDir(), "run")
+	_, errs := together(t.Context(), t, 2, o, nil)
+	require.NoError(t, errors.Join(errs...))
+	got := weights(t, o.Dir, checkpoint.WeightsFile)
+	units := math.Sqrt(float64(c.Batch*c.Patch[0]*c.Patch[1]*c.Patch[2])) * 0x1p-24
+	for i, m := range want[first+"mean"] {
+		v := float64(want[first+"var"][i]) - 0.9 // of what it began with, 1, a tenth is the batch's
+		size := math.Abs(float64(m)) + math.Sqrt(v*0.1)
+		assert.InDelta(t, m, got[first+"mean"][i], units*size)
+		assert.LessOrEqual(t, float64(got[first+"var"][i]), 0.9+v*(1+1e-3), "a mean of variances")
+		assert.Greater(t, float64(got[first+"var"][i]), 0.9)
 	}
 }
 

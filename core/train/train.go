@@ -277,9 +277,6 @@ func (t *trainer) epoch(ctx context.Context) (Epoch, error) {
 			})
 		}
 	}
-	if err := t.sameStatistics(ctx); err != nil {
-		return Epoch{}, err
-	}
 	trained := time.Since(begin)
 	e := Epoch{
 		Epoch: t.state.Epoch, Rate: rate, TrainLoss: Number(t.state.LossSum / float64(s.Iterations)),

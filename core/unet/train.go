@@ -111,8 +111,11 @@ func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, ts []plan.Transf
 // device has the loss of all, and its part of the gradient, so that gradients are
 // added. Without it each has the loss of its samples, and both are averaged.
 //
+// A batch norm has the statistics of its device, as in PyTorch's DDP; its running ones
+// move towards the mean of those of all devices, where DDP has those of the first.
+//
 // Nothing that lasts is changed before that: a step in which a device is lost has not been.
-func update(b *graph.Builder, p *plan.Plan, c *plan.Configuration, t *Train, growth int, tracks []func()) {
+func update(b *graph.Builder, p *plan.Plan, c *plan.Configuration, t *Train, growth int, tracks []track) {
 	ctl := t.Ctl
 	var trained, grads []graph.Value
 	for i, g := range b.Backward(t.Loss, t.Params) {
@@ -125,8 +128,15 @@ func update(b *graph.Builder, p *plan.Plan, c *plan.Configuration, t *Train, gro
 		reduced = append(slices.Clone(grads), t.Loss)
 	}
 	b.Apply("reduce", graph.AllReduce{Mean: !c.BatchDice}, reduced...)
-	for _, track := range tracks {
-		track()
+	var batches []graph.Value
+	for _, n := range tracks {
+		batches = append(batches, n.batch...)
+	}
+	if len(batches) > 0 {
+		b.Apply("reduce.batch", graph.AllReduce{Mean: true}, batches...)
+	}
+	for _, n := range tracks {
+		b.Apply(n.name+".track", graph.Track{Momentum: batchMomentum}, slices.Concat(n.batch, n.running)...)
 	}
 	b.Apply("norm", graph.GradNorm{Growth: growth}, append([]graph.Value{ctl}, grads...)...)
 	o := p.Recipe.Optimizer
