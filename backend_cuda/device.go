@@ -33,6 +33,7 @@ type device struct {
 	functions map[string]*function // by their source
 	stage     *stage
 	flights   []flight // runs that may not be done, the oldest first
+	landed    int      // runs before these
 	spare     []cu.Event
 	simple    bool          // only the simple kernels, which an emulated GPU runs fast
 	careful   bool          // every launch is waited for, so that errors have the name of the op

@@ -60,7 +60,7 @@ func (d *device) land(ctx context.Context, left int) error {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("cuda: during %s: %w", f.name, err)
 		}
-		d.flights = d.flights[1:]
+		d.flights, d.landed = d.flights[1:], d.landed+1
 		err := d.wait(f.done, f.name)
 		if gone := d.comm.trouble(); err == nil && gone != nil {
 			err = fmt.Errorf("cuda: during %s: %w", f.name, gone)

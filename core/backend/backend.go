@@ -61,6 +61,14 @@ type Clearer interface {
 	Clear(ctx context.Context, off, n int64) error
 }
 
+// Later is a side interface of a Buffer of a device that runs beside the host: it reads
+// what a few runs have left without waiting for them.
+type Later interface {
+	// ReadLater starts a copy of n bytes from off on, after the runs before it. What it
+	// returns waits for that, and gives the bytes; it is called once.
+	ReadLater(ctx context.Context, off int64, n int) (func(context.Context) ([]byte, error), error)
+}
+
 // Profiler is a side interface of an Executable that can time its nodes.
 type Profiler interface {
 	// Profile runs the program once and returns the seconds of each node.

@@ -131,6 +131,25 @@ func (s *Session) Read(ctx context.Context, v graph.Value, dst []byte) error {
 	return b.Read(ctx, at.Offset, dst)
 }
 
+// ReadLater starts a copy of the first n bytes of v. What it returns gives them, and waits
+// for the runs before it. ok is false, and nothing has begun, where the device has no such
+// copies: its runs are done when they return.
+func (s *Session) ReadLater(ctx context.Context, v graph.Value, n int) (bytes func(context.Context) ([]byte, error), ok bool, err error) {
+	b, at, err := s.at(v)
+	if err != nil {
+		return nil, false, err
+	}
+	if int64(n) > at.Bytes {
+		return nil, false, fmt.Errorf("%s: %d bytes read from %s of %d", s.Device.Name(), n, s.Program.Info(v).Name, at.Bytes)
+	}
+	l, ok := b.(Later)
+	if !ok {
+		return nil, false, nil
+	}
+	bytes, err = l.ReadLater(ctx, at.Offset, n)
+	return bytes, err == nil, err
+}
+
 // WriteF32 writes f32 values to v.
 func (s *Session) WriteF32(ctx context.Context, v graph.Value, src []float32) error {
 	return s.Write(ctx, v, F32Bytes(src))
