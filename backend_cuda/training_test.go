@@ -23,7 +23,7 @@ import (
 	"github.com/gounet/gounet/internal/safetensors"
 )
 
-// tiny is a plan for crops of the hippocampus, of two epochs of two steps.
+// tiny is a plan for crops of the hippocampus, of two epochs of three steps.
 func tiny() *plan.Plan {
 	p := &plan.Plan{
 		Version: plan.FormatVersion, Dataset: "Hippocampus", Name: "tiny", Planner: "nnunet", Ignore: -1, FileEnding: ".nii.gz",
@@ -44,7 +44,7 @@ func tiny() *plan.Plan {
 			Convs: []int{1, 1}, DecoderConvs: []int{1}, ConvBias: true, NormEps: 1e-5, Slope: 0.01,
 		},
 	}}
-	p.Recipe.Schedule.Epochs, p.Recipe.Schedule.Iterations, p.Recipe.Schedule.ValIterations = 2, 2, 1
+	p.Recipe.Schedule.Epochs, p.Recipe.Schedule.Iterations, p.Recipe.Schedule.ValIterations = 2, 3, 1
 	return p
 }
 
@@ -68,9 +68,12 @@ func TestAnInterruptedTrainingEndsWithTheSameBits(t *testing.T) {
 	}
 	stored := 0
 	o.Stored = func(cases int, _ int64) { stored += cases }
-	_, err = train.Run(t.Context(), o)
+	var told []int
+	o.Progress = func(p train.Progress) { told = append(told, 10*p.Epoch+p.Iteration) }
+	whole, err := train.Run(t.Context(), o)
 	require.NoError(t, err)
 	require.Equal(t, 3, stored, "all lie on the device")
+	require.Equal(t, []int{1, 2, 3, 3, 11, 12, 13, 13}, told, "each step once, in order, though losses are read late")
 
 	host := o // which gives every crop
 	host.Dir, host.Resident = filepath.Join(t.TempDir(), "host"), -1
@@ -90,8 +93,11 @@ func TestAnInterruptedTrainingEndsWithTheSameBits(t *testing.T) {
 	_, err = train.Run(ctx, cut)
 	require.ErrorIs(t, err, context.Canceled)
 	cut.Progress, cut.Resume = nil, true
-	_, err = train.Run(t.Context(), cut)
+	res, err := train.Run(t.Context(), cut)
 	require.NoError(t, err)
+	for i := range whole.Epochs {
+		assert.Equal(t, whole.Epochs[i].TrainLoss, res.Epochs[i].TrainLoss, "with the losses of all steps")
+	}
 	for _, file := range []string{checkpoint.StateFile, checkpoint.WeightsFile} {
 		assert.Equal(t, tensors(t, o.Dir, file), tensors(t, cut.Dir, file), file)
 	}
@@ -105,6 +111,7 @@ func TestATrainingGoesOnAfterALostDevice(t *testing.T) {
 	}
 	e := emulatedOnly(t)
 	p := tiny()
+	p.Recipe.Schedule.Iterations = 4
 	raw, err := dataset.Open("../testdata/hippocampus")
 	require.NoError(t, err)
 	raw.Cases = raw.Cases[:4]
@@ -134,7 +141,7 @@ func TestATrainingGoesOnAfterALostDevice(t *testing.T) {
 		}
 		_, err = train.Run(t.Context(), lost)
 		require.ErrorIs(t, err, backend.ErrLost)
-		require.ErrorContains(t, err, "epoch 1, iteration 1: cuda: emulated: ")
+		require.ErrorContains(t, err, "epoch 1, iteration 3: cuda: emulated: source to step: ", "the step that begins then: two are before it")
 		require.ErrorContains(t, err, fmt.Sprintf("CUDA error %d", code))
 		require.NoError(t, lost.Device.Close())
 		lost.Progress, lost.Resume, lost.Device = nil, true, simple()
