@@ -2,9 +2,10 @@
 //
 //   store f32 [V C] or u8 [V]   ctl: rows from CTL on   y f32 [N D H W C] or u8 [N D H W]
 //
-// Outside of the case y is FILL. One invocation makes one word of y. Dispatch: WORDS.
+// Outside of the case y is FILL. With BYTES elements are u8. One invocation makes one
+// word of y. Dispatch: WORDS.
 //
-// Prelude: BYTES (bool: u8); D, H, W, C, CTL, FILL, COUNT, WORDS, GRID (u32).
+// Prelude: BYTES (bool); D, H, W, C, CTL, FILL, COUNT, WORDS, GRID (u32).
 
 @group(0) @binding(0) var<storage, read_write> y: array<u32>;
 @group(0) @binding(1) var<storage, read_write> store: array<u32>;
