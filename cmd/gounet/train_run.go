@@ -91,7 +91,7 @@ func (f *trainFlags) prepare(ctx context.Context, a *app, w *workspace, p *progr
 	}
 	r.Options = train.Options{
 		Configuration: name, Fold: f.fold, Dir: f.output, Seed: f.seed,
-		MaxTime: f.maxTime, Every: f.every, Resume: f.resume, Rematerialise: f.rematerialise,
+		MaxTime: f.maxTime, Every: f.every, Resume: f.resume, Rematerialise: f.rematerialise, Resident: f.resident(),
 	}
 	if r.Dir == "" {
 		r.Dir = w.run(name, f.fold)
