@@ -4,7 +4,6 @@ package cuda
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"math/rand/v2"
 	"os"
@@ -16,7 +15,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"gorgonia.org/cu"
 
-	"github.com/gounet/gounet/backend_cuda/nvrtc"
 	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/compile"
 	"github.com/gounet/gounet/core/graph"
@@ -136,33 +134,6 @@ func TestAGPUThatDoesNotFitIsNamed(t *testing.T) {
 	e.reset()
 	e.set("arch", 75)
 	assert.Equal(t, backend.Limits{TotalBytes: 1 << 30, FreeBytes: 1 << 30, Units: 4, F16: true, World: 1}, closing(t).Limits(), "no bf16 before Ampere")
-}
-
-// A driver that is older than NVRTC, and an NVRTC that does not know the GPU, are named
-// with what helps.
-func TestACompilerThatDoesNotFitIsNamed(t *testing.T) {
-	e := emulatedOnly(t)
-	c := &nvidia{NVRTC: &nvrtc.NVRTC{Path: "libnvrtc.so.13", Major: 13, Archs: []int32{75, 80}}}
-	_, err := open(e.driver, c, &cache{}, Options{})
-	require.ErrorContains(t, err, "NVRTC 13.0 (libnvrtc.so.13) compiles for [75 80], not for compute capability 9.0 of emulated: install a newer one")
-	e.set("driver", 12040)
-	_, err = open(e.driver, c, &cache{}, Options{})
-	require.ErrorContains(t, err, "the driver of emulated has CUDA 12.4, NVRTC 13.0 (libnvrtc.so.13) makes code for CUDA 13: install a newer driver, or an NVRTC of CUDA 12")
-	c.Major, c.Archs = 12, append(c.Archs, 90)
-	require.NoError(t, c.fits(facts{driver: 13000, arch: 90}), "a newer driver loads what is older")
-}
-
-// What is free is known before anything is taken, also what others have.
-func TestFreeMemoryIsWhatNobodyHas(t *testing.T) {
-	e := emulatedOnly(t)
-	e.set("memory", 64<<20)
-	d, other := closing(t), closing(t)
-	require.EqualValues(t, 64<<20, d.Limits().FreeBytes)
-	b, err := other.NewBuffer(16 << 20)
-	require.NoError(t, err)
-	require.EqualValues(t, 48<<20, d.Limits().FreeBytes)
-	b.Free()
-	require.EqualValues(t, 64<<20, d.Limits().FreeBytes)
 }
 
 func TestAMissingDriverIsNamedWithItsPackage(t *testing.T) {
@@ -399,44 +370,4 @@ func TestADeviceGoesWithItsGoroutine(t *testing.T) {
 		require.NoError(t, <-done)
 		require.Equal(t, 2*float32(i), out[0])
 	}
-}
-
-// What is read late is what the run before it has left, however many runs there were
-// since, and nobody waits until it is asked for.
-func TestWhatIsReadLateIsOfItsRun(t *testing.T) {
-	e := emulatedOnly(t)
-	p, x, y := doubling(t, 64)
-	s := session(t, closing(t), p)
-	waits := func() int64 { return e.calls("cuEventSynchronize") + e.calls("cuStreamSynchronize") }
-	begin := waits()
-	var late []func(context.Context) ([]byte, error)
-	for i := range mostFlights {
-		require.NoError(t, s.WriteF32(t.Context(), x, []float32{float32(i), 7}))
-		require.NoError(t, s.Run(t.Context()))
-		bytes, ok, err := s.ReadLater(t.Context(), y, 8)
-		require.NoError(t, err)
-		require.True(t, ok)
-		late = append(late, bytes)
-	}
-	require.Equal(t, begin, waits(), "nobody has waited")
-	for _, i := range []int{1, 3, 0, 2} {
-		b, err := late[i](t.Context())
-		require.NoError(t, err)
-		require.Equal(t, backend.F32Bytes([]float32{float32(2 * i), 14}), b)
-	}
-	late = nil
-	for i := range 3 * lateSlots { // more than there are slots
-		require.NoError(t, s.WriteF32(t.Context(), x, []float32{float32(i)}))
-		require.NoError(t, s.Run(t.Context()))
-		bytes, _, err := s.ReadLater(t.Context(), y, 4)
-		require.NoError(t, err)
-		late = append(late, bytes)
-	}
-	for i, bytes := range late {
-		b, err := bytes(t.Context())
-		require.NoError(t, err)
-		require.Equal(t, backend.F32Bytes([]float32{float32(2 * i)}), b)
-	}
-	_, _, err := s.ReadLater(t.Context(), y, 64*4+1)
-	require.ErrorContains(t, err, "257 bytes read from")
 }
