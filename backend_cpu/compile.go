@@ -20,6 +20,7 @@ type executable struct {
 type bound struct {
 	name  string
 	parts []part
+	until int // of an AllReduce: the node that waits for it; else 0
 }
 
 // part is a piece of an op that ends before the next one begins. Only those
@@ -45,27 +46,42 @@ func (d *device) Compile(p *compile.Program, bind map[graph.Region][]backend.Buf
 		}
 	}
 	e := &executable{}
-	for _, n := range p.Nodes {
+	for i, n := range p.Nodes {
 		parts, err := s.node(n)
 		if err != nil {
 			return nil, fmt.Errorf("cpu: node %s: %s: %w", n.Name, graph.OpName(n.Op), err)
 		}
-		e.nodes = append(e.nodes, bound{n.Name, parts})
+		b := bound{name: n.Name, parts: parts}
+		if _, ok := n.Op.(graph.AllReduce); ok {
+			b.until = p.Until(i)
+		}
+		e.nodes = append(e.nodes, b)
 	}
 	return e, nil
 }
 
-// Run runs the nodes in order; between them it looks whether ctx has ended.
+// Run runs the nodes in order; between them it looks whether ctx has ended. Each
+// AllReduce runs beside the nodes that follow it.
 func (e *executable) Run(ctx context.Context) error {
+	var all transfers
 	for i := range e.nodes {
-		if err := e.nodes[i].run(ctx); err != nil {
-			return err
+		b := &e.nodes[i]
+		if b.until > 0 {
+			all.begin(ctx, b)
+			continue
+		}
+		err := all.wait(i)
+		if err == nil {
+			err = b.run(ctx)
+		}
+		if err != nil {
+			return all.abort(err)
 		}
 	}
-	return nil
+	return all.wait(len(e.nodes))
 }
 
-// Profile is Run with a clock.
+// Profile is Run with a clock, one node after the other.
 func (e *executable) Profile(ctx context.Context) ([]float64, error) {
 	seconds := make([]float64, len(e.nodes))
 	for i := range e.nodes {
@@ -186,6 +202,8 @@ func (s *scope) node(n graph.Node) ([]part, error) {
 		return s.normApply(op, n), nil
 	case graph.NormActGrad:
 		return s.normActGrad(op, n), nil
+	case graph.Estimate:
+		return s.estimate(op, n), nil
 	case graph.Track:
 		return s.track(op, n), nil
 	case graph.Running:
@@ -225,6 +243,8 @@ func (s *scope) other(n graph.Node) ([]part, error) {
 		return s.gradNorm(op, n), nil
 	case graph.Step:
 		return s.step(op, n), nil
+	case graph.Cut:
+		return s.cut(op, n), nil
 	case graph.TileLoad:
 		return s.tileLoad(op, n), nil
 	case graph.TileBlend:

@@ -77,7 +77,7 @@ func (d *device) Name() string {
 }
 
 func (d *device) Limits() backend.Limits {
-	return backend.Limits{TotalBytes: memory().Total, F16: true, BF16: true, World: d.world}
+	return backend.Limits{TotalBytes: memory().Total, Host: true, F16: true, BF16: true, World: d.world}
 }
 
 // Close ends the workers. Buffers stay readable.
@@ -164,6 +164,18 @@ func (b *buffer) Read(ctx context.Context, off int64, dst []byte) error {
 		return err
 	}
 	copy(dst, b.data[off:])
+	return nil
+}
+
+// Clear makes n bytes zero.
+func (b *buffer) Clear(ctx context.Context, off, n int64) error {
+	if n < 0 || n > int64(len(b.data)) {
+		return fmt.Errorf("cpu: %d bytes cleared of a buffer of %d", n, len(b.data))
+	}
+	if err := b.check(ctx, "clear", off, int(n)); err != nil {
+		return err
+	}
+	clear(b.data[off : off+n])
 	return nil
 }
 

@@ -6,16 +6,26 @@ import (
 	"github.com/gounet/gounet/core/graph"
 )
 
+// estimate makes mean and variance of statistics.
+func (s *scope) estimate(op graph.Estimate, n graph.Node) []part {
+	stats, m, v := s.f32(n.In[0]), s.f32(n.Out[0]), s.f32(n.Out[1])
+	count := float64(op.Count)
+	return []part{serial(func() {
+		for c := range m {
+			rstd := float64(stats[2*c+1])
+			m[c], v[c] = stats[2*c], float32(max(0, 1/(rstd*rstd)-float64(op.Eps))*count/(count-1))
+		}
+	})}
+}
+
 // track moves running statistics.
 func (s *scope) track(op graph.Track, n graph.Node) []part {
-	stats, mean, variance := s.f32(n.In[0]), s.f32(n.In[1]), s.f32(n.In[2])
-	momentum, count := float64(op.Momentum), float64(op.Count)
+	m, v, mean, variance := s.f32(n.In[0]), s.f32(n.In[1]), s.f32(n.In[2]), s.f32(n.In[3])
+	momentum := float64(op.Momentum)
 	return []part{serial(func() {
 		for c := range mean {
-			rstd := float64(stats[2*c+1])
-			v := max(0, 1/(rstd*rstd)-float64(op.Eps)) * count / (count - 1)
-			mean[c] += float32(momentum * (float64(stats[2*c]) - float64(mean[c])))
-			variance[c] += float32(momentum * (v - float64(variance[c])))
+			mean[c] += float32(momentum * (float64(m[c]) - float64(mean[c])))
+			variance[c] += float32(momentum * (float64(v[c]) - float64(variance[c])))
 		}
 	})}
 }

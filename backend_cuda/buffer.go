@@ -91,6 +91,27 @@ func (b *buffer) Read(ctx context.Context, off int64, dst []byte) error {
 	return b.dev.stage.read(ctx, dst, b.m+cu.DevicePtr(off))
 }
 
+// Clear makes n bytes zero, in the order of the calls.
+func (b *buffer) Clear(ctx context.Context, off, n int64) error {
+	if n < 0 || n > b.bytes {
+		return fmt.Errorf("cuda: %d bytes cleared of a buffer of %d", n, b.bytes)
+	}
+	if err := b.check("clear", off, int(n)); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("cuda: clear: %w", err)
+	}
+	if n == 0 {
+		return nil
+	}
+	if err := b.dev.enter(); err != nil {
+		return err
+	}
+	defer runtime.UnlockOSThread()
+	return b.dev.told("zeros", cu.MemsetD8Async(b.m+cu.DevicePtr(off), 0, n, b.dev.stream))
+}
+
 func (b *buffer) check(what string, off int64, n int) error {
 	if b.m == 0 {
 		return fmt.Errorf("cuda: %s of a buffer that was freed", what)

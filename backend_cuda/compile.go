@@ -31,6 +31,7 @@ type start struct {
 	op       string
 	function *function
 	pointers []uintptr
+	until    int // of an AllReduce: the node that waits for it
 }
 
 // function is a kernel of the device, and the dynamic shared memory that its launches
@@ -130,6 +131,8 @@ func (e *executable) place(p *compile.Program, made *launches, bound map[graph.R
 			}
 		} else if e.dev.comm == nil {
 			return blame(p, l, errors.New("the device was opened without a Group"))
+		} else {
+			s.until = p.Until(l.Node)
 		}
 		for _, a := range l.Args {
 			at := uintptr(a.Offset)
@@ -191,13 +194,13 @@ func (e *executable) name() string {
 	return e.nodes[0] + " to " + e.nodes[len(e.nodes)-1]
 }
 
-// start starts one launch.
-func (e *executable) start(s start) error {
+// start starts one launch on a stream.
+func (e *executable) start(s start, on cu.Stream) error {
 	d := e.dev
 	if s.Reduce != nil {
-		return d.told(e.nodes[s.Node], d.comm.reduce(s, d.stream))
+		return d.told(e.nodes[s.Node], d.comm.reduce(s, on))
 	}
-	return d.told(fmt.Sprintf("%s: %s: kernel %s", e.nodes[s.Node], s.op, s.Kernel), d.driver.start(s.function.Function, s.launch, d.stream, s.pointers))
+	return d.told(fmt.Sprintf("%s: %s: kernel %s", e.nodes[s.Node], s.op, s.Kernel), d.driver.start(s.function.Function, s.launch, on, s.pointers))
 }
 
 // thisThread is the mode of a capture that the calls of other threads do not end.
@@ -209,12 +212,7 @@ func (e *executable) capture() error {
 	if err := d.told("capture", d.driver.error(d.driver.capture(streamOf(d.stream), thisThread))); err != nil {
 		return err
 	}
-	var failed error
-	for _, s := range e.list {
-		if failed = e.start(s); failed != nil {
-			break
-		}
-	}
+	failed := e.startBeside()
 	var g uintptr
 	err := d.told("capture of "+e.name(), d.driver.error(d.driver.endCapture(streamOf(d.stream), &g)))
 	if g != 0 {

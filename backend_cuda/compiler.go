@@ -12,8 +12,9 @@ import (
 
 // compiler makes images of kernels that a driver loads.
 type compiler interface {
-	// fits says no to an architecture that it does not compile for.
-	fits(arch int) error
+	// fits says no to a GPU that it does not compile for, or whose driver does not load
+	// what it makes.
+	fits(f facts) error
 	// image is of one kernel, whose entry has its name. It may be called from several
 	// goroutines at once.
 	image(kernel, source string, arch int) ([]byte, error)
@@ -40,11 +41,17 @@ func (n *nvidia) version() string {
 	return fmt.Sprintf("nvrtc %d.%d %v\n%s", n.Major, n.Minor, nvrtc.Options(0), n.header)
 }
 
-func (n *nvidia) fits(arch int) error {
-	if slices.Contains(n.Archs, int32(arch)) {
+// fits: code of one major version of CUDA is not loaded by drivers of those before it.
+func (n *nvidia) fits(f facts) error {
+	if major := int32(f.driver / 1000); major < n.Major {
+		return fmt.Errorf("the driver of %s has CUDA %d.%d, NVRTC %d.%d (%s) makes code for CUDA %d: install a newer driver, or an NVRTC of CUDA %d",
+			f.name, major, f.driver%1000/10, n.Major, n.Minor, n.Path, n.Major, major)
+	}
+	if slices.Contains(n.Archs, int32(f.arch)) {
 		return nil
 	}
-	return fmt.Errorf("NVRTC %d.%d (%s) compiles for %v, not for compute capability %d.%d: install a newer one", n.Major, n.Minor, n.Path, n.Archs, arch/10, arch%10)
+	return fmt.Errorf("NVRTC %d.%d (%s) compiles for %v, not for compute capability %d.%d of %s: install a newer one",
+		n.Major, n.Minor, n.Path, n.Archs, f.arch/10, f.arch%10, f.name)
 }
 
 func (n *nvidia) image(kernel, source string, arch int) ([]byte, error) {

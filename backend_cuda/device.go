@@ -33,10 +33,12 @@ type device struct {
 	functions map[string]*function // by their source
 	stage     *stage
 	flights   []flight // runs that may not be done, the oldest first
+	landed    int      // runs before these
 	spare     []cu.Event
 	simple    bool          // only the simple kernels, which an emulated GPU runs fast
 	careful   bool          // every launch is waited for, so that errors have the name of the op
 	comm      *communicator // nil where it takes part in no group
+	side      cu.Stream     // of the communicator, beside stream
 	lost      error         // what every call answers from then on
 }
 
@@ -91,7 +93,7 @@ func open(d *driver, c compiler, kept *cache, o Options) (*device, error) {
 	if err := f.trouble(); err != nil {
 		return nil, err
 	}
-	if err := c.fits(f.arch); err != nil {
+	if err := c.fits(f); err != nil {
 		return nil, err
 	}
 	_ = gpu.SetPrimaryCtxFlags(cu.SchedBlockingSync) // who waits leaves the core to others; in use, it keeps its flags
@@ -188,13 +190,27 @@ func (f facts) trouble() error {
 
 func (d *device) Name() string { return "cuda (" + d.facts.name + ")" }
 
-// Limits: bf16 has instructions from Ampere on.
+// Limits: bf16 has instructions from Ampere on. A device that is lost has no memory free
+// that is known.
 func (d *device) Limits() backend.Limits {
-	l := backend.Limits{TotalBytes: d.facts.bytes, F16: true, BF16: d.facts.arch >= 80, World: 1}
+	l := backend.Limits{TotalBytes: d.facts.bytes, FreeBytes: d.unused(), Units: d.facts.sms, F16: true, BF16: d.facts.arch >= 80, World: 1}
 	if d.comm != nil {
 		l.World = d.comm.group.World
 	}
 	return l
+}
+
+// unused is the memory that neither this process nor others have, 0 if it is not known.
+func (d *device) unused() int64 {
+	if d.enter() != nil {
+		return 0
+	}
+	defer runtime.UnlockOSThread()
+	free, _, err := cu.MemInfo()
+	if err != nil {
+		return 0
+	}
+	return free
 }
 
 // enter makes the context that of the thread, which the goroutine keeps until it
@@ -241,6 +257,9 @@ func (d *device) Close() error {
 		}
 		for _, m := range d.modules {
 			errs = append(errs, d.told("a module", m.Unload()))
+		}
+		if d.comm != nil {
+			errs = append(errs, d.told("a stream", d.side.Destroy()))
 		}
 		errs = append(errs, d.told("its stream", d.stream.Destroy()))
 	}

@@ -72,6 +72,8 @@ var faults = []fault{
 	{"a derivative of labels that do not count", "seg_grad", "label == IGNORE", "false", "f32/^SegGrad$/softmax_ignore$"},
 	{"the last of equals", "labels", "e > best", "e >= best", "f32/^Labels$/same_grid$"},
 	{"an axis that is not mirrored", "tile_blend", "bits & 2u ? H - 1 - h : h", "h", "f32/^TileBlend$/eight_mirrors$"},
+	{"rows of another length", "cut", "((size_t)d * vh + h) * vw", "((size_t)d * vh + h) * W", "f32/^Cut$"},
+	{"a case that begins elsewhere", "cut", "row[1] << 16", "row[1] << 8", "f32/^Cut$"},
 	{"a corner behind the volume", "tile_load", "w < VW", "w <= VW", "f32/^TileLoad$/eight_mirrors$"},
 	{"the border twice", "blur", "i < 0 ? -i", "i < 0 ? -i - 1", "f32/^Blur$"},
 	{"the other share", "warp", "j & 1u ? p.fw", "j & 1u ? p.fh", "f32/^Warp$"},

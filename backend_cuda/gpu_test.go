@@ -72,7 +72,7 @@ type emulatedCompiler struct {
 	made  int // images
 }
 
-func (*emulatedCompiler) fits(int) error { return nil }
+func (*emulatedCompiler) fits(facts) error { return nil }
 
 func (e *emulatedCompiler) version() string { return "emulated" }
 
@@ -104,7 +104,7 @@ func emulatedOnly(t testing.TB) *emulatedDriver {
 
 // reset makes the GPU what it was.
 func (e *emulatedDriver) reset() {
-	for what, value := range map[string]int64{"devices": 1, "arch": 90, "pools": 1, "memory": 1 << 30} {
+	for what, value := range map[string]int64{"devices": 1, "arch": 90, "pools": 1, "memory": 1 << 30, "forget": 0, "driver": 13000} {
 		e.set(what, value)
 	}
 }

@@ -166,9 +166,14 @@ func (s *scope) normActGrad(op graph.NormActGrad, n graph.Node) error {
 	return s.voxels("norm_grad", n.Out[0], consts{"SLOPE": op.Slope, "POOLED": op.Shared()}, append(in, sums)...)
 }
 
+func (s *scope) estimate(op graph.Estimate, n graph.Node) error {
+	c := consts{"EPS": op.Eps, "UNBIASED": float32(op.Count) / float32(op.Count-1)}
+	return s.each("estimate", s.Type(n.Out[0]).Shape[0], c, s.value(n.Out[0]), s.value(n.Out[1]), s.value(n.In[0]))
+}
+
 func (s *scope) track(op graph.Track, n graph.Node) error {
-	c := consts{"EPS": op.Eps, "MOMENTUM": op.Momentum, "UNBIASED": float32(op.Count) / float32(op.Count-1)}
-	return s.each("track", s.Type(n.In[1]).Shape[0], c, s.value(n.In[1]), s.value(n.In[2]), s.value(n.In[0]))
+	c := consts{"MOMENTUM": op.Momentum}
+	return s.each("track", s.Type(n.In[0]).Shape[0], c, s.value(n.In[2]), s.value(n.In[3]), s.value(n.In[0]), s.value(n.In[1]))
 }
 
 func (s *scope) running(op graph.Running, n graph.Node) error {

@@ -11,7 +11,7 @@ import (
 
 // node adds the kernels of n.
 func (s *scope) node(n graph.Node) error {
-	for _, v := range slices.Concat(n.In, n.Out) {
+	for _, v := range counted(n) {
 		if e := s.Type(v).Shape.Elems(); v > 0 && e >= 1<<31 {
 			return fmt.Errorf("%s has %d elements, kernels count to %d: choose a smaller patch or batch", s.Info(v).Name, e, 1<<31-1)
 		}
@@ -35,6 +35,8 @@ func (s *scope) node(n graph.Node) error {
 		return s.normApply(op.Slope, n.Out[0], n.In, s.value(n.In[3]))
 	case graph.NormActGrad:
 		return s.normActGrad(op, n)
+	case graph.Estimate:
+		return s.estimate(op, n)
 	case graph.Track:
 		return s.track(op, n)
 	case graph.Running:
@@ -65,6 +67,20 @@ func (s *scope) node(n graph.Node) error {
 	return s.other(n)
 }
 
+// counted are the values of n whose elements its kernels count with 32 bits: all but
+// stores of cases, and the sums of a volume.
+func counted(n graph.Node) []graph.Value {
+	switch n.Op.(type) {
+	case graph.Cut:
+		return n.Out
+	case graph.TileBlend:
+		return n.In[:3]
+	case graph.Labels:
+		return n.Out
+	}
+	return slices.Concat(n.In, n.Out)
+}
+
 // other adds the kernels of ops that do not belong to the network.
 func (s *scope) other(n graph.Node) error {
 	switch op := n.Op.(type) {
@@ -75,6 +91,8 @@ func (s *scope) other(n graph.Node) error {
 		return s.gradNorm(op, n)
 	case graph.Step:
 		return s.step(op, n)
+	case graph.Cut:
+		return s.cutCases(op, n)
 	case graph.TileLoad:
 		return s.tileLoad(op, n)
 	case graph.TileBlend:

@@ -84,7 +84,7 @@ func GPUs() ([]GPU, error) {
 			g.Trouble = err.Error()
 		} else if c, err := openCompiler(); err != nil {
 			g.Trouble = plain(err)
-		} else if err := c.fits(f.arch); err != nil {
+		} else if err := c.fits(f); err != nil {
 			g.Trouble = err.Error()
 		}
 		list = append(list, g)

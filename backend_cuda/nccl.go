@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -104,10 +105,25 @@ func (d *device) join(n *nccl, g *Group) error {
 	case <-g.Ended.Done():
 		return context.Cause(g.Ended)
 	}
+	side, err := d.sideStream()
+	if err != nil {
+		return errors.Join(err, c.giveBack(n.abort))
+	}
+	d.side = side
 	c.unhook = context.AfterFunc(g.Ended, func() { _ = c.giveBack(n.abort) }) // the device is lost, whatever it says
 	go c.watch()
 	d.comm = c
 	return nil
+}
+
+// sideStream is a stream beside that of the device.
+func (d *device) sideStream() (s cu.Stream, err error) {
+	if err = d.enter(); err != nil {
+		return s, err
+	}
+	defer runtime.UnlockOSThread()
+	s, err = cu.MakeStream(cu.NonBlocking)
+	return s, d.told("a stream", err)
 }
 
 // giveBack ends the communicator, once. Aborted, it ends what waits for other ranks.

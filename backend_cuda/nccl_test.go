@@ -72,6 +72,39 @@ func TestAllReducePassesTheConformanceSuite(t *testing.T) {
 	})
 }
 
+// In the graph of a program nothing but events keeps a sum behind its terms, and what
+// reads it behind the sum. Each wait that is left out is noticed, by the driver or in the
+// numbers.
+func TestEveryWaitBetweenStreamsIsNeeded(t *testing.T) {
+	e := emulatedOnly(t)
+	const waits = 4 + 2 // of four sums for their terms, and of two readers
+	for k := range 1 + 2*waits {
+		devices, m := emulatedGroup(t, 2)
+		e.set("forget", int64(k)) // none, then each of one device or the other
+		before := e.calls("cuStreamWaitEvent")
+		errs := make([]error, len(devices))
+		var all sync.WaitGroup
+		for rank, d := range devices {
+			all.Go(func() {
+				if errs[rank] = backendtest.CheckBeside(t.Context(), d, rank, len(devices)); errs[rank] != nil {
+					m.end(errs[rank]) // else the other waits
+				}
+			})
+		}
+		all.Wait()
+		e.set("forget", 0)
+		if k == 0 {
+			require.NoError(t, errors.Join(errs...))
+			require.EqualValues(t, 2*waits, e.calls("cuStreamWaitEvent")-before)
+		} else {
+			require.Error(t, errors.Join(errs...), "wait %d is left out, and nobody noticed", k)
+		}
+		for _, d := range devices {
+			require.NoError(t, d.Close())
+		}
+	}
+}
+
 // reducing is Σ of n numbers over devices.
 func reducing(t *testing.T, n int) (p *compile.Program, x graph.Value) {
 	g, err := graph.Build(func(b *graph.Builder) []graph.Value {

@@ -77,7 +77,7 @@ func realLaunches(t *testing.T, c *plan.Configuration, storage graph.DType, to t
 	if c.Network.Kind == plan.PreNorm {
 		p.Recipe.Loss.Voxel, p.Recipe.Loss.TopK = plan.TopK, 0.1
 	}
-	train, err := unet.NewTrain(p, c, unet.TrainOptions{})
+	train, err := unet.NewTrain(p, c, unet.TrainOptions{Store: 1 << 32}) // cases: 4 GiB of labels
 	require.NoError(t, err)
 	tile, err := unet.NewTile(p, c, unet.TileOptions{Rows: 2, Volume: [3]int{160, 240, 240}, Planes: 160})
 	require.NoError(t, err)

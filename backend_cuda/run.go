@@ -60,7 +60,7 @@ func (d *device) land(ctx context.Context, left int) error {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("cuda: during %s: %w", f.name, err)
 		}
-		d.flights = d.flights[1:]
+		d.flights, d.landed = d.flights[1:], d.landed+1
 		err := d.wait(f.done, f.name)
 		if gone := d.comm.trouble(); err == nil && gone != nil {
 			err = fmt.Errorf("cuda: during %s: %w", f.name, gone)
@@ -86,7 +86,7 @@ func (e *executable) walk(ctx context.Context, clock func(node int) error) error
 			return fmt.Errorf("cuda: before %s: %w", e.nodes[node], err)
 		}
 		for len(rest) > 0 && rest[0].Node == node {
-			if err := e.start(rest[0]); err != nil {
+			if err := e.start(rest[0], d.stream); err != nil {
 				return err
 			}
 			rest = rest[1:]

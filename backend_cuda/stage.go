@@ -23,6 +23,8 @@ type stage struct {
 	out, in    []byte
 	head, tail int64 // bytes that were ever taken from out, and given back
 	copies     []copied
+	lateOut    []byte // of late
+	late       []late
 }
 
 // copied is a copy that may not be done: of what was taken up to a point.
@@ -124,16 +126,24 @@ func (s *stage) close() {
 	for _, c := range s.copies {
 		s.device.spare = append(s.device.spare, c.done)
 	}
-	for _, b := range [][]byte{s.out, s.in} {
+	for _, l := range s.late {
+		if l.held {
+			s.device.spare = append(s.device.spare, l.done)
+		}
+	}
+	for _, b := range [][]byte{s.out, s.in, s.lateOut} {
 		if b != nil {
 			s.device.driver.hostFree(unsafe.Pointer(&b[0]))
 		}
 	}
-	s.out, s.in, s.copies = nil, nil, nil
+	s.out, s.in, s.copies, s.lateOut, s.late = nil, nil, nil, nil, nil
 }
 
 // mark is an event that is done when all that was started is.
-func (d *device) mark() (cu.Event, error) {
+func (d *device) mark() (cu.Event, error) { return d.markOn(d.stream) }
+
+// markOn is an event that is done when all that was started on s is.
+func (d *device) markOn(s cu.Stream) (cu.Event, error) {
 	var e cu.Event
 	if n := len(d.spare); n > 0 {
 		e, d.spare = d.spare[n-1], d.spare[:n-1]
@@ -143,7 +153,7 @@ func (d *device) mark() (cu.Event, error) {
 			return e, d.told("an event", err)
 		}
 	}
-	if err := e.Record(d.stream); err != nil {
+	if err := e.Record(s); err != nil {
 		d.spare = append(d.spare, e)
 		return e, d.told("an event", err)
 	}

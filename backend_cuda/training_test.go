@@ -4,21 +4,26 @@ package cuda
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/dataset"
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/train"
+	"github.com/gounet/gounet/internal/ranks"
 	"github.com/gounet/gounet/internal/safetensors"
 )
 
-// tiny is a plan for crops of the hippocampus, of two epochs of two steps.
+// tiny is a plan for crops of the hippocampus, of two epochs of three steps.
 func tiny() *plan.Plan {
 	p := &plan.Plan{
 		Version: plan.FormatVersion, Dataset: "Hippocampus", Name: "tiny", Planner: "nnunet", Ignore: -1, FileEnding: ".nii.gz",
@@ -39,12 +44,13 @@ func tiny() *plan.Plan {
 			Convs: []int{1, 1}, DecoderConvs: []int{1}, ConvBias: true, NormEps: 1e-5, Slope: 0.01,
 		},
 	}}
-	p.Recipe.Schedule.Epochs, p.Recipe.Schedule.Iterations, p.Recipe.Schedule.ValIterations = 2, 2, 1
+	p.Recipe.Schedule.Epochs, p.Recipe.Schedule.Iterations, p.Recipe.Schedule.ValIterations = 2, 3, 1
 	return p
 }
 
 // Training and its validation, which share weights, run with augmentation in 16 bits;
-// one that was interrupted ends with the bits of one that was not.
+// one that was interrupted, or whose cases do not lie on the device, ends with the bits of
+// one that was not, or whose cases do.
 func TestAnInterruptedTrainingEndsWithTheSameBits(t *testing.T) {
 	if testing.Short() {
 		t.Skip("trains for seconds")
@@ -60,8 +66,21 @@ func TestAnInterruptedTrainingEndsWithTheSameBits(t *testing.T) {
 		Plan: p, Configuration: plan.ConfigFullRes, Fold: "0", Train: st.Samples[:3], Val: st.Samples[3:],
 		Dir: filepath.Join(t.TempDir(), "whole"), Device: closing(t), Seed: 7, Storage: graph.F16,
 	}
-	_, err = train.Run(t.Context(), o)
+	stored := 0
+	o.Stored = func(cases int, _ int64) { stored += cases }
+	var told []int
+	o.Progress = func(p train.Progress) { told = append(told, 10*p.Epoch+p.Iteration) }
+	whole, err := train.Run(t.Context(), o)
 	require.NoError(t, err)
+	require.Equal(t, 3, stored, "all lie on the device")
+	require.Equal(t, []int{1, 2, 3, 3, 11, 12, 13, 13}, told, "each step once, in order, though losses are read late")
+
+	host := o // which gives every crop
+	host.Dir, host.Resident = filepath.Join(t.TempDir(), "host"), -1
+	_, err = train.Run(t.Context(), host)
+	require.NoError(t, err)
+	require.Equal(t, 3, stored)
+	assert.Equal(t, tensors(t, o.Dir, checkpoint.StateFile), tensors(t, host.Dir, checkpoint.StateFile))
 
 	cut := o
 	cut.Dir = filepath.Join(t.TempDir(), "cut")
@@ -74,11 +93,107 @@ func TestAnInterruptedTrainingEndsWithTheSameBits(t *testing.T) {
 	_, err = train.Run(ctx, cut)
 	require.ErrorIs(t, err, context.Canceled)
 	cut.Progress, cut.Resume = nil, true
-	_, err = train.Run(t.Context(), cut)
+	res, err := train.Run(t.Context(), cut)
 	require.NoError(t, err)
+	for i := range whole.Epochs {
+		assert.Equal(t, whole.Epochs[i].TrainLoss, res.Epochs[i].TrainLoss, "with the losses of all steps")
+	}
 	for _, file := range []string{checkpoint.StateFile, checkpoint.WeightsFile} {
 		assert.Equal(t, tensors(t, o.Dir, file), tensors(t, cut.Dir, file), file)
 	}
+}
+
+// A GPU that is lost in the second epoch ends the training with the name of what it did;
+// from the checkpoint of the first another goes on to the same bits.
+func TestATrainingGoesOnAfterALostDevice(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for seconds")
+	}
+	e := emulatedOnly(t)
+	p := tiny()
+	p.Recipe.Schedule.Iterations = 4
+	raw, err := dataset.Open("../testdata/hippocampus")
+	require.NoError(t, err)
+	raw.Cases = raw.Cases[:4]
+	st, err := raw.Preprocess(t.Context(), p, &p.Configurations[0], t.TempDir(), nil)
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, st.Close()) }()
+	simple := func() *device {
+		d := opened(t)
+		d.simple = true
+		return d
+	}
+	o := train.Options{
+		Plan: p, Configuration: plan.ConfigFullRes, Fold: "0", Train: st.Samples[:3], Val: st.Samples[3:],
+		Dir: filepath.Join(t.TempDir(), "whole"), Device: simple(), Seed: 7, Every: 1,
+	}
+	_, err = train.Run(t.Context(), o)
+	require.NoError(t, err)
+	require.NoError(t, o.Device.Close())
+
+	for _, code := range []result{214, 700, 719} { // ECC, and faults of kernels
+		lost := o
+		lost.Dir, lost.Device = filepath.Join(t.TempDir(), "lost"), simple()
+		lost.Progress = func(p train.Progress) {
+			if p.Done == nil && p.Epoch == 1 && p.Iteration == 1 {
+				e.inject(code)
+			}
+		}
+		_, err = train.Run(t.Context(), lost)
+		require.ErrorIs(t, err, backend.ErrLost)
+		require.ErrorContains(t, err, "epoch 1, iteration 3: cuda: emulated: source to step: ", "the step that begins then: two are before it")
+		require.ErrorContains(t, err, fmt.Sprintf("CUDA error %d", code))
+		require.NoError(t, lost.Device.Close())
+		lost.Progress, lost.Resume, lost.Device = nil, true, simple()
+		_, err = train.Run(t.Context(), lost)
+		require.NoError(t, err)
+		require.NoError(t, lost.Device.Close())
+		assert.Equal(t, tensors(t, o.Dir, checkpoint.StateFile), tensors(t, lost.Dir, checkpoint.StateFile))
+	}
+}
+
+// Four GPUs train with sums of gradients beside the backward pass: with the bits of one
+// node after the other, on every rank.
+func TestWhatRunsBesideTheBackwardPassChangesNoBit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for seconds")
+	}
+	const world = 4
+	p := tiny()
+	p.Configurations[0].Batch, p.Configurations[0].BatchDice = world, true
+	p.Recipe.Schedule.Epochs = 1
+	raw, err := dataset.Open("../testdata/hippocampus")
+	require.NoError(t, err)
+	raw.Cases = raw.Cases[:4]
+	st, err := raw.Preprocess(t.Context(), p, &p.Configurations[0], t.TempDir(), nil)
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, st.Close()) }()
+	run := func(careful bool) map[string][]float32 {
+		groups, err := ranks.JoinAll(t.Context(), world, ranks.Options{World: world})
+		require.NoError(t, err)
+		devices, m := emulatedGroup(t, world)
+		o := train.Options{
+			Plan: p, Configuration: plan.ConfigFullRes, Fold: "0", Train: st.Samples[:3], Val: st.Samples[3:],
+			Dir: filepath.Join(t.TempDir(), "run"), Seed: 7, Storage: graph.F16, BucketBytes: 1000,
+		}
+		errs := make([]error, world)
+		var all sync.WaitGroup
+		for rank, d := range devices {
+			d.careful = careful
+			all.Go(func() {
+				mine := o
+				mine.Group, mine.Device = groups[rank], d
+				if _, errs[rank] = train.Run(t.Context(), mine); errs[rank] != nil {
+					m.end(errs[rank])
+				}
+				errs[rank] = errors.Join(errs[rank], groups[rank].Close(), d.Close())
+			})
+		}
+		all.Wait()
+		require.NoError(t, errors.Join(errs...))
+		return tensors(t, o.Dir, checkpoint.StateFile)
+	}
+	assert.Equal(t, run(true), run(false))
 }
 
 func tensors(t *testing.T, dir, file string) map[string][]float32 {

@@ -30,6 +30,8 @@ func (s *scope) node(n graph.Node) error {
 		return s.normApply(op.Slope, n.Out[0], n.In, s.value(n.In[3]))
 	case graph.NormActGrad:
 		return s.normActGrad(op, n)
+	case graph.Estimate:
+		return s.estimate(op, n)
 	case graph.Track:
 		return s.track(op, n)
 	case graph.Running:
@@ -69,6 +71,8 @@ func (s *scope) other(n graph.Node) error {
 		return s.gradNorm(op, n)
 	case graph.Step:
 		return s.step(op, n)
+	case graph.Cut:
+		return s.cut(op, n)
 	case graph.TileLoad:
 		return s.tileLoad(op, n)
 	case graph.TileBlend:

@@ -125,10 +125,16 @@ func poolConsts(p graph.Pool, x graph.Shape) shaders.Consts {
 	return shaders.Consts{"C": x[4], "SAMPLES": samples, "WIDTH": width, "COUNT": x[0] * x[4]}
 }
 
+func (s *scope) estimate(op graph.Estimate, n graph.Node) error {
+	count := s.Type(n.Out[0]).Shape[0]
+	c := shaders.Consts{"COUNT": count, "EPS": op.Eps, "UNBIASED": float32(op.Count) / float32(op.Count-1)}
+	return s.each("estimate", count, c, s.value(n.Out[0]), s.value(n.Out[1]), s.value(n.In[0]))
+}
+
 func (s *scope) track(op graph.Track, n graph.Node) error {
-	count := s.Type(n.In[1]).Shape[0]
-	c := shaders.Consts{"COUNT": count, "EPS": op.Eps, "MOMENTUM": op.Momentum, "UNBIASED": float32(op.Count) / float32(op.Count-1)}
-	return s.each("track", count, c, s.value(n.In[1]), s.value(n.In[2]), s.value(n.In[0]))
+	count := s.Type(n.In[0]).Shape[0]
+	c := shaders.Consts{"COUNT": count, "MOMENTUM": op.Momentum}
+	return s.each("track", count, c, s.value(n.In[2]), s.value(n.In[3]), s.value(n.In[0]), s.value(n.In[1]))
 }
 
 func (s *scope) running(op graph.Running, n graph.Node) error {

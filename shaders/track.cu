@@ -1,18 +1,15 @@
-// Track: mean += MOMENTUM·(m − mean), variance += MOMENTUM·(v·UNBIASED − variance)
+// Track: mean += MOMENTUM·(m − mean), variance += MOMENTUM·(v − variance)
 //
-//   mean, variance [C]   stats [N C 2]: m, r = 1/√(v + EPS), of which those of the first sample are read
+//   mean, variance, m, v [C]
 //
-// v = max(0, 1/r² − EPS). UNBIASED is n/(n−1). One thread makes one channel. Threads:
-// COUNT = C.
+// One thread makes one channel. Threads: COUNT = C.
 //
-// Prelude: COUNT (unsigned); EPS, MOMENTUM, UNBIASED (float).
+// Prelude: COUNT (unsigned); MOMENTUM (float).
 
-KERNEL track(float *mean, float *variance, const float *stats) {
+KERNEL track(float *mean, float *variance, const float *m, const float *v) {
     const unsigned c = thread();
     if (c < COUNT) {
-        const float r = stats[2 * c + 1];
-        const float v = fmaxf(0.0f, 1.0f / (r * r) - EPS);
-        mean[c] += MOMENTUM * (stats[2 * c] - mean[c]);
-        variance[c] += MOMENTUM * (v * UNBIASED - variance[c]);
+        mean[c] += MOMENTUM * (m[c] - mean[c]);
+        variance[c] += MOMENTUM * (v[c] - variance[c]);
     }
 }

@@ -35,6 +35,7 @@ type trainFlags struct {
 	maxTime                         time.Duration
 	resume, noAugment, noValidation bool
 	rematerialise, probabilities    bool
+	residentGB                      float64
 	pretrained                      string
 	pretrainedShare                 float64
 	ranks, gpus                     int
@@ -114,6 +115,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.noAugment, "no-augment", false, "train without augmentation")
 	flags.IntVar(&f.gpus, "gpus", 0, "train on so many NVIDIA GPUs of this machine together")
 	flags.IntVar(&f.ranks, "ranks", 0, "train on so many parts of this processor together, as over machines: for tries without GPUs")
+	flags.Float64Var(&f.residentGB, "resident-gb", -1, "`GB` of the device for training cases, which the host otherwise gives crop by crop; 0: none. By default what a GPU has left, but for a tenth")
 	flags.BoolVar(&f.rematerialise, "low-memory", false, "recompute activations in the backward pass: less memory, a little slower")
 }
 
@@ -142,6 +144,17 @@ func (f *trainFlags) check(a *app) error {
 		return err
 	}
 	return f.checkRanks(a.settings)
+}
+
+// resident is what train.Options has for --resident-gb.
+func (f *trainFlags) resident() int64 {
+	switch {
+	case f.residentGB < 0:
+		return 0
+	case f.residentGB == 0:
+		return -1
+	}
+	return int64(f.residentGB * 1e9)
 }
 
 // planOf is the plan of a run: that of the work folder with the flags that were

@@ -87,7 +87,7 @@ func (f *trainFlags) prepare(ctx context.Context, a *app, w *workspace, p *progr
 	}
 	r.Options = train.Options{
 		Configuration: name, Fold: f.fold, Dir: f.output, Seed: f.seed,
-		MaxTime: f.maxTime, Every: f.every, Resume: f.resume, Rematerialise: f.rematerialise,
+		MaxTime: f.maxTime, Every: f.every, Resume: f.resume, Rematerialise: f.rematerialise, Resident: f.resident(),
 	}
 	if r.Dir == "" {
 		r.Dir = w.run(name, f.fold)
@@ -146,6 +146,9 @@ func (f *trainFlags) trainOn(ctx context.Context, a *app, w *workspace, p *progr
 			if m, err := train.MemoryOf(o.Plan, &part, o.Storage); err == nil { // else training says what is wrong
 				p.print("memory    %s%s: %s on the device, %s beside it", size(m.Total()), c.every(), size(m.Device()), size(m.Host))
 			}
+		}
+		o.Stored = func(cases int, bytes int64) {
+			p.print("cases     %d of %d lie on the device: %s", cases, len(o.Train), size(bytes))
 		}
 		return trainWithBar(ctx, a, p, o)
 	})

@@ -48,8 +48,25 @@ type Limits struct {
 	BufferBytes int64 // largest buffer; 0: no limit
 	ValueBytes  int64 // largest value that a kernel can bind; 0: no limit
 	TotalBytes  int64 // memory of the device, 0 if unknown
+	FreeBytes   int64 // of it, what nobody has at present; 0 if unknown
+	Host        bool  // it is the host's: what lies in either is as near
+	Units       int   // processors that share the work of an op, each with a part of its own: what a batch should fill; 0: few, or unknown
 	F16, BF16   bool  // element types that may be stored
 	World       int   // devices that take part in AllReduce
+}
+
+// Clearer is a side interface of a Buffer that makes bytes zero without zeros from the
+// host, in the order of the calls.
+type Clearer interface {
+	Clear(ctx context.Context, off, n int64) error
+}
+
+// Later is a side interface of a Buffer of a device that runs beside the host: it reads
+// what a few runs have left without waiting for them.
+type Later interface {
+	// ReadLater starts a copy of n bytes from off on, after the runs before it. What it
+	// returns waits for that, and gives the bytes; it is called once.
+	ReadLater(ctx context.Context, off int64, n int) (func(context.Context) ([]byte, error), error)
 }
 
 // Profiler is a side interface of an Executable that can time its nodes.

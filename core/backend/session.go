@@ -95,6 +95,30 @@ func (s *Session) WriteAt(ctx context.Context, v graph.Value, off int64, src []b
 	return b.Write(ctx, at.Offset+off, src)
 }
 
+// Clear makes n bytes of v zero, from byte off on.
+func (s *Session) Clear(ctx context.Context, v graph.Value, off, n int64) error {
+	b, at, err := s.at(v)
+	if err != nil {
+		return err
+	}
+	if off < 0 || n < 0 || off+n > at.Bytes {
+		return fmt.Errorf("%s: %d bytes cleared from byte %d of %s, which has %d", s.Device.Name(), n, off, s.Program.Info(v).Name, at.Bytes)
+	}
+	if c, ok := b.(Clearer); ok {
+		return c.Clear(ctx, at.Offset+off, n)
+	}
+	zeros := make([]byte, min(n, zeroBytes))
+	for ; n > 0; off, n = off+zeroBytes, n-zeroBytes {
+		if err := b.Write(ctx, at.Offset+off, zeros[:min(n, zeroBytes)]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// zeroBytes are written at a time where a buffer cannot clear itself.
+const zeroBytes = 1 << 20
+
 // Read copies the first len(dst) bytes of v to the host.
 func (s *Session) Read(ctx context.Context, v graph.Value, dst []byte) error {
 	b, at, err := s.at(v)
@@ -105,6 +129,25 @@ func (s *Session) Read(ctx context.Context, v graph.Value, dst []byte) error {
 		return fmt.Errorf("%s: %d bytes read from %s of %d", s.Device.Name(), len(dst), s.Program.Info(v).Name, at.Bytes)
 	}
 	return b.Read(ctx, at.Offset, dst)
+}
+
+// ReadLater starts a copy of the first n bytes of v. What it returns gives them, and waits
+// for the runs before it. ok is false, and nothing has begun, where the device has no such
+// copies: its runs are done when they return.
+func (s *Session) ReadLater(ctx context.Context, v graph.Value, n int) (bytes func(context.Context) ([]byte, error), ok bool, err error) {
+	b, at, err := s.at(v)
+	if err != nil {
+		return nil, false, err
+	}
+	if int64(n) > at.Bytes {
+		return nil, false, fmt.Errorf("%s: %d bytes read from %s of %d", s.Device.Name(), n, s.Program.Info(v).Name, at.Bytes)
+	}
+	l, ok := b.(Later)
+	if !ok {
+		return nil, false, nil
+	}
+	bytes, err = l.ReadLater(ctx, at.Offset, n)
+	return bytes, err == nil, err
 }
 
 // WriteF32 writes f32 values to v.

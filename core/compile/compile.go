@@ -14,6 +14,7 @@ type Options struct {
 	World         int         // devices that take part in AllReduce; 0 and 1: this one alone
 	BufferBytes   int64       // largest buffer of the device; 0: no limit
 	ValueBytes    int64       // largest value that a kernel can bind; 0: no limit
+	BucketBytes   int64       // of values that AllReduce adds up at once; 0: 16 MiB
 	Linked        bool        // lay out all parameters, as a training step does: for programs that share its weights
 }
 
@@ -32,6 +33,7 @@ func Compile(g *graph.Graph, o Options) (*Program, error) {
 	if o.Rematerialise {
 		g = rematerialise(g)
 	}
+	g = reduceEarly(g, o.BucketBytes)
 	p, err := place(g, o)
 	if err != nil {
 		return nil, err

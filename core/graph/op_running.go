@@ -2,32 +2,54 @@ package graph
 
 import "fmt"
 
+// Estimate makes of the statistics of a batch norm what its running ones move towards, as
+// numbers of which several devices can take the mean:
+//
+//	stats f32[N C 2] → m, v f32[C]
+//
+//	m = stats' mean   v = max(0, 1/rstd² − Eps)·Count/(Count − 1)
+//
+// stats are those of NormAct with Pool.Batch: all samples have the same.
+type Estimate struct {
+	noGrad
+	Eps   float32
+	Count int // values that a mean is of, N·D·H·W; at least 2
+}
+
+func (op Estimate) Types(in []Type) ([]Type, error) {
+	s := in[0].Shape
+	if len(s) != 3 || s[2] != 2 || op.Count < 2 {
+		return nil, fmt.Errorf("stats %v of %d values, wanted f32[N C 2] of at least 2", in[0], op.Count)
+	}
+	c := Type{F32, Shape{s[1]}}
+	return []Type{c, c}, nil
+}
+
 // Track moves the running statistics of a batch norm towards those of a batch, as
 // PyTorch does:
 //
-//	stats f32[N C 2]   mean, variance f32[C] → mean, variance (in place)
+//	m, v f32[C] of Estimate   mean, variance f32[C] → mean, variance (in place)
 //
-//	mean += Momentum·(stats' mean − mean)
-//	variance += Momentum·(v·Count/(Count − 1) − variance)        v = max(0, 1/rstd² − Eps)
-//
-// stats are those of NormAct with Pool.Batch: all samples have the same.
+//	mean += Momentum·(m − mean)   variance += Momentum·(v − variance)
 type Track struct {
 	noGrad
-	Eps, Momentum float32
-	Count         int // values that a mean is of, N·D·H·W; at least 2
+	Momentum float32
 }
 
 // Mutates lists mean and variance.
-func (Track) Mutates(int) []int { return []int{1, 2} }
+func (Track) Mutates(int) []int { return []int{2, 3} }
 
 func (op Track) Types(in []Type) ([]Type, error) {
-	if s := in[0].Shape; len(s) != 3 || s[2] != 2 || op.Count < 2 {
-		return nil, fmt.Errorf("stats %v of %d values, wanted f32[N C 2] of at least 2", in[0], op.Count)
+	if len(in[0].Shape) != 1 {
+		return nil, fmt.Errorf("m is %v, wanted f32[C]", in[0])
 	}
-	if err := wantVector("mean", in[1], in[0].Shape[1]); err != nil {
-		return nil, err
+	c := in[0].Shape[0]
+	for i, name := range []string{"m", "v", "mean", "variance"} {
+		if err := wantVector(name, in[i], c); err != nil {
+			return nil, err
+		}
 	}
-	return nil, wantVector("variance", in[2], in[0].Shape[1])
+	return nil, nil
 }
 
 // Running makes statistics for NormApply of running ones:

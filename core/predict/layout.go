@@ -164,7 +164,11 @@ func (pr *programs) memory() Memory {
 func (p *Predictor) choose(s shape, use func(*programs) error) (*programs, error) {
 	tiles := tilesOf(s.volume, p.config.Patch, p.inference.Step)
 	var last error
-	for rows := p.rows(len(tiles) * len(p.mirrors)); rows > 0; rows /= 2 {
+	first, err := p.rows(len(tiles) * len(p.mirrors))
+	if err != nil {
+		return nil, err
+	}
+	for rows := first; rows > 0; rows /= 2 {
 		l := layout{shape: s, rows: rows, chunk: p.chunk(rows)}
 		ring := p.ring(l, tiles)
 		for _, l.planes = range []int{s.volume[0], ring} {
@@ -188,9 +192,9 @@ func (p *Predictor) choose(s shape, use func(*programs) error) (*programs, error
 }
 
 const (
-	// mostVoxels of all rows of a run: enough to keep a device busy, and few
-	// enough for the caches of a CPU (with 8 tiles of 40×56×40 a run instead of 2
-	// it makes half as many in a second).
+	// mostVoxels of all rows of a run on a device of few units: few enough for the caches
+	// of a CPU (with 8 tiles of 40×56×40 a run instead of 2 it makes half as many in a
+	// second).
 	mostVoxels = 64 * 64 * 64
 	mostRows   = 32
 	// foldRows is how many rows are worth the change of the weights to those of
@@ -203,17 +207,23 @@ const (
 
 // rows is how many of n go into one run: a power of two that leaves at most an
 // eighth of the work to empty rows.
-func (p *Predictor) rows(n int) int {
+func (p *Predictor) rows(n int) (int, error) {
 	if p.o.Rows > 0 {
-		return min(p.o.Rows, n)
+		return min(p.o.Rows, n), nil
 	}
 	patch := p.config.Patch[0] * p.config.Patch[1] * p.config.Patch[2]
 	most := min(mostRows, max(1, mostVoxels/patch))
+	if units := p.o.Device.Limits().Units; units > 0 {
+		var err error
+		if most, err = p.filling(units); err != nil {
+			return 0, err
+		}
+	}
 	rows := 1 << (bits.Len(uint(most)) - 1)
 	for rows > 1 && ((n+rows-1)/rows*rows-n)*8 > n {
 		rows /= 2
 	}
-	return rows
+	return rows, nil
 }
 
 // chunk is how many rows one fold adds before the next one does.

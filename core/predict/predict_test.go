@@ -25,7 +25,9 @@ func fewPlanes(t *testing.T, p *Predictor, im *volume.Image) int64 {
 	pre, err := p.Preprocess(im)
 	require.NoError(t, err)
 	tiles := tilesOf(pre.Shape, p.config.Patch, p.inference.Step)
-	l := layout{shape: shapeOf(pre.Placement), rows: p.rows(len(tiles) * len(p.mirrors))}
+	rows, err := p.rows(len(tiles) * len(p.mirrors))
+	require.NoError(t, err)
+	l := layout{shape: shapeOf(pre.Placement), rows: rows}
 	l.chunk = p.chunk(l.rows)
 	l.planes = p.ring(l, tiles)
 	require.Less(t, l.planes, pre.Shape[0], "the volume is deep enough for slabs")

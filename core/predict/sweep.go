@@ -22,7 +22,6 @@ type sweep struct {
 	o     ImageOptions
 
 	ctl    []float32
-	zeros  []byte
 	loaded int       // first plane of the volume that is on the device, −1: none
 	kept   int       // first plane that is not zeroed again
 	next   int       // first plane of the result that is not decided
@@ -36,10 +35,8 @@ type sweep struct {
 	shower shower
 }
 
-const (
-	zeroBytes = 1 << 20 // written at a time
-	syncRuns  = 4       // runs between two looks at the device, which bound what is queued there
-)
+// syncRuns are runs between two looks at the device, which bound what is queued there.
+const syncRuns = 4
 
 func newSweep(p *Predictor, e *engine, pre *volume.Preprocessed, o ImageOptions) *sweep {
 	s := &sweep{
@@ -270,9 +267,6 @@ func (s *sweep) copyUntil(ctx context.Context, z int) error {
 
 // zero clears planes from … to−1 of the sums.
 func (s *sweep) zero(ctx context.Context, from, to int) error {
-	if s.zeros == nil {
-		s.zeros = make([]byte, zeroBytes)
-	}
 	plane := int64(4 * s.volume[1] * s.volume[2])
 	sums := []struct {
 		value graph.Value
@@ -282,10 +276,8 @@ func (s *sweep) zero(ctx context.Context, from, to int) error {
 		at := from % s.planes
 		n := min(to-from, s.planes-at)
 		for _, v := range sums {
-			for off, end := int64(at)*v.bytes, int64(at+n)*v.bytes; off < end; off += zeroBytes {
-				if err := s.tiler.WriteAt(ctx, v.value, off, s.zeros[:min(zeroBytes, end-off)]); err != nil {
-					return err
-				}
+			if err := s.tiler.Clear(ctx, v.value, int64(at)*v.bytes, int64(n)*v.bytes); err != nil {
+				return err
 			}
 		}
 		from += n

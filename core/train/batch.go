@@ -18,6 +18,7 @@ import (
 type batch struct {
 	image         []float32
 	labels        []uint8
+	guests        []bool  // of a store: samples whose crops the host gives; nil: without a store, all
 	previous      []uint8 // of a cascade, patches
 	source        []uint8 // a crop that a patch of previous is made of
 	ctl           []float32
@@ -106,18 +107,34 @@ func (b *batcher) fill(x *batch, seed uint64, step int, training bool) {
 	}
 	middle := time.Now()
 	voxels := crop[0] * crop[1] * crop[2]
-	x.image = sized(x.image, n*voxels*c)
-	x.labels = sized(x.labels, n*voxels)
+	kept := b.kept
+	if !training {
+		kept = nil
+	}
+	x.guests = nil
+	if kept != nil {
+		x.guests = make([]bool, n)
+	}
+	if kept == nil || kept.cases < len(cases) {
+		x.image = sized(x.image, n*voxels*c)
+		x.labels = sized(x.labels, n*voxels)
+	}
 	for i := range n {
 		// A stream of its own: what is cut does not depend on how it is augmented.
 		r := augment.Random(seed^0x9E3779B97F4A7C15, step, b.first+i)
-		s := cases[r.IntN(len(cases))]
+		k := r.IntN(len(cases))
+		s := cases[k]
 		x.err = cut(s, func() error {
 			if err := s.Verify(); err != nil {
 				return fmt.Errorf("preprocessed case %w", err)
 			}
 			lo := b.corner(s, r, crop, b.first+i)
-			s.Crop(lo, crop, x.image[i*voxels*c:][:voxels*c], x.labels[i*voxels:][:voxels])
+			if kept != nil {
+				x.guests[i] = kept.row(x.ctl[b.step.Store.Ctl+i*graph.CutLen:][:graph.CutLen], i, k, s, lo, crop)
+			}
+			if kept == nil || x.guests[i] {
+				s.Crop(lo, crop, x.image[i*voxels*c:][:voxels*c], x.labels[i*voxels:][:voxels])
+			}
 			if b.step.Stage != nil {
 				x.source = sized(x.source, voxels)
 				s.CropPrevious(lo, crop, x.source)

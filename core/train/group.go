@@ -78,7 +78,7 @@ func (t *trainer) spread(ctx context.Context) error {
 
 // spreadValue gives the other ranks rank 0's v.
 func (t *trainer) spreadValue(ctx context.Context, v graph.Value, write func(context.Context, graph.Value, []float32) error) error {
-	data := make([]float32, t.train.Program.Type(v).Shape.Elems())
+	data := make([]float32, t.shapeOf(v).Elems())
 	if t.leads() {
 		if err := t.train.ReadF32(ctx, v, data); err != nil {
 			return err
@@ -91,23 +91,6 @@ func (t *trainer) spreadValue(ctx context.Context, v graph.Value, write func(con
 		return nil
 	}
 	return write(ctx, v, data)
-}
-
-// sameStatistics gives the other ranks the running statistics of rank 0's batch norms, as
-// PyTorch's DDP does: each has moved its own by its samples.
-func (t *trainer) sameStatistics(ctx context.Context) error {
-	if t.Group == nil {
-		return nil
-	}
-	for _, v := range t.step.Params {
-		if !t.train.Program.Info(v).Fixed {
-			continue
-		}
-		if err := t.spreadValue(ctx, v, t.train.WriteWeight); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // sameWeights looks whether every rank has the same weights, bit for bit: that nothing

@@ -1,6 +1,7 @@
 package train_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -16,6 +17,7 @@ import (
 	"github.com/gounet/gounet/core/backend/backendtest"
 	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/checkpoint/checkpointtest"
+	"github.com/gounet/gounet/core/compile"
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/train"
@@ -35,6 +37,7 @@ func together(ctx context.Context, t *testing.T, n int, o train.Options, change 
 			mine := o
 			mine.Group = g
 			mine.Device = cpu.Open(cpu.Options{Workers: 1, World: n, Reduce: g.AllReduce})
+			mine.BucketBytes = cmp.Or(o.BucketBytes, 1000) // several
 			if change != nil {
 				change(&mine)
 			}
@@ -203,7 +206,7 @@ func TestALostRankLeavesACheckpoint(t *testing.T) {
 }
 
 // A step that a rank leaves in the middle has not been, also not for the running
-// statistics of batch norms, which are rank 0's on every rank.
+// statistics of batch norms, which are the same on every rank.
 func TestAStepThatARankLeavesHasNotBeen(t *testing.T) {
 	for _, norm := range []string{plan.InstanceNorm, plan.BatchNorm} {
 		o := options(t)
@@ -237,6 +240,35 @@ func TestAStepThatARankLeavesHasNotBeen(t *testing.T) {
 	}
 }
 
+// Running statistics move towards the mean over all ranks, not those of one: in the first
+// layer, whose input does not depend on the norm, they have the mean of one device with the
+// whole batch, up to the rounding of a mean of V values, √V units of their size. The
+// variances of ranks leave out what lies between their means.
+func TestRunningStatisticsAreThoseOfAllRanks(t *testing.T) {
+	o := options(t)
+	c := &o.Plan.Configurations[0]
+	c.Batch, c.Network.Norm = 4, plan.BatchNorm
+	s := &o.Plan.Recipe.Schedule
+	s.Epochs, s.Iterations, s.ValIterations = 1, 1, 0
+	const first = "encoder.stages.0.0.convs.0.norm.running_"
+	_, err := train.Run(t.Context(), o)
+	require.NoError(t, err)
+	want := weights(t, o.Dir, checkpoint.WeightsFile)
+	require.Contains(t, want, first+"mean")
+	o.Dir = filepath.Join(t.TempDir(), "run")
+	_, errs := together(t.Context(), t, 2, o, nil)
+	require.NoError(t, errors.Join(errs...))
+	got := weights(t, o.Dir, checkpoint.WeightsFile)
+	units := math.Sqrt(float64(c.Batch*c.Patch[0]*c.Patch[1]*c.Patch[2])) * 0x1p-24
+	for i, m := range want[first+"mean"] {
+		v := float64(want[first+"var"][i]) - 0.9 // of what it began with, 1, a tenth is the batch's
+		size := math.Abs(float64(m)) + math.Sqrt(v*0.1)
+		assert.InDelta(t, m, got[first+"mean"][i], units*size)
+		assert.LessOrEqual(t, float64(got[first+"var"][i]), 0.9+v*(1+1e-3), "a mean of variances")
+		assert.Greater(t, float64(got[first+"var"][i]), 0.9)
+	}
+}
+
 func TestTheRingPassesTheConformanceSuite(t *testing.T) {
 	backendtest.RunGroup(t, func(t testing.TB) []backend.Device {
 		const n = 3
@@ -255,6 +287,39 @@ func TestTheRingPassesTheConformanceSuite(t *testing.T) {
 		})
 		return devices
 	})
+}
+
+// inOrder is a device that does one node after the other.
+type inOrder struct{ backend.Device }
+
+func (d inOrder) Compile(p *compile.Program, bind map[graph.Region][]backend.Buffer) (backend.Executable, error) {
+	e, err := d.Device.Compile(p, bind)
+	return profiled{e}, err
+}
+
+type profiled struct{ backend.Executable }
+
+func (e profiled) Run(ctx context.Context) error {
+	_, err := e.Executable.(backend.Profiler).Profile(ctx)
+	return err
+}
+
+// Gradients that are added up while the backward pass goes on are those that are added up
+// after it, bit for bit; of two ranks also where all are added at once.
+func TestWhatRunsBesideTheBackwardPassChangesNoBit(t *testing.T) {
+	o := options(t)
+	c := &o.Plan.Configurations[0]
+	c.Batch, c.BatchDice = 4, true
+	o.Plan.Recipe.Schedule.Epochs = 1
+	run := func(n int, change func(*train.Options)) map[string][]float32 {
+		o.Dir = filepath.Join(t.TempDir(), "run")
+		_, errs := together(t.Context(), t, n, o, change)
+		require.NoError(t, errors.Join(errs...))
+		return weights(t, o.Dir, checkpoint.StateFile)
+	}
+	beside := run(4, nil)
+	checkpointtest.SameBits(t, beside, run(4, func(o *train.Options) { o.Device = inOrder{o.Device} }))
+	checkpointtest.SameBits(t, run(2, nil), run(2, func(o *train.Options) { o.BucketBytes = 1 << 30 }))
 }
 
 func TestABatchThatCannotBeSharedIsAnError(t *testing.T) {

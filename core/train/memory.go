@@ -2,6 +2,7 @@ package train
 
 import (
 	"github.com/gounet/gounet/core/backend"
+	"github.com/gounet/gounet/core/compile"
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/core/plan"
 )
@@ -22,6 +23,15 @@ func (m Memory) Device() int64 { return m.Step + m.Validation }
 // Total is all of it.
 func (m Memory) Total() int64 { return m.Device() + m.Host }
 
+// memoryOf is what the device has of the programs.
+func memoryOf(step, val *compile.Program) (m Memory) {
+	m.Step, m.Validation = step.TotalBytes(), val.TotalBytes()
+	for _, r := range shared {
+		m.Validation -= val.Bytes(r)
+	}
+	return m
+}
+
 // MemoryOf is what Run allocates for configuration c of p.
 func MemoryOf(p *plan.Plan, c *plan.Configuration, storage graph.DType) (m Memory, err error) {
 	t := &trainer{Options: Options{Plan: p, Storage: storage}, config: c, recipe: p.Recipe.For(c), local: c.Batch}
@@ -29,10 +39,7 @@ func MemoryOf(p *plan.Plan, c *plan.Configuration, storage graph.DType) (m Memor
 	if err != nil {
 		return m, err
 	}
-	m.Step, m.Validation = step.TotalBytes(), val.TotalBytes()
-	for _, r := range shared {
-		m.Validation -= val.Bytes(r)
-	}
+	m = memoryOf(step, val)
 	for _, v := range []graph.Value{t.step.Source, t.step.Labels, t.step.Ctl} {
 		if at, ok := step.Place(v); ok {
 			m.Host += (ahead + 2) * at.Bytes

@@ -3,7 +3,6 @@ package train
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/gounet/gounet/core/augment"
 	"github.com/gounet/gounet/core/backend"
@@ -34,6 +33,25 @@ func (t *trainer) compile() error {
 	if err != nil {
 		return err
 	}
+	if err := t.fits(step, val); err != nil {
+		return err
+	}
+	crop := augment.SourceShape(t.recipe, t.config.Patch)
+	if t.kept = keep(t.Train, t.room(step, val), len(t.Plan.Channels), t.local, crop); t.kept != nil {
+		if err = t.open(); !errors.Is(err, backend.ErrMemory) {
+			return err
+		}
+		t.kept = nil // what else runs on the device has the memory
+	}
+	return t.open()
+}
+
+// open gives the programs memory.
+func (t *trainer) open() error {
+	step, val, err := t.programs(t.Device.Limits())
+	if err != nil {
+		return err
+	}
 	b := newBatcher(t)
 	b.slots = t.step.Slots
 	t.batches = b
@@ -42,6 +60,7 @@ func (t *trainer) compile() error {
 	}
 	if t.eva, err = t.session(val, t.train); err != nil {
 		t.close()
+		t.train, t.eva = nil, nil
 		return err
 	}
 	return nil
@@ -50,6 +69,9 @@ func (t *trainer) compile() error {
 // programs compiles training and validation for a device of these limits.
 func (t *trainer) programs(limits backend.Limits) (step, val *compile.Program, err error) {
 	o := unet.TrainOptions{Batch: t.local, First: t.first, Source: augment.SourceShape(t.recipe, t.config.Patch)}
+	if t.kept != nil {
+		o.Store = t.kept.voxels
+	}
 	if t.Storage == graph.F16 { // the range of BF16 is that of f32
 		o.Growth = growth
 	}
@@ -60,7 +82,7 @@ func (t *trainer) programs(limits backend.Limits) (step, val *compile.Program, e
 		return nil, nil, err
 	}
 	co := compile.Options{
-		Storage: t.Storage, Rematerialise: t.Rematerialise, World: limits.World, Linked: true,
+		Storage: t.Storage, Rematerialise: t.Rematerialise, World: limits.World, BucketBytes: t.BucketBytes, Linked: true,
 		BufferBytes: limits.BufferBytes, ValueBytes: limits.ValueBytes,
 	}
 	if step, err = compile.Compile(t.step.Graph, co); err != nil {
@@ -74,9 +96,5 @@ func (t *trainer) programs(limits backend.Limits) (step, val *compile.Program, e
 var shared = []graph.Region{graph.Weights, graph.Half}
 
 func (t *trainer) session(p *compile.Program, of *backend.Session) (*backend.Session, error) {
-	if free := t.Device.Limits().TotalBytes; free > 0 && p.TotalBytes() > free {
-		return nil, fmt.Errorf("%s: a step needs %d MiB, the device has %d MiB: use a smaller --batch or --width, or --precision bf16",
-			t.Device.Name(), p.TotalBytes()>>20, free>>20)
-	}
 	return backend.NewSession(t.Device, p, of, shared...)
 }

@@ -133,7 +133,7 @@ func (t *trainer) saveHere(ctx context.Context) error {
 	}
 	st := &checkpoint.State{Tensors: map[string]checkpoint.Tensor{}, Meta: map[string]string{stateKey: string(b)}}
 	for name, v := range t.tensors() {
-		shape := t.train.Program.Type(v).Shape
+		shape := t.shapeOf(v)
 		data := make([]float32, shape.Elems())
 		if err := t.train.ReadF32(ctx, v, data); err != nil {
 			return err
@@ -171,9 +171,9 @@ func (t *trainer) load(ctx context.Context) error {
 		}
 	}
 	for name, v := range t.tensors() {
-		if x := st.Tensors[name]; len(x.Data) != t.train.Program.Type(v).Shape.Elems() {
+		if x := st.Tensors[name]; len(x.Data) != t.shapeOf(v).Elems() {
 			return fmt.Errorf("%s: %s has shape %v, the plan wants %v: resume with the plan and options that it began with",
-				t.Dir, name, x.Shape, t.train.Program.Type(v).Shape)
+				t.Dir, name, x.Shape, t.shapeOf(v))
 		}
 		if err := t.train.WriteF32(ctx, v, st.Tensors[name].Data); err != nil {
 			return err

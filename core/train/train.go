@@ -36,12 +36,15 @@ type Options struct {
 	Storage       graph.DType  // of activations
 	Seed          uint64
 	Rematerialise bool
-	MaxTime       time.Duration     // ends after the epoch in which it is over; 0: no limit
-	Every         int               // epochs between checkpoints; 0: 50, as nnU-Net
-	Pretrained    *checkpoint.Model // begin with its weights where they fit; nil: with fresh ones
-	Resume        bool              // continue from the state in Dir
-	Settings      map[string]any    // every value that was used: SettingsFile in the run folder
-	Progress      func(Progress)    // after each step and each epoch; may be nil
+	Resident      int64                        // bytes of cases that lie on the device; 0: what it has left, if it has memory of its own; −1: none
+	BucketBytes   int64                        // of gradients that a Group adds up at once; 0: 16 MiB
+	MaxTime       time.Duration                // ends after the epoch in which it is over; 0: no limit
+	Every         int                          // epochs between checkpoints; 0: 50, as nnU-Net
+	Pretrained    *checkpoint.Model            // begin with its weights where they fit; nil: with fresh ones
+	Resume        bool                         // continue from the state in Dir
+	Settings      map[string]any               // every value that was used: SettingsFile in the run folder
+	Progress      func(Progress)               // after each step and each epoch; may be nil
+	Stored        func(cases int, bytes int64) // before the first step, where training cases lie on the device; may be nil
 }
 
 // Progress is what a step or an epoch came to.
@@ -88,6 +91,8 @@ type trainer struct {
 	step, val  *unet.Train
 	train, eva *backend.Session
 	batches    *batcher
+	due        []lossOf  // of the steps that are not counted yet, in order
+	kept       *resident // training cases that lie on the device; nil: none
 	state      state
 	started    time.Time
 }
@@ -163,6 +168,9 @@ func newTrainer(ctx context.Context, o Options) (*trainer, error) {
 		if err == nil {
 			err = writeConstants(ctx, p.session, p.net)
 		}
+	}
+	if err == nil {
+		err = t.fillStore(ctx)
 	}
 	if err == nil {
 		err = t.writeSettings()
@@ -255,23 +263,18 @@ func (t *trainer) epoch(ctx context.Context) (Epoch, error) {
 	rate := Rate(t.recipe, t.state.Epoch)
 	feed, stop := t.batches.start(ctx, t.state.Steps(s), s.Iterations-first, t.Seed, true)
 	defer stop()
-	for i := first; i < s.Iterations; i++ {
-		loss, err := t.iterate(ctx, feed, rate)
-		if err != nil {
-			return Epoch{}, fmt.Errorf("epoch %d, iteration %d: %w", t.state.Epoch, i, err)
-		}
-		t.state.LossSum += loss
-		t.state.Iteration++
+	tell := func() {
+		i := t.state.Iteration
 		if t.Progress != nil {
 			t.Progress(Progress{
-				Epoch: t.state.Epoch, Epochs: s.Epochs, Iteration: i + 1, Total: s.Iterations + s.ValIterations,
-				Loss: t.state.LossSum / float64(i+1), Dice: t.lastDice(),
-				ImagesPerSecond: float64((i+1-first)*t.config.Batch) / time.Since(begin).Seconds(),
+				Epoch: t.state.Epoch, Epochs: s.Epochs, Iteration: i, Total: s.Iterations + s.ValIterations,
+				Loss: t.state.LossSum / float64(i), Dice: t.lastDice(),
+				ImagesPerSecond: float64((i-first)*t.config.Batch) / time.Since(begin).Seconds(),
 			})
 		}
 	}
-	if err := t.sameStatistics(ctx); err != nil {
-		return Epoch{}, err
+	if err := t.steps(ctx, feed, rate, tell); err != nil {
+		return Epoch{}, fmt.Errorf("epoch %d, iteration %w", t.state.Epoch, err)
 	}
 	trained := time.Since(begin)
 	e := Epoch{
@@ -296,76 +299,6 @@ func (t *trainer) lastDice() float64 {
 		return float64(t.state.Log[n-1].MeanDice)
 	}
 	return math.NaN()
-}
-
-// iterate runs one training step and returns its loss. A step that has begun is not
-// cancelled: one that is half done, or done and not counted, would be in the checkpoint.
-func (t *trainer) iterate(ctx context.Context, feed <-chan *batch, rate float64) (float64, error) {
-	begin := time.Now()
-	b, err := t.take(ctx, feed)
-	if err != nil {
-		return 0, err
-	}
-	ready := time.Now()
-	defer t.batches.recycle(b)
-	ctx = context.WithoutCancel(ctx)
-	if err := t.train.WriteAt(ctx, t.step.Ctl, 4*graph.CtlRate, backend.F32Bytes([]float32{float32(rate)})); err != nil {
-		return 0, err
-	}
-	loss, err := t.runBatch(ctx, t.train, t.step, b)
-	t.state.Time.Wait += ready.Sub(begin).Seconds()
-	t.state.Time.Load += b.load
-	t.state.Time.Augment += b.augment
-	t.state.Time.Step += time.Since(ready).Seconds()
-	if err == nil && t.Storage == graph.F32 && (math.IsNaN(loss) || math.IsInf(loss, 0)) {
-		err = fmt.Errorf("the loss is %v, not a number: lower the learning rate or the weights of the loss, or look for broken cases with gounet plan", loss)
-	}
-	return loss, err
-}
-
-func (t *trainer) take(ctx context.Context, feed <-chan *batch) (*batch, error) {
-	if err := ctx.Err(); err != nil { // of several cases that are ready, select takes any
-		return nil, err
-	}
-	select {
-	case b := <-feed:
-		if b.err != nil {
-			defer t.batches.recycle(b)
-		}
-		return b, b.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// runBatch writes a batch, runs its program and returns the loss.
-func (t *trainer) runBatch(ctx context.Context, s *backend.Session, u *unet.Train, b *batch) (float64, error) {
-	if err := s.WriteF32(ctx, u.Source, b.image); err != nil {
-		return 0, err
-	}
-	if err := s.Write(ctx, u.Labels, b.labels); err != nil {
-		return 0, err
-	}
-	if u.Stage != nil {
-		if err := s.Write(ctx, u.Stage.Labels, b.previous); err != nil {
-			return 0, err
-		}
-	}
-	if u.Field != 0 {
-		if err := s.WriteF32(ctx, u.Field, b.field); err != nil {
-			return 0, err
-		}
-	}
-	rows := b.ctl[graph.CtlRows:]
-	if err := s.WriteAt(ctx, u.Ctl, 4*graph.CtlRows, backend.F32Bytes(rows)); err != nil {
-		return 0, err
-	}
-	if err := s.Run(ctx); err != nil {
-		return 0, err
-	}
-	var loss [1]float32
-	err := s.ReadF32(ctx, u.Loss, loss[:])
-	return float64(loss[0]), err
 }
 
 // validate measures loss and pseudo Dice on random patches of the validation
@@ -394,10 +327,14 @@ func (t *trainer) validate(ctx context.Context, e *Epoch) error {
 		if err != nil {
 			return err
 		}
+		value, err := loss.wait(ctx)
+		if err != nil {
+			return err
+		}
 		if err := t.eva.ReadF32(ctx, t.val.Hard, hard); err != nil {
 			return err
 		}
-		e.ValLoss += Number(loss / float64(n))
+		e.ValLoss += Number(value / float64(n))
 		for i, v := range hard {
 			sums[i%len(sums)] += float64(v)
 		}

@@ -57,3 +57,29 @@ func TestStandardNetworkFitsTheStatedMemory(t *testing.T) {
 	assert.LessOrEqual(t, prog.Bytes(graph.Scratch), int64(384<<20))
 	assert.Less(t, prog.Bytes(graph.Weights), int64(1<<20), "convolution weights are not kept twice")
 }
+
+// Of the gradients seven parts of eight are on their way to the other devices before the
+// backward pass ends.
+func TestMostGradientsAreAddedUpBesideTheBackwardPass(t *testing.T) {
+	p, c := standard()
+	train, err := unet.NewTrain(p, c, unet.TrainOptions{Batch: 1})
+	require.NoError(t, err)
+	prog, err := compile.Compile(train.Graph, compile.Options{Storage: graph.F16, World: 2})
+	require.NoError(t, err)
+	var sizes []int64
+	all := int64(0)
+	for i, n := range prog.Nodes {
+		if _, ok := n.Op.(graph.AllReduce); !ok {
+			continue
+		}
+		size := int64(0)
+		for _, v := range n.In {
+			size += prog.Type(v).Bytes()
+		}
+		t.Logf("%s: %d KiB, ready after node %d of %d", n.Name, size>>10, i, prog.Until(i))
+		sizes, all = append(sizes, size), all+size
+	}
+	const head = 320*4 + 4 // the lowest one's loss has no weight
+	require.EqualValues(t, 4*(31199796-head+1), all, "all gradients, and the loss")
+	assert.Less(t, sizes[len(sizes)-1], all/8)
+}

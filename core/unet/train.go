@@ -13,6 +13,7 @@ type TrainOptions struct {
 	Batch  int    // samples a step on this device; 0: the configuration's
 	First  int    // samples of the step that devices before this one have
 	Source [3]int // voxels of the padded crops that the host provides; zero: the patch
+	Store  int    // voxels of cases that lie on the device, out of which it cuts the crops; 0: the host provides these
 	Growth int    // steps after which the loss scale doubles; 0: it is fixed
 }
 
@@ -20,8 +21,9 @@ type TrainOptions struct {
 // Dice of a batch.
 type Train struct {
 	Graph  *graph.Graph
-	Source graph.Value   // IO f32[N d h w C]: padded crops of the images
+	Source graph.Value   // IO f32[N d h w C]: padded crops of the images; without a Store written by the host
 	Labels graph.Value   // IO u8[N d h w]
+	Store  *Store        // of cases; nil without one
 	Shift  graph.Value   // IO T[N D H W K]: to be written once, with Shift; 0 if the recipe needs none
 	Stage  *Stage        // of a cascade; nil without one
 	Ctl    graph.Value   // IO f32
@@ -65,9 +67,17 @@ func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, r plan.Recipe, s
 		n, s := o.Batch, o.Source
 		channels := len(p.Channels)
 		_, t.CtlLen = slotsOf(r.Augmentation, c.Patch, n, channels)
+		if o.Store > 0 {
+			t.Store = &Store{Ctl: t.CtlLen}
+			t.CtlLen += n * graph.CutLen
+		}
 		t.Ctl = b.Declare("ctl", graph.IO, graph.F32, t.CtlLen)
-		t.Source = b.Declare("source", graph.IO, graph.F32, n, s[0], s[1], s[2], channels)
-		t.Labels = b.Declare("labels", graph.IO, graph.U8, n, s[0], s[1], s[2])
+		if o.Store > 0 {
+			t.cutFrom(b, o.Store, s, n, channels)
+		} else {
+			t.Source = b.Declare("source", graph.IO, graph.F32, n, s[0], s[1], s[2], channels)
+			t.Labels = b.Declare("labels", graph.IO, graph.U8, n, s[0], s[1], s[2])
+		}
 		x, y := t.augmentation(b, r, c, o.First)
 		var before graph.Value
 		if c.Previous != "" {
@@ -103,8 +113,11 @@ func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, r plan.Recipe, s
 // device has the loss of all, and its part of the gradient, so that gradients are
 // added. Without it each has the loss of its samples, and both are averaged.
 //
+// A batch norm has the statistics of its device, as in PyTorch's DDP; its running ones
+// move towards the mean of those of all devices, where DDP has those of the first.
+//
 // Nothing that lasts is changed before that: a step in which a device is lost has not been.
-func update(b *graph.Builder, p *plan.Plan, c *plan.Configuration, t *Train, growth int, tracks []func()) {
+func update(b *graph.Builder, p *plan.Plan, c *plan.Configuration, t *Train, growth int, tracks []track) {
 	ctl := t.Ctl
 	var trained, grads []graph.Value
 	for i, g := range b.Backward(t.Loss, t.Params) {
@@ -117,8 +130,15 @@ func update(b *graph.Builder, p *plan.Plan, c *plan.Configuration, t *Train, gro
 		reduced = append(slices.Clone(grads), t.Loss)
 	}
 	b.Apply("reduce", graph.AllReduce{Mean: !c.BatchDice}, reduced...)
-	for _, track := range tracks {
-		track()
+	var batches []graph.Value
+	for _, n := range tracks {
+		batches = append(batches, n.batch...)
+	}
+	if len(batches) > 0 {
+		b.Apply("reduce.batch", graph.AllReduce{Mean: true}, batches...)
+	}
+	for _, n := range tracks {
+		b.Apply(n.name+".track", graph.Track{Momentum: batchMomentum}, slices.Concat(n.batch, n.running)...)
 	}
 	b.Apply("norm", graph.GradNorm{Growth: growth}, append([]graph.Value{ctl}, grads...)...)
 	o := p.Recipe.Optimizer

@@ -20,7 +20,7 @@ type net struct {
 	plan.Network
 	training bool // batch norms take the statistics of the batch
 	params   []graph.Value
-	tracks   []func() // of batch norms: what moves their running statistics, after the backward pass
+	tracks   []track // of batch norms
 }
 
 func (n *net) param(name string, shape ...int) graph.Value {
@@ -146,6 +146,12 @@ func (n *net) norm(name string, x graph.Value, slope float32) graph.Value {
 // batchMomentum is PyTorch's: what a batch moves the running statistics by.
 const batchMomentum = 0.1
 
+// track is what moves the running statistics of a batch norm, after the backward pass.
+type track struct {
+	name           string
+	batch, running []graph.Value // mean and variance
+}
+
 func (n *net) batchNorm(name string, x, gamma, beta graph.Value, slope float32) graph.Value {
 	s := n.Type(x).Shape
 	mean, variance := n.Fixed(name+".running_mean", s[4]), n.Fixed(name+".running_var", s[4])
@@ -155,8 +161,10 @@ func (n *net) batchNorm(name string, x, gamma, beta graph.Value, slope float32) 
 		return n.Apply(name, graph.NormApply{Slope: slope}, x, gamma, beta, stats)[0]
 	}
 	out := n.Apply(name, graph.NormAct{Eps: n.NormEps, Slope: slope, Pool: graph.Pool{Batch: true}}, x, gamma, beta)
-	track := graph.Track{Eps: n.NormEps, Momentum: batchMomentum, Count: s.Elems() / s[4]}
-	n.tracks = append(n.tracks, func() { n.Apply(name+".track", track, out[1], mean, variance) })
+	batch := n.Apply(name+".batch", graph.Estimate{Eps: n.NormEps, Count: s.Elems() / s[4]}, out[1])
+	n.Place(batch[0], graph.IO)
+	n.Place(batch[1], graph.IO)
+	n.tracks = append(n.tracks, track{name, batch, []graph.Value{mean, variance}})
 	return out[0]
 }
 

@@ -2,7 +2,9 @@
 // backend calls, for tests. It is stricter than a driver where a driver lets mistakes
 // pass: work waits in its stream until somebody waits for it, copies go through pinned
 // memory only, every call wants the context of its thread, and memory is NaN until it
-// is written.
+// is written. What a graph leaves open is done in another order by every launch: streams
+// that were captured beside the first do their work as late as others let them, or as
+// early as they can.
 //
 // An image is a text: the path of a kernel's library, then its constants.
 #include "emulate.h"
@@ -29,19 +31,76 @@ namespace {
 enum {
     Success = 0, InvalidValue = 1, OutOfMemory = 2, NoDevice = 100, InvalidDevice = 101, InvalidImage = 200,
     InvalidContext = 201, InvalidHandle = 400, NotFound = 500, IllegalAddress = 700, CaptureUnsupported = 900,
-    CaptureInvalidated = 901,
+    CaptureInvalidated = 901, CaptureUnjoined = 904,
 };
 
 typedef std::function<Result()> Work;
 
+// Work of a graph, and what must be done before it. The lane is that of its stream, 0 of
+// the first.
+struct Node {
+    Work work;
+    std::vector<int> after;
+    int lane;
+};
+
 struct Graph {
-    std::vector<Work> works;
+    std::vector<Node> nodes;
+    std::vector<int> orders[2];
+    long launches = 0;
+
+    // An order of the nodes in which other lanes than the first are late, or early.
+    std::vector<int> order(bool early) const {
+        std::vector<int> list;
+        std::vector<bool> done(nodes.size());
+        while (list.size() < nodes.size()) {
+            int best = -1;
+            for (int i = 0; i < int(nodes.size()); i++) {
+                bool ready = !done[i];
+                for (int j : nodes[i].after) {
+                    ready = ready && done[j];
+                }
+                if (ready && (best < 0 || (early ? nodes[i].lane > nodes[best].lane : nodes[i].lane < nodes[best].lane))) {
+                    best = i;
+                }
+            }
+            done[best] = true;
+            list.push_back(best);
+        }
+        return list;
+    }
+
+    // Whether the last nodes wait for all others.
+    bool joined(std::vector<int> last) const {
+        std::vector<bool> seen(nodes.size());
+        size_t n = 0;
+        while (!last.empty()) {
+            int i = last.back();
+            last.pop_back();
+            if (!seen[i]) {
+                seen[i] = true;
+                n++;
+                last.insert(last.end(), nodes[i].after.begin(), nodes[i].after.end());
+            }
+        }
+        return n == nodes.size();
+    }
+};
+
+struct Stream;
+
+// Streams that are captured together, the first of which began.
+struct Capture {
+    std::vector<Stream *> streams;
+    Graph graph;
+    bool broken = false, over = false;
 };
 
 struct Stream {
     std::deque<Work> works;
-    Graph *capture = nullptr;
-    bool broken = false; // the capture
+    Capture *capture = nullptr;
+    int lane = 0;
+    std::vector<int> last; // of the capture: what the next work waits for
 };
 
 struct Function {
@@ -55,11 +114,15 @@ struct Event {
     Stream *stream = nullptr;
     bool done = true;
     double ms = 0;
+    Capture *capture = nullptr; // in which it was recorded, after these nodes
+    std::vector<int> after;
 };
 
 // The GPU. emulated_set changes it.
 struct {
     long devices = 1, arch = 90, pools = 1, memory = 1l << 30;
+    long driver = 13000;
+    long forget = 0; // the wait for an event that does not wait, counted from 1 on
 } gpu;
 
 std::recursive_mutex mutex;
@@ -103,7 +166,9 @@ Result put(Stream *s, Work w) {
         return InvalidHandle; // the backend has no use for the default stream
     }
     if (s->capture) {
-        s->capture->works.push_back(std::move(w));
+        auto &nodes = s->capture->graph.nodes;
+        nodes.push_back({std::move(w), s->last, s->lane});
+        s->last = {int(nodes.size()) - 1};
         return Success;
     }
     s->works.push_back(std::move(w));
@@ -113,7 +178,7 @@ Result put(Stream *s, Work w) {
 // What a captured stream cannot do ends its capture.
 Result forbid(Stream *s) {
     if (s && s->capture) {
-        s->broken = true;
+        s->capture->broken = true;
         return CaptureUnsupported;
     }
     return Success;
@@ -132,7 +197,7 @@ Result copy(Stream *s, void *to, const void *from, size_t n) {
 extern "C" __attribute__((visibility("default"))) void emulated_set(const char *what, long value) {
     std::lock_guard<std::recursive_mutex> guard(mutex);
     std::string w = what;
-    (w == "devices" ? gpu.devices : w == "arch" ? gpu.arch : w == "pools" ? gpu.pools : gpu.memory) = value;
+    (w == "devices" ? gpu.devices : w == "arch" ? gpu.arch : w == "pools" ? gpu.pools : w == "forget" ? gpu.forget : w == "driver" ? gpu.driver : gpu.memory) = value;
 }
 // Puts a function into a stream, which the GPU's other streams do not wait for.
 extern "C" __attribute__((visibility("default"))) int emulated_put(Stream *s, int (*f)(void *), void *with) {
@@ -155,13 +220,14 @@ extern "C" __attribute__((visibility("default"))) long emulated_calls(const char
 
 // ---- devices and their context
 API cuInit(unsigned) { return Success; }
-API cuDriverGetVersion(int *v) { return *v = 13000, Success; }
+API cuDriverGetVersion(int *v) { return *v = int(gpu.driver), Success; }
 API cuGetErrorString(Result rc, const char **text) {
     static const std::map<Result, const char *> texts = {
         {InvalidValue, "invalid argument"}, {OutOfMemory, "out of memory"}, {NoDevice, "no device"},
         {InvalidDevice, "invalid device"}, {InvalidImage, "invalid image"}, {InvalidContext, "invalid context"},
         {InvalidHandle, "invalid handle"}, {NotFound, "not found"}, {IllegalAddress, "an illegal memory access was encountered"},
         {CaptureUnsupported, "not permitted when stream is capturing"}, {CaptureInvalidated, "capture was invalidated"},
+        {CaptureUnjoined, "capture was not joined to its first stream"},
     };
     auto it = texts.find(rc);
     *text = it == texts.end() ? nullptr : it->second;
@@ -353,19 +419,56 @@ API cuStreamBeginCapture_v2(Stream *s, int) {
     if (!s || s->capture) {
         return InvalidValue;
     }
-    s->capture = new Graph;
-    s->broken = false;
+    s->capture = new Capture; // stays: events know it
+    s->capture->streams = {s};
+    s->lane = 0;
+    s->last.clear();
     return Success;
 }
 API cuStreamEndCapture(Stream *s, Graph **g) {
     ENTER("cuStreamEndCapture");
-    *g = s->broken ? nullptr : s->capture;
-    s->capture = nullptr;
-    return *g ? Success : CaptureInvalidated;
+    *g = nullptr;
+    Capture *c = s->capture;
+    if (!c || c->streams.front() != s) {
+        return InvalidValue;
+    }
+    c->over = true;
+    for (Stream *one : c->streams) {
+        one->capture = nullptr;
+    }
+    if (c->broken) {
+        return CaptureInvalidated;
+    }
+    if (!c->graph.joined(s->last)) {
+        return CaptureUnjoined;
+    }
+    *g = new Graph(std::move(c->graph));
+    return Success;
+}
+API cuStreamWaitEvent(Stream *s, Event *e, unsigned) {
+    ENTER("cuStreamWaitEvent");
+    Capture *c = e->capture;
+    if (!c || c->over || (s->capture && s->capture != c)) {
+        return InvalidValue; // the backend has no use for waits outside of a capture
+    }
+    if (!s->capture) {
+        s->capture = c;
+        s->lane = int(c->streams.size());
+        s->last.clear();
+        c->streams.push_back(s);
+    }
+    if (gpu.forget && --gpu.forget == 0) {
+        return Success;
+    }
+    s->last.insert(s->last.end(), e->after.begin(), e->after.end());
+    return Success;
 }
 API cuGraphInstantiateWithFlags(Graph **x, Graph *g, unsigned long long) {
     ENTER("cuGraphInstantiate");
     *x = new Graph(*g);
+    for (int early : {0, 1}) {
+        (*x)->orders[early] = g->order(early);
+    }
     return Success;
 }
 API cuGraphUpload(Graph *, Stream *s) {
@@ -374,8 +477,8 @@ API cuGraphUpload(Graph *, Stream *s) {
 }
 API cuGraphLaunch(Graph *x, Stream *s) {
     ENTER("cuGraphLaunch");
-    for (const Work &w : x->works) {
-        put(s, w);
+    for (int i : x->orders[x->launches++ % 2]) {
+        put(s, x->nodes[i].work);
     }
     return Success;
 }
@@ -397,6 +500,11 @@ API cuEventDestroy_v2(Event *e) {
 }
 API cuEventRecord(Event *e, Stream *s) {
     ENTER("cuEventRecord");
+    e->capture = s->capture;
+    if (s->capture) {
+        e->after = s->last;
+        return Success;
+    }
     e->stream = s;
     e->done = false;
     return put(s, [e] {

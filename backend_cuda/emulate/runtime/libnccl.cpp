@@ -52,6 +52,9 @@ int add(void *with) {
     Call *call = static_cast<Call *>(with);
     Meeting *m = call->comm->meeting;
     std::unique_lock<std::mutex> lock(m->mutex);
+    if (m->aborted) {
+        return Success; // who else was here is gone
+    }
     long mine = m->round;
     m->data[call->comm->rank] = call->data;
     if (++m->here == m->world) {
@@ -84,7 +87,9 @@ extern "C" __attribute__((visibility("default"))) const char *ncclGetErrorString
 API ncclGetUniqueId(Id *id) {
     std::lock_guard<std::mutex> guard(all);
     memset(id, 0, sizeof *id);
-    memset(id->b, 'a' + ids++ % 26, 127); // all of it must arrive
+    memset(id->b, 'a' + ids % 26, 127); // all of it must arrive
+    memcpy(id->b, &ids, sizeof ids);
+    ids++;
     return Success;
 }
 API ncclCommInitRank(Comm **c, int world, Id id, int rank) {

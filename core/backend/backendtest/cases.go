@@ -12,7 +12,7 @@ import (
 // checks.
 func cases() []testCase {
 	return slices.Concat(convCases(), upConvCases(), elementCases(), enlargeCases(), normCases(),
-		segCases(), hardestCases(), lossCases(), stepCases(), tileCases(), labelCases(), augmentCases())
+		segCases(), hardestCases(), lossCases(), stepCases(), tileCases(), labelCases(), cutCases(), augmentCases())
 }
 
 // source draws the numbers of a case.
@@ -342,7 +342,10 @@ func normCasesOf(name string, slope float32, pool graph.Pool, x, gamma, beta, dy
 	if pool.Batch {
 		count := x.shape.Elems() / c
 		list = append(list,
-			testCase{name: name, op: graph.Track{Eps: eps, Momentum: 0.1, Count: count}, in: []operand{stats, running("mean", 0.5), running("variance", 2)}},
+			testCase{name: name, op: graph.Estimate{Eps: eps, Count: count}, in: []operand{stats}},
+			testCase{name: name, op: graph.Track{Momentum: 0.1}, in: []operand{
+				float("m", graph.IO, newSource(411).normal, c), float("v", graph.IO, constant(1.5), c), running("mean", 0.5), running("variance", 2),
+			}},
 			testCase{name: name, op: graph.Running{Eps: eps, N: x.shape[0]}, in: []operand{running("mean", 0.5), running("variance", 2)}})
 	}
 	return list

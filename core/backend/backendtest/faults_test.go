@@ -215,6 +215,8 @@ var mutants = map[string]func(graph.Op) graph.Op{
 		}
 		return n
 	},
+	"Cut row":         func(o graph.Op) graph.Op { n := o.(graph.Cut); n.Ctl--; return n },
+	"Cut fill":        func(o graph.Op) graph.Op { n := o.(graph.Cut); n.Fill ^= 1; return n },
 	"TileLoad row":    func(o graph.Op) graph.Op { n := o.(graph.TileLoad); n.Ctl--; return n },
 	"TileBlend depth": func(o graph.Op) graph.Op { n := o.(graph.TileBlend); n.Depth--; return n },
 	"Labels nearest":  func(o graph.Op) graph.Op { n := o.(graph.Labels); n.Nearest = [3]bool{}; return n },

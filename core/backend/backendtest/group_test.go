@@ -49,6 +49,7 @@ type member struct {
 	*reference
 	hub   *hub
 	wrong float64 // a planted fault: added to the first sum
+	late  bool    // a planted fault: nobody waits for a sum
 }
 
 func (m *member) Compile(p *compile.Program, bind map[graph.Region][]backend.Buffer) (backend.Executable, error) {
@@ -60,8 +61,32 @@ type reducing struct {
 	member *member
 }
 
-func (e *reducing) Run(context.Context) error {
-	n := e.p.Nodes[0]
+func (e *reducing) Run(ctx context.Context) error {
+	var late []graph.Node
+	for _, n := range e.p.Nodes {
+		if _, ok := n.Op.(graph.AllReduce); !ok {
+			g := *e.p.Graph
+			g.Nodes = []graph.Node{n}
+			p := *e.p
+			p.Graph = &g
+			if err := (&execution{e.dev, &p, e.bind}).Run(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		if e.member.late {
+			late = append(late, n)
+			continue
+		}
+		e.reduce(n)
+	}
+	for _, n := range late {
+		e.reduce(n)
+	}
+	return nil
+}
+
+func (e *reducing) reduce(n graph.Node) {
 	var parts [][]float64
 	for _, v := range n.In {
 		b, _ := e.at(v)
@@ -79,7 +104,6 @@ func (e *reducing) Run(context.Context) error {
 		b, _ := e.at(v)
 		encode(b, graph.F32, parts[i])
 	}
-	return nil
 }
 
 func groupOf(world int) []backend.Device {
@@ -95,15 +119,30 @@ func TestAGroupThatAddsPasses(t *testing.T) {
 	RunGroup(t, func(testing.TB) []backend.Device { return groupOf(3) })
 }
 
-func TestAWrongSumIsNoticed(t *testing.T) {
+// noticed runs check on a group of two, of which rank 1 has a fault.
+func noticed(t *testing.T, fault func(*member), check func(dev backend.Device, rank, world int) error) error {
 	devs := groupOf(2)
-	devs[1].(*member).wrong = 0x1p-10
+	fault(devs[1].(*member))
 	errs := make([]error, len(devs))
 	var wg sync.WaitGroup
 	for rank, d := range devs {
-		wg.Go(func() { errs[rank] = checkReduce(t.Context(), d, rank, len(devs), true) })
+		wg.Go(func() { errs[rank] = check(d, rank, len(devs)) })
 	}
 	wg.Wait()
 	assert.NoError(t, errs[0])
-	assert.ErrorContains(t, errs[1], "rank 1: v0: 1 of 17 elements")
+	return errs[1]
+}
+
+func TestAWrongSumIsNoticed(t *testing.T) {
+	err := noticed(t, func(m *member) { m.wrong = 0x1p-10 }, func(dev backend.Device, rank, world int) error {
+		return checkReduce(t.Context(), dev, rank, world, true)
+	})
+	assert.ErrorContains(t, err, "rank 1: v0: 1 of 17 elements")
+}
+
+func TestASumThatNobodyWaitsForIsNoticed(t *testing.T) {
+	err := noticed(t, func(m *member) { m.late = true }, func(dev backend.Device, rank, world int) error {
+		return CheckBeside(t.Context(), dev, rank, world)
+	})
+	assert.ErrorContains(t, err, "rank 1: z0: ")
 }

@@ -321,6 +321,21 @@ func checkMemory(ctx context.Context, dev backend.Device) error {
 	if !bytes.Equal(got, want) {
 		return fmt.Errorf("%s: a buffer does not hold what was written", dev.Name())
 	}
+	if c, ok := a.(backend.Clearer); ok {
+		clear(want[4:15])
+		if err := c.Clear(ctx, 4, 11); err != nil {
+			return err
+		}
+		if err := a.Read(ctx, 0, got); err != nil {
+			return err
+		}
+		if !bytes.Equal(got, want) {
+			return fmt.Errorf("%s: clearing part of a buffer leaves other bytes", dev.Name())
+		}
+		if c.Clear(ctx, n-4, 5) == nil || c.Clear(ctx, -1, 2) == nil {
+			return fmt.Errorf("%s: what lies outside of a buffer was cleared", dev.Name())
+		}
+	}
 	part := make([]byte, 20)
 	if err := a.Read(ctx, 252, part); err != nil {
 		return err

@@ -59,8 +59,10 @@ func evaluate(c call) (out []array, mutated map[int]array) {
 		normApply(op.Slope, in[0], in[1], in[2], in[3], out[0])
 	case graph.NormActGrad:
 		normActGrad(op, in, out)
+	case graph.Estimate:
+		estimate(op, in[0], out[0], out[1])
 	case graph.Track:
-		track(op, in[0], mutated[1], mutated[2])
+		track(op, in[0], in[1], mutated[2], mutated[3])
 	case graph.Running:
 		running(op, in[0], in[1], out[0])
 	case graph.Add, graph.AddAct, graph.ActGrad, graph.AvgPool, graph.AvgPoolGrad:
@@ -82,6 +84,8 @@ func evaluate(c call) (out []array, mutated map[int]array) {
 		gradNorm(op, in, mutated[0])
 	case graph.Step:
 		step(op, c, mutated)
+	case graph.Cut:
+		cut(op, in[0], in[1], out[0])
 	case graph.TileLoad:
 		tileLoad(op, in[0], in[1], out[0])
 	case graph.TileBlend:

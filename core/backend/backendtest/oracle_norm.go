@@ -106,15 +106,21 @@ func normActGrad(op graph.NormActGrad, in, out []array) {
 	finish(dbeta, out[2].v)
 }
 
-// track moves running statistics; the variance comes back from 1/√(variance + eps).
-func track(op graph.Track, stats, mean, variance array) {
-	momentum, n := exact(float64(op.Momentum)), exact(float64(op.Count))
+// estimate has the variance back from 1/√(variance + eps).
+func estimate(op graph.Estimate, stats, m, v array) {
+	n := exact(float64(op.Count))
+	for c := range m.v {
+		rstd := stats.v[2*c+1]
+		biased := total(exact(1).over(rstd.times(rstd)), exact(-float64(op.Eps))).bound(func(x float64) float64 { return max(x, 0) })
+		m.v[c], v.v[c] = stats.v[2*c], biased.times(n).over(exact(float64(op.Count-1)))
+	}
+}
+
+func track(op graph.Track, m, v, mean, variance array) {
+	momentum := exact(float64(op.Momentum))
 	for c := range mean.v {
-		m, rstd := stats.v[2*c], stats.v[2*c+1]
-		v := total(exact(1).over(rstd.times(rstd)), exact(-float64(op.Eps))).bound(func(x float64) float64 { return max(x, 0) })
-		v = v.times(n).over(exact(float64(op.Count - 1)))
-		mean.v[c] = total(mean.v[c], momentum.times(m.minus(mean.v[c])))
-		variance.v[c] = total(variance.v[c], momentum.times(v.minus(variance.v[c])))
+		mean.v[c] = total(mean.v[c], momentum.times(m.v[c].minus(mean.v[c])))
+		variance.v[c] = total(variance.v[c], momentum.times(v.v[c].minus(variance.v[c])))
 	}
 }
 
