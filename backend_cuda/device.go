@@ -35,6 +35,7 @@ type device struct {
 	flights   []flight // runs that may not be done, the oldest first
 	spare     []cu.Event
 	simple    bool          // only the simple kernels, which an emulated GPU runs fast
+	fold      folding       // norms into the kernels behind them
 	careful   bool          // every launch is waited for, so that errors have the name of the op
 	comm      *communicator // nil where it takes part in no group
 	lost      error         // what every call answers from then on
@@ -190,7 +191,7 @@ func (d *device) Name() string { return "cuda (" + d.facts.name + ")" }
 
 // Limits: bf16 has instructions from Ampere on.
 func (d *device) Limits() backend.Limits {
-	l := backend.Limits{TotalBytes: d.facts.bytes, F16: true, BF16: d.facts.arch >= 80, World: 1}
+	l := backend.Limits{TotalBytes: d.facts.bytes, F16: true, BF16: d.facts.arch >= 80, World: 1, InPlace: true}
 	if d.comm != nil {
 		l.World = d.comm.group.World
 	}

@@ -147,8 +147,16 @@ func (s *scope) turn(g *gemm) (place, error) {
 	return turned, err
 }
 
-// matrices adds the kernel of g; ok is false if it does not fit.
-func (s *scope) matrices(g gemm) (ok bool, err error) {
+// layout is how the product of g is cut.
+type layout struct {
+	mmaTile
+	classes      int
+	voxels, grid [3]int  // of y or of one of its classes, and their tiles
+	loads        float64 // how often an element of x is loaded
+}
+
+// layout cuts g; ok is false if no tile fits.
+func (s *scope) layout(g gemm) (p layout, ok bool) {
 	x, y := s.Type(g.x).Shape, s.Type(g.y).Shape
 	wide := 16
 	switch {
@@ -157,18 +165,29 @@ func (s *scope) matrices(g gemm) (ok bool, err error) {
 	case y[4] > 16:
 		wide = 32
 	}
-	classes := 1
-	var voxels [3]int
+	p.classes = 1
 	for a := range 3 {
-		voxels[a] = y[a+1]
+		p.voxels[a] = y[a+1]
 		if g.scatter {
-			voxels[a] = ceil(y[a+1], g.stride[a])
-			classes *= g.stride[a]
+			p.voxels[a] = ceil(y[a+1], g.stride[a])
+			p.classes *= g.stride[a]
 		}
 	}
+	p.mmaTile, ok = s.cut(g, p.voxels, []int{s.channels(g.x), s.channels(g.x2)}, wide)
+	p.loads = float64(ceil(y[4], wide) * p.classes)
+	for a := range 3 {
+		p.grid[a] = ceil(p.voxels[a], max(1, p.size[a]))
+		p.loads *= float64(p.grid[a]*p.halo[a]) / float64(x[a+1])
+	}
+	return p, ok
+}
+
+// matrices adds the kernel of g; ok is false if it does not fit.
+func (s *scope) matrices(g gemm) (ok bool, err error) {
+	x, y := s.Type(g.x).Shape, s.Type(g.y).Shape
 	c1, c2 := s.channels(g.x), s.channels(g.x2)
 	per := 16 / s.Type(g.y).DType.Size() // elements that are copied at once
-	t, ok := s.cut(g, voxels, []int{c1, c2}, wide)
+	t, ok := s.layout(g)
 	if !ok {
 		return false, nil
 	}
@@ -178,27 +197,26 @@ func (s *scope) matrices(g gemm) (ok bool, err error) {
 			return true, err
 		}
 	}
-	var grid [3]int
-	for a := range 3 {
-		grid[a] = ceil(voxels[a], t.size[a])
-	}
 	var parts place
 	moments := !g.scatter && s.normed(g.y)
 	if moments {
-		parts = s.floats(4 * y[0] * y[4] * grid[0] * grid[1] * grid[2])
-		s.kept = kept{g.y, s.at, t.size, grid, parts}
+		parts = s.floats(4 * y[0] * y[4] * t.grid[0] * t.grid[1] * t.grid[2])
+		s.kept = kept{g.y, s.at, t.size, t.grid, parts}
 	}
+	from, table, slope := s.source(g.x)
+	from2, table2, slope2 := s.source(g.x2)
 	c := merged(axes("", x), axes("O", y), triple("K", g.kernel[:]), triple("S", g.stride[:]), triple("P", g.pad[:]),
-		triple("G", grid[:]), triple("H", t.halo[:]), consts{
+		triple("G", t.grid[:]), triple("H", t.halo[:]), consts{
 			"T": s.Type(g.y).DType, "HAS_B": g.b != 0, "MOMENTS": moments, "SCATTER": g.scatter, "W_BY_INPUT": g.byInput,
+			"NORM": s.made[g.x] != nil, "NORM2": s.made[g.x2] != nil, "SLOPE": slope, "SLOPE2": slope2,
 			"X_WHOLE": c1%per == 0 && c2%per == 0, "W_WHOLE": g.wCols%per == 0 && (g.byInput || c2 == 0 || c1%per == 0),
 			"C1": c1, "C2": c2, "CO": y[4], "WROWS": g.wRows, "WCOLS": g.wCols, "W0": g.wFirst,
-			"TD": fixed(t.size[0]), "TH": fixed(t.size[1]), "TW": fixed(t.size[2]), "BN": fixed(wide), "BK": fixed(t.channels),
+			"TD": fixed(t.size[0]), "TH": fixed(t.size[1]), "TW": fixed(t.size[2]), "BN": fixed(t.wide), "BK": fixed(t.channels),
 			"STAGES": fixed(t.stages), "ABUFS": fixed(t.buffers), "MT": fixed(t.rows), "BLOCKS": fixed(t.resident()),
 		})
 	l := launch{
 		Kernel: "conv3d_mma", Shared: uint32(t.shared), Block: [3]uint32{uint32(32 * t.warps()), 1, 1},
-		Grid: [3]uint32{uint32(y[0] * grid[0] * grid[1] * grid[2]), uint32(ceil(y[4], wide)), uint32(classes)},
+		Grid: [3]uint32{uint32(y[0] * t.grid[0] * t.grid[1] * t.grid[2]), uint32(ceil(y[4], t.wide)), uint32(t.classes)},
 	}
-	return true, s.add(l, c, s.value(g.y), parts, s.value(g.x), w, s.value(g.b), s.value(g.x2))
+	return true, s.add(l, c, s.value(g.y), parts, from, w, s.value(g.b), from2, table, table2)
 }

@@ -10,6 +10,27 @@ type outer struct {
 	ci, co, c0          int
 }
 
+// normal is the operand that a norm may have made.
+func (o outer) normal() graph.Value {
+	if o.turned {
+		return o.dense
+	}
+	return o.reached
+}
+
+// outerLoads is how often the kernel of o loads an element of its normal operand.
+func (s *scope) outerLoads(o outer) float64 {
+	a, b := s.Type(o.reached).Shape, s.Type(o.dense).Shape
+	segment := s.segment(o)
+	pieces := ceil(b[3], segment)
+	if o.turned {
+		return float64(pieces*segment) / float64(b[3]) * float64(ceil(a[4], 32))
+	}
+	_, wide := outerRing(o, segment)
+	rows := (b[2]-1)*o.stride[1] + o.kernel[1]
+	return float64(b[1]*o.kernel[0]*rows*pieces*wide) / float64(a[1]*a[2]*a[3]) * float64(ceil(b[4], 32))
+}
+
 // ahead is the steps of conv3d_grad_weight_mma that are on their way.
 const ahead = 2
 
@@ -58,10 +79,11 @@ func (s *scope) outerRows(o outer) int {
 // outerWarps of a block.
 func (s *scope) outerWarps(o outer) int { return o.kernel[0] * o.kernel[1] * 2 / s.outerRows(o) }
 
-// outerResident is the blocks that the registers of a multiprocessor have room for.
-func (s *scope) outerResident(o outer) int {
+// outerResident is the blocks that the registers of a multiprocessor have room for, where
+// a thread has so many beside its sums.
+func (s *scope) outerResident(o outer, more int) int {
 	sums := o.kernel[2] * s.outerRows(o) * 16
-	return max(1, min(8, (1<<16)/(32*s.outerWarps(o)*(sums+72))))
+	return max(1, min(8, (1<<16)/(32*s.outerWarps(o)*(sums+more))))
 }
 
 // outerSplits is how many parts keep the device busy, one block after another where
@@ -69,7 +91,7 @@ func (s *scope) outerResident(o outer) int {
 func (s *scope) outerSplits(o outer) int {
 	t := s.Type(o.dense).Shape
 	columns := t[0] * t[1] * ceil(t[3], s.segment(o))
-	return max(1, min(columns, s.outerResident(o)*max(s.SMs, 1)/s.outerTiles(o)))
+	return max(1, min(columns, s.outerResident(o, 72)*max(s.SMs, 1)/s.outerTiles(o)))
 }
 
 // outer adds the kernel of o.
@@ -77,17 +99,26 @@ func (s *scope) outer(o outer, parts place, splits int) error {
 	a, b := s.Type(o.reached).Shape, s.Type(o.dense).Shape
 	segment, per := s.segment(o), 16/s.Type(o.dense).DType.Size()
 	ring, wide := outerRing(o, segment)
+	from, table, slope := s.source(o.normal())
+	dense, reached := s.value(o.dense), from
+	if o.turned {
+		dense, reached = from, s.value(o.reached)
+	}
+	blocks := s.outerResident(o, 72)
+	if table.In != nobody {
+		blocks = s.outerResident(o, 96)
+	}
 	c := merged(axes("", a), axes("O", b), triple("S", o.stride[:]), triple("P", o.pad[:]), consts{
-		"T": s.Type(o.dense).DType, "TURNED": o.turned, "A_WHOLE": a[4]%per == 0, "B_WHOLE": b[4]%per == 0,
+		"T": s.Type(o.dense).DType, "NORM": s.made[o.normal()] != nil, "SLOPE": slope, "TURNED": o.turned, "A_WHOLE": a[4]%per == 0, "B_WHOLE": b[4]%per == 0,
 		"N": a[0], "CA": a[4], "CB": b[4], "CI": o.ci, "CO": o.co, "C0": o.c0, "SPLITS": splits,
 		"KD": fixed(o.kernel[0]), "KH": fixed(o.kernel[1]), "KW": fixed(o.kernel[2]), "MT": fixed(s.outerRows(o)), "SEGMENT": fixed(segment),
-		"AHEAD": fixed(ahead), "RING": fixed(ring), "WIDE": fixed(wide), "BLOCKS": fixed(s.outerResident(o)),
+		"AHEAD": fixed(ahead), "RING": fixed(ring), "WIDE": fixed(wide), "BLOCKS": fixed(blocks),
 	})
 	l := launch{
 		Kernel: "conv3d_grad_weight_mma", Shared: uint32(s.outerShared(o, segment)), Block: [3]uint32{uint32(32 * s.outerWarps(o)), 1, 1},
 		Grid: [3]uint32{uint32(s.outerTiles(o)), uint32(splits), 1},
 	}
-	return s.add(l, c, parts, s.value(o.dense), s.value(o.reached))
+	return s.add(l, c, parts, dense, reached, table)
 }
 
 // outers adds the kernels of dw, a list of them side by side in its channels; ok is

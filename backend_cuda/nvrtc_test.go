@@ -83,7 +83,7 @@ func realLaunches(t *testing.T, c *plan.Configuration, storage graph.DType, to t
 	require.NoError(t, err)
 	var all []launch
 	for _, g := range []*graph.Graph{train.Graph, tile.Graph} {
-		program, err := compile.Compile(g, compile.Options{Storage: storage, Rematerialise: true, World: 1})
+		program, err := compile.Compile(g, compile.Options{Storage: storage, Rematerialise: true, World: 1, InPlace: true})
 		require.NoError(t, err)
 		ls, err := launchesOf(program, to)
 		require.NoError(t, err)
@@ -108,7 +108,10 @@ func wantedImages(t *testing.T) []compiled {
 				if storage == graph.BF16 && arch < 80 || testing.Short() && arch != 90 {
 					continue
 				}
-				for _, l := range realLaunches(t, c, storage, target{Arch: arch, SMs: 132}) {
+				to := target{Arch: arch, SMs: 132}
+				all := to
+				all.Fold = foldAll
+				for _, l := range append(realLaunches(t, c, storage, to), realLaunches(t, c, storage, all)...) {
 					source, err := shaders.CUDA(l.Kernel, l.Prelude)
 					require.NoError(t, err)
 					w := compiled{l.Kernel, source, name, arch}

@@ -22,8 +22,12 @@
 // once a tap; weights of a tap follow in STAGES. Blocks: x: samples by tiles GD GH
 // GW; y: CO / BN; z: classes.
 //
-// Prelude: T; HAS_B, MOMENTS, SCATTER, W_BY_INPUT, X_WHOLE, W_WHOLE (rows are multiples of 16
-// bytes) (bool); D, H, W, C1, C2, CO, OD, OH, OW, KD, KH, KW, SD, SH, SW, PD, PH, PW,
+// NORM, NORM2: x or x2 is not stored: it is NormAct of what is given in its place, by
+// norms [N C 4], see norm_table. Each thread makes what it has copied of the halo, before
+// others see it; there are zeros beyond the grid.
+//
+// Prelude: T; HAS_B, MOMENTS, NORM, NORM2, SCATTER, W_BY_INPUT, X_WHOLE, W_WHOLE (rows are
+// multiples of 16 bytes) (bool); SLOPE, SLOPE2 (float); D, H, W, C1, C2, CO, OD, OH, OW, KD, KH, KW, SD, SH, SW, PD, PH, PW,
 // WROWS, WCOLS, W0, GD, GH, GW, HD, HH, HW (the halo) (unsigned); TD, TH, TW, MT, BN, BK,
 // STAGES, ABUFS, BLOCKS (of a multiprocessor) (int).
 
@@ -71,7 +75,8 @@ DEVICE void advance(Step &s, const Axis &d, const Axis &h, const Axis &w) {
     }
 }
 
-KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T *x, const T *w, const float *b, const T *x2) {
+KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T *x, const T *w, const float *b, const T *x2, const float *norms,
+                                                            const float *norms2) {
     SHARED(memory);
     const unsigned lane = threadIdx.x & 31, warp = threadIdx.x / 32;
     const unsigned rows = HD * HH * HW, bytes = rows * X_BYTES;
@@ -84,6 +89,14 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
     const unsigned chunks1 = (C1 + BK - 1) / BK, chunks = chunks1 + (C2 + BK - 1) / BK;
     const unsigned steps = chunks * ad.taps * ah.taps * aw.taps;
 
+    // The voxel of a row of the halo; false beyond the grid.
+    auto voxel_of = [&](unsigned row, unsigned &at) {
+        const unsigned d = (unsigned)(ad.origin + (int)(row / (HH * HW))); // below 0 is above D
+        const unsigned h = (unsigned)(ah.origin + (int)(row / HW % HH));
+        const unsigned v = (unsigned)(aw.origin + (int)(row % HW));
+        at = ((n * D + d) * H + h) * W + v;
+        return d < D && h < H && v < W;
+    };
     // The halo of a chunk.
     auto load_halo = [&](unsigned chunk) {
         const bool second = chunk >= chunks1;
@@ -92,12 +105,32 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
         unsigned char *to = memory + chunk % ABUFS * bytes;
         for (unsigned i = threadIdx.x; i < rows * (BK / PER); i += THREADS) {
             const unsigned row = i / (BK / PER), c = i % (BK / PER) * PER;
-            const unsigned d = (unsigned)(ad.origin + (int)(row / (HH * HW))); // below 0 is above D
-            const unsigned h = (unsigned)(ah.origin + (int)(row / HW % HH));
-            const unsigned v = (unsigned)(aw.origin + (int)(row % HW));
-            const bool there = d < D && h < H && v < W && c0 + c < channels;
-            const T *source = there ? from + (size_t)(((n * D + d) * H + h) * W + v) * channels + c0 + c : from;
+            unsigned v;
+            const bool there = voxel_of(row, v) && c0 + c < channels;
+            const T *source = there ? from + (size_t)v * channels + c0 + c : from;
             load_chunk(X_WHOLE, to + swizzled<X_BYTES>(row, c / PER), source, there ? channels - c0 - c : 0);
+        }
+    };
+    // Its norm: half a vector at a time, whose parameters are in registers.
+    auto normalise_halo = [&](unsigned chunk) {
+        const bool second = chunk >= chunks1;
+        const unsigned channels = second ? C2 : C1, c0 = (second ? chunk - chunks1 : chunk) * BK;
+        const unsigned c = threadIdx.x % (BK / PER) * PER;
+        if (!(second ? NORM2 : NORM) || c0 + c >= channels) {
+            return;
+        }
+        const float *table = (second ? norms2 : norms) + 4 * (size_t)(n * channels + c0 + c);
+        unsigned char *to = memory + chunk % ABUFS * bytes;
+        for (int half = 0; half < 2; half++) {
+            Norm p[PER / 2];
+            load_norms(p, table + half * 2 * PER);
+            for (unsigned i = threadIdx.x; i < rows * (BK / PER); i += THREADS) {
+                const unsigned row = i / (BK / PER);
+                unsigned v;
+                if (voxel_of(row, v)) {
+                    normalise<T>(to + swizzled<X_BYTES>(row, c / PER) + half * 8, p, second ? SLOPE2 : SLOPE);
+                }
+            }
         }
     };
     // The weights of a step. A thread has some vectors of them: where they go, where
@@ -179,6 +212,9 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
     }
     for (unsigned s = 0; s < steps; s++) {
         copies_wait<STAGES - 2>();
+        if ((NORM || NORM2) && now.d + now.h + now.w == 0) {
+            normalise_halo(now.chunk);
+        }
         __syncthreads();
         load();
         const unsigned char *halo = memory + now.chunk % ABUFS * bytes, *stage = weights + s % STAGES * STAGE;

@@ -90,6 +90,32 @@ template <class T> DEVICE void load_chunk(bool whole, void *to, const T *from, u
     *(uint4 *)to = make_uint4(word[0], word[1], word[2], word[3]);
 }
 
+// How NormAct makes a channel: leaky((v − mean)·rstd·gamma + beta), see norm_table.
+struct Norm {
+    float mean, rstd, gamma, beta;
+};
+
+template <int COUNT> DEVICE void load_norms(Norm (&p)[COUNT], const float *table) {
+    UNROLL for (int i = 0; i < COUNT; i++) {
+        const float4 f = ((const float4 *)table)[i];
+        p[i] = {f.x, f.y, f.z, f.w};
+    }
+}
+
+// 8 bytes of elements, in place.
+template <class T, int COUNT> DEVICE void normalise(void *at, const Norm (&p)[COUNT], float slope) {
+    static_assert(COUNT * sizeof(T) == 8, "half a vector has 8 bytes");
+    const uint2 u = *(const uint2 *)at;
+    const unsigned word[2] = {u.x, u.y};
+    unsigned made[2] = {0, 0};
+    UNROLL for (int i = 0; i < COUNT; i++) {
+        const float v = element<T>(word[i * sizeof(T) / 4] >> i * sizeof(T) % 4 * 8);
+        const float y = leaky((v - p[i].mean) * p[i].rstd * p[i].gamma + p[i].beta, slope);
+        made[i * sizeof(T) / 4] |= word_of(stored<T>(y)) << i * sizeof(T) % 4 * 8;
+    }
+    *(uint2 *)at = make_uint2(made[0], made[1]);
+}
+
 // Two elements of a row, of which there are so many left; halves at an even place of
 // an even row both at once.
 template <class T> DEVICE void store_pair(bool even, T *to, float a, float b, unsigned left) {

@@ -50,6 +50,7 @@ type Limits struct {
 	TotalBytes  int64 // memory of the device, 0 if unknown
 	F16, BF16   bool  // element types that may be stored
 	World       int   // devices that take part in AllReduce
+	InPlace     bool  // a norm may write over what it reads
 }
 
 // Profiler is a side interface of an Executable that can time its nodes.

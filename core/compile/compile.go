@@ -14,6 +14,7 @@ type Options struct {
 	World         int         // devices that take part in AllReduce; 0 and 1: this one alone
 	BufferBytes   int64       // largest buffer of the device; 0: no limit
 	ValueBytes    int64       // largest value that a kernel can bind; 0: no limit
+	InPlace       bool        // a norm may write over what it reads: for devices whose kernels do it in place
 	Linked        bool        // lay out all parameters, as a training step does: for programs that share its weights
 }
 

@@ -31,6 +31,13 @@ struct alignas(16) uint4 {
     unsigned x, y, z, w;
 };
 DEVICE uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
+struct alignas(8) uint2 {
+    unsigned x, y;
+};
+DEVICE uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
 
 // ---- arithmetic
 DEVICE float expf(float x) { return __builtin_expf(x); }

@@ -157,7 +157,7 @@ func slope(net *network, values map[graph.Value]array, param int, grad []float64
 // options of a device for a type of storage.
 func optionsFor(dev backend.Device, storage graph.DType) compile.Options {
 	l := dev.Limits()
-	return compile.Options{Storage: storage, BufferBytes: l.BufferBytes, ValueBytes: l.ValueBytes, World: l.World}
+	return compile.Options{Storage: storage, BufferBytes: l.BufferBytes, ValueBytes: l.ValueBytes, World: l.World, InPlace: l.InPlace}
 }
 
 // checkLearns: in 60 steps the loss goes four fifths of the way to its lowest
