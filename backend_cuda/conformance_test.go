@@ -11,8 +11,9 @@ import (
 	"github.com/gounet/gounet/core/backend/backendtest"
 )
 
-// hopper is a GPU of the tests: so small that blocks have more than one thing to do.
-var hopper = target{Arch: 90, SMs: 2}
+// hopper is a GPU of the tests, by the instructions that Ampere has too: so small that
+// blocks have more than one thing to do.
+var hopper = target{Arch: 90, SMs: 2, Groups: never}
 
 func TestConformance(t *testing.T) {
 	backendtest.Run(t, func(t testing.TB) backend.Device {
@@ -21,6 +22,17 @@ func TestConformance(t *testing.T) {
 		}
 		return openEmulated(t, hopper)
 	})
+}
+
+// Hopper's own instructions, for all that they can make, with what a short run leaves out.
+func TestConformanceOfGroups(t *testing.T) {
+	groups := hopper
+	groups.Groups, groups.Fold = always, always
+	only := []string{"f16/Conv3D", "f16/Conv3DGradInput"}
+	if os.Getenv("GOUNET_LONG") != "" {
+		only = nil
+	}
+	backendtest.Run(t, func(t testing.TB) backend.Device { return openEmulated(t, groups) }, only...)
 }
 
 // manySteps are the tests that train for long.

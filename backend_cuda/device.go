@@ -35,7 +35,7 @@ type device struct {
 	flights   []flight // runs that may not be done, the oldest first
 	spare     []cu.Event
 	simple    bool          // only the simple kernels, which an emulated GPU runs fast
-	fold      folding       // norms into the kernels behind them
+	fold      rule          // norms into the kernels behind them
 	careful   bool          // every launch is waited for, so that errors have the name of the op
 	comm      *communicator // nil where it takes part in no group
 	lost      error         // what every call answers from then on

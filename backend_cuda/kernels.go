@@ -57,7 +57,8 @@ type target struct {
 	Arch   int  // compute capability: 75, 80, 90, 100, ...
 	SMs    int  // multiprocessors
 	Simple bool // only the simple kernels, the second reference of the others
-	Fold   folding
+	Fold   rule // norms are left to the kernels behind them
+	Groups rule // of warps multiply matrices, where the GPU is a Hopper
 }
 
 // launchesOf makes the kernels of p, or says which node it has no kernel for.

@@ -1,7 +1,9 @@
 package cuda
 
 import (
+	"cmp"
 	"math"
+	"slices"
 
 	"github.com/gounet/gounet/core/graph"
 )
@@ -77,10 +79,16 @@ var tiles = [][3]int{
 	{2, 4, 8}, {4, 4, 4}, {1, 8, 8}, {1, 4, 16}, // 64
 }
 
-// cut chooses the tile that takes the least time, as far as a rough model goes.
-// voxels is the grid of y, or of one of its classes.
-func (s *scope) cut(g gemm, voxels [3]int, channels []int, wide int) (best mmaTile, ok bool) {
-	least := math.Inf(1)
+// warps are the ways to cut g for conv3d_mma. voxels is the grid of y, or of one of its
+// classes.
+func (s *scope) warps(g gemm, voxels [3]int) (list []tiling) {
+	wide := 16
+	switch co := s.channels(g.y); {
+	case co > 32:
+		wide = 64
+	case co > 16:
+		wide = 32
+	}
 	for _, bk := range []int{32, 16} {
 		for _, size := range tiles {
 			for _, rows := range []int{4, 2} {
@@ -91,13 +99,13 @@ func (s *scope) cut(g gemm, voxels [3]int, channels []int, wide int) (best mmaTi
 				if t.warps() < 2 || t.warps() > 4 {
 					continue
 				}
-				if time := s.timeOf(&t, g, voxels, channels); t.shared <= s.sharedBytes() && time < least {
-					least, best, ok = time, t, true
+				if time := s.timeOf(&t, g, voxels, []int{s.channels(g.x), s.channels(g.x2)}); t.shared <= s.sharedBytes() {
+					list = append(list, tiling{time: time, warps: t})
 				}
 			}
 		}
 	}
-	return best, ok
+	return list
 }
 
 // timeOf makes halo, buffers and shared of t, and estimates its clocks.
@@ -147,24 +155,25 @@ func (s *scope) turn(g *gemm) (place, error) {
 	return turned, err
 }
 
+// tiling is one way to cut a product.
+type tiling struct {
+	time     float64 // clocks, as far as a rough model goes
+	warps    mmaTile // of conv3d_mma
+	groups   groupTile
+	byGroups bool // by conv3d_wgmma
+}
+
 // layout is how the product of g is cut.
 type layout struct {
-	mmaTile
-	classes      int
+	tiling
 	voxels, grid [3]int  // of y or of one of its classes, and their tiles
+	classes      int     // of voxels
 	loads        float64 // how often an element of x is loaded
 }
 
 // layout cuts g; ok is false if no tile fits.
 func (s *scope) layout(g gemm) (p layout, ok bool) {
 	x, y := s.Type(g.x).Shape, s.Type(g.y).Shape
-	wide := 16
-	switch {
-	case y[4] > 32:
-		wide = 64
-	case y[4] > 16:
-		wide = 32
-	}
 	p.classes = 1
 	for a := range 3 {
 		p.voxels[a] = y[a+1]
@@ -173,41 +182,60 @@ func (s *scope) layout(g gemm) (p layout, ok bool) {
 			p.classes *= g.stride[a]
 		}
 	}
-	p.mmaTile, ok = s.cut(g, p.voxels, []int{s.channels(g.x), s.channels(g.x2)}, wide)
+	list := s.groups(g)
+	if len(list) == 0 || s.Groups != always {
+		list = append(list, s.warps(g, p.voxels)...)
+	}
+	if len(list) == 0 {
+		return p, false
+	}
+	slices.SortStableFunc(list, func(a, b tiling) int { return cmp.Compare(a.time, b.time) })
+	p.tiling = list[0]
+	size, wide := p.warps.size, p.warps.wide
+	if p.byGroups {
+		size, wide = p.groups.size, p.groups.wide
+	}
 	p.loads = float64(ceil(y[4], wide) * p.classes)
 	for a := range 3 {
-		p.grid[a] = ceil(p.voxels[a], max(1, p.size[a]))
-		p.loads *= float64(p.grid[a]*p.halo[a]) / float64(x[a+1])
+		p.grid[a] = ceil(p.voxels[a], size[a])
+		reach := p.warps.halo[a]
+		if p.byGroups {
+			reach = size[a] + g.kernel[a] - 1
+		}
+		p.loads *= float64(p.grid[a]*reach) / float64(x[a+1])
 	}
-	return p, ok
+	return p, true
 }
 
 // matrices adds the kernel of g; ok is false if it does not fit.
 func (s *scope) matrices(g gemm) (ok bool, err error) {
-	x, y := s.Type(g.x).Shape, s.Type(g.y).Shape
-	c1, c2 := s.channels(g.x), s.channels(g.x2)
-	per := 16 / s.Type(g.y).DType.Size() // elements that are copied at once
-	t, ok := s.layout(g)
+	p, ok := s.layout(g)
 	if !ok {
 		return false, nil
 	}
+	if p.byGroups {
+		return true, s.multiplyGroups(g, p)
+	}
+	return true, s.multiplyWarps(g, p)
+}
+
+// multiplyWarps adds the kernels of g, cut so.
+func (s *scope) multiplyWarps(g gemm, p layout) (err error) {
+	x, y, t := s.Type(g.x).Shape, s.Type(g.y).Shape, p.warps
+	c1, c2 := s.channels(g.x), s.channels(g.x2)
+	per := 16 / s.Type(g.y).DType.Size() // elements that are copied at once
 	w := s.value(g.w)
 	if g.byInput && s.Type(g.w).DType == graph.F32 {
 		if w, err = s.turn(&g); err != nil {
-			return true, err
+			return err
 		}
 	}
-	var parts place
-	moments := !g.scatter && s.normed(g.y)
-	if moments {
-		parts = s.floats(4 * y[0] * y[4] * t.grid[0] * t.grid[1] * t.grid[2])
-		s.kept = kept{g.y, s.at, t.size, t.grid, parts}
-	}
+	parts := s.leaveMoments(g, t.size, p.grid)
 	from, table, slope := s.source(g.x)
 	from2, table2, slope2 := s.source(g.x2)
 	c := merged(axes("", x), axes("O", y), triple("K", g.kernel[:]), triple("S", g.stride[:]), triple("P", g.pad[:]),
-		triple("G", t.grid[:]), triple("H", t.halo[:]), consts{
-			"T": s.Type(g.y).DType, "HAS_B": g.b != 0, "MOMENTS": moments, "SCATTER": g.scatter, "W_BY_INPUT": g.byInput,
+		triple("G", p.grid[:]), triple("H", t.halo[:]), consts{
+			"T": s.Type(g.y).DType, "HAS_B": g.b != 0, "MOMENTS": parts.In != nobody, "SCATTER": g.scatter, "W_BY_INPUT": g.byInput,
 			"NORM": s.made[g.x] != nil, "NORM2": s.made[g.x2] != nil, "SLOPE": slope, "SLOPE2": slope2,
 			"X_WHOLE": c1%per == 0 && c2%per == 0, "W_WHOLE": g.wCols%per == 0 && (g.byInput || c2 == 0 || c1%per == 0),
 			"C1": c1, "C2": c2, "CO": y[4], "WROWS": g.wRows, "WCOLS": g.wCols, "W0": g.wFirst,
@@ -216,7 +244,7 @@ func (s *scope) matrices(g gemm) (ok bool, err error) {
 		})
 	l := launch{
 		Kernel: "conv3d_mma", Shared: uint32(t.shared), Block: [3]uint32{uint32(32 * t.warps()), 1, 1},
-		Grid: [3]uint32{uint32(y[0] * t.grid[0] * t.grid[1] * t.grid[2]), uint32(ceil(y[4], t.wide)), uint32(t.classes)},
+		Grid: [3]uint32{uint32(y[0] * p.grid[0] * p.grid[1] * p.grid[2]), uint32(ceil(y[4], t.wide)), uint32(p.classes)},
 	}
-	return true, s.add(l, c, s.value(g.y), parts, from, w, s.value(g.b), from2, table, table2)
+	return s.add(l, c, s.value(g.y), parts, from, w, s.value(g.b), from2, table, table2)
 }

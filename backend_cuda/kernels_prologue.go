@@ -10,13 +10,13 @@ type prologue struct {
 	table place
 }
 
-// folding says which norms are left to the kernels behind them.
-type folding uint8
+// rule says whether something is done in one of two ways.
+type rule uint8
 
 const (
-	foldFast folding = iota // those for which that is faster
-	foldAll                 // all that can be
-	foldNever
+	whenFaster rule = iota // as far as a rough model goes
+	always                 // where it can be
+	never
 )
 
 // A norm that is stored costs two passes over memory: it reads x and writes y. One that is
@@ -35,7 +35,7 @@ func faster(times float64, bytes int) bool {
 // must be able to, and what the norm reads must last until then.
 func (s *scope) prologues() {
 	s.made = map[graph.Value]*prologue{}
-	if s.Simple || s.Fold == foldNever {
+	if s.Simple || s.Fold == never {
 		return
 	}
 	kept := map[graph.Value]bool{}
@@ -49,7 +49,7 @@ func (s *scope) prologues() {
 		}
 		y := n.Out[0]
 		times, last, ok := s.readers(y)
-		if ok && s.lasts(n.In[0], i+1, last) && (s.Fold == foldAll || faster(times, s.Type(y).DType.Size())) {
+		if ok && s.lasts(n.In[0], i+1, last) && (s.Fold == always || faster(times, s.Type(y).DType.Size())) {
 			s.made[y] = &prologue{x: n.In[0], slope: slope}
 		}
 	}

@@ -110,7 +110,7 @@ func wantedImages(t *testing.T) []compiled {
 				}
 				to := target{Arch: arch, SMs: 132}
 				all := to
-				all.Fold = foldAll
+				all.Fold = always
 				for _, l := range append(realLaunches(t, c, storage, to), realLaunches(t, c, storage, all)...) {
 					source, err := shaders.CUDA(l.Kernel, l.Prelude)
 					require.NoError(t, err)
@@ -167,6 +167,7 @@ func TestKernelsOfRealPlansCompile(t *testing.T) {
 				for _, m := range spills.FindAllStringSubmatch(log, -1) {
 					assert.Equal(t, []string{"0", "0"}, m[1:], "%s of %s for %d spills registers\n%s", w.kernel, w.plan, w.arch, log)
 				}
+				assert.NotContains(t, log, "serialized", "%s of %s: products of groups follow each other", w.kernel, w.plan)
 				if m := registers.FindStringSubmatch(log); assert.NotNil(t, m, log) {
 					used, _ := strconv.Atoi(m[1])
 					mutex.Lock()

@@ -106,24 +106,28 @@ func TestNormsInThePrologueKeepTheBits(t *testing.T) {
 		storage graph.DType
 		size    [3]int
 		again   bool // the backward pass makes them anew
+		groups  rule
 	}{
-		{graph.F16, k(6, 6, 10), false},
-		{graph.F16, k(6, 6, 10), true},
-		{graph.F16, k(1, 10, 20), false},
-		{graph.F32, k(2, 4, 6), false},
-		{graph.F32, k(1, 10, 20), true},
+		{graph.F16, k(6, 6, 10), false, never},
+		{graph.F16, k(6, 6, 10), true, never},
+		{graph.F16, k(1, 10, 20), false, never},
+		{graph.F32, k(4, 4, 6), false, never},
+		{graph.F32, k(1, 10, 20), true, never},
+		{graph.F16, k(6, 6, 10), true, always},
+		{graph.F16, k(1, 10, 20), false, always},
 	} {
-		t.Run(fmt.Sprint(c.storage, c.size, c.again), func(t *testing.T) {
+		t.Run(fmt.Sprint(c.storage, c.size, c.again, c.groups == always), func(t *testing.T) {
 			var f folded
 			p := f.program(t, compile.Options{Storage: c.storage, Rematerialise: c.again}, c.size)
-			never, all := hopper, hopper
-			never.Fold, all.Fold = foldNever, foldAll
+			stored, all := hopper, hopper
+			stored.Fold, all.Fold = never, always
+			stored.Groups, all.Groups = c.groups, c.groups
 			ls, err := launchesOf(p, all)
 			require.NoError(t, err)
 			for _, l := range ls.List {
 				assert.NotContains(t, l.Kernel, "norm_apply", "a norm is stored: %s", p.Nodes[l.Node].Name)
 			}
-			want := f.run(t, never, p, 1)[0]
+			want := f.run(t, stored, p, 1)[0]
 			require.True(t, slices.ContainsFunc(want, func(v float32) bool { return v != 0 }))
 			for i, got := range f.run(t, all, p, 4) { // orders of warps
 				require.True(t, slices.Equal(want, got), "run %d has other bits", i)
@@ -144,12 +148,12 @@ func TestNormsOfAPredictionKeepTheBits(t *testing.T) {
 	for _, in := range []bool{false, true} {
 		p, err := compile.Compile(&forward, compile.Options{Storage: graph.F16, InPlace: in})
 		require.NoError(t, err)
-		for _, fold := range []folding{foldNever, foldFast, foldAll} {
+		for _, fold := range []rule{never, whenFaster, always} {
 			to := hopper
 			to.Fold = fold
 			ls, err := launchesOf(p, to)
 			require.NoError(t, err)
-			if in && fold == foldAll {
+			if in && fold == always {
 				assert.NotContains(t, kernels(ls.List), "norm_apply_blocked")
 			}
 			got := f.run(t, to, p, 1)[0]
@@ -169,7 +173,7 @@ func TestANormIsMadeWhereThatIsFaster(t *testing.T) {
 	assert.True(t, faster(6.3, 4))
 	assert.False(t, faster(6.5, 4))
 	c := realPlans()["128³"]
-	count := func(fold folding) (n int) {
+	count := func(fold rule) (n int) {
 		for _, l := range realLaunches(t, c, graph.F16, target{Arch: 90, SMs: 132, Fold: fold}) {
 			if l.Kernel == "norm_table" {
 				n++
@@ -177,9 +181,9 @@ func TestANormIsMadeWhereThatIsFaster(t *testing.T) {
 		}
 		return n
 	}
-	assert.Zero(t, count(foldNever))
-	assert.Positive(t, count(foldFast))
-	assert.Greater(t, count(foldAll), count(foldFast))
+	assert.Zero(t, count(never))
+	assert.Positive(t, count(whenFaster))
+	assert.Greater(t, count(always), count(whenFaster))
 }
 
 func kernels(list []launch) (names []string) {

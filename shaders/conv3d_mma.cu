@@ -266,49 +266,8 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
             }
         }
     }
-    if (!MOMENTS) {
-        return;
-    }
-
-    // Mean, then squares of deviations, of what was stored: a column of the tile is in
-    // eight lanes of each warp.
-    float *columns = (float *)memory; // [2][warps][BN]
-    const unsigned voxels = min((unsigned)TD, ad.voxels - qd) * min((unsigned)TH, ah.voxels - qh) * min((unsigned)TW, aw.voxels - qw);
-    __syncthreads(); // the last step is done with memory
-    UNROLL for (int pass = 0; pass < 2; pass++) {
-        float *of_pass = columns + pass * (THREADS / 32) * BN;
-        UNROLL for (int j = 0; j < NT; j++) {
-            UNROLL for (int e = 0; e < 2; e++) {
-                const unsigned column = j * 8 + (lane & 3) * 2 + e;
-                float mean = 0.0f, sum = 0.0f;
-                for (unsigned k = 0; pass == 1 && k < THREADS / 32; k++) {
-                    mean += columns[k * BN + column];
-                }
-                mean /= (float)voxels;
-                UNROLL for (int i = 0; i < 2 * MT; i++) {
-                    const float v = float_of(stored<T>(sums[i / 2][j][i % 2 * 2 + e])) - mean;
-                    sum += there[i] ? (pass == 1 ? v * v : v) : 0.0f;
-                }
-                UNROLL for (int by = 4; by < 32; by *= 2) {
-                    sum += __shfl_xor_sync(~0u, sum, by);
-                }
-                if (lane < 4) {
-                    of_pass[warp * BN + column] = sum;
-                }
-            }
-        }
-        __syncthreads();
-    }
-    for (unsigned column = threadIdx.x; column < BN && n0 + column < CO; column += THREADS) {
-        float sum = 0.0f, squares = 0.0f;
-        for (unsigned k = 0; k < THREADS / 32; k++) {
-            sum += columns[k * BN + column];
-            squares += columns[(THREADS / 32 + k) * BN + column];
-        }
-        float *to = parts + 4 * ((size_t)blockIdx.x * CO + n0 + column);
-        to[0] = sum / (float)voxels;
-        to[1] = squares;
-        to[2] = 0.0f; // not of interest to a norm
-        to[3] = 0.0f;
+    if (MOMENTS) {
+        const unsigned voxels = min((unsigned)TD, ad.voxels - qd) * min((unsigned)TH, ah.voxels - qh) * min((unsigned)TW, aw.voxels - qw);
+        tile_moments<T, THREADS / 32>(parts + 4 * ((size_t)blockIdx.x * CO + n0), (float *)memory, sums, there, voxels, min((unsigned)BN, CO - n0));
     }
 }
