@@ -35,6 +35,18 @@ func TestConformanceOfGroups(t *testing.T) {
 	backendtest.Run(t, func(t testing.TB) backend.Device { return openEmulated(t, groups) }, only...)
 }
 
+// Sums over channels that several blocks share, by both kinds of instructions.
+func TestConformanceOfSplits(t *testing.T) {
+	for name, groups := range map[string]rule{"warps": never, "groups": always} {
+		t.Run(name, func(t *testing.T) {
+			split := hopper
+			split.Groups, split.Split = groups, always
+			backendtest.Run(t, func(t testing.TB) backend.Device { return openEmulated(t, split) },
+				"f16/Conv3D", "f16/Conv3DGradInput", "f16/UpConv3D", "f16/UpConv3DGradInput")
+		})
+	}
+}
+
 // manySteps are the tests that train for long.
 var manySteps = regexp.MustCompile("/(learns|an_arena_keeps_the_bits|rematerialisation_keeps_the_bits)$")
 

@@ -59,6 +59,7 @@ type target struct {
 	Simple bool // only the simple kernels, the second reference of the others
 	Fold   rule // norms are left to the kernels behind them
 	Groups rule // of warps multiply matrices, where the GPU is a Hopper
+	Split  rule // sums over channels go to several blocks
 }
 
 // launchesOf makes the kernels of p, or says which node it has no kernel for.

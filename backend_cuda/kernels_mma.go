@@ -57,6 +57,7 @@ type mmaTile struct {
 	rows            int    // of 16 voxels, of a warp
 	wide            int    // channels of y
 	channels        int    // of x at a time
+	chunks          int    // of them
 	stages, buffers int
 	shared          int // bytes
 	more            int // registers of a thread beside its sums
@@ -99,8 +100,8 @@ func (s *scope) warps(g gemm, voxels [3]int) (list []tiling) {
 				if t.warps() < 2 || t.warps() > 4 {
 					continue
 				}
-				if time := s.timeOf(&t, g, voxels, []int{s.channels(g.x), s.channels(g.x2)}); t.shared <= s.sharedBytes() {
-					list = append(list, tiling{time: time, warps: t})
+				if blocks, clocks := s.timeOf(&t, g, voxels); t.shared <= s.sharedBytes() {
+					list = s.split(list, tiling{warps: t}, g, blocks, t.chunks, clocks)
 				}
 			}
 		}
@@ -108,9 +109,11 @@ func (s *scope) warps(g gemm, voxels [3]int) (list []tiling) {
 	return list
 }
 
-// timeOf makes halo, buffers and shared of t, and estimates its clocks.
-func (s *scope) timeOf(t *mmaTile, g gemm, voxels [3]int, channels []int) float64 {
-	blocks, halo, most, chunks := s.Type(g.y).Shape[0]*ceil(s.channels(g.y), t.wide), 1, 1, 0
+// timeOf makes halo, chunks, buffers and shared of t, counts its blocks and estimates the
+// clocks of one.
+func (s *scope) timeOf(t *mmaTile, g gemm, voxels [3]int) (blocks int, clocks float64) {
+	blocks = s.Type(g.y).Shape[0] * ceil(s.channels(g.y), t.wide)
+	halo, most := 1, 1
 	for a := range 3 {
 		apart, taps := g.stride[a], g.kernel[a]
 		if g.scatter {
@@ -120,9 +123,8 @@ func (s *scope) timeOf(t *mmaTile, g gemm, voxels [3]int, channels []int) float6
 		t.halo[a] = (t.size[a]-1)*apart + taps
 		blocks, halo, most = blocks*ceil(voxels[a], t.size[a]), halo*t.halo[a], most*taps
 	}
-	for _, c := range channels {
-		chunks += ceil(c, t.channels)
-	}
+	chunks := ceil(s.channels(g.x), t.channels) + ceil(s.channels(g.x2), t.channels)
+	t.chunks = chunks
 	if chunks > 1 {
 		fewest := most
 		for a := 0; g.scatter && a < 3; a++ { // of a class that has any
@@ -136,13 +138,43 @@ func (s *scope) timeOf(t *mmaTile, g gemm, voxels [3]int, channels []int) float6
 	// Clocks of a multiprocessor for a tap of 16 channels and a warp: of tensor cores
 	// (1300 multiply-adds a clock by mma.sync), of shared memory (128 bytes), of issue.
 	m, n := float64(t.rows), float64(t.wide)/8
-	clocks := max(m*n*2048/1300, 4*(m+n/2), (m*n+m+n/2+60/float64(t.channels/16))/4)
-	block := float64(chunks) * (float64(t.channels/16*most*t.warps())*clocks + float64(halo*t.channels*size)/40) // bytes of the cache a clock
+	product := max(m*n*2048/1300, 4*(m+n/2), (m*n+m+n/2+60/float64(t.channels/16))/4)
+	block := float64(chunks) * (float64(t.channels/16*most*t.warps())*product + float64(halo*t.channels*size)/40) // bytes of the cache a clock
 	resident := min(t.resident(), s.sharedOfMultiprocessor()/t.shared)
 	if warps := resident * t.warps(); warps < 12 { // too few to hide latency
 		block *= math.Sqrt(12 / float64(max(warps, 1)))
 	}
-	return float64(ceil(blocks, max(s.SMs, 1))) * block
+	return blocks, block
+}
+
+// foldClocks is what a second kernel costs that has nothing to do: 2 µs.
+const foldClocks = 3500
+
+// split adds t to the list with each number of blocks that may sum up a tile, where the
+// device has more room than there are tiles. Each block has some of the chunks.
+func (s *scope) split(list []tiling, t tiling, g gemm, tiles, chunks int, clocks float64) []tiling {
+	y, sms := s.Type(g.y), max(s.SMs, 1)
+	for _, n := range []int{1, 2, 3, 4, 6, 8, 12, 16} {
+		if n > 1 && (n > chunks || tiles*n > 4*sms && s.Split != always) {
+			break
+		}
+		t.splits = n
+		t.time = float64(ceil(tiles*n, sms)) * clocks * float64(ceil(chunks, n)) / float64(chunks)
+		if n > 1 {
+			t.time += foldClocks + float64(y.Shape.Elems()*(8*n+y.DType.Size()))/float64(bytesOfAClock*sms)
+		}
+		list = append(list, t)
+	}
+	return list
+}
+
+// sums is memory for the sums of p's splits of y; folded adds the kernel that adds them.
+func (s *scope) sums(g gemm, p layout) place { return s.floats(p.splits * s.Type(g.y).Shape.Elems()) }
+
+func (s *scope) folded(g gemm, p layout, sums place) error {
+	y := s.Type(g.y)
+	c := consts{"T": y.DType, "HAS_B": g.b != 0, "SPLITS": p.splits, "CO": y.Shape[4]}
+	return s.each("conv3d_fold", y.Shape.Elems(), c, s.value(g.y), sums, s.value(g.b))
 }
 
 // turn exchanges rows and columns of the weights of g: fragments of floats come from
@@ -161,6 +193,7 @@ type tiling struct {
 	warps    mmaTile // of conv3d_mma
 	groups   groupTile
 	byGroups bool // by conv3d_wgmma
+	splits   int  // of the sum over channels
 }
 
 // layout is how the product of g is cut.
@@ -188,6 +221,12 @@ func (s *scope) layout(g gemm) (p layout, ok bool) {
 	}
 	if len(list) == 0 {
 		return p, false
+	}
+	if s.Split != whenFaster {
+		some := slices.DeleteFunc(slices.Clone(list), func(t tiling) bool { return (t.splits > 1) != (s.Split == always) })
+		if len(some) > 0 {
+			list = some
+		}
 	}
 	slices.SortStableFunc(list, func(a, b tiling) int { return cmp.Compare(a.time, b.time) })
 	p.tiling = list[0]
@@ -230,12 +269,16 @@ func (s *scope) multiplyWarps(g gemm, p layout) (err error) {
 			return err
 		}
 	}
-	parts := s.leaveMoments(g, t.size, p.grid)
+	parts := s.leaveMoments(g, p, t.size)
+	moments := parts.In != nobody
+	if p.splits > 1 {
+		parts = s.sums(g, p)
+	}
 	from, table, slope := s.source(g.x)
 	from2, table2, slope2 := s.source(g.x2)
 	c := merged(axes("", x), axes("O", y), triple("K", g.kernel[:]), triple("S", g.stride[:]), triple("P", g.pad[:]),
 		triple("G", p.grid[:]), triple("H", t.halo[:]), consts{
-			"T": s.Type(g.y).DType, "HAS_B": g.b != 0, "MOMENTS": parts.In != nobody, "SCATTER": g.scatter, "W_BY_INPUT": g.byInput,
+			"T": s.Type(g.y).DType, "HAS_B": g.b != 0, "MOMENTS": moments, "SPLITS": p.splits, "SCATTER": g.scatter, "W_BY_INPUT": g.byInput,
 			"NORM": s.made[g.x] != nil, "NORM2": s.made[g.x2] != nil, "SLOPE": slope, "SLOPE2": slope2,
 			"X_WHOLE": c1%per == 0 && c2%per == 0, "W_WHOLE": g.wCols%per == 0 && (g.byInput || c2 == 0 || c1%per == 0),
 			"C1": c1, "C2": c2, "CO": y[4], "WROWS": g.wRows, "WCOLS": g.wCols, "W0": g.wFirst,
@@ -244,7 +287,10 @@ func (s *scope) multiplyWarps(g gemm, p layout) (err error) {
 		})
 	l := launch{
 		Kernel: "conv3d_mma", Shared: uint32(t.shared), Block: [3]uint32{uint32(32 * t.warps()), 1, 1},
-		Grid: [3]uint32{uint32(y[0] * p.grid[0] * p.grid[1] * p.grid[2]), uint32(ceil(y[4], t.wide)), uint32(p.classes)},
+		Grid: [3]uint32{uint32(y[0] * p.grid[0] * p.grid[1] * p.grid[2]), uint32(ceil(y[4], t.wide)), uint32(p.classes * p.splits)},
 	}
-	return s.add(l, c, s.value(g.y), parts, from, w, s.value(g.b), from2, table, table2)
+	if err := s.add(l, c, s.value(g.y), parts, from, w, s.value(g.b), from2, table, table2); err != nil || p.splits == 1 {
+		return err
+	}
+	return s.folded(g, p, parts)
 }

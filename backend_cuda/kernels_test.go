@@ -151,3 +151,25 @@ func TestTuringHasNoMatricesOfBF16(t *testing.T) {
 		assert.Equal(t, want, ls.List[0].Kernel)
 	}
 }
+
+// Layers of few voxels and many channels fill the device: several blocks share their sums.
+func TestSmallLayersAreSplit(t *testing.T) {
+	for _, arch := range []int{80, 90} {
+		blocks := map[bool]int{} // the fewest of a convolution of 320 channels, by whether it may be split
+		for _, split := range []rule{whenFaster, never} {
+			fewest, folds := math.MaxInt, 0
+			for _, l := range realLaunches(t, realPlans()["128³"], graph.F16, target{Arch: arch, SMs: 132, Split: split}) {
+				switch {
+				case l.Kernel == "conv3d_fold":
+					folds++
+				case strings.HasPrefix(l.Kernel, "conv3d_") && strings.HasSuffix(l.Kernel, "mma") && strings.Contains(l.Prelude, " CO = 320u;") && strings.Contains(l.Prelude, " C1 = 320u;"):
+					fewest = min(fewest, int(l.Grid[0]*l.Grid[1]*l.Grid[2]))
+				}
+			}
+			blocks[split != never] = fewest
+			assert.Equal(t, split != never, folds > 0)
+		}
+		assert.Less(t, blocks[false], 132/4)
+		assert.GreaterOrEqual(t, blocks[true], 132/2)
+	}
+}

@@ -60,8 +60,8 @@ func (s *scope) groups(g gemm) (list []tiling) {
 				if t.slices*wide > 256 || g.kernel[0]*g.kernel[1] < stages-1 {
 					continue
 				}
-				if time := s.groupTime(&t, g); t.shared <= hopperBlock {
-					list = append(list, tiling{time: time, groups: t, byGroups: true})
+				if blocks, clocks := s.groupTime(&t, g); t.shared <= hopperBlock {
+					list = s.split(list, tiling{groups: t, byGroups: true}, g, blocks, t.chunks, clocks)
 				}
 			}
 		}
@@ -69,10 +69,12 @@ func (s *scope) groups(g gemm) (list []tiling) {
 	return list
 }
 
-// groupTime makes chunks, buffers and shared of t, and estimates its clocks.
-func (s *scope) groupTime(t *groupTile, g gemm) float64 {
+// groupTime makes chunks, buffers and shared of t, counts its blocks and estimates the clocks
+// of one.
+func (s *scope) groupTime(t *groupTile, g gemm) (blocks int, clocks float64) {
 	y := s.Type(g.y).Shape
-	blocks, halo, taps := y[0]*ceil(y[4], t.wide), 1, 1
+	blocks = y[0] * ceil(y[4], t.wide)
+	halo, taps := 1, 1
 	for a := range 3 {
 		halo *= t.size[a] + g.kernel[a] - 1
 		taps *= g.kernel[a]
@@ -85,13 +87,13 @@ func (s *scope) groupTime(t *groupTile, g gemm) float64 {
 
 	// Clocks of a multiprocessor for sixteen channels of a slice: of tensor cores (2048
 	// multiply-adds), of shared memory (128 bytes).
-	clocks := max(float64(t.wide)/2, 16+float64(t.wide)/4)
-	product := float64(taps*t.channels/16*t.threads()/128*t.slices) * clocks
+	one := max(float64(t.wide)/2, 16+float64(t.wide)/4)
+	product := float64(taps*t.channels/16*t.threads()/128*t.slices) * one
 	block := float64(t.chunks) * (product + 150*float64(taps/g.kernel[2])/float64(t.resident()) + float64(halo*t.channels*2)/40)
 	if warps := t.resident() * t.threads() / 32; warps < 12 {
 		block *= math.Sqrt(12 / float64(warps))
 	}
-	return float64(ceil(blocks, max(s.SMs, 1))) * block
+	return blocks, block
 }
 
 // cells adds the kernel that lays out the weights of g.
@@ -115,7 +117,11 @@ func (s *scope) multiplyGroups(g gemm, p layout) error {
 			pad[a] = g.kernel[a] - 1 - g.pad[a]
 		}
 	}
-	parts := s.leaveMoments(g, t.size, grid)
+	parts := s.leaveMoments(g, p, t.size)
+	moments := parts.In != nobody
+	if p.splits > 1 {
+		parts = s.sums(g, p)
+	}
 	cells, err := s.cells(g, t)
 	if err != nil {
 		return err
@@ -123,7 +129,7 @@ func (s *scope) multiplyGroups(g gemm, p layout) error {
 	from, table, slope := s.source(g.x)
 	from2, table2, slope2 := s.source(g.x2)
 	c := merged(axes("", y), triple("P", pad[:]), triple("G", grid[:]), consts{
-		"T": s.Type(g.y).DType, "HAS_B": g.b != 0, "MOMENTS": parts.In != nobody,
+		"T": s.Type(g.y).DType, "HAS_B": g.b != 0, "MOMENTS": moments, "SPLITS": p.splits,
 		"NORM": s.made[g.x] != nil, "NORM2": s.made[g.x2] != nil, "SLOPE": slope, "SLOPE2": slope2,
 		"C1": s.channels(g.x), "C2": s.channels(g.x2), "CO": y[4],
 		"KD": fixed(g.kernel[0]), "KH": fixed(g.kernel[1]), "KW": fixed(g.kernel[2]),
@@ -132,18 +138,22 @@ func (s *scope) multiplyGroups(g gemm, p layout) error {
 	})
 	l := launch{
 		Kernel: "conv3d_wgmma", Shared: uint32(t.shared), Block: [3]uint32{uint32(t.threads()), 1, 1},
-		Grid: [3]uint32{uint32(y[0] * grid[0] * grid[1] * grid[2]), uint32(ceil(y[4], t.wide)), 1},
+		Grid: [3]uint32{uint32(y[0] * grid[0] * grid[1] * grid[2]), uint32(ceil(y[4], t.wide)), uint32(p.splits)},
 	}
-	return s.add(l, c, s.value(g.y), parts, from, cells, s.value(g.b), from2, table, table2)
+	if err := s.add(l, c, s.value(g.y), parts, from, cells, s.value(g.b), from2, table, table2); err != nil || p.splits == 1 {
+		return err
+	}
+	return s.folded(g, p, parts)
 }
 
-// leaveMoments is memory for the moments of tiles of y, if the next node is its norm.
-func (s *scope) leaveMoments(g gemm, tile, grid [3]int) place {
+// leaveMoments is memory for the moments of tiles of y, if the next node is its norm and
+// a block makes all of a tile.
+func (s *scope) leaveMoments(g gemm, p layout, tile [3]int) place {
 	y := s.Type(g.y).Shape
-	if g.scatter || !s.normed(g.y) {
+	if g.scatter || p.splits > 1 || !s.normed(g.y) {
 		return place{}
 	}
-	parts := s.floats(4 * y[0] * y[4] * grid[0] * grid[1] * grid[2])
-	s.kept = kept{g.y, s.at, tile, grid, parts}
+	parts := s.floats(4 * y[0] * y[4] * p.grid[0] * p.grid[1] * p.grid[2])
+	s.kept = kept{g.y, s.at, tile, p.grid, parts}
 	return parts
 }

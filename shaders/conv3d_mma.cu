@@ -20,7 +20,11 @@
 // voxels of it. BK channels of all voxels of x that the tile meets, the halo, lie in
 // shared memory at a time (ABUFS of them), so that x is read once a tile rather than
 // once a tap; weights of a tap follow in STAGES. Blocks: x: samples by tiles GD GH
-// GW; y: CO / BN; z: classes.
+// GW; y: CO / BN; z: classes by SPLITS.
+//
+// A few tiles of many channels leave most of a GPU idle: each of SPLITS blocks takes some
+// of the chunks of channels then, and leaves sums, parts [SPLITS N OD OH OW CO], which
+// conv3d_fold adds in order.
 //
 // NORM, NORM2: x or x2 is not stored: it is NormAct of what is given in its place, by
 // norms [N C 4], see norm_table. Each thread makes what it has copied of the halo, before
@@ -28,7 +32,7 @@
 //
 // Prelude: T; HAS_B, MOMENTS, NORM, NORM2, SCATTER, W_BY_INPUT, X_WHOLE, W_WHOLE (rows are
 // multiples of 16 bytes) (bool); SLOPE, SLOPE2 (float); D, H, W, C1, C2, CO, OD, OH, OW, KD, KH, KW, SD, SH, SW, PD, PH, PW,
-// WROWS, WCOLS, W0, GD, GH, GW, HD, HH, HW (the halo) (unsigned); TD, TH, TW, MT, BN, BK,
+// WROWS, WCOLS, W0, SPLITS, GD, GH, GW, HD, HH, HW (the halo) (unsigned); TD, TH, TW, MT, BN, BK,
 // STAGES, ABUFS, BLOCKS (of a multiprocessor) (int).
 
 constexpr int THREADS = TD * TH * TW / MT * 2;
@@ -84,10 +88,12 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
     unsigned at = blockIdx.x;
     const unsigned qw = at % GW * TW, qh = at / GW % GH * TH, qd = at / GW / GH % GD * TD, n = at / GW / GH / GD;
     const unsigned n0 = blockIdx.y * BN;
-    const unsigned rw = blockIdx.z % SW, rh = blockIdx.z / SW % SH, rd = blockIdx.z / SW / SH;
+    const unsigned split = blockIdx.z % SPLITS, rest = blockIdx.z / SPLITS;
+    const unsigned rw = rest % SW, rh = rest / SW % SH, rd = rest / SW / SH;
     const Axis ad = axis(qd, OD, KD, SD, PD, rd), ah = axis(qh, OH, KH, SH, PH, rh), aw = axis(qw, OW, KW, SW, PW, rw);
     const unsigned chunks1 = (C1 + BK - 1) / BK, chunks = chunks1 + (C2 + BK - 1) / BK;
-    const unsigned steps = chunks * ad.taps * ah.taps * aw.taps;
+    const unsigned first = split * chunks / SPLITS; // chunk
+    const unsigned steps = ((split + 1) * chunks / SPLITS - first) * ad.taps * ah.taps * aw.taps;
 
     // The voxel of a row of the halo; false beyond the grid.
     auto voxel_of = [&](unsigned row, unsigned &at) {
@@ -194,7 +200,7 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
     }
 
     // Group s of copies is what step s needs beyond those before it.
-    Step ahead = {0, 0, 0, 0}, now = {0, 0, 0, 0};
+    Step ahead = {first, 0, 0, 0}, now = ahead;
     unsigned loaded = 0;
     auto load = [&]() {
         if (loaded < steps) {
@@ -247,16 +253,24 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
     copies_wait<0>();
 
     // Bias, rounding, and which of the lane's rows are voxels of y.
+    float *of_split = parts + (size_t)split * (gridDim.x / (GD * GH * GW)) * OD * OH * OW * CO;
     bool there[2 * MT];
     UNROLL for (int i = 0; i < 2 * MT; i++) {
         const unsigned m = warp * (16 * MT) + i * 8 + lane / 4;
         const unsigned vd = qd + m / (TH * TW), vh = qh + m / TW % TH, vw = qw + m % TW;
         there[i] = vd < ad.voxels && vh < ah.voxels && vw < aw.voxels;
         const unsigned od = SCATTER ? vd * SD + rd : vd, oh = SCATTER ? vh * SH + rh : vh, ow = SCATTER ? vw * SW + rw : vw;
-        T *row = y + (size_t)(((n * OD + od) * OH + oh) * OW + ow) * CO;
+        const size_t at_row = (size_t)(((n * OD + od) * OH + oh) * OW + ow) * CO;
+        T *row = y + at_row;
         UNROLL for (int j = 0; j < NT; j++) {
             const unsigned co = n0 + j * 8 + (lane & 3) * 2;
             float *pair = &sums[i / 2][j][i % 2 * 2];
+            if (SPLITS > 1) {
+                if (there[i] && co < CO) {
+                    store_pair(false, of_split + at_row + co, pair[0], pair[1], CO - co);
+                }
+                continue;
+            }
             if (HAS_B && co < CO) {
                 pair[0] += b[co];
                 pair[1] += co + 1 < CO ? b[co + 1] : 0.0f;

@@ -16,10 +16,11 @@
 // the KW taps of a (kd, kh), whose weights, [KW][BK/8][BN][8], follow in STAGES.
 //
 // A step's products are under way while the next one's copies are waited for: what they
-// read is free again two barriers later. Blocks: x: samples by tiles GD GH GW; y: CO / BN.
+// read is free again two barriers later. Blocks: x: samples by tiles GD GH GW; y: CO / BN;
+// z: SPLITS, see conv3d_mma.
 //
 // Prelude: T; HAS_B, MOMENTS, NORM, NORM2 (bool); SLOPE, SLOPE2 (float); D, H, W, C1, C2,
-// CO, PD, PH, PW, GD, GH, GW (unsigned); KD, KH, KW, TD, TH, TW, MT, BN, BK, STAGES, ABUFS,
+// CO, SPLITS, PD, PH, PW, GD, GH, GW (unsigned); KD, KH, KW, TD, TH, TW, MT, BN, BK, STAGES, ABUFS,
 // BLOCKS (of a multiprocessor) (int).
 
 constexpr int THREADS = TD * TH * TW / MT * 2;
@@ -41,7 +42,8 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_wgmma(T *y, float *parts, const
     const unsigned qw = at % GW * TW, qh = at / GW % GH * TH, qd = at / GW / GH % GD * TD, n = at / GW / GH / GD;
     const unsigned n0 = blockIdx.y * BN;
     const unsigned chunks1 = (C1 + BK - 1) / BK, chunks = chunks1 + (C2 + BK - 1) / BK;
-    const unsigned steps = chunks * STEPS;
+    const unsigned first = blockIdx.z * chunks / SPLITS; // chunk
+    const unsigned steps = ((blockIdx.z + 1) * chunks / SPLITS - first) * STEPS;
 
     // The voxel of a cell; false beyond the grid.
     auto voxel_of = [&](unsigned cell, unsigned &v) {
@@ -50,9 +52,10 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_wgmma(T *y, float *parts, const
         return d < D && h < H && w < W;
     };
     const unsigned oct = threadIdx.x % OCTS; // of all that this thread copies of a halo
+    // Chunks are counted from the first of this block on.
     auto load_halo = [&](unsigned chunk) {
-        const bool second = chunk >= chunks1;
-        const unsigned channels = second ? C2 : C1, c = (second ? chunk - chunks1 : chunk) * BK + oct * 8;
+        const bool second = first + chunk >= chunks1;
+        const unsigned channels = second ? C2 : C1, c = (first + chunk - (second ? chunks1 : 0)) * BK + oct * 8;
         const T *from = second ? x2 : x;
         unsigned char *to = memory + chunk % ABUFS * HALO + oct * (APART * 16);
         for (unsigned cell = threadIdx.x / OCTS; cell < CELLS; cell += THREADS / OCTS) {
@@ -62,8 +65,8 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_wgmma(T *y, float *parts, const
         }
     };
     auto normalise_halo = [&](unsigned chunk) {
-        const bool second = chunk >= chunks1;
-        const unsigned channels = second ? C2 : C1, c = (second ? chunk - chunks1 : chunk) * BK + oct * 8;
+        const bool second = first + chunk >= chunks1;
+        const unsigned channels = second ? C2 : C1, c = (first + chunk - (second ? chunks1 : 0)) * BK + oct * 8;
         if (!(second ? NORM2 : NORM) || c >= channels) {
             return;
         }
@@ -96,7 +99,7 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_wgmma(T *y, float *parts, const
     }
 
     // Group s of copies is what step s needs beyond those before it.
-    const T *own = cells + (size_t)blockIdx.y * steps * (STAGE / 2);
+    const T *own = cells + (size_t)(blockIdx.y * chunks + first) * STEPS * (STAGE / 2);
     unsigned loaded = 0;
     auto load = [&]() {
         if (loaded < steps) {
@@ -141,14 +144,22 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_wgmma(T *y, float *parts, const
     copies_wait<0>();
 
     // Rows of a slice are its voxels, eight of a line; a warp has sixteen.
+    float *of_split = parts + (size_t)blockIdx.z * (gridDim.x / (GD * GH * GW)) * D * H * W * CO;
     bool there[2 * MT];
     UNROLL for (int i = 0; i < 2 * MT; i++) {
         const unsigned vd = qd + od[i / 2], vh = qh + oh[i / 2] + warp % 4 * 2 + i % 2, vw = qw + ow[i / 2] + lane / 4;
         there[i] = vd < D && vh < H && vw < W;
-        T *row = y + (size_t)(((n * D + vd) * H + vh) * W + vw) * CO;
+        const size_t at_row = (size_t)(((n * D + vd) * H + vh) * W + vw) * CO;
+        T *row = y + at_row;
         UNROLL for (int j = 0; j < NT; j++) {
             const unsigned co = n0 + j * 8 + (lane & 3) * 2;
             float *pair = &sums[i / 2][j][i % 2 * 2];
+            if (SPLITS > 1) {
+                if (there[i] && co < CO) {
+                    store_pair(false, of_split + at_row + co, pair[0], pair[1], CO - co);
+                }
+                continue;
+            }
             if (HAS_B && co < CO) {
                 pair[0] += b[co];
                 pair[1] += co + 1 < CO ? b[co + 1] : 0.0f;
