@@ -49,7 +49,12 @@ func (d *device) Compile(p *compile.Program, bind map[graph.Region][]backend.Buf
 		return nil, err
 	}
 	defer runtime.UnlockOSThread()
-	made, err := launchesOf(p, target{Arch: d.facts.arch, SMs: d.facts.sms, Simple: d.simple, Fold: d.fold})
+	t := target{Arch: d.facts.arch, SMs: d.facts.sms, Simple: d.simple, Fold: d.fold}
+	var err error
+	if t.Tiles, err = d.tune(p, t); err != nil {
+		return nil, err
+	}
+	made, err := launchesOf(p, t)
 	if err != nil {
 		return nil, err
 	}

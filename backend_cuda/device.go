@@ -36,6 +36,8 @@ type device struct {
 	spare     []cu.Event
 	simple    bool          // only the simple kernels, which an emulated GPU runs fast
 	fold      rule          // norms into the kernels behind them
+	tuned     bool          // tilings are measured
+	tiles     *choices      // nil until they are asked for
 	careful   bool          // every launch is waited for, so that errors have the name of the op
 	comm      *communicator // nil where it takes part in no group
 	lost      error         // what every call answers from then on
@@ -102,7 +104,7 @@ func open(d *driver, c compiler, kept *cache, o Options) (*device, error) {
 	}
 	dev := &device{
 		driver: d, gpu: gpu, context: context, facts: f, compiler: c, cache: kept,
-		functions: map[string]*function{}, careful: os.Getenv("CUDA_LAUNCH_BLOCKING") == "1",
+		functions: map[string]*function{}, tuned: !o.Untuned, careful: os.Getenv("CUDA_LAUNCH_BLOCKING") == "1",
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -104,7 +104,7 @@ func emulatedOnly(t testing.TB) *emulatedDriver {
 
 // reset makes the GPU what it was.
 func (e *emulatedDriver) reset() {
-	for what, value := range map[string]int64{"devices": 1, "arch": 90, "pools": 1, "memory": 1 << 30} {
+	for what, value := range map[string]int64{"devices": 1, "arch": 90, "pools": 1, "memory": 1 << 30, "time": 0} {
 		e.set(what, value)
 	}
 }

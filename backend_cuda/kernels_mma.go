@@ -1,9 +1,7 @@
 package cuda
 
 import (
-	"cmp"
 	"math"
-	"slices"
 
 	"github.com/gounet/gounet/core/graph"
 )
@@ -80,9 +78,8 @@ var tiles = [][3]int{
 	{2, 4, 8}, {4, 4, 4}, {1, 8, 8}, {1, 4, 16}, // 64
 }
 
-// warps are the ways to cut g for conv3d_mma. voxels is the grid of y, or of one of its
-// classes.
-func (s *scope) warps(g gemm, voxels [3]int) (list []tiling) {
+// warps are the ways to cut g for conv3d_mma.
+func (s *scope) warps(g gemm) (list []tiling) {
 	wide := 16
 	switch co := s.channels(g.y); {
 	case co > 32:
@@ -100,7 +97,7 @@ func (s *scope) warps(g gemm, voxels [3]int) (list []tiling) {
 				if t.warps() < 2 || t.warps() > 4 {
 					continue
 				}
-				if blocks, clocks := s.timeOf(&t, g, voxels); t.shared <= s.sharedBytes() {
+				if blocks, clocks := s.timeOf(&t, g); t.shared <= s.sharedBytes() {
 					list = s.split(list, tiling{warps: t}, g, blocks, t.chunks, clocks)
 				}
 			}
@@ -111,9 +108,10 @@ func (s *scope) warps(g gemm, voxels [3]int) (list []tiling) {
 
 // timeOf makes halo, chunks, buffers and shared of t, counts its blocks and estimates the
 // clocks of one.
-func (s *scope) timeOf(t *mmaTile, g gemm, voxels [3]int) (blocks int, clocks float64) {
+func (s *scope) timeOf(t *mmaTile, g gemm) (blocks int, clocks float64) {
 	blocks = s.Type(g.y).Shape[0] * ceil(s.channels(g.y), t.wide)
 	halo, most := 1, 1
+	voxels, _ := s.gridOf(g)
 	for a := range 3 {
 		apart, taps := g.stride[a], g.kernel[a]
 		if g.scatter {
@@ -199,63 +197,62 @@ type tiling struct {
 // layout is how the product of g is cut.
 type layout struct {
 	tiling
-	voxels, grid [3]int  // of y or of one of its classes, and their tiles
-	classes      int     // of voxels
-	loads        float64 // how often an element of x is loaded
+	grid    [3]int  // tiles of y, or of one of its classes
+	classes int     // of voxels
+	loads   float64 // how often an element of x is loaded
 }
 
-// layout cuts g; ok is false if no tile fits.
-func (s *scope) layout(g gemm) (p layout, ok bool) {
-	x, y := s.Type(g.x).Shape, s.Type(g.y).Shape
-	p.classes = 1
-	for a := range 3 {
-		p.voxels[a] = y[a+1]
+// gridOf is the voxels of y, or of one of its classes, of which there are so many.
+func (s *scope) gridOf(g gemm) (voxels [3]int, classes int) {
+	classes = 1
+	for a, n := range s.Type(g.y).Shape[1:4] {
+		voxels[a] = n
 		if g.scatter {
-			p.voxels[a] = ceil(y[a+1], g.stride[a])
-			p.classes *= g.stride[a]
+			voxels[a] = ceil(n, g.stride[a])
+			classes *= g.stride[a]
 		}
 	}
-	list := s.groups(g)
-	if len(list) == 0 || s.Groups != always {
-		list = append(list, s.warps(g, p.voxels)...)
-	}
-	if len(list) == 0 {
-		return p, false
-	}
-	if s.Split != whenFaster {
-		some := slices.DeleteFunc(slices.Clone(list), func(t tiling) bool { return (t.splits > 1) != (s.Split == always) })
-		if len(some) > 0 {
-			list = some
+	return voxels, classes
+}
+
+// laid is g cut so.
+func (s *scope) laid(g gemm, t tiling) layout {
+	p := layout{tiling: t}
+	voxels, classes := s.gridOf(g)
+	p.classes = classes
+	size, halo, wide := t.warps.size, t.warps.halo, t.warps.wide
+	if t.byGroups {
+		size, wide = t.groups.size, t.groups.wide
+		for a := range 3 {
+			halo[a] = size[a] + g.kernel[a] - 1
 		}
 	}
-	slices.SortStableFunc(list, func(a, b tiling) int { return cmp.Compare(a.time, b.time) })
-	p.tiling = list[0]
-	size, wide := p.warps.size, p.warps.wide
-	if p.byGroups {
-		size, wide = p.groups.size, p.groups.wide
-	}
-	p.loads = float64(ceil(y[4], wide) * p.classes)
+	p.loads = float64(ceil(s.channels(g.y), wide) * classes)
 	for a := range 3 {
-		p.grid[a] = ceil(p.voxels[a], size[a])
-		reach := p.warps.halo[a]
-		if p.byGroups {
-			reach = size[a] + g.kernel[a] - 1
-		}
-		p.loads *= float64(p.grid[a]*reach) / float64(x[a+1])
+		p.grid[a] = ceil(voxels[a], size[a])
+		p.loads *= float64(p.grid[a]*halo[a]) / float64(s.Type(g.x).Shape[a+1])
 	}
-	return p, true
+	return p
 }
 
 // matrices adds the kernel of g; ok is false if it does not fit.
 func (s *scope) matrices(g gemm) (ok bool, err error) {
 	p, ok := s.layout(g)
-	if !ok {
-		return false, nil
+	if ok && s.open != nil {
+		err = s.open(g, s.tilings(g))
 	}
+	if !ok || err != nil {
+		return ok, err
+	}
+	return true, s.multiply(g, p)
+}
+
+// multiply adds the kernels of g, cut so.
+func (s *scope) multiply(g gemm, p layout) error {
 	if p.byGroups {
-		return true, s.multiplyGroups(g, p)
+		return s.multiplyGroups(g, p)
 	}
-	return true, s.multiplyWarps(g, p)
+	return s.multiplyWarps(g, p)
 }
 
 // multiplyWarps adds the kernels of g, cut so.

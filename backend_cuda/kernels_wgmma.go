@@ -150,7 +150,7 @@ func (s *scope) multiplyGroups(g gemm, p layout) error {
 // a block makes all of a tile.
 func (s *scope) leaveMoments(g gemm, p layout, tile [3]int) place {
 	y := s.Type(g.y).Shape
-	if g.scatter || p.splits > 1 || !s.normed(g.y) {
+	if g.scatter || p.splits > 1 || s.alone || !s.normed(g.y) {
 		return place{}
 	}
 	parts := s.floats(4 * y[0] * y[4] * p.grid[0] * p.grid[1] * p.grid[2])
