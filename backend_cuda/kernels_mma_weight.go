@@ -20,6 +20,9 @@ func (o outer) normal() graph.Value {
 
 // outerLoads is how often the kernel of o loads an element of its normal operand.
 func (s *scope) outerLoads(o outer) float64 {
+	if g, ok := s.outerGrouped(o); ok {
+		return s.outerGroupLoads(o, g)
+	}
 	a, b := s.Type(o.reached).Shape, s.Type(o.dense).Shape
 	segment := s.segment(o)
 	pieces := ceil(b[3], segment)
@@ -96,6 +99,9 @@ func (s *scope) outerSplits(o outer) int {
 
 // outer adds the kernel of o.
 func (s *scope) outer(o outer, parts place, splits int) error {
+	if g, ok := s.outerGrouped(o); ok {
+		return s.outerByGroups(o, g, parts, splits)
+	}
 	a, b := s.Type(o.reached).Shape, s.Type(o.dense).Shape
 	segment, per := s.segment(o), 16/s.Type(o.dense).DType.Size()
 	ring, wide := outerRing(o, segment)
@@ -129,7 +135,7 @@ func (s *scope) outers(dw graph.Value, list []outer) (ok bool, err error) {
 			return false, nil
 		}
 	}
-	splits, size := s.outerSplits(list[0]), s.Type(dw).Shape.Elems()
+	splits, size := s.outerSplitsOf(list[0]), s.Type(dw).Shape.Elems()
 	parts := s.value(dw)
 	if splits > 1 {
 		parts = s.floats(splits * size)

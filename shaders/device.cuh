@@ -224,9 +224,30 @@ WGMMA_64(bf16)
     }
 WGMMA_128(f16)
 WGMMA_128(bf16)
+
+// The same of transposed operands, of which a core matrix has eight of the depth by eight rows:
+// d [64 64] += aᵀ · b, a [16 64], b [16 64].
+#define WGMMA_TRANSPOSED(type) \
+    DEVICE void multiply_transposed(type, float (&d)[8][4], unsigned long long a, unsigned long long b) { \
+        asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32." #type "." #type \
+                     " {%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+                     "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, %32, %33, 1, 1, 1, 1, 1;" \
+                     : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]), \
+                       "+f"(d[1][0]), "+f"(d[1][1]), "+f"(d[1][2]), "+f"(d[1][3]), \
+                       "+f"(d[2][0]), "+f"(d[2][1]), "+f"(d[2][2]), "+f"(d[2][3]), \
+                       "+f"(d[3][0]), "+f"(d[3][1]), "+f"(d[3][2]), "+f"(d[3][3]), \
+                       "+f"(d[4][0]), "+f"(d[4][1]), "+f"(d[4][2]), "+f"(d[4][3]), \
+                       "+f"(d[5][0]), "+f"(d[5][1]), "+f"(d[5][2]), "+f"(d[5][3]), \
+                       "+f"(d[6][0]), "+f"(d[6][1]), "+f"(d[6][2]), "+f"(d[6][3]), \
+                       "+f"(d[7][0]), "+f"(d[7][1]), "+f"(d[7][2]), "+f"(d[7][3]) \
+                     : "l"(a), "l"(b)); \
+    }
+WGMMA_TRANSPOSED(f16)
+WGMMA_TRANSPOSED(bf16)
 #else // others have none, and no kernel that asks for it
 DEVICE void group_fence() {}
 DEVICE void group_commit() {}
 template <int PENDING, int MT, int NT> DEVICE void group_wait(float (&)[MT][NT][4]) {}
 template <class T, int NT> DEVICE void multiply_group(T, float (&)[NT][4], unsigned long long, unsigned long long) { asm volatile("trap;"); }
+template <class T> DEVICE void multiply_transposed(T, float (&)[8][4], unsigned long long, unsigned long long) { asm volatile("trap;"); }
 #endif

@@ -144,11 +144,13 @@ DEVICE void group_fence() { emulate_group_fence(); }
 DEVICE void group_commit() { emulate_group_commit(); }
 template <int PENDING, int MT, int NT> DEVICE void group_wait(float (&)[MT][NT][4]) { emulate_group_wait(PENDING); }
 template <int NT> DEVICE void multiply_group(f16, float (&d)[NT][4], unsigned long long a, unsigned long long b) {
-    emulate_group(&d[0][0], NT * 8, a, b, emulate_f16);
+    emulate_group(&d[0][0], NT * 8, a, b, emulate_f16, false);
 }
 template <int NT> DEVICE void multiply_group(bf16, float (&d)[NT][4], unsigned long long a, unsigned long long b) {
-    emulate_group(&d[0][0], NT * 8, a, b, emulate_bf16);
+    emulate_group(&d[0][0], NT * 8, a, b, emulate_bf16, false);
 }
+DEVICE void multiply_transposed(f16, float (&d)[8][4], unsigned long long a, unsigned long long b) { emulate_group(&d[0][0], 64, a, b, emulate_f16, true); }
+DEVICE void multiply_transposed(bf16, float (&d)[8][4], unsigned long long a, unsigned long long b) { emulate_group(&d[0][0], 64, a, b, emulate_bf16, true); }
 
 // ---- the image
 template <unsigned...> struct emulate_indices {};

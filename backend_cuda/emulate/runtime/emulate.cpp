@@ -61,6 +61,7 @@ struct Copy {
 // each lane has its sums.
 struct Flight {
     emulate_type type;
+    bool transposed;
     unsigned n, batch;
     unsigned long a, b;
     std::vector<uint16_t> before;

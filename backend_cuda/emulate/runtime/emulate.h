@@ -61,7 +61,8 @@ void emulate_multiply(float d[4], const unsigned a[4], unsigned b0, unsigned b1,
 // waited for; what they read must be there, behind a fence and a barrier, when they begin,
 // and be the same then.
 void emulate_group_fence();
-void emulate_group(float *d, unsigned n, unsigned long a, unsigned long b, emulate_type type);
+// transposed: both operands lie with rows side by side, eight of the depth in a core matrix.
+void emulate_group(float *d, unsigned n, unsigned long a, unsigned long b, emulate_type type, bool transposed);
 void emulate_group_commit();
 void emulate_group_wait(unsigned pending);
 

@@ -121,10 +121,12 @@ void emulate_multiply(float d[4], const unsigned a[4], unsigned b0, unsigned b1,
 // ---- wgmma
 namespace {
 // Element (row, k) of an operand: eight rows of 16 bytes follow each other; the descriptor
-// has the distances along k by eight, and along rows by eight.
-const uint16_t *element(unsigned long of, unsigned row, unsigned k) {
+// has the distances along k by eight, and along rows by eight. Transposed, it is eight of
+// k that follow each other.
+const uint16_t *element(unsigned long of, unsigned row, unsigned k, bool transposed) {
     const unsigned first = (of & 0x3fff) * 16, deep = (of >> 16 & 0x3fff) * 16, next = (of >> 32 & 0x3fff) * 16;
-    const unsigned at = first + row / 8 * next + row % 8 * 16 + k / 8 * deep + k % 8 * 2;
+    const unsigned inside = transposed ? k % 8 * 16 + row % 8 * 2 : row % 8 * 16 + k % 8 * 2;
+    const unsigned at = first + row / 8 * next + k / 8 * deep + inside;
     return of >> 62 || at + 2 > launch.dims[6] ? nullptr : (const uint16_t *)(dynamicShared + at);
 }
 
@@ -132,7 +134,7 @@ const uint16_t *element(unsigned long of, unsigned row, unsigned k) {
 bool operands(const Flight &f, std::vector<uint16_t> &all) {
     for (unsigned row = 0; row < 64 + f.n; row++) {
         for (unsigned k = 0; k < 16; k++) {
-            const uint16_t *e = row < 64 ? element(f.a, row, k) : element(f.b, row - 64, k);
+            const uint16_t *e = row < 64 ? element(f.a, row, k, f.transposed) : element(f.b, row - 64, k, f.transposed);
             if (!e) {
                 return false;
             }
@@ -149,12 +151,13 @@ struct GroupProduct {
     unsigned n;
     unsigned long a, b;
     emulate_type type;
+    bool transposed;
 };
 
 void begun(void **lanes) {
     Fiber &first = leader();
     const GroupProduct &p = *(GroupProduct *)lanes[0];
-    Flight f = {p.type, p.n, first.batches, p.a, p.b, {}, {}};
+    Flight f = {p.type, p.transposed, p.n, first.batches, p.a, p.b, {}, {}};
     for (unsigned l = 0; l < 128; l++) {
         const GroupProduct &o = *(GroupProduct *)lanes[l];
         if (o.a != p.a || o.b != p.b || o.n != p.n) {
@@ -220,8 +223,8 @@ void waited(void **lanes) {
 }
 } // namespace
 
-void emulate_group(float *d, unsigned n, unsigned long a, unsigned long b, emulate_type type) {
-    GroupProduct p = {d, n, a, b, type};
+void emulate_group(float *d, unsigned n, unsigned long a, unsigned long b, emulate_type type, bool transposed) {
+    GroupProduct p = {d, n, a, b, type, transposed};
     emulate_collective(begun, &p, ~0u, 128);
 }
 
