@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"testing"
@@ -43,6 +44,21 @@ func TestConformanceOfSplits(t *testing.T) {
 			split.Groups, split.Split = groups, always
 			backendtest.Run(t, func(t testing.TB) backend.Device { return openEmulated(t, split) },
 				"f16/Conv3D", "f16/Conv3DGradInput", "f16/UpConv3D", "f16/UpConv3DGradInput")
+		})
+	}
+}
+
+// Every way to cut a product makes it: what is measured to be the fastest may be any.
+func TestConformanceOfWays(t *testing.T) {
+	ways := []int{2, mostWays - 1}
+	if os.Getenv("GOUNET_LONG") != "" {
+		ways = []int{1, 2, 3, 4, 5, 6, 7}
+	}
+	for _, way := range ways {
+		t.Run(fmt.Sprint(way), func(t *testing.T) {
+			to := target{Arch: 90, SMs: 8, Way: way}
+			backendtest.Run(t, func(t testing.TB) backend.Device { return openEmulated(t, to) },
+				"f16/Conv3D", "f16/Conv3DGradInput", "f16/Conv3DGradWeight", "f16/UpConv3D", "f16/UpConv3DGradWeight")
 		})
 	}
 }

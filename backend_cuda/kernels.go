@@ -61,6 +61,7 @@ type target struct {
 	Groups rule              // of warps multiply matrices, where the GPU is a Hopper
 	Split  rule              // sums over channels go to several blocks
 	Tiles  map[string]string // tilings that were measured to be the fastest, by the key of a site
+	Way    int               // which of the ways to cut a product, where none was measured: the model's best first
 }
 
 // launchesOf makes the kernels of p, or says which node it has no kernel for.
@@ -92,12 +93,12 @@ type scope struct {
 	*compile.Program
 	target
 	out   *launches
-	at    int                        // node
-	used  int64                      // bytes of partial sums of the node at hand
-	kept  kept                       // of the node before
-	made  map[graph.Value]*prologue  // values that are not stored
-	open  func(gemm, []tiling) error // where there is one it is told of each product
-	alone bool                       // a product is to be measured: nothing is left for a norm
+	at    int                       // node
+	used  int64                     // bytes of partial sums of the node at hand
+	kept  kept                      // of the node before
+	made  map[graph.Value]*prologue // values that are not stored
+	open  func(site)                // where there is one it is told of each product
+	alone bool                      // a product is to be measured: nothing is left for a norm
 }
 
 // consts are the constants of a kernel by their names: int for unsigned, bool,

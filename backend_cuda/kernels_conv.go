@@ -44,6 +44,9 @@ func (s *scope) outersOf(n graph.Node) (list []outer) {
 		dw := s.Type(n.Out[0]).Shape
 		list = []outer{{dense: n.In[1], reached: n.In[0], kernel: op.Stride, stride: op.Stride, turned: true, ci: dw[3], co: dw[4]}}
 	}
+	for i, o := range list {
+		list[i].outerCut = s.outerCuts(o)[0]
+	}
 	return list
 }
 

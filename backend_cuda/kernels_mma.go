@@ -237,14 +237,15 @@ func (s *scope) laid(g gemm, t tiling) layout {
 
 // matrices adds the kernel of g; ok is false if it does not fit.
 func (s *scope) matrices(g gemm) (ok bool, err error) {
-	p, ok := s.layout(g)
-	if ok && s.open != nil {
-		err = s.open(g, s.tilings(g))
+	list := shortlist(s.tilings(g))
+	if len(list) == 0 {
+		return false, nil
 	}
-	if !ok || err != nil {
-		return ok, err
+	t, err := pick(s, s.keyOf(g), list, func(alone *scope, t tiling) error { return alone.multiply(g, alone.laid(g, t)) })
+	if err != nil {
+		return true, err
 	}
-	return true, s.multiply(g, p)
+	return true, s.multiply(g, s.laid(g, t))
 }
 
 // multiply adds the kernels of g, cut so.

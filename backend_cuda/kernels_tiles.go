@@ -26,25 +26,33 @@ const mostWays = 8
 // sitesOf are the products of p that t has no tiling of.
 func sitesOf(p *compile.Program, t target) (list []site, err error) {
 	s := &scope{Program: p, target: t, out: &launches{}}
-	s.open = func(g gemm, tilings []tiling) error {
-		key := s.keyOf(g)
-		if slices.ContainsFunc(list, func(o site) bool { return o.key == key }) {
-			return nil
-		}
-		one := site{key: key}
-		for _, way := range shortlist(tilings) {
-			w, err := s.try(g, way)
-			if err != nil {
-				return err
-			}
-			one.ways = append(one.ways, w)
-		}
-		if len(one.ways) > 1 {
+	s.open = func(one site) {
+		if len(one.ways) > 1 && !slices.ContainsFunc(list, func(o site) bool { return o.key == one.key }) {
 			list = append(list, one)
 		}
-		return nil
 	}
 	return list, s.nodes()
+}
+
+// pick is that of a list that was measured to be the fastest, or its first, the model's.
+// Where sites are gathered it tells of this one: add adds the kernels of a way, alone,
+// without the norms before and behind it.
+func pick[W fmt.Stringer](s *scope, key string, list []W, add func(alone *scope, way W) error) (W, error) {
+	if s.open != nil {
+		one := site{key: key}
+		for _, w := range list {
+			alone := &scope{Program: s.Program, target: s.target, out: &launches{}, at: s.at, alone: true}
+			if err := add(alone, w); err != nil {
+				return w, err
+			}
+			one.ways = append(one.ways, way{w.String(), *alone.out})
+		}
+		s.open(one)
+	}
+	if i := slices.IndexFunc(list, func(w W) bool { return w.String() == s.Tiles[key] }); i >= 0 {
+		return list[i], nil
+	}
+	return list[min(s.Way, len(list)-1)], nil
 }
 
 // shortlist is the best of a list, some of each kind of kernel.
@@ -57,13 +65,6 @@ func shortlist(list []tiling) (short []tiling) {
 		}
 	}
 	return short
-}
-
-// try is g cut so, alone: without the norms before and behind it.
-func (s *scope) try(g gemm, t tiling) (way, error) {
-	alone := &scope{Program: s.Program, target: s.target, out: &launches{}, at: s.at, alone: true}
-	err := alone.multiply(g, s.laid(g, t))
-	return way{t.String(), *alone.out}, err
 }
 
 // keyOf is what the kernels of g depend on.
@@ -98,15 +99,11 @@ func (s *scope) tilings(g gemm) []tiling {
 	return list
 }
 
-// layout cuts g, as was measured or as the model has it; ok is false if no tile fits.
+// layout cuts g as the model has it; ok is false if no tile fits.
 func (s *scope) layout(g gemm) (p layout, ok bool) {
 	list := s.tilings(g)
 	if len(list) == 0 {
 		return p, false
-	}
-	name := s.Tiles[s.keyOf(g)]
-	if i := slices.IndexFunc(list, func(t tiling) bool { return t.String() == name }); i >= 0 {
-		return s.laid(g, list[i]), true
 	}
 	return s.laid(g, list[0]), true
 }

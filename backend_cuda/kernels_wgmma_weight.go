@@ -15,13 +15,13 @@ var outerSizes = [][3]int{{2, 8, 8}, {1, 16, 8}, {1, 8, 16}, {1, 8, 8}, {4, 4, 8
 // rateOfGroups is how much more wgmma multiplies in a clock than mma.sync.
 const rateOfGroups = 1.5
 
-// outerGrouped cuts o for conv3d_grad_weight_wgmma; ok is false if that does not make it, or
-// not sooner, as work beyond the channels and the grid takes as long.
-func (s *scope) outerGrouped(o outer) (best outerGroup, ok bool) {
+// outerGrouped cuts o for conv3d_grad_weight_wgmma; ok is false if that does not make it. It may
+// not be sooner done, as work beyond the channels and the grid takes as long.
+func (s *scope) outerGrouped(o outer) (best outerGroup, sooner, ok bool) {
 	t := s.Type(o.dense)
 	if s.Arch != 90 || s.Groups == never || o.turned || t.DType.Size() != 2 || o.stride != [3]int{1, 1, 1} ||
 		o.kernel[1] > 3 || o.kernel[2] > 3 || s.channels(o.reached)%8 != 0 || t.Shape[4]%8 != 0 {
-		return best, false
+		return best, false, false
 	}
 	best.work = math.Inf(1)
 	for _, size := range outerSizes {
@@ -44,17 +44,17 @@ func (s *scope) outerGrouped(o outer) (best outerGroup, ok bool) {
 	}
 	v, done := best.size, float64(best.tiles*ceil(s.channels(o.reached), 64)*ceil(t.Shape[4], 64)*64*64)
 	wanted := float64(t.Shape.Elems() * s.channels(o.reached))
-	return best, s.Groups == always || done*float64(v[0]*v[1]*v[2]) < rateOfGroups*wanted
+	return best, done*float64(v[0]*v[1]*v[2]) < rateOfGroups*wanted, true
 }
 
 // outerSplitsOf is how many parts of a gradient keep the device busy.
 func (s *scope) outerSplitsOf(o outer) int {
-	g, ok := s.outerGrouped(o)
-	if !ok {
+	if !o.groups {
 		return s.outerSplits(o)
 	}
+	g, _, _ := s.outerGrouped(o)
 	blocks := ceil(s.channels(o.reached), 64) * ceil(s.channels(o.dense), 64) * o.kernel[0]
-	return max(1, min(g.tiles, max(s.SMs, 1)/blocks))
+	return max(1, min(g.tiles, o.times*max(s.SMs, 1)/blocks))
 }
 
 // outerByGroups adds the kernel of o, cut so.

@@ -31,7 +31,7 @@ type choices struct {
 }
 
 // tiled are the kernels whose time the choice is about.
-var tiled = []string{"conv3d_mma", "conv3d_wgmma", "conv3d_fold", "weight_cells", "turn"}
+var tiled = []string{"conv3d_mma", "conv3d_wgmma", "conv3d_fold", "weight_cells", "turn", "conv3d_grad_weight_mma", "conv3d_grad_weight_wgmma", "fold"}
 
 // openTiles reads what the cache has; what is damaged, or of another GPU, driver or source, is
 // nothing.

@@ -139,6 +139,24 @@ func TestNothingIsMeasuredThatIsNotKept(t *testing.T) {
 	assert.Zero(t, measured)
 }
 
+// Gradients of weights are measured too.
+func TestGradientsOfWeightsHaveWays(t *testing.T) {
+	var f folded
+	all, err := sitesOf(f.program(t, compile.Options{Storage: graph.F16}, k(6, 6, 20)), target{Arch: 90, SMs: 4})
+	require.NoError(t, err)
+	kernels := map[string]bool{}
+	for _, s := range all {
+		for _, w := range s.ways {
+			for _, l := range w.List {
+				if strings.HasPrefix(s.key, "gradient of weights") {
+					kernels[l.Kernel] = true
+				}
+			}
+		}
+	}
+	assert.Equal(t, map[string]bool{"conv3d_grad_weight_wgmma": true, "conv3d_grad_weight_mma": true, "fold": true}, kernels)
+}
+
 // Who measures at the same time waits, and has the same choices: four devices measure
 // once.
 func TestDevicesThatStartTogetherChooseTogether(t *testing.T) {
