@@ -49,7 +49,8 @@ func (d *device) Compile(p *compile.Program, bind map[graph.Region][]backend.Buf
 		return nil, err
 	}
 	defer runtime.UnlockOSThread()
-	t := target{Arch: d.facts.arch, SMs: d.facts.sms, Simple: d.simple, Fold: d.fold}
+	t := d.rules
+	t.Arch, t.SMs, t.Simple = d.facts.arch, d.facts.sms, d.simple
 	var err error
 	if t.Tiles, err = d.tune(p, t); err != nil {
 		return nil, err

@@ -35,7 +35,7 @@ type device struct {
 	flights   []flight // runs that may not be done, the oldest first
 	spare     []cu.Event
 	simple    bool          // only the simple kernels, which an emulated GPU runs fast
-	fold      rule          // norms into the kernels behind them
+	rules     target        // Fold, Groups and Split of kernels
 	tuned     bool          // tilings are measured
 	tiles     *choices      // nil until they are asked for
 	careful   bool          // every launch is waited for, so that errors have the name of the op

@@ -35,7 +35,7 @@ var groupTiles = [][3]int{
 // dense is g as a convolution of stride 1 of halves, whose taps conv3d_wgmma multiplies; false if it is none.
 func (s *scope) dense(g gemm) (reversed, ok bool) {
 	t := s.Type(g.y)
-	if s.Arch != 90 || s.Groups == never || t.DType.Size() != 2 || g.stride != [3]int{1, 1, 1} || g.kernel[2] > 3 {
+	if s.Arch != 90 || s.Groups == never || t.DType.Size() != 2 || g.stride != [3]int{1, 1, 1} || g.kernel[2] > 3 || g.scatter == g.byInput {
 		return false, false
 	}
 	return g.scatter, s.channels(g.x)%8 == 0 && s.channels(g.x2)%8 == 0
