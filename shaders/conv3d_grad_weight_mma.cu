@@ -20,10 +20,10 @@
 // place, by norms [N C 4], see norm_table. Each thread makes what it has copied, before
 // others see it; there are zeros beyond the grid.
 //
-// Prelude: T; NORM, TURNED, A_WHOLE, B_WHOLE (rows are multiples of 16 bytes) (bool); SLOPE (float); N, D,
-// H, W, CA, OD, OH, OW, CB, SD, SH, SW, PD, PH, PW, CI, CO, C0, SPLITS (unsigned); KD,
-// KH, KW, MT, SEGMENT, AHEAD, RING, WIDE (voxels of a row of the ring), BLOCKS (of a
-// multiprocessor) (int).
+// Prelude: T; NORM, TURNED, A_WHOLE, B_WHOLE (rows are multiples of 16 bytes) (bool); SLOPE
+// (float); N, D, H, W, CA, OD, OH, OW, CB, SD, SH, SW, PD, PH, PW, CI, CO, C0, SPLITS
+// (unsigned); KD, KH, KW, MT, SEGMENT, AHEAD, RING, WIDE (voxels of a row of the ring),
+// BLOCKS (of a multiprocessor) (int).
 
 constexpr int THREADS = KD * KH * 64 / MT;
 constexpr int PER = 16 / (int)sizeof(T);    // elements of a chunk
@@ -92,7 +92,7 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_grad_weight_mma(float *parts, c
                 load_chunk(A_WHOLE, to + swizzled<BYTES>(v, c / PER), from, there ? CA - a0 - c : 0);
             }
         };
-        // Whether a voxel of such a row is one of the grid.
+        // Whether a voxel of row r of the column is one of the grid.
         auto there = [&](unsigned r, unsigned v) {
             return (unsigned)(first_d + (int)(v / WIDE)) < D && r - PH < H && (unsigned)(first_w + (int)(v % WIDE)) < W;
         };

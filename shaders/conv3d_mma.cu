@@ -31,9 +31,9 @@
 // others see it; there are zeros beyond the grid.
 //
 // Prelude: T; HAS_B, MOMENTS, NORM, NORM2, SCATTER, W_BY_INPUT, X_WHOLE, W_WHOLE (rows are
-// multiples of 16 bytes) (bool); SLOPE, SLOPE2 (float); D, H, W, C1, C2, CO, OD, OH, OW, KD, KH, KW, SD, SH, SW, PD, PH, PW,
-// WROWS, WCOLS, W0, SPLITS, GD, GH, GW, HD, HH, HW (the halo) (unsigned); TD, TH, TW, MT, BN, BK,
-// STAGES, ABUFS, BLOCKS (of a multiprocessor) (int).
+// multiples of 16 bytes) (bool); SLOPE, SLOPE2 (float); D, H, W, C1, C2, CO, OD, OH, OW, KD,
+// KH, KW, SD, SH, SW, PD, PH, PW, WROWS, WCOLS, W0, SPLITS, GD, GH, GW, HD, HH, HW (the halo)
+// (unsigned); TD, TH, TW, MT, BN, BK, STAGES, ABUFS, BLOCKS (of a multiprocessor) (int).
 
 constexpr int THREADS = TD * TH * TW / MT * 2;
 constexpr int NT = BN / 8;
