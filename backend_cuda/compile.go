@@ -50,7 +50,13 @@ func (d *device) Compile(p *compile.Program, bind map[graph.Region][]backend.Buf
 		return nil, err
 	}
 	defer runtime.UnlockOSThread()
-	made, err := launchesOf(p, target{Arch: d.facts.arch, SMs: d.facts.sms, Simple: d.simple})
+	t := d.rules
+	t.Arch, t.SMs, t.Simple = d.facts.arch, d.facts.sms, d.simple
+	var err error
+	if t.Tiles, err = d.tune(p, t); err != nil {
+		return nil, err
+	}
+	made, err := launchesOf(p, t)
 	if err != nil {
 		return nil, err
 	}
@@ -105,12 +111,12 @@ func blame(p *compile.Program, l launch, err error) error {
 
 // place gives partial sums and tables memory, and every launch its addresses.
 func (e *executable) place(p *compile.Program, made *launches, bound map[graph.Region][]*buffer) error {
-	var sums, constants cu.DevicePtr
+	var sums, constants, lasting cu.DevicePtr
 	for _, m := range []struct {
 		to    *cu.DevicePtr
 		what  string
 		bytes int64
-	}{{&sums, "partial sums", made.Partials}, {&constants, "tables", int64(len(made.Tables))}} {
+	}{{&sums, "partial sums", made.Partials}, {&constants, "tables", int64(len(made.Tables))}, {&lasting, "norms", made.Left}} {
 		if m.bytes == 0 {
 			continue
 		}
@@ -145,6 +151,8 @@ func (e *executable) place(p *compile.Program, made *launches, bound map[graph.R
 				at += sums.Uintptr()
 			case tables:
 				at += constants.Uintptr()
+			case left:
+				at += lasting.Uintptr()
 			}
 			s.pointers = append(s.pointers, at)
 		}

@@ -36,6 +36,9 @@ type device struct {
 	landed    int      // runs before these
 	spare     []cu.Event
 	simple    bool          // only the simple kernels, which an emulated GPU runs fast
+	rules     target        // Fold, Groups and Split of kernels
+	tuned     bool          // tilings are measured
+	tiles     *choices      // nil until they are asked for
 	careful   bool          // every launch is waited for, so that errors have the name of the op
 	comm      *communicator // nil where it takes part in no group
 	side      cu.Stream     // of the communicator, beside stream
@@ -103,7 +106,7 @@ func open(d *driver, c compiler, kept *cache, o Options) (*device, error) {
 	}
 	dev := &device{
 		driver: d, gpu: gpu, context: context, facts: f, compiler: c, cache: kept,
-		functions: map[string]*function{}, careful: os.Getenv("CUDA_LAUNCH_BLOCKING") == "1",
+		functions: map[string]*function{}, tuned: !o.Untuned, careful: os.Getenv("CUDA_LAUNCH_BLOCKING") == "1",
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -193,7 +196,7 @@ func (d *device) Name() string { return "cuda (" + d.facts.name + ")" }
 // Limits: bf16 has instructions from Ampere on. A device that is lost has no memory free
 // that is known.
 func (d *device) Limits() backend.Limits {
-	l := backend.Limits{TotalBytes: d.facts.bytes, FreeBytes: d.unused(), Units: d.facts.sms, F16: true, BF16: d.facts.arch >= 80, World: 1}
+	l := backend.Limits{TotalBytes: d.facts.bytes, FreeBytes: d.unused(), Units: d.facts.sms, F16: true, BF16: d.facts.arch >= 80, World: 1, InPlace: true}
 	if d.comm != nil {
 		l.World = d.comm.group.World
 	}

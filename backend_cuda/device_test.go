@@ -133,7 +133,7 @@ func TestAGPUThatDoesNotFitIsNamed(t *testing.T) {
 	}
 	e.reset()
 	e.set("arch", 75)
-	assert.Equal(t, backend.Limits{TotalBytes: 1 << 30, FreeBytes: 1 << 30, Units: 4, F16: true, World: 1}, closing(t).Limits(), "no bf16 before Ampere")
+	assert.Equal(t, backend.Limits{TotalBytes: 1 << 30, FreeBytes: 1 << 30, Units: 4, F16: true, World: 1, InPlace: true}, closing(t).Limits(), "no bf16 before Ampere")
 }
 
 func TestAMissingDriverIsNamedWithItsPackage(t *testing.T) {

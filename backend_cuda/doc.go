@@ -2,7 +2,8 @@
 // shaders, compiled at run time for the GPU and the shapes of the program.
 //
 // Compile captures the launches of a program as one CUDA graph; Run replays it.
-// Nothing is decided in between. What the host writes goes through pinned memory,
+// Nothing is decided in between. How convolutions are cut is measured when a GPU first meets
+// them, and kept in the user's cache. What the host writes goes through pinned memory,
 // in the order of the calls.
 //
 // The driver, NVRTC and NCCL are found at run time. Only builds with the tag cuda
@@ -19,6 +20,7 @@ import (
 type Options struct {
 	Ordinal int    // counts from 0, in the order of the driver (CUDA_VISIBLE_DEVICES)
 	Group   *Group // the GPUs that take part in AllReduce; nil: this one alone
+	Untuned bool   // kernels are cut by a model of their time, none is measured
 }
 
 // Group is a GPU's place among those of AllReduce. All of them open their devices at the

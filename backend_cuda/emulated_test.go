@@ -112,7 +112,7 @@ func (d *emulated) Close() error { return nil }
 
 // Limits leave bf16, whose kernels are those of f16, to a long run.
 func (d *emulated) Limits() backend.Limits {
-	return backend.Limits{F16: true, BF16: d.Arch >= 80 && os.Getenv("GOUNET_LONG") != "", World: 1}
+	return backend.Limits{F16: true, BF16: d.Arch >= 80 && os.Getenv("GOUNET_LONG") != "", World: 1, InPlace: true}
 }
 
 func (d *emulated) NewBuffer(n int64) (backend.Buffer, error) {
@@ -142,6 +142,7 @@ type emulatedRun struct {
 	constants        [][]uint32
 	bind             map[graph.Region][]backend.Buffer
 	partials, tables []byte
+	left             []byte
 }
 
 func (d *emulated) Compile(p *compile.Program, bind map[graph.Region][]backend.Buffer) (backend.Executable, error) {
@@ -149,7 +150,7 @@ func (d *emulated) Compile(p *compile.Program, bind map[graph.Region][]backend.B
 	if err != nil {
 		return nil, err
 	}
-	e := &emulatedRun{dev: d, list: ls.List, bind: bind, partials: make([]byte, ls.Partials), tables: ls.Tables}
+	e := &emulatedRun{dev: d, list: ls.List, bind: bind, partials: make([]byte, ls.Partials), tables: ls.Tables, left: make([]byte, ls.Left)}
 	for _, l := range ls.List {
 		image, constants, err := d.loaded(l)
 		if err != nil {
@@ -164,7 +165,7 @@ func (e *emulatedRun) Free() {}
 
 // bytes of a place.
 func (e *emulatedRun) bytes(p place) []byte {
-	from := map[owner][]byte{partials: e.partials, tables: e.tables}[p.In]
+	from := map[owner][]byte{partials: e.partials, tables: e.tables, left: e.left}[p.In]
 	if p.In == region {
 		from = e.bind[p.Region][p.Chunk].(*hostBuffer).b
 	}
@@ -174,6 +175,9 @@ func (e *emulatedRun) bytes(p place) []byte {
 func (e *emulatedRun) Run(context.Context) error {
 	for i := range e.partials {
 		e.partials[i] = 0xFF // NaN
+	}
+	for i := range e.left {
+		e.left[i] = 0xFF
 	}
 	before := bytes.Clone(e.tables)
 	seed := e.dev.seed.Add(1) - 1

@@ -104,7 +104,7 @@ func emulatedOnly(t testing.TB) *emulatedDriver {
 
 // reset makes the GPU what it was.
 func (e *emulatedDriver) reset() {
-	for what, value := range map[string]int64{"devices": 1, "arch": 90, "pools": 1, "memory": 1 << 30, "forget": 0, "driver": 13000} {
+	for what, value := range map[string]int64{"devices": 1, "arch": 90, "pools": 1, "memory": 1 << 30, "forget": 0, "driver": 13000, "time": 0} {
 		e.set(what, value)
 	}
 }
@@ -150,4 +150,24 @@ func TestConformanceOfTheBackend(t *testing.T) {
 		}
 		return opened(t)
 	})
+}
+
+// What the model and measuring leave to few shapes: Hopper's own instructions and norms in
+// prologues wherever they can be, and sums that blocks share.
+func TestConformanceOfWhatIsChosen(t *testing.T) {
+	if os.Getenv(onGPU) == "" && os.Getenv("GOUNET_LONG") == "" {
+		t.Skip("the same kernels are in TestConformanceOfGroups and TestConformanceOfSplits: GOUNET_LONG=1")
+	}
+	for name, rules := range map[string]target{
+		"groups": {Groups: always, Fold: always}, "warps": {Groups: never, Fold: always},
+		"groups split": {Groups: always, Split: always}, "warps split": {Groups: never, Split: always},
+	} {
+		t.Run(name, func(t *testing.T) {
+			backendtest.Run(t, func(t testing.TB) backend.Device {
+				d := opened(t)
+				d.rules, d.tuned = rules, false
+				return d
+			}, "f16/Conv3D", "f16/Conv3DGradInput", "f16/Conv3DGradWeight", "bf16/Conv3D", "bf16/Conv3DGradInput", "bf16/Conv3DGradWeight")
+		})
+	}
 }

@@ -41,6 +41,7 @@ const (
 	region                // a chunk of a region of the program
 	partials              // launches.Partials bytes that the nodes of a program share, one after the other
 	tables                // memory that holds launches.Tables
+	left                  // launches.Left bytes that nodes leave for later ones
 )
 
 // launches is a program as kernels.
@@ -48,38 +49,56 @@ type launches struct {
 	List     []launch // in order
 	Partials int64    // bytes of partial sums: undefined before a run
 	Tables   []byte   // constants that kernels read
+	Left     int64    // bytes that stay for a run: undefined before it
 }
 
 // target is what kernels depend on.
 type target struct {
-	Arch   int  // compute capability: 75, 80, 90, 100, ...
-	SMs    int  // multiprocessors
-	Simple bool // only the simple kernels, the second reference of the others
+	Arch   int               // compute capability: 75, 80, 90, 100, ...
+	SMs    int               // multiprocessors
+	Simple bool              // only the simple kernels, the second reference of the others
+	Fold   rule              // norms are left to the kernels behind them
+	Groups rule              // of warps multiply matrices, where the GPU is a Hopper
+	Split  rule              // sums over channels go to several blocks
+	Tiles  map[string]string // tilings that were measured to be the fastest, by the key of a site
+	Way    int               // which of the ways to cut a product, where none was measured: the model's best first
 }
 
 // launchesOf makes the kernels of p, or says which node it has no kernel for.
 func launchesOf(p *compile.Program, t target) (*launches, error) {
 	s := &scope{Program: p, target: t, out: &launches{}}
-	for i, n := range p.Nodes {
+	if err := s.nodes(); err != nil {
+		return nil, err
+	}
+	return s.out, nil
+}
+
+// nodes adds the kernels of all nodes.
+func (s *scope) nodes() error {
+	s.prologues()
+	for i, n := range s.Nodes {
 		s.at, s.used = i, 0
 		if s.kept.parts.In == partials && s.kept.at == i-1 { // they stay for this node
 			s.used = aligned(s.kept.parts.Offset + s.kept.parts.Bytes)
 		}
 		if err := s.node(n); err != nil {
-			return nil, fmt.Errorf("cuda: node %s: %s: %w", n.Name, graph.OpName(n.Op), err)
+			return fmt.Errorf("cuda: node %s: %s: %w", n.Name, graph.OpName(n.Op), err)
 		}
 	}
-	return s.out, nil
+	return nil
 }
 
 // scope is what making the launches of a node needs.
 type scope struct {
 	*compile.Program
 	target
-	out  *launches
-	at   int   // node
-	used int64 // bytes of partial sums of the node at hand
-	kept kept  // of the node before
+	out   *launches
+	at    int                       // node
+	used  int64                     // bytes of partial sums of the node at hand
+	kept  kept                      // of the node before
+	made  map[graph.Value]*prologue // values that are not stored
+	open  func(site)                // where there is one it is told of each product
+	alone bool                      // a product is to be measured: nothing is left for a norm
 }
 
 // consts are the constants of a kernel by their names: int for unsigned, bool,
@@ -146,6 +165,13 @@ func (s *scope) partial(bytes int64) place {
 	p := place{In: partials, Offset: s.used, Bytes: bytes}
 	s.used = aligned(s.used + bytes)
 	s.out.Partials = max(s.out.Partials, s.used)
+	return p
+}
+
+// lasting is memory for so many bytes that later nodes read.
+func (s *scope) lasting(bytes int64) place {
+	p := place{In: left, Offset: s.out.Left, Bytes: bytes}
+	s.out.Left += aligned(bytes)
 	return p
 }
 

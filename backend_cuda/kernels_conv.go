@@ -7,12 +7,52 @@ func convolved(x, y graph.Shape, kernel, stride []int) consts {
 	return merged(axes("", x), axes("O", y), triple("K", kernel), triple("S", stride), consts{"CO": y[4]})
 }
 
+// gemmOf is the matrix product of a convolution, Conv3D or UpConv3D; false where tensor
+// cores have none.
+func (s *scope) gemmOf(n graph.Node) (g gemm, is bool) {
+	switch op := n.Op.(type) {
+	case graph.Conv3D:
+		k := s.Type(n.In[1]).Shape
+		g = gemm{y: n.Out[0], x: n.In[0], w: n.In[1], b: n.In[2], x2: input(n, 3), stride: op.Stride, byInput: true, wRows: k[3], wCols: k[4]}
+		g.kernel, g.pad = [3]int(k[:3]), half3(k)
+	case graph.UpConv3D:
+		k := s.Type(n.In[1]).Shape
+		g = gemm{
+			y: n.Out[0], x: n.In[0], w: n.In[1], b: n.In[2], kernel: [3]int(k[:3]), stride: [3]int(k[:3]),
+			scatter: true, byInput: true, wRows: k[3], wCols: k[4],
+		}
+	default:
+		return g, false
+	}
+	return g, s.multiplies(g.y, g.w)
+}
+
+// outersOf are the products of a gradient of weights.
+func (s *scope) outersOf(n graph.Node) (list []outer) {
+	switch op := n.Op.(type) {
+	case graph.Conv3DGradWeight:
+		dw, first := s.Type(n.Out[0]).Shape, 0
+		for _, x := range n.In[1:] {
+			if x != 0 {
+				list = append(list, outer{
+					dense: n.In[0], reached: x, kernel: op.Kernel, stride: op.Stride, pad: half3(op.Kernel[:]), ci: dw[3], co: dw[4], c0: first,
+				})
+				first += s.channels(x)
+			}
+		}
+	case graph.UpConv3DGradWeight:
+		dw := s.Type(n.Out[0]).Shape
+		list = []outer{{dense: n.In[1], reached: n.In[0], kernel: op.Stride, stride: op.Stride, turned: true, ci: dw[3], co: dw[4]}}
+	}
+	for i, o := range list {
+		list[i].outerCut = s.outerCuts(o)[0]
+	}
+	return list
+}
+
 func (s *scope) conv3D(op graph.Conv3D, n graph.Node) error {
 	x, w, b, x2 := n.In[0], n.In[1], n.In[2], input(n, 3)
-	if s.multiplies(n.Out[0], w) {
-		k := s.Type(w).Shape
-		g := gemm{y: n.Out[0], x: x, w: w, b: b, x2: x2, stride: op.Stride, byInput: true, wRows: k[3], wCols: k[4]}
-		g.kernel, g.pad = [3]int(k[:3]), half3(k)
+	if g, is := s.gemmOf(n); is {
 		if ok, err := s.matrices(g); ok || err != nil {
 			return err
 		}
@@ -49,17 +89,7 @@ func (s *scope) conv3DGradInput(op graph.Conv3DGradInput, n graph.Node) error {
 }
 
 func (s *scope) conv3DGradWeight(op graph.Conv3DGradWeight, n graph.Node) error {
-	var list []outer
-	dw, first := s.Type(n.Out[0]).Shape, 0
-	for _, x := range n.In[1:] {
-		if x != 0 {
-			list = append(list, outer{
-				dense: n.In[0], reached: x, kernel: op.Kernel, stride: op.Stride, pad: half3(op.Kernel[:]), ci: dw[3], co: dw[4], c0: first,
-			})
-			first += s.channels(x)
-		}
-	}
-	ok, err := s.outers(n.Out[0], list)
+	ok, err := s.outers(n.Out[0], s.outersOf(n))
 	if !ok {
 		err = s.simpleGradWeight(op, n)
 	}
@@ -122,8 +152,7 @@ func upConvolved(x graph.Shape, stride []int, co int) consts {
 
 func (s *scope) upConv3D(n graph.Node) error {
 	x, w, b := n.In[0], n.In[1], n.In[2]
-	if k := s.Type(w).Shape; s.multiplies(n.Out[0], w) {
-		g := gemm{y: n.Out[0], x: x, w: w, b: b, kernel: [3]int(k[:3]), stride: [3]int(k[:3]), scatter: true, byInput: true, wRows: k[3], wCols: k[4]}
+	if g, is := s.gemmOf(n); is {
 		if ok, err := s.matrices(g); ok || err != nil {
 			return err
 		}
@@ -149,8 +178,7 @@ func (s *scope) upConv3DGradInput(n graph.Node) error {
 func (s *scope) upConv3DGradWeight(op graph.UpConv3DGradWeight, n graph.Node) error {
 	dy, x := n.In[0], n.In[1]
 	t, dw := s.Type(x).Shape, s.Type(n.Out[0]).Shape
-	o := outer{dense: x, reached: dy, kernel: op.Stride, stride: op.Stride, turned: true, ci: dw[3], co: dw[4]}
-	if ok, err := s.outers(n.Out[0], []outer{o}); ok {
+	if ok, err := s.outers(n.Out[0], s.outersOf(n)); ok {
 		if err != nil {
 			return err
 		}

@@ -55,6 +55,7 @@ type mmaTile struct {
 	rows            int    // of 16 voxels, of a warp
 	wide            int    // channels of y
 	channels        int    // of x at a time
+	chunks          int    // of them
 	stages, buffers int
 	shared          int // bytes
 	more            int // registers of a thread beside its sums
@@ -77,10 +78,15 @@ var tiles = [][3]int{
 	{2, 4, 8}, {4, 4, 4}, {1, 8, 8}, {1, 4, 16}, // 64
 }
 
-// cut chooses the tile that takes the least time, as far as a rough model goes.
-// voxels is the grid of y, or of one of its classes.
-func (s *scope) cut(g gemm, voxels [3]int, channels []int, wide int) (best mmaTile, ok bool) {
-	least := math.Inf(1)
+// warps are the ways to cut g for conv3d_mma.
+func (s *scope) warps(g gemm) (list []tiling) {
+	wide := 16
+	switch co := s.channels(g.y); {
+	case co > 32:
+		wide = 64
+	case co > 16:
+		wide = 32
+	}
 	for _, bk := range []int{32, 16} {
 		for _, size := range tiles {
 			for _, rows := range []int{4, 2} {
@@ -91,18 +97,21 @@ func (s *scope) cut(g gemm, voxels [3]int, channels []int, wide int) (best mmaTi
 				if t.warps() < 2 || t.warps() > 4 {
 					continue
 				}
-				if time := s.timeOf(&t, g, voxels, channels); t.shared <= s.sharedBytes() && time < least {
-					least, best, ok = time, t, true
+				if blocks, clocks := s.timeOf(&t, g); t.shared <= s.sharedBytes() {
+					list = s.split(list, tiling{warps: t}, g, blocks, t.chunks, clocks)
 				}
 			}
 		}
 	}
-	return best, ok
+	return list
 }
 
-// timeOf makes halo, buffers and shared of t, and estimates its clocks.
-func (s *scope) timeOf(t *mmaTile, g gemm, voxels [3]int, channels []int) float64 {
-	blocks, halo, most, chunks := s.Type(g.y).Shape[0]*ceil(s.channels(g.y), t.wide), 1, 1, 0
+// timeOf makes halo, chunks, buffers and shared of t, counts its blocks and estimates the
+// clocks of one.
+func (s *scope) timeOf(t *mmaTile, g gemm) (blocks int, clocks float64) {
+	blocks = s.Type(g.y).Shape[0] * ceil(s.channels(g.y), t.wide)
+	halo, most := 1, 1
+	voxels, _ := s.gridOf(g)
 	for a := range 3 {
 		apart, taps := g.stride[a], g.kernel[a]
 		if g.scatter {
@@ -112,9 +121,8 @@ func (s *scope) timeOf(t *mmaTile, g gemm, voxels [3]int, channels []int) float6
 		t.halo[a] = (t.size[a]-1)*apart + taps
 		blocks, halo, most = blocks*ceil(voxels[a], t.size[a]), halo*t.halo[a], most*taps
 	}
-	for _, c := range channels {
-		chunks += ceil(c, t.channels)
-	}
+	chunks := ceil(s.channels(g.x), t.channels) + ceil(s.channels(g.x2), t.channels)
+	t.chunks = chunks
 	if chunks > 1 {
 		fewest := most
 		for a := 0; g.scatter && a < 3; a++ { // of a class that has any
@@ -128,13 +136,43 @@ func (s *scope) timeOf(t *mmaTile, g gemm, voxels [3]int, channels []int) float6
 	// Clocks of a multiprocessor for a tap of 16 channels and a warp: of tensor cores
 	// (1300 multiply-adds a clock by mma.sync), of shared memory (128 bytes), of issue.
 	m, n := float64(t.rows), float64(t.wide)/8
-	clocks := max(m*n*2048/1300, 4*(m+n/2), (m*n+m+n/2+60/float64(t.channels/16))/4)
-	block := float64(chunks) * (float64(t.channels/16*most*t.warps())*clocks + float64(halo*t.channels*size)/40) // bytes of the cache a clock
+	product := max(m*n*2048/1300, 4*(m+n/2), (m*n+m+n/2+60/float64(t.channels/16))/4)
+	block := float64(chunks) * (float64(t.channels/16*most*t.warps())*product + float64(halo*t.channels*size)/40) // bytes of the cache a clock
 	resident := min(t.resident(), s.sharedOfMultiprocessor()/t.shared)
 	if warps := resident * t.warps(); warps < 12 { // too few to hide latency
 		block *= math.Sqrt(12 / float64(max(warps, 1)))
 	}
-	return float64(ceil(blocks, max(s.SMs, 1))) * block
+	return blocks, block
+}
+
+// foldClocks is what a second kernel costs that has nothing to do: 2 µs.
+const foldClocks = 3500
+
+// split adds t to the list with each number of blocks that may sum up a tile, where the
+// device has more room than there are tiles. Each block has some of the chunks.
+func (s *scope) split(list []tiling, t tiling, g gemm, tiles, chunks int, clocks float64) []tiling {
+	y, sms := s.Type(g.y), max(s.SMs, 1)
+	for _, n := range []int{1, 2, 3, 4, 6, 8, 12, 16} {
+		if n > 1 && (n > chunks || tiles*n > 4*sms && s.Split != always) {
+			break
+		}
+		t.splits = n
+		t.time = float64(ceil(tiles*n, sms)) * clocks * float64(ceil(chunks, n)) / float64(chunks)
+		if n > 1 {
+			t.time += foldClocks + float64(y.Shape.Elems()*(8*n+y.DType.Size()))/float64(bytesOfAClock*sms)
+		}
+		list = append(list, t)
+	}
+	return list
+}
+
+// sums is memory for the sums of p's splits of y; folded adds the kernel that adds them.
+func (s *scope) sums(g gemm, p layout) place { return s.floats(p.splits * s.Type(g.y).Shape.Elems()) }
+
+func (s *scope) folded(g gemm, p layout, sums place) error {
+	y := s.Type(g.y)
+	c := consts{"T": y.DType, "HAS_B": g.b != 0, "SPLITS": p.splits, "CO": y.Shape[4]}
+	return s.each("conv3d_fold", y.Shape.Elems(), c, s.value(g.y), sums, s.value(g.b))
 }
 
 // turn exchanges rows and columns of the weights of g: fragments of floats come from
@@ -147,58 +185,110 @@ func (s *scope) turn(g *gemm) (place, error) {
 	return turned, err
 }
 
-// matrices adds the kernel of g; ok is false if it does not fit.
-func (s *scope) matrices(g gemm) (ok bool, err error) {
-	x, y := s.Type(g.x).Shape, s.Type(g.y).Shape
-	wide := 16
-	switch {
-	case y[4] > 32:
-		wide = 64
-	case y[4] > 16:
-		wide = 32
-	}
-	classes := 1
-	var voxels [3]int
-	for a := range 3 {
-		voxels[a] = y[a+1]
+// tiling is one way to cut a product.
+type tiling struct {
+	time     float64 // clocks, as far as a rough model goes
+	warps    mmaTile // of conv3d_mma
+	groups   groupTile
+	byGroups bool // by conv3d_wgmma
+	splits   int  // of the sum over channels
+}
+
+// layout is how the product of g is cut.
+type layout struct {
+	tiling
+	grid    [3]int  // tiles of y, or of one of its classes
+	classes int     // of voxels
+	loads   float64 // how often an element of x is loaded
+}
+
+// gridOf is the voxels of y, or of one of its classes, of which there are so many.
+func (s *scope) gridOf(g gemm) (voxels [3]int, classes int) {
+	classes = 1
+	for a, n := range s.Type(g.y).Shape[1:4] {
+		voxels[a] = n
 		if g.scatter {
-			voxels[a] = ceil(y[a+1], g.stride[a])
+			voxels[a] = ceil(n, g.stride[a])
 			classes *= g.stride[a]
 		}
 	}
-	c1, c2 := s.channels(g.x), s.channels(g.x2)
-	per := 16 / s.Type(g.y).DType.Size() // elements that are copied at once
-	t, ok := s.cut(g, voxels, []int{c1, c2}, wide)
-	if !ok {
+	return voxels, classes
+}
+
+// laid is g cut so.
+func (s *scope) laid(g gemm, t tiling) layout {
+	p := layout{tiling: t}
+	voxels, classes := s.gridOf(g)
+	p.classes = classes
+	size, halo, wide := t.warps.size, t.warps.halo, t.warps.wide
+	if t.byGroups {
+		size, wide = t.groups.size, t.groups.wide
+		for a := range 3 {
+			halo[a] = size[a] + g.kernel[a] - 1
+		}
+	}
+	p.loads = float64(ceil(s.channels(g.y), wide) * classes)
+	for a := range 3 {
+		p.grid[a] = ceil(voxels[a], size[a])
+		p.loads *= float64(p.grid[a]*halo[a]) / float64(s.Type(g.x).Shape[a+1])
+	}
+	return p
+}
+
+// matrices adds the kernel of g; ok is false if it does not fit.
+func (s *scope) matrices(g gemm) (ok bool, err error) {
+	list := shortlist(s.tilings(g))
+	if len(list) == 0 {
 		return false, nil
 	}
+	t, err := pick(s, s.keyOf(g), list, func(alone *scope, t tiling) error { return alone.multiply(g, alone.laid(g, t)) })
+	if err != nil {
+		return true, err
+	}
+	return true, s.multiply(g, s.laid(g, t))
+}
+
+// multiply adds the kernels of g, cut so.
+func (s *scope) multiply(g gemm, p layout) error {
+	if p.byGroups {
+		return s.multiplyGroups(g, p)
+	}
+	return s.multiplyWarps(g, p)
+}
+
+// multiplyWarps adds the kernels of g, cut so.
+func (s *scope) multiplyWarps(g gemm, p layout) (err error) {
+	x, y, t := s.Type(g.x).Shape, s.Type(g.y).Shape, p.warps
+	c1, c2 := s.channels(g.x), s.channels(g.x2)
+	per := 16 / s.Type(g.y).DType.Size() // elements that are copied at once
 	w := s.value(g.w)
 	if g.byInput && s.Type(g.w).DType == graph.F32 {
 		if w, err = s.turn(&g); err != nil {
-			return true, err
+			return err
 		}
 	}
-	var grid [3]int
-	for a := range 3 {
-		grid[a] = ceil(voxels[a], t.size[a])
+	parts := s.leaveMoments(g, p, t.size)
+	moments := parts.In != nobody
+	if p.splits > 1 {
+		parts = s.sums(g, p)
 	}
-	var parts place
-	moments := !g.scatter && s.normed(g.y)
-	if moments {
-		parts = s.floats(4 * y[0] * y[4] * grid[0] * grid[1] * grid[2])
-		s.kept = kept{g.y, s.at, t.size, grid, parts}
-	}
+	from, table, slope := s.source(g.x)
+	from2, table2, slope2 := s.source(g.x2)
 	c := merged(axes("", x), axes("O", y), triple("K", g.kernel[:]), triple("S", g.stride[:]), triple("P", g.pad[:]),
-		triple("G", grid[:]), triple("H", t.halo[:]), consts{
-			"T": s.Type(g.y).DType, "HAS_B": g.b != 0, "MOMENTS": moments, "SCATTER": g.scatter, "W_BY_INPUT": g.byInput,
+		triple("G", p.grid[:]), triple("H", t.halo[:]), consts{
+			"T": s.Type(g.y).DType, "HAS_B": g.b != 0, "MOMENTS": moments, "SPLITS": p.splits, "SCATTER": g.scatter, "W_BY_INPUT": g.byInput,
+			"NORM": s.made[g.x] != nil, "NORM2": s.made[g.x2] != nil, "SLOPE": slope, "SLOPE2": slope2,
 			"X_WHOLE": c1%per == 0 && c2%per == 0, "W_WHOLE": g.wCols%per == 0 && (g.byInput || c2 == 0 || c1%per == 0),
 			"C1": c1, "C2": c2, "CO": y[4], "WROWS": g.wRows, "WCOLS": g.wCols, "W0": g.wFirst,
-			"TD": fixed(t.size[0]), "TH": fixed(t.size[1]), "TW": fixed(t.size[2]), "BN": fixed(wide), "BK": fixed(t.channels),
+			"TD": fixed(t.size[0]), "TH": fixed(t.size[1]), "TW": fixed(t.size[2]), "BN": fixed(t.wide), "BK": fixed(t.channels),
 			"STAGES": fixed(t.stages), "ABUFS": fixed(t.buffers), "MT": fixed(t.rows), "BLOCKS": fixed(t.resident()),
 		})
 	l := launch{
 		Kernel: "conv3d_mma", Shared: uint32(t.shared), Block: [3]uint32{uint32(32 * t.warps()), 1, 1},
-		Grid: [3]uint32{uint32(y[0] * grid[0] * grid[1] * grid[2]), uint32(ceil(y[4], wide)), uint32(classes)},
+		Grid: [3]uint32{uint32(y[0] * p.grid[0] * p.grid[1] * p.grid[2]), uint32(ceil(y[4], t.wide)), uint32(p.classes * p.splits)},
 	}
-	return true, s.add(l, c, s.value(g.y), parts, s.value(g.x), w, s.value(g.b), s.value(g.x2))
+	if err := s.add(l, c, s.value(g.y), parts, from, w, s.value(g.b), from2, table, table2); err != nil || p.splits == 1 {
+		return err
+	}
+	return s.folded(g, p, parts)
 }

@@ -131,6 +131,9 @@ func (s *scope) voxels(name string, y graph.Value, c consts, args ...place) erro
 
 // normApply adds the kernel of y; in is x, gamma, beta.
 func (s *scope) normApply(slope float32, y graph.Value, in []graph.Value, stats place) error {
+	if left, err := s.leave(y, in[1], in[2], stats); left || err != nil {
+		return err
+	}
 	c := consts{"SLOPE": slope}
 	return s.voxels("norm_apply", y, c, s.value(in[0]), s.value(in[1]), s.value(in[2]), stats)
 }

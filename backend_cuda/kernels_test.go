@@ -76,14 +76,20 @@ func TestMomentsOfTilesAreThoseOfTheResult(t *testing.T) {
 		n                    int
 		size, kernel, stride [3]int
 		c, co                int
+		groups               rule
 	}{
-		{1, k(5, 7, 9), k(3, 3, 3), k(1, 1, 1), 8, 40},
-		{2, k(1, 11, 13), k(1, 3, 3), k(1, 1, 1), 4, 16},
-		{2, k(9, 6, 7), k(3, 3, 3), k(2, 2, 2), 16, 33},
-		{1, k(3, 3, 3), k(3, 3, 3), k(1, 1, 1), 40, 72},
-		{2, k(5, 5, 9), k(1, 1, 1), k(1, 1, 1), 32, 64},
+		{1, k(5, 7, 9), k(3, 3, 3), k(1, 1, 1), 8, 40, never},
+		{2, k(1, 11, 13), k(1, 3, 3), k(1, 1, 1), 4, 16, never},
+		{2, k(9, 6, 7), k(3, 3, 3), k(2, 2, 2), 16, 33, never},
+		{1, k(3, 3, 3), k(3, 3, 3), k(1, 1, 1), 40, 72, never},
+		{2, k(5, 5, 9), k(1, 1, 1), k(1, 1, 1), 32, 64, never},
+		{1, k(5, 7, 9), k(3, 3, 3), k(1, 1, 1), 8, 40, always},
+		{1, k(3, 3, 3), k(3, 3, 3), k(1, 1, 1), 40, 72, always},
+		{2, k(1, 23, 20), k(1, 3, 3), k(1, 1, 1), 8, 33, always},
 	} {
 		t.Run(fmt.Sprint(s), func(t *testing.T) {
+			hopper := hopper
+			hopper.Groups = s.groups
 			var v normed
 			p := v.program(t, graph.F16, s.n, s.size, s.kernel, s.stride, s.c, s.co)
 			ls, err := launchesOf(p, hopper)
@@ -143,5 +149,27 @@ func TestTuringHasNoMatricesOfBF16(t *testing.T) {
 		ls, err := launchesOf(p, target{Arch: arch, SMs: 40})
 		require.NoError(t, err)
 		assert.Equal(t, want, ls.List[0].Kernel)
+	}
+}
+
+// Layers of few voxels and many channels fill the device: several blocks share their sums.
+func TestSmallLayersAreSplit(t *testing.T) {
+	for _, arch := range []int{80, 90} {
+		blocks := map[bool]int{} // the fewest of a convolution of 320 channels, by whether it may be split
+		for _, split := range []rule{whenFaster, never} {
+			fewest, folds := math.MaxInt, 0
+			for _, l := range realLaunches(t, realPlans()["128³"], graph.F16, target{Arch: arch, SMs: 132, Split: split}) {
+				switch {
+				case l.Kernel == "conv3d_fold":
+					folds++
+				case strings.Contains(l.Prelude, " CO = 320u;") && strings.Contains(l.Prelude, " C1 = 320u;") && strings.HasSuffix(l.Kernel, "mma"):
+					fewest = min(fewest, int(l.Grid[0]*l.Grid[1]*l.Grid[2]))
+				}
+			}
+			blocks[split != never] = fewest
+			assert.Equal(t, split != never, folds > 0)
+		}
+		assert.Less(t, blocks[false], 132/4)
+		assert.GreaterOrEqual(t, blocks[true], 132/2)
 	}
 }

@@ -28,6 +28,7 @@ import (
 
 var (
 	spills    = regexp.MustCompile(`(\d+) bytes spill stores, (\d+) bytes spill loads`)
+	kinds     = regexp.MustCompile(`(?m)^using T = .*|^constexpr (int|bool) .*|^constexpr unsigned [KS][DHW] .*`)
 	types     = regexp.MustCompile(`(?m)^using T = \w+;`)
 	registers = regexp.MustCompile(`Used (\d+) registers`)
 )
@@ -68,7 +69,31 @@ func realPlans() map[string]*plan.Configuration {
 func k(d, h, w int) [3]int { return [3]int{d, h, w} }
 
 // realLaunches are the kernels of training and of prediction with a plan.
-func realLaunches(t *testing.T, c *plan.Configuration, storage graph.DType, to target) []launch {
+func realLaunches(t *testing.T, c *plan.Configuration, storage graph.DType, to target) (all []launch) {
+	for _, p := range realPrograms(t, c, storage) {
+		ls, err := launchesOf(p, to)
+		require.NoError(t, err)
+		all = append(all, ls.List...)
+	}
+	return all
+}
+
+// otherLaunches are those that a GPU measures beside them.
+func otherLaunches(t *testing.T, c *plan.Configuration, storage graph.DType, to target) (all []launch) {
+	for _, p := range realPrograms(t, c, storage) {
+		sites, err := sitesOf(p, to)
+		require.NoError(t, err)
+		for _, s := range sites {
+			for _, w := range s.ways {
+				all = append(all, w.List...)
+			}
+		}
+	}
+	return all
+}
+
+// realPrograms are training and prediction with a plan.
+func realPrograms(t *testing.T, c *plan.Configuration, storage graph.DType) (all []*compile.Program) {
 	p := &plan.Plan{Ignore: -1, Recipe: plan.NNUNet(c.Dim)}
 	for i := range 4 {
 		p.Channels = append(p.Channels, plan.Channel{Name: fmt.Sprint(i)})
@@ -81,13 +106,10 @@ func realLaunches(t *testing.T, c *plan.Configuration, storage graph.DType, to t
 	require.NoError(t, err)
 	tile, err := unet.NewTile(p, c, unet.TileOptions{Rows: 2, Volume: [3]int{160, 240, 240}, Planes: 160})
 	require.NoError(t, err)
-	var all []launch
 	for _, g := range []*graph.Graph{train.Graph, tile.Graph} {
-		program, err := compile.Compile(g, compile.Options{Storage: storage, Rematerialise: true, World: 1})
+		program, err := compile.Compile(g, compile.Options{Storage: storage, Rematerialise: true, World: 1, InPlace: true})
 		require.NoError(t, err)
-		ls, err := launchesOf(program, to)
-		require.NoError(t, err)
-		all = append(all, ls.List...)
+		all = append(all, program)
 	}
 	return all
 }
@@ -100,7 +122,7 @@ type compiled struct {
 
 // wantedImages are the kernels of all plans, each once.
 func wantedImages(t *testing.T) []compiled {
-	var list []compiled
+	var images []compiled
 	seen := map[string]bool{}
 	for name, c := range realPlans() {
 		for _, arch := range []int{75, 80, 90, 100} { // Volta, 70, is none of CUDA 13's
@@ -108,22 +130,34 @@ func wantedImages(t *testing.T) []compiled {
 				if storage == graph.BF16 && arch < 80 || testing.Short() && arch != 90 {
 					continue
 				}
-				for _, l := range realLaunches(t, c, storage, target{Arch: arch, SMs: 132}) {
+				to := target{Arch: arch, SMs: 132}
+				all := to
+				all.Fold = always
+				list := append(realLaunches(t, c, storage, to), realLaunches(t, c, storage, all)...)
+				if os.Getenv("GOUNET_LONG") != "" { // of those that differ by sizes alone one
+					list = append(list, slices.DeleteFunc(otherLaunches(t, c, storage, to), func(l launch) bool {
+						kind := fmt.Sprint(arch, l.Kernel, kinds.FindAllString(l.Prelude, -1))
+						again := seen[kind]
+						seen[kind] = true
+						return again
+					})...)
+				}
+				for _, l := range list {
 					source, err := shaders.CUDA(l.Kernel, l.Prelude)
 					require.NoError(t, err)
 					w := compiled{l.Kernel, source, name, arch}
 					if key := fmt.Sprint(arch, source); !seen[key] {
 						seen[key] = true
-						list = append(list, w)
+						images = append(images, w)
 					}
 				}
 			}
 		}
 	}
-	slices.SortFunc(list, func(a, b compiled) int {
+	slices.SortFunc(images, func(a, b compiled) int {
 		return cmp.Or(cmp.Compare(a.arch, b.arch), cmp.Compare(a.kernel, b.kernel), cmp.Compare(a.source, b.source))
 	})
-	return list
+	return images
 }
 
 // Every kernel of real plans compiles for Turing, Ampere, Hopper and Blackwell, and
@@ -164,6 +198,7 @@ func TestKernelsOfRealPlansCompile(t *testing.T) {
 				for _, m := range spills.FindAllStringSubmatch(log, -1) {
 					assert.Equal(t, []string{"0", "0"}, m[1:], "%s of %s for %d spills registers\n%s", w.kernel, w.plan, w.arch, log)
 				}
+				assert.NotContains(t, log, "serialized", "%s of %s: products of groups follow each other", w.kernel, w.plan)
 				if m := registers.FindStringSubmatch(log); assert.NotNil(t, m, log) {
 					used, _ := strconv.Atoi(m[1])
 					mutex.Lock()

@@ -48,6 +48,7 @@ if ! bin/gounet doctor --json | grep -q '"name": "cuda:0"'; then
 fi
 nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm --format=csv 2>/dev/null
 part "conformance in f32, f16 and bf16" backend_cuda backend 'TestConformanceOfTheBackend'
+part "conformance of Hopper's instructions, norms in prologues and split sums" backend_cuda backend 'TestConformanceOfWhatIsChosen'
 part "memory, order, errors" backend_cuda backend 'TestNVRTC|TestWrites|TestWhatIsWritten|TestAProfile|TestALaunch|TestARunWithout|TestADevice'
 part "PyTorch's networks, gradients and steps" backend_cuda backend 'PyTorch'
 for precision in f32 f16 bf16; do

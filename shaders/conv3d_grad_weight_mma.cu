@@ -16,10 +16,14 @@
 // pass, and AHEAD steps are on their way. Blocks: x: tiles of channels; y: SPLITS, of
 // which each takes the columns u, u mod SPLITS its own; fold adds the parts.
 //
-// Prelude: T; TURNED, A_WHOLE, B_WHOLE (rows are multiples of 16 bytes) (bool); N, D,
-// H, W, CA, OD, OH, OW, CB, SD, SH, SW, PD, PH, PW, CI, CO, C0, SPLITS (unsigned); KD,
-// KH, KW, MT, SEGMENT, AHEAD, RING, WIDE (voxels of a row of the ring), BLOCKS (of a
-// multiprocessor) (int).
+// NORM: reached, or TURNED dense, is not stored: it is NormAct of what is given in its
+// place, by norms [N C 4], see norm_table. Each thread makes what it has copied, before
+// others see it; there are zeros beyond the grid.
+//
+// Prelude: T; NORM, TURNED, A_WHOLE, B_WHOLE (rows are multiples of 16 bytes) (bool); SLOPE
+// (float); N, D, H, W, CA, OD, OH, OW, CB, SD, SH, SW, PD, PH, PW, CI, CO, C0, SPLITS
+// (unsigned); KD, KH, KW, MT, SEGMENT, AHEAD, RING, WIDE (voxels of a row of the ring),
+// BLOCKS (of a multiprocessor) (int).
 
 constexpr int THREADS = KD * KH * 64 / MT;
 constexpr int PER = 16 / (int)sizeof(T);    // elements of a chunk
@@ -53,7 +57,7 @@ DEVICE void load_voxels(unsigned (&r)[4], const unsigned char *rows, unsigned fi
     }
 }
 
-KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_grad_weight_mma(float *parts, const T *dense, const T *reached) {
+KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_grad_weight_mma(float *parts, const T *dense, const T *reached, const float *norms) {
     SHARED(memory); // [RING][KD][WIDE] voxels of reached, then [AHEAD + 1][SEGMENT] of dense, 32 channels each
     unsigned char *segments = memory + RING * KD * WIDE * BYTES;
     const unsigned lane = threadIdx.x & 31, warp = threadIdx.x / 32;
@@ -88,6 +92,37 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_grad_weight_mma(float *parts, c
                 load_chunk(A_WHOLE, to + swizzled<BYTES>(v, c / PER), from, there ? CA - a0 - c : 0);
             }
         };
+        // Whether a voxel of row r of the column is one of the grid.
+        auto there = [&](unsigned r, unsigned v) {
+            return (unsigned)(first_d + (int)(v / WIDE)) < D && r - PH < H && (unsigned)(first_w + (int)(v % WIDE)) < W;
+        };
+        // The norm of what this thread has loaded for step oh.
+        auto normalise_step = [&](unsigned oh) {
+            const unsigned c = threadIdx.x % (32 / PER) * PER, channels = TURNED ? CB : CA, c0 = (TURNED ? b0 : a0) + c;
+            if (c0 >= channels) {
+                return;
+            }
+            for (int half = 0; half < 2; half++) {
+                Norm p[PER / 2];
+                load_norms(p, norms + 4 * (size_t)(n * channels + c0) + half * 2 * PER);
+                for (unsigned r = oh > 0 ? (oh - 1) * SH + KH : 0; !TURNED && r < oh * SH + KH; r++) {
+                    unsigned char *to = memory + r % RING * (KD * WIDE * BYTES);
+                    for (unsigned i = threadIdx.x; i < KD * WIDE * (32 / PER); i += THREADS) {
+                        const unsigned v = i / (32 / PER);
+                        if (there(r, v)) {
+                            normalise<T>(to + swizzled<BYTES>(v, c / PER) + half * 8, p, SLOPE);
+                        }
+                    }
+                }
+                unsigned char *to = segments + oh % (AHEAD + 1) * (SEGMENT * BYTES);
+                for (unsigned i = threadIdx.x; TURNED && i < SEGMENT * (32 / PER); i += THREADS) {
+                    const unsigned v = i / (32 / PER);
+                    if (w0 + v < OW) { // zeros stay: what a norm makes of them may not be finite
+                        normalise<T>(to + swizzled<BYTES>(v, c / PER) + half * 8, p, SLOPE);
+                    }
+                }
+            }
+        };
         unsigned rows = 0; // loaded
         auto load = [&](unsigned oh) {
             if (oh < OH) {
@@ -110,6 +145,9 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_grad_weight_mma(float *parts, c
         }
         for (unsigned oh = 0; oh < OH; oh++) {
             copies_wait<AHEAD - 1>();
+            if (NORM) {
+                normalise_step(oh);
+            }
             __syncthreads();
             load(oh + AHEAD);
             const unsigned char *ring = memory + (oh * SH + kh) % RING * (KD * WIDE * BYTES);

@@ -20,12 +20,20 @@
 // voxels of it. BK channels of all voxels of x that the tile meets, the halo, lie in
 // shared memory at a time (ABUFS of them), so that x is read once a tile rather than
 // once a tap; weights of a tap follow in STAGES. Blocks: x: samples by tiles GD GH
-// GW; y: CO / BN; z: classes.
+// GW; y: CO / BN; z: classes by SPLITS.
 //
-// Prelude: T; HAS_B, MOMENTS, SCATTER, W_BY_INPUT, X_WHOLE, W_WHOLE (rows are multiples of 16
-// bytes) (bool); D, H, W, C1, C2, CO, OD, OH, OW, KD, KH, KW, SD, SH, SW, PD, PH, PW,
-// WROWS, WCOLS, W0, GD, GH, GW, HD, HH, HW (the halo) (unsigned); TD, TH, TW, MT, BN, BK,
-// STAGES, ABUFS, BLOCKS (of a multiprocessor) (int).
+// A few tiles of many channels leave most of a GPU idle: each of SPLITS blocks takes some
+// of the chunks of channels then, and leaves sums, parts [SPLITS N OD OH OW CO], which
+// conv3d_fold adds in order.
+//
+// NORM, NORM2: x or x2 is not stored: it is NormAct of what is given in its place, by
+// norms [N C 4], see norm_table. Each thread makes what it has copied of the halo, before
+// others see it; there are zeros beyond the grid.
+//
+// Prelude: T; HAS_B, MOMENTS, NORM, NORM2, SCATTER, W_BY_INPUT, X_WHOLE, W_WHOLE (rows are
+// multiples of 16 bytes) (bool); SLOPE, SLOPE2 (float); D, H, W, C1, C2, CO, OD, OH, OW, KD,
+// KH, KW, SD, SH, SW, PD, PH, PW, WROWS, WCOLS, W0, SPLITS, GD, GH, GW, HD, HH, HW (the halo)
+// (unsigned); TD, TH, TW, MT, BN, BK, STAGES, ABUFS, BLOCKS (of a multiprocessor) (int).
 
 constexpr int THREADS = TD * TH * TW / MT * 2;
 constexpr int NT = BN / 8;
@@ -71,7 +79,8 @@ DEVICE void advance(Step &s, const Axis &d, const Axis &h, const Axis &w) {
     }
 }
 
-KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T *x, const T *w, const float *b, const T *x2) {
+KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T *x, const T *w, const float *b, const T *x2, const float *norms,
+                                                            const float *norms2) {
     SHARED(memory);
     const unsigned lane = threadIdx.x & 31, warp = threadIdx.x / 32;
     const unsigned rows = HD * HH * HW, bytes = rows * X_BYTES;
@@ -79,11 +88,21 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
     unsigned at = blockIdx.x;
     const unsigned qw = at % GW * TW, qh = at / GW % GH * TH, qd = at / GW / GH % GD * TD, n = at / GW / GH / GD;
     const unsigned n0 = blockIdx.y * BN;
-    const unsigned rw = blockIdx.z % SW, rh = blockIdx.z / SW % SH, rd = blockIdx.z / SW / SH;
+    const unsigned split = blockIdx.z % SPLITS, rest = blockIdx.z / SPLITS;
+    const unsigned rw = rest % SW, rh = rest / SW % SH, rd = rest / SW / SH;
     const Axis ad = axis(qd, OD, KD, SD, PD, rd), ah = axis(qh, OH, KH, SH, PH, rh), aw = axis(qw, OW, KW, SW, PW, rw);
     const unsigned chunks1 = (C1 + BK - 1) / BK, chunks = chunks1 + (C2 + BK - 1) / BK;
-    const unsigned steps = chunks * ad.taps * ah.taps * aw.taps;
+    const unsigned first = split * chunks / SPLITS; // chunk
+    const unsigned steps = ((split + 1) * chunks / SPLITS - first) * ad.taps * ah.taps * aw.taps;
 
+    // The voxel of a row of the halo; false beyond the grid.
+    auto voxel_of = [&](unsigned row, unsigned &at) {
+        const unsigned d = (unsigned)(ad.origin + (int)(row / (HH * HW))); // below 0 is above D
+        const unsigned h = (unsigned)(ah.origin + (int)(row / HW % HH));
+        const unsigned v = (unsigned)(aw.origin + (int)(row % HW));
+        at = ((n * D + d) * H + h) * W + v;
+        return d < D && h < H && v < W;
+    };
     // The halo of a chunk.
     auto load_halo = [&](unsigned chunk) {
         const bool second = chunk >= chunks1;
@@ -92,12 +111,32 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
         unsigned char *to = memory + chunk % ABUFS * bytes;
         for (unsigned i = threadIdx.x; i < rows * (BK / PER); i += THREADS) {
             const unsigned row = i / (BK / PER), c = i % (BK / PER) * PER;
-            const unsigned d = (unsigned)(ad.origin + (int)(row / (HH * HW))); // below 0 is above D
-            const unsigned h = (unsigned)(ah.origin + (int)(row / HW % HH));
-            const unsigned v = (unsigned)(aw.origin + (int)(row % HW));
-            const bool there = d < D && h < H && v < W && c0 + c < channels;
-            const T *source = there ? from + (size_t)(((n * D + d) * H + h) * W + v) * channels + c0 + c : from;
+            unsigned v;
+            const bool there = voxel_of(row, v) && c0 + c < channels;
+            const T *source = there ? from + (size_t)v * channels + c0 + c : from;
             load_chunk(X_WHOLE, to + swizzled<X_BYTES>(row, c / PER), source, there ? channels - c0 - c : 0);
+        }
+    };
+    // Its norm: half a vector at a time, whose parameters are in registers.
+    auto normalise_halo = [&](unsigned chunk) {
+        const bool second = chunk >= chunks1;
+        const unsigned channels = second ? C2 : C1, c0 = (second ? chunk - chunks1 : chunk) * BK;
+        const unsigned c = threadIdx.x % (BK / PER) * PER;
+        if (!(second ? NORM2 : NORM) || c0 + c >= channels) {
+            return;
+        }
+        const float *table = (second ? norms2 : norms) + 4 * (size_t)(n * channels + c0 + c);
+        unsigned char *to = memory + chunk % ABUFS * bytes;
+        for (int half = 0; half < 2; half++) {
+            Norm p[PER / 2];
+            load_norms(p, table + half * 2 * PER);
+            for (unsigned i = threadIdx.x; i < rows * (BK / PER); i += THREADS) {
+                const unsigned row = i / (BK / PER);
+                unsigned v;
+                if (voxel_of(row, v)) {
+                    normalise<T>(to + swizzled<X_BYTES>(row, c / PER) + half * 8, p, second ? SLOPE2 : SLOPE);
+                }
+            }
         }
     };
     // The weights of a step. A thread has some vectors of them: where they go, where
@@ -161,7 +200,7 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
     }
 
     // Group s of copies is what step s needs beyond those before it.
-    Step ahead = {0, 0, 0, 0}, now = {0, 0, 0, 0};
+    Step ahead = {first, 0, 0, 0}, now = ahead;
     unsigned loaded = 0;
     auto load = [&]() {
         if (loaded < steps) {
@@ -179,6 +218,9 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
     }
     for (unsigned s = 0; s < steps; s++) {
         copies_wait<STAGES - 2>();
+        if ((NORM || NORM2) && now.d + now.h + now.w == 0) {
+            normalise_halo(now.chunk);
+        }
         __syncthreads();
         load();
         const unsigned char *halo = memory + now.chunk % ABUFS * bytes, *stage = weights + s % STAGES * STAGE;
@@ -211,16 +253,24 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
     copies_wait<0>();
 
     // Bias, rounding, and which of the lane's rows are voxels of y.
+    float *of_split = parts + (size_t)split * (gridDim.x / (GD * GH * GW)) * OD * OH * OW * CO;
     bool there[2 * MT];
     UNROLL for (int i = 0; i < 2 * MT; i++) {
         const unsigned m = warp * (16 * MT) + i * 8 + lane / 4;
         const unsigned vd = qd + m / (TH * TW), vh = qh + m / TW % TH, vw = qw + m % TW;
         there[i] = vd < ad.voxels && vh < ah.voxels && vw < aw.voxels;
         const unsigned od = SCATTER ? vd * SD + rd : vd, oh = SCATTER ? vh * SH + rh : vh, ow = SCATTER ? vw * SW + rw : vw;
-        T *row = y + (size_t)(((n * OD + od) * OH + oh) * OW + ow) * CO;
+        const size_t at_row = (size_t)(((n * OD + od) * OH + oh) * OW + ow) * CO;
+        T *row = y + at_row;
         UNROLL for (int j = 0; j < NT; j++) {
             const unsigned co = n0 + j * 8 + (lane & 3) * 2;
             float *pair = &sums[i / 2][j][i % 2 * 2];
+            if (SPLITS > 1) {
+                if (there[i] && co < CO) {
+                    store_pair(false, of_split + at_row + co, pair[0], pair[1], CO - co);
+                }
+                continue;
+            }
             if (HAS_B && co < CO) {
                 pair[0] += b[co];
                 pair[1] += co + 1 < CO ? b[co + 1] : 0.0f;
@@ -230,49 +280,8 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
             }
         }
     }
-    if (!MOMENTS) {
-        return;
-    }
-
-    // Mean, then squares of deviations, of what was stored: a column of the tile is in
-    // eight lanes of each warp.
-    float *columns = (float *)memory; // [2][warps][BN]
-    const unsigned voxels = min((unsigned)TD, ad.voxels - qd) * min((unsigned)TH, ah.voxels - qh) * min((unsigned)TW, aw.voxels - qw);
-    __syncthreads(); // the last step is done with memory
-    UNROLL for (int pass = 0; pass < 2; pass++) {
-        float *of_pass = columns + pass * (THREADS / 32) * BN;
-        UNROLL for (int j = 0; j < NT; j++) {
-            UNROLL for (int e = 0; e < 2; e++) {
-                const unsigned column = j * 8 + (lane & 3) * 2 + e;
-                float mean = 0.0f, sum = 0.0f;
-                for (unsigned k = 0; pass == 1 && k < THREADS / 32; k++) {
-                    mean += columns[k * BN + column];
-                }
-                mean /= (float)voxels;
-                UNROLL for (int i = 0; i < 2 * MT; i++) {
-                    const float v = float_of(stored<T>(sums[i / 2][j][i % 2 * 2 + e])) - mean;
-                    sum += there[i] ? (pass == 1 ? v * v : v) : 0.0f;
-                }
-                UNROLL for (int by = 4; by < 32; by *= 2) {
-                    sum += __shfl_xor_sync(~0u, sum, by);
-                }
-                if (lane < 4) {
-                    of_pass[warp * BN + column] = sum;
-                }
-            }
-        }
-        __syncthreads();
-    }
-    for (unsigned column = threadIdx.x; column < BN && n0 + column < CO; column += THREADS) {
-        float sum = 0.0f, squares = 0.0f;
-        for (unsigned k = 0; k < THREADS / 32; k++) {
-            sum += columns[k * BN + column];
-            squares += columns[(THREADS / 32 + k) * BN + column];
-        }
-        float *to = parts + 4 * ((size_t)blockIdx.x * CO + n0 + column);
-        to[0] = sum / (float)voxels;
-        to[1] = squares;
-        to[2] = 0.0f; // not of interest to a norm
-        to[3] = 0.0f;
+    if (MOMENTS) {
+        const unsigned voxels = min((unsigned)TD, ad.voxels - qd) * min((unsigned)TH, ah.voxels - qh) * min((unsigned)TW, aw.voxels - qw);
+        tile_moments<T, THREADS / 32>(parts + 4 * ((size_t)blockIdx.x * CO + n0), (float *)memory, sums, there, voxels, min((unsigned)BN, CO - n0));
     }
 }

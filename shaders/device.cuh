@@ -129,3 +129,125 @@ DEVICE void multiply_eleven(float (&d)[4], const unsigned (&a)[4], unsigned b0, 
 DEVICE unsigned eleven_bits(float v) { return bits_of(v); }
 DEVICE void multiply_eleven(float (&)[4], const unsigned (&)[4], unsigned, unsigned) { asm volatile("trap;"); }
 #endif
+
+// ---- Hopper's tensor cores: instructions of a group of four warps that follow each other,
+// which run on while the group does other things. Both operands are in shared memory.
+
+// What this thread has written or copied to shared memory may be read by multiply_group, by
+// those behind the next barrier.
+DEVICE void matrices_fence() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+
+// Rows of an operand, sixteen deep, in core matrices of eight rows by eight elements, 128
+// bytes each: deep is the bytes to the one that follows along the depth, next to that of
+// the next eight rows.
+DEVICE unsigned long long core_matrices(unsigned first, unsigned deep, unsigned next) {
+    return (unsigned long long)(first >> 4 & 0x3fffu) | (unsigned long long)(deep >> 4) << 16 | (unsigned long long)(next >> 4) << 32;
+}
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+// Before the first of multiply_group, and where its sums were touched.
+DEVICE void group_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+
+// Ends a batch of products.
+DEVICE void group_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+
+// Waits for all batches but the last so many. sums are then those of the products that
+// are waited for.
+template <int PENDING, int MT, int NT> DEVICE void group_wait(float (&sums)[MT][NT][4]) {
+    asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(PENDING) : "memory");
+    if (PENDING == 0) {
+        UNROLL for (int i = 0; i < MT * NT * 4; i++) {
+            asm volatile("" : "+f"(sums[i / (NT * 4)][i / 4 % NT][i % 4]));
+        }
+    }
+}
+
+// d [64 NT·8] += a [64 16] · b [NT·8 16]: warp w of the group has rows 16·w to 16·w + 15,
+// as mma.sync lays them out.
+#define WGMMA_32(type) \
+    DEVICE void multiply_group(type, float (&d)[4][4], unsigned long long a, unsigned long long b) { \
+        asm volatile("wgmma.mma_async.sync.aligned.m64n32k16.f32." #type "." #type \
+                     " {%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}, %16, %17, 1, 1, 1, 0, 0;" \
+                     : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]), \
+                       "+f"(d[1][0]), "+f"(d[1][1]), "+f"(d[1][2]), "+f"(d[1][3]), \
+                       "+f"(d[2][0]), "+f"(d[2][1]), "+f"(d[2][2]), "+f"(d[2][3]), \
+                       "+f"(d[3][0]), "+f"(d[3][1]), "+f"(d[3][2]), "+f"(d[3][3]) \
+                     : "l"(a), "l"(b)); \
+    }
+WGMMA_32(f16)
+WGMMA_32(bf16)
+#define WGMMA_64(type) \
+    DEVICE void multiply_group(type, float (&d)[8][4], unsigned long long a, unsigned long long b) { \
+        asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32." #type "." #type \
+                     " {%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+                     "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, %32, %33, 1, 1, 1, 0, 0;" \
+                     : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]), \
+                       "+f"(d[1][0]), "+f"(d[1][1]), "+f"(d[1][2]), "+f"(d[1][3]), \
+                       "+f"(d[2][0]), "+f"(d[2][1]), "+f"(d[2][2]), "+f"(d[2][3]), \
+                       "+f"(d[3][0]), "+f"(d[3][1]), "+f"(d[3][2]), "+f"(d[3][3]), \
+                       "+f"(d[4][0]), "+f"(d[4][1]), "+f"(d[4][2]), "+f"(d[4][3]), \
+                       "+f"(d[5][0]), "+f"(d[5][1]), "+f"(d[5][2]), "+f"(d[5][3]), \
+                       "+f"(d[6][0]), "+f"(d[6][1]), "+f"(d[6][2]), "+f"(d[6][3]), \
+                       "+f"(d[7][0]), "+f"(d[7][1]), "+f"(d[7][2]), "+f"(d[7][3]) \
+                     : "l"(a), "l"(b)); \
+    }
+WGMMA_64(f16)
+WGMMA_64(bf16)
+#define WGMMA_128(type) \
+    DEVICE void multiply_group(type, float (&d)[16][4], unsigned long long a, unsigned long long b) { \
+        asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32." #type "." #type \
+                     " {%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+                     "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
+                     "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
+                     "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, %64, %65, 1, 1, 1, 0, 0;" \
+                     : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]), \
+                       "+f"(d[1][0]), "+f"(d[1][1]), "+f"(d[1][2]), "+f"(d[1][3]), \
+                       "+f"(d[2][0]), "+f"(d[2][1]), "+f"(d[2][2]), "+f"(d[2][3]), \
+                       "+f"(d[3][0]), "+f"(d[3][1]), "+f"(d[3][2]), "+f"(d[3][3]), \
+                       "+f"(d[4][0]), "+f"(d[4][1]), "+f"(d[4][2]), "+f"(d[4][3]), \
+                       "+f"(d[5][0]), "+f"(d[5][1]), "+f"(d[5][2]), "+f"(d[5][3]), \
+                       "+f"(d[6][0]), "+f"(d[6][1]), "+f"(d[6][2]), "+f"(d[6][3]), \
+                       "+f"(d[7][0]), "+f"(d[7][1]), "+f"(d[7][2]), "+f"(d[7][3]), \
+                       "+f"(d[8][0]), "+f"(d[8][1]), "+f"(d[8][2]), "+f"(d[8][3]), \
+                       "+f"(d[9][0]), "+f"(d[9][1]), "+f"(d[9][2]), "+f"(d[9][3]), \
+                       "+f"(d[10][0]), "+f"(d[10][1]), "+f"(d[10][2]), "+f"(d[10][3]), \
+                       "+f"(d[11][0]), "+f"(d[11][1]), "+f"(d[11][2]), "+f"(d[11][3]), \
+                       "+f"(d[12][0]), "+f"(d[12][1]), "+f"(d[12][2]), "+f"(d[12][3]), \
+                       "+f"(d[13][0]), "+f"(d[13][1]), "+f"(d[13][2]), "+f"(d[13][3]), \
+                       "+f"(d[14][0]), "+f"(d[14][1]), "+f"(d[14][2]), "+f"(d[14][3]), \
+                       "+f"(d[15][0]), "+f"(d[15][1]), "+f"(d[15][2]), "+f"(d[15][3]) \
+                     : "l"(a), "l"(b)); \
+    }
+WGMMA_128(f16)
+WGMMA_128(bf16)
+
+// The same of transposed operands, of which a core matrix has eight of the depth by eight rows:
+// d [64 64] += aᵀ · b, a [16 64], b [16 64].
+#define WGMMA_TRANSPOSED(type) \
+    DEVICE void multiply_transposed(type, float (&d)[8][4], unsigned long long a, unsigned long long b) { \
+        asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32." #type "." #type \
+                     " {%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+                     "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, %32, %33, 1, 1, 1, 1, 1;" \
+                     : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]), \
+                       "+f"(d[1][0]), "+f"(d[1][1]), "+f"(d[1][2]), "+f"(d[1][3]), \
+                       "+f"(d[2][0]), "+f"(d[2][1]), "+f"(d[2][2]), "+f"(d[2][3]), \
+                       "+f"(d[3][0]), "+f"(d[3][1]), "+f"(d[3][2]), "+f"(d[3][3]), \
+                       "+f"(d[4][0]), "+f"(d[4][1]), "+f"(d[4][2]), "+f"(d[4][3]), \
+                       "+f"(d[5][0]), "+f"(d[5][1]), "+f"(d[5][2]), "+f"(d[5][3]), \
+                       "+f"(d[6][0]), "+f"(d[6][1]), "+f"(d[6][2]), "+f"(d[6][3]), \
+                       "+f"(d[7][0]), "+f"(d[7][1]), "+f"(d[7][2]), "+f"(d[7][3]) \
+                     : "l"(a), "l"(b)); \
+    }
+WGMMA_TRANSPOSED(f16)
+WGMMA_TRANSPOSED(bf16)
+#else // others have none, and no kernel that asks for it
+DEVICE void group_fence() {}
+DEVICE void group_commit() {}
+template <int PENDING, int MT, int NT> DEVICE void group_wait(float (&)[MT][NT][4]) {}
+template <class T, int NT> DEVICE void multiply_group(T, float (&)[NT][4], unsigned long long, unsigned long long) { asm volatile("trap;"); }
+template <class T> DEVICE void multiply_transposed(T, float (&)[8][4], unsigned long long, unsigned long long) { asm volatile("trap;"); }
+#endif

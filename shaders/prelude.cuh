@@ -90,6 +90,32 @@ template <class T> DEVICE void load_chunk(bool whole, void *to, const T *from, u
     *(uint4 *)to = make_uint4(word[0], word[1], word[2], word[3]);
 }
 
+// How NormAct makes a channel: leaky((v − mean)·rstd·gamma + beta), see norm_table.
+struct Norm {
+    float mean, rstd, gamma, beta;
+};
+
+template <int COUNT> DEVICE void load_norms(Norm (&p)[COUNT], const float *table) {
+    UNROLL for (int i = 0; i < COUNT; i++) {
+        const float4 f = ((const float4 *)table)[i];
+        p[i] = {f.x, f.y, f.z, f.w};
+    }
+}
+
+// 8 bytes of elements, in place.
+template <class T, int COUNT> DEVICE void normalise(void *at, const Norm (&p)[COUNT], float slope) {
+    static_assert(COUNT * sizeof(T) == 8, "half a vector has 8 bytes");
+    const uint2 u = *(const uint2 *)at;
+    const unsigned word[2] = {u.x, u.y};
+    unsigned made[2] = {0, 0};
+    UNROLL for (int i = 0; i < COUNT; i++) {
+        const float v = element<T>(word[i * sizeof(T) / 4] >> i * sizeof(T) % 4 * 8);
+        const float y = leaky((v - p[i].mean) * p[i].rstd * p[i].gamma + p[i].beta, slope);
+        made[i * sizeof(T) / 4] |= word_of(stored<T>(y)) << i * sizeof(T) % 4 * 8;
+    }
+    *(uint2 *)at = make_uint2(made[0], made[1]);
+}
+
 // Two elements of a row, of which there are so many left; halves at an even place of
 // an even row both at once.
 template <class T> DEVICE void store_pair(bool even, T *to, float a, float b, unsigned left) {
@@ -100,6 +126,51 @@ template <class T> DEVICE void store_pair(bool even, T *to, float a, float b, un
     to[0] = stored<T>(a);
     if (left > 1) {
         to[1] = stored<T>(b);
+    }
+}
+
+// Moments of a tile of results for the norm behind it, to [channels 4]: mean, then squares
+// of deviations, of what was stored. sums are fragments of 16 voxels by 8 channels: a
+// column of the tile is in eight lanes of each warp. memory is [2][WARPS][NT·8] floats, which
+// others may still read; there says which rows of the lane are voxels, of so many.
+template <class T, int WARPS, int MT, int NT>
+DEVICE void tile_moments(float *to, float *memory, const float (&sums)[MT][NT][4], const bool (&there)[2 * MT], unsigned voxels, unsigned channels) {
+    const unsigned lane = threadIdx.x & 31, warp = threadIdx.x / 32;
+    __syncthreads(); // the last step is done with memory
+    UNROLL for (int pass = 0; pass < 2; pass++) {
+        float *of_pass = memory + pass * WARPS * NT * 8;
+        UNROLL for (int j = 0; j < NT; j++) {
+            UNROLL for (int e = 0; e < 2; e++) {
+                const unsigned column = j * 8 + (lane & 3) * 2 + e;
+                float mean = 0.0f, sum = 0.0f;
+                for (unsigned k = 0; pass == 1 && k < WARPS; k++) {
+                    mean += memory[k * NT * 8 + column];
+                }
+                mean /= (float)voxels;
+                UNROLL for (int i = 0; i < 2 * MT; i++) {
+                    const float v = float_of(stored<T>(sums[i / 2][j][i % 2 * 2 + e])) - mean;
+                    sum += there[i] ? (pass == 1 ? v * v : v) : 0.0f;
+                }
+                UNROLL for (int by = 4; by < 32; by *= 2) {
+                    sum += __shfl_xor_sync(~0u, sum, by);
+                }
+                if (lane < 4) {
+                    of_pass[warp * NT * 8 + column] = sum;
+                }
+            }
+        }
+        __syncthreads();
+    }
+    for (unsigned column = threadIdx.x; column < NT * 8 && column < channels; column += WARPS * 32) {
+        float sum = 0.0f, squares = 0.0f;
+        for (unsigned k = 0; k < WARPS; k++) {
+            sum += memory[k * NT * 8 + column];
+            squares += memory[(WARPS + k) * NT * 8 + column];
+        }
+        to[4 * column] = sum / (float)voxels;
+        to[4 * column + 1] = squares;
+        to[4 * column + 2] = 0.0f; // not of interest to a norm
+        to[4 * column + 3] = 0.0f;
     }
 }
 

@@ -19,7 +19,7 @@ const ctlName = "ctl"
 // special case.
 func benchSession(ctx context.Context, dev backend.Device, g *graph.Graph, o compile.Options) (*backend.Session, error) {
 	limits := dev.Limits()
-	o.BufferBytes, o.ValueBytes, o.World = limits.BufferBytes, limits.ValueBytes, limits.World
+	o.BufferBytes, o.ValueBytes, o.World, o.InPlace = limits.BufferBytes, limits.ValueBytes, limits.World, limits.InPlace
 	p, err := compile.Compile(g, o)
 	if err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ type deviceFlags struct {
 	threads   int
 	precision string
 	amp       bool
+	tune      bool
 }
 
 func (f *deviceFlags) add(cmd *cobra.Command) {
@@ -29,6 +30,7 @@ func (f *deviceFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.device, "device", onCPU, "`name` of the device: cpu; cpu:KERNELS ("+strings.Join(cpu.ISAs(), ", ")+"); cuda for an NVIDIA GPU, cuda:1 for the second; webgpu for any GPU, webgpu:software for any adapter; auto for the first of cuda, webgpu and cpu that is there")
 	flags.IntVar(&f.threads, "threads", 0, "threads that compute; 0 is all cores. Results do not depend on it")
 	flags.StringVar(&f.precision, "precision", "f32", "of activations: f32, bf16 or f16")
+	flags.BoolVar(&f.tune, "tune", true, "on cuda, measure once which kernels are the fastest for a network on this GPU, and keep that for later runs; without it they are chosen by a model of their time")
 	flags.BoolVar(&f.amp, "amp", false, "short for --precision bf16")
 }
 
@@ -62,7 +64,7 @@ func (f *deviceFlags) open(s *settings) (backend.Device, error) {
 		return nil, err
 	}
 	if f.device == auto {
-		dev, name := openGPU()
+		dev, name := f.openGPU()
 		if f.device = name; dev != nil {
 			return dev, nil
 		}
@@ -77,7 +79,7 @@ func (f *deviceFlags) open(s *settings) (backend.Device, error) {
 		if err != nil {
 			return nil, usagef("device %q: wanted cuda, or cuda: and the number of a GPU, from 0 on", f.device)
 		}
-		return cuda.Open(cuda.Options{Ordinal: ordinal})
+		return cuda.Open(cuda.Options{Ordinal: ordinal, Untuned: !f.tune})
 	case name == onWebGPU && (which == "" || which == software):
 		return webgpu.Open(webgpu.Options{Software: which == software})
 	}
@@ -86,8 +88,8 @@ func (f *deviceFlags) open(s *settings) (backend.Device, error) {
 
 // openGPU is the GPU that auto takes: an NVIDIA one before what WebGPU has. Without
 // one it is nil, and the name that of the CPU.
-func openGPU() (dev backend.Device, name string) {
-	if dev, err := cuda.Open(cuda.Options{}); err == nil {
+func (f *deviceFlags) openGPU() (dev backend.Device, name string) {
+	if dev, err := cuda.Open(cuda.Options{Untuned: !f.tune}); err == nil {
 		return dev, onCUDA
 	}
 	if dev, err := webgpu.Open(webgpu.Options{}); err == nil {

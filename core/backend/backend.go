@@ -53,6 +53,7 @@ type Limits struct {
 	Units       int   // processors that share the work of an op, each with a part of its own: what a batch should fill; 0: few, or unknown
 	F16, BF16   bool  // element types that may be stored
 	World       int   // devices that take part in AllReduce
+	InPlace     bool  // a norm may write over what it reads
 }
 
 // Clearer is a side interface of a Buffer that makes bytes zero without zeros from the

@@ -39,6 +39,7 @@ func align(n, to int64) int64 { return (n + to - 1) / to * to }
 // life is a value of Scratch from the node that makes it to the last that reads it.
 type life struct {
 	v           graph.Value
+	over        []graph.Value // that are written over it, one after the other
 	first, last int
 	bytes       int64
 	offset      int64
@@ -51,6 +52,9 @@ func place(g *graph.Graph, o Options) (*Program, error) {
 	lives, err := lifetimes(g)
 	if err != nil {
 		return nil, err
+	}
+	if o.InPlace {
+		lives = overwrite(g, lives)
 	}
 	for _, info := range g.Values {
 		b := info.Type.Bytes()
@@ -98,6 +102,30 @@ func lifetimes(g *graph.Graph) ([]*life, error) {
 	return lives, nil
 }
 
+// overwrite lets a norm write over what it reads, where nobody reads that later: both
+// have one life.
+func overwrite(g *graph.Graph, lives []*life) []*life {
+	at := map[graph.Value]*life{}
+	for _, l := range lives {
+		at[l.v] = l
+	}
+	gone := map[*life]bool{}
+	for i, n := range g.Nodes {
+		switch n.Op.(type) {
+		case graph.NormAct, graph.NormApply:
+		default:
+			continue
+		}
+		x, y := at[n.In[0]], at[n.Out[0]]
+		if x == nil || y == nil || x.last != i || x.bytes != y.bytes {
+			continue
+		}
+		x.over, x.last = append(x.over, y.v), y.last
+		at[y.v], gone[y] = x, true
+	}
+	return slices.DeleteFunc(lives, func(l *life) bool { return gone[l] })
+}
+
 // placeScratch puts the largest value first, each at the lowest offset that is
 // free for the whole of its life and does not straddle two chunks.
 func (p *Program) placeScratch(lives []*life, chunk int64) {
@@ -119,6 +147,9 @@ func (p *Program) placeScratch(lives []*life, chunk int64) {
 		}
 		l.offset = off
 		p.put(l.v, graph.Scratch, off, chunk)
+		for _, v := range l.over {
+			p.put(v, graph.Scratch, off, chunk)
+		}
 		i, _ := slices.BinarySearchFunc(placed, off, func(o *life, off int64) int { return cmp.Compare(o.offset, off) })
 		placed = slices.Insert(placed, i, l)
 	}

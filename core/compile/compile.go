@@ -15,6 +15,7 @@ type Options struct {
 	BufferBytes   int64       // largest buffer of the device; 0: no limit
 	ValueBytes    int64       // largest value that a kernel can bind; 0: no limit
 	BucketBytes   int64       // of values that AllReduce adds up at once; 0: 16 MiB
+	InPlace       bool        // a norm may write over what it reads: for devices whose kernels do it in place
 	Linked        bool        // lay out all parameters, as a training step does: for programs that share its weights
 }
 

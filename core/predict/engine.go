@@ -30,7 +30,7 @@ func newWeights(p *Predictor) (*weights, error) {
 		return nil, err
 	}
 	l := p.o.Device.Limits()
-	code, err := compile.Compile(t.Graph, compile.Options{Storage: p.o.Storage, BufferBytes: l.BufferBytes, ValueBytes: l.ValueBytes})
+	code, err := compile.Compile(t.Graph, compile.Options{Storage: p.o.Storage, BufferBytes: l.BufferBytes, ValueBytes: l.ValueBytes, InPlace: l.InPlace})
 	if err != nil {
 		return nil, err
 	}

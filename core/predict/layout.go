@@ -269,7 +269,7 @@ func (p *Predictor) compile(l layout, tiles [][3]int) (*programs, error) {
 	if pr.decide, err = unet.NewDecide(p.plan, p.config, o); err != nil {
 		return nil, err
 	}
-	o2 := compile.Options{Storage: p.o.Storage, BufferBytes: limits.BufferBytes, ValueBytes: limits.ValueBytes}
+	o2 := compile.Options{Storage: p.o.Storage, BufferBytes: limits.BufferBytes, ValueBytes: limits.ValueBytes, InPlace: limits.InPlace}
 	if pr.tileCode, err = compile.Compile(pr.tile.Graph, o2); err != nil {
 		return nil, err
 	}

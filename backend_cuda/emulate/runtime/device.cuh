@@ -31,6 +31,13 @@ struct alignas(16) uint4 {
     unsigned x, y, z, w;
 };
 DEVICE uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
+struct alignas(8) uint2 {
+    unsigned x, y;
+};
+DEVICE uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
 
 // ---- arithmetic
 DEVICE float expf(float x) { return __builtin_expf(x); }
@@ -123,6 +130,27 @@ DEVICE void multiply(bf16, float (&d)[4], const unsigned (&a)[4], unsigned b0, u
 // Ties go away from zero.
 DEVICE unsigned eleven_bits(float v) { return (bits_of(v) + 0x1000u) & 0xffffe000u; }
 DEVICE void multiply_eleven(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) { emulate_multiply(d, a, b0, b1, emulate_tf32); }
+
+// ---- Hopper's tensor cores. An address in shared memory is its distance from the first.
+DEVICE unsigned shared_address(const void *p) { return (unsigned)((const unsigned char *)p - emulate_now->shared); }
+DEVICE void matrices_fence() { emulate_fence(); }
+DEVICE unsigned long long core_matrices(unsigned first, unsigned deep, unsigned next) {
+    if ((first | deep | next) % 16 != 0) {
+        emulate_fail("core matrices that do not lie at multiples of 16 bytes");
+    }
+    return first >> 4 | (unsigned long long)(deep >> 4) << 16 | (unsigned long long)(next >> 4) << 32;
+}
+DEVICE void group_fence() { emulate_group_fence(); }
+DEVICE void group_commit() { emulate_group_commit(); }
+template <int PENDING, int MT, int NT> DEVICE void group_wait(float (&)[MT][NT][4]) { emulate_group_wait(PENDING); }
+template <int NT> DEVICE void multiply_group(f16, float (&d)[NT][4], unsigned long long a, unsigned long long b) {
+    emulate_group(&d[0][0], NT * 8, a, b, emulate_f16, false);
+}
+template <int NT> DEVICE void multiply_group(bf16, float (&d)[NT][4], unsigned long long a, unsigned long long b) {
+    emulate_group(&d[0][0], NT * 8, a, b, emulate_bf16, false);
+}
+DEVICE void multiply_transposed(f16, float (&d)[8][4], unsigned long long a, unsigned long long b) { emulate_group(&d[0][0], 64, a, b, emulate_f16, true); }
+DEVICE void multiply_transposed(bf16, float (&d)[8][4], unsigned long long a, unsigned long long b) { emulate_group(&d[0][0], 64, a, b, emulate_bf16, true); }
 
 // ---- the image
 template <unsigned...> struct emulate_indices {};

@@ -57,6 +57,17 @@ struct Copy {
     unsigned size, n, group;
 };
 
+// A product of a group of warps that is under way: its operands as they were, and where
+// each lane has its sums.
+struct Flight {
+    emulate_type type;
+    bool transposed;
+    unsigned n, batch;
+    unsigned long a, b;
+    std::vector<uint16_t> before;
+    float *d[128];
+};
+
 struct Fiber {
     emulate_view view;
     void *stack; // where it goes on
@@ -66,6 +77,10 @@ struct Fiber {
     unsigned mask, width, count; // of a collective; of a barrier
     std::vector<Copy> copies;
     unsigned committed; // groups of copies
+    bool landed;        // copies, without a fence since
+    std::vector<Flight> flights; // of the group whose first thread it is
+    unsigned batches;            // that the group has committed
+    bool fenced;                 // the group
 };
 
 constexpr size_t stackBytes = 64 << 10, page = 4096;
@@ -86,6 +101,7 @@ unsigned char *dynamicShared;
 void *scheduler; // its stack
 std::string failure;
 bool failed;
+bool unfenced; // copies that landed before the last barrier without a fence
 uint32_t dice;
 
 uint32_t roll() { return dice = dice * 1664525u + 1013904223u; }
@@ -98,6 +114,9 @@ void begin() {
     launch.image->entry(launch.arguments);
     if (!self().copies.empty()) {
         emulate_fail("a thread ends with cp.async in flight");
+    }
+    if (!self().flights.empty()) {
+        emulate_fail("a group ends with wgmma in flight");
     }
     self().state = Ended;
     for (;;) {
@@ -112,6 +131,9 @@ void prepare(Fiber &f, unsigned rank, uint3 block) {
     f.state = Ready;
     f.copies.clear();
     f.committed = 0;
+    f.flights.clear();
+    f.batches = 0;
+    f.landed = f.fenced = false;
     // Staggered tops: at one distance, stacks would share the sets of a cache.
     uintptr_t top = ((uintptr_t)stacks + (rank + 1) * stackBytes - rank % 61 * 256) & ~uintptr_t(15);
     void **s = (void **)top;
@@ -227,7 +249,9 @@ bool openBarrier(bool &alive) {
     if (here < (count ? count : fibers.size())) {
         return false;
     }
+    unfenced = false;
     for (Fiber &f : fibers) {
+        unfenced = unfenced || f.landed;
         if (f.state == AtBarrier) {
             f.state = Ready;
         }
@@ -237,6 +261,7 @@ bool openBarrier(bool &alive) {
 
 void runBlock(uint3 block) {
     const unsigned n = unsigned(fibers.size()), warps = (n + 31) / 32;
+    unfenced = false;
     memset(dynamicShared, 0xFF, launch.dims[6]);
     if (launch.image->statics) {
         memset(launch.image->statics, 0xFF, size_t(launch.image->statics_end - launch.image->statics));

@@ -56,6 +56,19 @@ void emulate_matrices(unsigned r[4], const void *row, bool transposed);
 enum emulate_type { emulate_f16, emulate_bf16, emulate_tf32 };
 void emulate_multiply(float d[4], const unsigned a[4], unsigned b0, unsigned b1, emulate_type type);
 
+// wgmma of a group of four warps: d [64 n] += a [64 16] · b [n 16], behind descriptors of
+// core matrices in dynamic shared memory without swizzle. Products are made when they are
+// waited for; what they read must be there, behind a fence and a barrier, when they begin,
+// and be the same then.
+void emulate_group_fence();
+// transposed: both operands lie with rows side by side, eight of the depth in a core matrix.
+void emulate_group(float *d, unsigned n, unsigned long a, unsigned long b, emulate_type type, bool transposed);
+void emulate_group_commit();
+void emulate_group_wait(unsigned pending);
+
+// fence.proxy.async: what the thread has written may be read by wgmma.
+void emulate_fence();
+
 // Memory of the device, between pages that cannot be touched: it ends at one, or
 // begins at one. Filled with NaN.
 void *emulate_alloc(unsigned long bytes, bool ends);

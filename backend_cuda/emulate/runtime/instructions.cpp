@@ -22,6 +22,7 @@ void emulate_wait(unsigned pending) {
         if (c.group + pending < f.committed) {
             memcpy(c.to, c.from, c.n);
             memset((char *)c.to + c.n, 0, c.size - c.n);
+            f.landed = true;
         } else {
             f.copies[kept++] = c;
         }
@@ -116,3 +117,125 @@ void emulate_multiply(float d[4], const unsigned a[4], unsigned b0, unsigned b1,
     const emulate_operation of[] = {multiplied<emulate_f16>, multiplied<emulate_bf16>, multiplied<emulate_tf32>};
     emulate_collective(of[type], &p, ~0u, 32);
 }
+
+// ---- wgmma
+namespace {
+// Element (row, k) of an operand: eight rows of 16 bytes follow each other; the descriptor
+// has the distances along k by eight, and along rows by eight. Transposed, it is eight of
+// k that follow each other.
+const uint16_t *element(unsigned long of, unsigned row, unsigned k, bool transposed) {
+    const unsigned first = (of & 0x3fff) * 16, deep = (of >> 16 & 0x3fff) * 16, next = (of >> 32 & 0x3fff) * 16;
+    const unsigned inside = transposed ? k % 8 * 16 + row % 8 * 2 : row % 8 * 16 + k % 8 * 2;
+    const unsigned at = first + row / 8 * next + k / 8 * deep + inside;
+    return of >> 62 || at + 2 > launch.dims[6] ? nullptr : (const uint16_t *)(dynamicShared + at);
+}
+
+// The operands of f, rows of a, then of b; false if one is not in shared memory.
+bool operands(const Flight &f, std::vector<uint16_t> &all) {
+    for (unsigned row = 0; row < 64 + f.n; row++) {
+        for (unsigned k = 0; k < 16; k++) {
+            const uint16_t *e = row < 64 ? element(f.a, row, k, f.transposed) : element(f.b, row - 64, k, f.transposed);
+            if (!e) {
+                return false;
+            }
+            all.push_back(*e);
+        }
+    }
+    return true;
+}
+
+Fiber &leader() { return fibers[emulate_now->rank / 128 * 128]; }
+
+struct GroupProduct {
+    float *d;
+    unsigned n;
+    unsigned long a, b;
+    emulate_type type;
+    bool transposed;
+};
+
+void begun(void **lanes) {
+    Fiber &first = leader();
+    const GroupProduct &p = *(GroupProduct *)lanes[0];
+    Flight f = {p.type, p.transposed, p.n, first.batches, p.a, p.b, {}, {}};
+    for (unsigned l = 0; l < 128; l++) {
+        const GroupProduct &o = *(GroupProduct *)lanes[l];
+        if (o.a != p.a || o.b != p.b || o.n != p.n) {
+            wrong(self(), "the operands of wgmma differ within its group");
+            return;
+        }
+        f.d[l] = o.d;
+    }
+    if (!first.fenced) {
+        wrong(self(), "wgmma without wgmma.fence before it");
+    } else if (unfenced) {
+        wrong(self(), "wgmma reads shared memory that was copied without a fence");
+    } else if (!operands(f, f.before)) {
+        wrong(self(), "wgmma reads beyond shared memory, or with a swizzle");
+    } else {
+        first.flights.push_back(std::move(f));
+    }
+}
+
+// Lane l of warp w has rows 16·w + l / 4 and that + 8, columns 8·j + 2·(l mod 4) and the next.
+void land(const Flight &f) {
+    static float a[64][16], b[16][256], d[64][256];
+    for (unsigned row = 0; row < 64 + f.n; row++) {
+        for (unsigned k = 0; k < 16; k++) {
+            (row < 64 ? a[row][k] : b[k][row - 64]) = up(f.before[row * 16 + k], f.type);
+        }
+    }
+    for (int pass = 0; pass < 2; pass++) {
+        for (unsigned l = 0; l < 128; l++) {
+            for (unsigned i = 0; i < f.n / 2; i++) {
+                float &sum = d[l / 32 * 16 + l % 32 / 4 + i / 2 % 2 * 8][i / 4 * 8 + l % 4 * 2 + i % 2];
+                (pass ? f.d[l][i] : sum) = pass ? sum : f.d[l][i];
+            }
+        }
+        for (unsigned i = 0; !pass && i < 64; i++) {
+            for (unsigned k = 0; k < 16; k++) {
+                for (unsigned j = 0; j < f.n; j++) {
+                    d[i][j] += a[i][k] * b[k][j];
+                }
+            }
+        }
+    }
+}
+
+void waited(void **lanes) {
+    Fiber &first = leader();
+    const unsigned pending = *(unsigned *)lanes[0];
+    std::vector<Flight> kept;
+    for (Flight &f : first.flights) {
+        if (f.batch + pending >= first.batches) {
+            kept.push_back(std::move(f));
+            continue;
+        }
+        std::vector<uint16_t> now;
+        operands(f, now);
+        if (now != f.before) {
+            wrong(self(), "shared memory changes under wgmma");
+            return;
+        }
+        land(f);
+    }
+    first.flights.swap(kept);
+}
+} // namespace
+
+void emulate_group(float *d, unsigned n, unsigned long a, unsigned long b, emulate_type type, bool transposed) {
+    GroupProduct p = {d, n, a, b, type, transposed};
+    emulate_collective(begun, &p, ~0u, 128);
+}
+
+void emulate_group_fence() {
+    emulate_collective([](void **) { leader().fenced = true; }, nullptr, ~0u, 128);
+}
+
+void emulate_group_commit() {
+    emulate_collective([](void **) { leader().batches++; }, nullptr, ~0u, 128);
+}
+
+void emulate_group_wait(unsigned pending) { emulate_collective(waited, &pending, ~0u, 128); }
+
+void emulate_fence() { self().landed = false; }

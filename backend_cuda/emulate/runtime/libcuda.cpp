@@ -123,7 +123,10 @@ struct {
     long devices = 1, arch = 90, pools = 1, memory = 1l << 30;
     long driver = 13000;
     long forget = 0; // the wait for an event that does not wait, counted from 1 on
+    long time = 0; // nanoseconds of a kernel for each byte of its dynamic shared memory
 } gpu;
+
+double now; // of events, in ms
 
 std::recursive_mutex mutex;
 std::map<uintptr_t, size_t> blocks, hosts; // device memory and pinned memory
@@ -197,7 +200,7 @@ Result copy(Stream *s, void *to, const void *from, size_t n) {
 extern "C" __attribute__((visibility("default"))) void emulated_set(const char *what, long value) {
     std::lock_guard<std::recursive_mutex> guard(mutex);
     std::string w = what;
-    (w == "devices" ? gpu.devices : w == "arch" ? gpu.arch : w == "pools" ? gpu.pools : w == "forget" ? gpu.forget : w == "driver" ? gpu.driver : gpu.memory) = value;
+    (w == "devices" ? gpu.devices : w == "arch" ? gpu.arch : w == "pools" ? gpu.pools : w == "time" ? gpu.time : w == "forget" ? gpu.forget : w == "driver" ? gpu.driver : gpu.memory) = value;
 }
 // Puts a function into a stream, which the GPU's other streams do not wait for.
 extern "C" __attribute__((visibility("default"))) int emulated_put(Stream *s, int (*f)(void *), void *with) {
@@ -389,6 +392,7 @@ API cuLaunchKernel(Function *f, unsigned gx, unsigned gy, unsigned gz, unsigned 
     }
     std::vector<unsigned> dims = {gx, gy, gz, bx, by, bz, shared};
     return put(s, [=] {
+        now += double(gpu.time) * shared * 1e-6;
         const char *wrong = emulate_launch(f->image, f->constants.data(), dims.data(), pointers.data(), launches++ % 8);
         if (wrong) {
             fprintf(stderr, "libcuda: kernel %s: %s\n", f->name.c_str(), wrong);
@@ -508,8 +512,7 @@ API cuEventRecord(Event *e, Stream *s) {
     e->stream = s;
     e->done = false;
     return put(s, [e] {
-        static double now;
-        e->ms = now++; // a millisecond between events
+        e->ms = now++; // a millisecond between events, and what kernels take
         e->done = true;
         return Success;
     });

@@ -16,6 +16,7 @@ package backendtest
 import (
 	"context"
 	"iter"
+	"slices"
 	"sync"
 	"testing"
 
@@ -30,19 +31,25 @@ type Open func(t testing.TB) backend.Device
 
 // Run puts a device through all cases: every op in every type of storage that
 // the device has, its memory, and a small network that must learn. Ops run beside
-// each other, as many as -test.parallel says, each on a device of its own.
-func Run(t *testing.T, open Open) {
+// each other, as many as -test.parallel says, each on a device of its own. Where only
+// names some, as f16/Conv3D, it is the cases of those.
+func Run(t *testing.T, open Open, only ...string) {
 	p := &devices{open: open}
 	dev := p.take(t)
 	t.Cleanup(func() { p.close(t) })
-	t.Run("memory", func(t *testing.T) {
-		require.NoError(t, checkMemory(t.Context(), dev))
-	})
+	if len(only) == 0 {
+		t.Run("memory", func(t *testing.T) {
+			require.NoError(t, checkMemory(t.Context(), dev))
+		})
+	}
 	list := storages(dev.Limits())
 	p.give(dev)
 	for _, storage := range list {
 		t.Run(storage.String(), func(t *testing.T) {
 			for op, cases := range byOp(storage) {
+				if len(only) > 0 && !slices.Contains(only, storage.String()+"/"+op) {
+					continue
+				}
 				t.Run(op, func(t *testing.T) {
 					t.Parallel()
 					dev := p.take(t)
@@ -55,6 +62,9 @@ func Run(t *testing.T, open Open) {
 				})
 			}
 		})
+	}
+	if len(only) > 0 {
+		return
 	}
 	t.Run("network", func(t *testing.T) {
 		for _, c := range networkChecks {

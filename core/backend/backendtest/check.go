@@ -70,7 +70,7 @@ func (c testCase) check(ctx context.Context, dev backend.Device, storage graph.D
 	}
 	l := dev.Limits()
 	p, err := compile.Compile(g, compile.Options{
-		Storage: storage, World: l.World, BufferBytes: l.BufferBytes, ValueBytes: l.ValueBytes,
+		Storage: storage, World: l.World, BufferBytes: l.BufferBytes, ValueBytes: l.ValueBytes, InPlace: l.InPlace,
 	})
 	if err != nil {
 		return err

@@ -157,7 +157,7 @@ func slope(net *network, values map[graph.Value]array, param int, grad []float64
 // options of a device for a type of storage.
 func optionsFor(dev backend.Device, storage graph.DType) compile.Options {
 	l := dev.Limits()
-	return compile.Options{Storage: storage, BufferBytes: l.BufferBytes, ValueBytes: l.ValueBytes, World: l.World}
+	return compile.Options{Storage: storage, BufferBytes: l.BufferBytes, ValueBytes: l.ValueBytes, World: l.World, InPlace: l.InPlace}
 }
 
 // checkLearns: in 60 steps the loss goes four fifths of the way to its lowest
@@ -238,14 +238,19 @@ func checkArena(ctx context.Context, dev backend.Device) error {
 	return sameBits(ctx, dev, nil, apart)
 }
 
-// apart gives each value of Scratch a buffer of its own.
+// apart gives each value of Scratch a buffer of its own, whose content is wanted: no
+// backend may leave it out.
 func apart(p *compile.Program) {
 	var sizes []int64
+	g := *p.Graph
+	g.Outputs = slices.Clone(g.Outputs)
+	p.Graph = &g
 	for i := range p.Places {
 		at := &p.Places[i]
 		if at.Region != graph.Scratch || at.Bytes == 0 {
 			continue
 		}
+		g.Outputs = append(g.Outputs, graph.Value(i+1))
 		at.Chunk, at.Offset = len(sizes), 0
 		sizes = append(sizes, (at.Bytes+compile.Align-1)/compile.Align*compile.Align)
 	}
