@@ -196,7 +196,7 @@ func (d *device) measure(p *compile.Program, w way) (least float64, err error) {
 	}
 	for i := range events {
 		for _, s := range list {
-			if err := e.start(s); err != nil {
+			if err := e.start(s, d.stream); err != nil {
 				return 0, err
 			}
 		}
