@@ -104,23 +104,15 @@ func (p *blurrer) unit(w *worker, unit int) {
 // alongRow adds g·x[i + j] to voxels i of a row: those between its ends side by side.
 func (p *blurrer) alongRow(out, row, g []float32, j int) {
 	width, c := p.size[2], p.c
-	from, to := min(max(0, -j), width), max(min(width, width-j), 0)
+	from := min(max(0, -j), width)
+	to := max(from, min(width, width-j))
 	if from < to {
 		p.addChannels(out[from*c:to*c], row[(from+j)*c:], g)
 	}
-	to = max(to, from)
-	for i := range from {
-		p.addVoxel(out[i*c:][:c], row[reflected(i+j, width)*c:], g)
-	}
-	for i := to; i < width; i++ {
-		p.addVoxel(out[i*c:][:c], row[reflected(i+j, width)*c:], g)
-	}
-}
-
-// addVoxel adds g·x to one voxel.
-func (p *blurrer) addVoxel(y, x, g []float32) {
-	for c := range y {
-		y[c] += g[c] * x[c]
+	for i := range width {
+		if i < from || i >= to {
+			p.addChannels(out[i*c:][:c], row[reflected(i+j, width)*c:], g)
+		}
 	}
 }
 

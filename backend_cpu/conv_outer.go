@@ -338,11 +338,15 @@ func (p *product) sum() {
 }
 
 // sumsToo says whether a kernel makes the sum of b beside the sums of the center.
+//
+//go:noinline
 func (p *product) sumsToo() bool {
 	return p.panel.nv == 2 && p.m() <= maxRows && p.isa.outerSum[p.m()] != nil
 }
 
 // center is the tap along an axis whose rows of the input are all there.
+//
+//go:noinline
 func (o *outer) center(axis int) int { return min(-o.first[axis], o.taps[axis]-1) }
 
 // tilesAndSum makes rows from … from+m of the sums, and the last one.

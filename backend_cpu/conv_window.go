@@ -11,7 +11,10 @@ type size [3]int
 
 func (s size) volume() int { return s[0] * s[1] * s[2] }
 
-// ceil is a/b rounded up.
+// ceil is a/b rounded up. Like others that are called once a unit or a row it is not
+// inlined: the program for browsers has a limit.
+//
+//go:noinline
 func ceil(a, b int) int { return (a + b - 1) / b }
 
 // source reads rows of the input into padded copies: f32, or pairs of bf16 in

@@ -43,6 +43,17 @@ type sweeps struct {
 	leakyGrad func(dx, dy, y unsafe.Pointer, vectors int, slope float32) // dx = y ≥ 0 ? dy : slope·dy
 }
 
+// headKernels are those of a pointwise convolution from ci to co channels. ci is a
+// multiple of a strip, two vectors of channels: of f32 the first and the second, of bf16,
+// which lie in the halves of 32 bits, those with an even and those with an odd number.
+type headKernels struct {
+	step int // voxels that dot makes at a time
+
+	dot    func(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)    // y[v][j] = b[v][j] + Σ x[v][k]·w[j][k]; b [step co]
+	grad   func(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int) // of a strip: [co] of Σ dy[v][j]·x[v], of both vectors, and Σ dy[v][j] in each lane; step bytes
+	spread func(dx unsafe.Pointer, dy, w *float32, strips, voxels int)         // dx[v] = Σ dy[v][j]·w[strip][j]; nil: there is none
+}
+
 // sweep is the argument of kernels that go through rows of columns, of which
 // each belongs to one channel: d = x − mean, and
 //
@@ -78,6 +89,8 @@ type update struct {
 }
 
 // read returns elements off … off+n of t: in place where they are f32, else in buf.
+//
+//go:noinline
 func (s *isa) read(t tensor, off, n int, buf []float32) []float32 {
 	if t.dtype == graph.F32 {
 		return t.f32[off:][:n]
@@ -88,6 +101,8 @@ func (s *isa) read(t tensor, off, n int, buf []float32) []float32 {
 
 // target is where elements off … off+n of t are to be computed: flush brings
 // them to t if that is buf.
+//
+//go:noinline
 func (s *isa) target(t tensor, off, n int, buf []float32) []float32 {
 	if t.dtype == graph.F32 {
 		return t.f32[off:][:n]

@@ -32,17 +32,25 @@ var plainFlat = flat{
 
 func floats4(p unsafe.Pointer, vectors int) []float32 { return slice4((*float32)(p), vectors) }
 
+// slice4 is not inlined, nor are those below: unsafe.Slice checks take much of the code of
+// a program for browsers.
+//
+//go:noinline
 func slice4(p *float32, vectors int) []float32 { return unsafe.Slice(p, 4*vectors) }
 
 // row is row r of x in s, and column the values of the columns.
+//
+//go:noinline
 func (s *sweep) row(x unsafe.Pointer, r int) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Add(x, 4*r*s.columns)), s.columns)
 }
 
+//go:noinline
 func (s *sweep) all(x unsafe.Pointer) []float32 {
 	return unsafe.Slice((*float32)(x), s.rows*s.columns)
 }
 
+//go:noinline
 func (s *sweep) column(x *float32) []float32 { return unsafe.Slice(x, s.columns) }
 
 // together is how many rows are summed up before their sums are added to those before.

@@ -107,6 +107,8 @@ func (t tensor) at(i int) (unsafe.Pointer, int) {
 func (t tensor) none() bool { return t.f32 == nil && t.u16 == nil }
 
 // start is the address of element i, nil without a tensor.
+//
+//go:noinline
 func (t tensor) start(i int) unsafe.Pointer {
 	if t.none() {
 		return nil

@@ -75,6 +75,8 @@ func (s *scope) labels(op graph.Labels, n graph.Node) []part {
 }
 
 // columns is the length of rows of one class: of the accumulator, and of the result.
+//
+//go:noinline
 func (l *labeler) columns() (in, out int) {
 	lanes := max(l.flat.lanes, l.isa.lanes)
 	return ceil(l.size[2], lanes)*lanes + 2*lanes, ceil(l.op.Out[2], lanes) * lanes

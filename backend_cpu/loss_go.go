@@ -34,6 +34,8 @@ func classesGo(class *float32, labels *byte, vectors int, last, ignore float32) 
 }
 
 // rows is the row of class k of z or p.
+//
+//go:noinline
 func (r *lossRows) rows(p *float32, k int) []float32 {
 	return slice4((*float32)(unsafe.Add(unsafe.Pointer(p), k*r.step)), r.vectors)
 }
@@ -42,11 +44,15 @@ func (r *lossRows) rows(p *float32, k int) []float32 {
 func (r *lossRows) row(p *float32) []float32 { return slice4(p, r.vectors) }
 
 // sumOf is sum i of class k, which has n.
+//
+//go:noinline
 func (r *lossRows) sumOf(k, i, n int) []float32 {
 	return slice4((*float32)(unsafe.Add(unsafe.Pointer(r.sums), 16*(k*n+i))), 1)
 }
 
 // cotangents are d[k].
+//
+//go:noinline
 func (r *lossRows) cotangents(k int) []float32 { return unsafe.Slice(r.d, 3*r.k)[3*k:][:3] }
 
 func softmaxGo(r *lossRows) {

@@ -72,16 +72,22 @@ func gcd(a, b int) int {
 func (p *normPlan) columnsAt() int { return p.n * p.units * p.c * 4 }
 
 // partial is the two sums of unit u of sample n.
+//
+//go:noinline
 func (p *normPlan) partial(n, u int) []float64 {
 	return doubles(p.pool.shared[:p.columnsAt()])[(n*p.units+u)*2*p.c:][:2*p.c]
 }
 
 // column is column vector i of sample n.
+//
+//go:noinline
 func (p *normPlan) column(n, i int) []float32 {
 	return p.pool.shared[p.columnsAt()+(n*5+i)*p.period:][:p.period]
 }
 
 // unit is the sample of a unit, and where its elements are.
+//
+//go:noinline
 func (p *normPlan) unit(unit int) (n, off, length int) {
 	n = unit / p.units
 	first := unit % p.units * p.chunk

@@ -200,6 +200,8 @@ func (p *seg) turnBack(u *segUnit) {
 }
 
 // of is class k of z or p.
+//
+//go:noinline
 func (p *seg) of(u *segUnit, rows []float32, k int) []float32 { return rows[k*p.block:][:u.width] }
 
 // vectors is the length of rows.
@@ -235,6 +237,8 @@ func (p *seg) hard(u *segUnit) {
 func (p *seg) log(u *segUnit) { p.flat.log(u.args.total, u.args.total, u.args.vectors) }
 
 // want makes t of class k.
+//
+//go:noinline
 func (p *seg) want(u *segUnit, k int) []float32 {
 	t := u.row[segWant]
 	if p.op.Regions == nil {

@@ -19,6 +19,8 @@ func (s *scope) segGrad(op graph.SegSums, n graph.Node) []part {
 }
 
 // cotangent of column i of the sums of class k.
+//
+//go:noinline
 func (p *seg) cotangent(n, k, i int) float32 { return p.dsums[(n*p.k+k)*graph.SumsLen+i] }
 
 func (p *seg) grad(w *worker, unit int) {

@@ -105,6 +105,8 @@ func (p *seg) others(u *segUnit, i, k int) (sum float32) {
 }
 
 // focus is x^γ.
+//
+//go:noinline
 func focus(x, gamma float32) float32 {
 	switch gamma {
 	case 0:

@@ -1,21 +1,8 @@
 package cpu
 
 import (
-	"unsafe"
-
 	"github.com/gounet/gounet/core/graph"
 )
-
-// headKernels are those of a pointwise convolution from ci to co channels. ci is a
-// multiple of a strip, two vectors of channels: of f32 the first and the second, of bf16,
-// which lie in the halves of 32 bits, those with an even and those with an odd number.
-type headKernels struct {
-	step int // voxels that dot makes at a time
-
-	dot    func(y *float32, x unsafe.Pointer, w, b *float32, ci, steps int)    // y[v][j] = b[v][j] + Σ x[v][k]·w[j][k]; b [step co]
-	grad   func(sum *float32, x unsafe.Pointer, dy *float32, step, voxels int) // of a strip: [co] of Σ dy[v][j]·x[v], of both vectors, and Σ dy[v][j] in each lane; step bytes
-	spread func(dx unsafe.Pointer, dy, w *float32, strips, voxels int)         // dx[v] = Σ dy[v][j]·w[strip][j]; nil: there is none
-}
 
 // head makes a pointwise convolution to few channels, as those at the ends of a network,
 // where most of each vector over the outputs of a gather would be empty: vectors run over
