@@ -274,6 +274,9 @@ func (s *scope) multiplyWarps(g gemm, p layout) (err error) {
 	}
 	from, table, slope := s.source(g.x)
 	from2, table2, slope2 := s.source(g.x2)
+	if (s.Arch < 80 || s.Arch >= 100) && (table.In != nobody || table2.In != nobody) { // as NVRTC shares registers out there
+		t.more += 16
+	}
 	c := merged(axes("", x), axes("O", y), triple("K", g.kernel[:]), triple("S", g.stride[:]), triple("P", g.pad[:]),
 		triple("G", p.grid[:]), triple("H", t.halo[:]), consts{
 			"T": s.Type(g.y).DType, "HAS_B": g.b != 0, "MOMENTS": moments, "SPLITS": p.splits, "SCATTER": g.scatter, "W_BY_INPUT": g.byInput,

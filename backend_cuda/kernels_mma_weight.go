@@ -152,15 +152,18 @@ func (s *scope) outer(o outer, parts place, splits int) error {
 	if o.turned {
 		dense, reached = from, s.value(o.reached)
 	}
-	blocks := s.outerResident(o, 72)
+	more := 72 // registers beside the sums
 	if table.In != nobody {
-		blocks = s.outerResident(o, 96)
+		more = 96
+		if s.Type(o.dense).DType == graph.F32 { // in two parts
+			more = 140
+		}
 	}
 	c := merged(axes("", a), axes("O", b), triple("S", o.stride[:]), triple("P", o.pad[:]), consts{
 		"T": s.Type(o.dense).DType, "NORM": s.made[o.normal()] != nil, "SLOPE": slope, "TURNED": o.turned, "A_WHOLE": a[4]%per == 0, "B_WHOLE": b[4]%per == 0,
 		"N": a[0], "CA": a[4], "CB": b[4], "CI": o.ci, "CO": o.co, "C0": o.c0, "SPLITS": splits,
 		"KD": fixed(o.kernel[0]), "KH": fixed(o.kernel[1]), "KW": fixed(o.kernel[2]), "MT": fixed(o.rows), "SEGMENT": fixed(segment),
-		"AHEAD": fixed(ahead), "RING": fixed(ring), "WIDE": fixed(wide), "BLOCKS": fixed(blocks),
+		"AHEAD": fixed(ahead), "RING": fixed(ring), "WIDE": fixed(wide), "BLOCKS": fixed(s.outerResident(o, more)),
 	})
 	l := launch{
 		Kernel: "conv3d_grad_weight_mma", Shared: uint32(s.outerShared(o, segment)), Block: [3]uint32{uint32(32 * o.warps()), 1, 1},

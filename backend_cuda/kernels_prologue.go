@@ -95,7 +95,7 @@ func (s *scope) loads(n graph.Node, at int) (times float64, ok bool) {
 		return c.loads, ok
 	}
 	for _, o := range s.outersOf(n) {
-		if !s.outerFits(o) {
+		if !s.outerFits(o) || s.Arch >= 100 && o.rows == 1 { // there a block of so many warps has no registers for it
 			return 0, false
 		}
 		if n.In[at] == o.normal() {
