@@ -48,6 +48,7 @@ type Limits struct {
 	BufferBytes int64 // largest buffer; 0: no limit
 	ValueBytes  int64 // largest value that a kernel can bind; 0: no limit
 	TotalBytes  int64 // memory of the device, 0 if unknown
+	Units       int   // processors that share the work of an op, each with a part of its own: what a batch should fill; 0: few, or unknown
 	F16, BF16   bool  // element types that may be stored
 	World       int   // devices that take part in AllReduce
 }
