@@ -41,7 +41,7 @@ type BatchCase struct {
 // The labels of each have the bits that Case gives. The result of a case whose Context has
 // ended is nil.
 //
-// Errors: those of Case, of which any is all the cases', and a case that is not Small.
+// Errors: those of Case, each of which is that of all cases; no cases; one that is not Small.
 func (p *Predictor) Batch(ctx context.Context, cases []BatchCase) ([]*Result, error) {
 	results, err := p.batch(ctx, cases)
 	if err != nil {
@@ -50,14 +50,18 @@ func (p *Predictor) Batch(ctx context.Context, cases []BatchCase) ([]*Result, er
 	return results, nil
 }
 
-// PlanBatch says what Batch will take for cases that are placed so. What does not fit is an
-// error with the numbers.
-func (p *Predictor) PlanBatch(places []volume.Placement) (Memory, error) {
+// PlanBatch says what Batch will take for cases that are placed so: on the device all of
+// them together, beside it each. What does not fit is an error with the numbers.
+func (p *Predictor) PlanBatch(places []volume.Placement) ([]Memory, error) {
 	pr, err := p.batchPrograms(places)
 	if err != nil {
-		return Memory{}, fmt.Errorf("predict: %d cases together: %w", len(places), err)
+		return nil, fmt.Errorf("predict: %d cases together: %w", len(places), err)
 	}
-	return pr.memory(p), nil
+	all := make([]Memory, len(places))
+	for i, at := range places {
+		all[i] = pr.memory(p, at)
+	}
+	return all, nil
 }
 
 func (p *Predictor) batch(ctx context.Context, cases []BatchCase) ([]*Result, error) {
@@ -157,10 +161,7 @@ func (c *canvas) results(ctx context.Context, p *Predictor, cases []BatchCase) (
 		if err != nil {
 			return nil, err
 		}
-		m := c.memory(p)
-		m.Planes, m.Depth = own.volume[0], own.volume[0]
-		m.Host = hostBytes(one.Case.Placement, p.plan.InputChannels(p.config))
-		results[i] = &Result{Labels: l, Memory: m}
+		results[i] = &Result{Labels: l, Memory: c.memory(p, one.Case.Placement)}
 	}
 	return results, nil
 }

@@ -197,12 +197,14 @@ func TestMemoryOfABatchIsKnownBeforehand(t *testing.T) {
 	for _, pre := range list {
 		places = append(places, pre.Placement)
 	}
-	m, err := p.PlanBatch(places)
+	all, err := p.PlanBatch(places)
 	require.NoError(t, err)
+	m := all[0]
 	have, err := p.Batch(t.Context(), batchOf(t, list))
 	require.NoError(t, err)
 	for i, r := range have {
 		assert.Equal(t, m.Bytes, r.Memory.Bytes)
+		assert.Equal(t, all[i], r.Memory)
 		assert.Equal(t, len(list)*8, r.Memory.Rows)
 		assert.Equal(t, list[i].Shape[0], r.Memory.Depth)
 		assert.Positive(t, r.Memory.Host)
@@ -254,6 +256,8 @@ func TestOnlySmallCasesGoTogether(t *testing.T) {
 	assert.False(t, Small(p.config, at), "its labels are made in two runs")
 	_, err := p.Batch(t.Context(), []BatchCase{{t.Context(), &volume.Preprocessed{Image: &volume.Image{C: 2}, Placement: list[0].Placement}, nil}})
 	require.ErrorContains(t, err, "2 channels")
+	_, err = p.Batch(t.Context(), nil)
+	require.ErrorContains(t, err, "no cases")
 }
 
 // As many go together as fill the device, none where it has few units.

@@ -2,6 +2,7 @@ package predict
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/gounet/gounet/core/backend"
@@ -60,13 +61,20 @@ func (pr *batchPrograms) total() (bytes [graph.Regions]int64) {
 	return bytes
 }
 
-func (pr *batchPrograms) memory(p *Predictor) Memory {
-	return Memory{Bytes: pr.total(), Tiles: 1, Runs: len(p.Model.Folds), Rows: pr.sizes.Rows}
+// memory is what all take on the device, as a case that is placed so states it.
+func (pr *batchPrograms) memory(p *Predictor, at volume.Placement) Memory {
+	return Memory{
+		Bytes: pr.total(), Tiles: 1, Runs: len(p.Model.Folds), Rows: pr.sizes.Rows,
+		Planes: at.Shape[0], Depth: at.Shape[0], Host: hostBytes(at, p.plan.InputChannels(p.config)),
+	}
 }
 
 // batchPrograms compiles what cases that are placed so share, and what each has of its own;
 // an error if they do not fit the device.
 func (p *Predictor) batchPrograms(places []volume.Placement) (*batchPrograms, error) {
+	if len(places) == 0 {
+		return nil, errors.New("no cases")
+	}
 	pr, byShape := &batchPrograms{}, map[shape]*ownProgram{}
 	var err error
 	if pr.batchCode, err = p.batchCode(len(places)); err != nil {
@@ -84,7 +92,7 @@ func (p *Predictor) batchPrograms(places []volume.Placement) (*batchPrograms, er
 		}
 		pr.cases = append(pr.cases, byShape[s])
 	}
-	need, most := pr.memory(p).Total(), p.budget()
+	need, most := pr.memory(p, places[0]).Total(), p.budget()
 	if most > 0 && need > most {
 		return nil, &MemoryError{need, most, fmt.Sprintf("%d cases of a tile each need %s on %s; allowed are %d MiB: segment fewer together",
 			len(places), mib(need), p.o.Device.Name(), most>>20)}
