@@ -69,7 +69,7 @@ func TestTheLineKeepsItsOrder(t *testing.T) {
 				at += n
 			}
 			require.Equal(t, len(jobs), at)
-			for range done { //nolint:revive // until all are put
+			for range done { // until all are put
 			}
 			l.close()
 			assert.Nil(t, l.take())
