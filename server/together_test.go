@@ -180,6 +180,10 @@ func TestSmallJobsShareARun(t *testing.T) {
 			c := gather(t, o, list, x.ready, goesOn)
 			c.done(list)
 			assert.Contains(t, string(read(t, c.do("GET", "/metrics", nil), 200)), fmt.Sprintf("gounet_tiles_total %d\n", each*x.jobs))
+			used := c.devices()[0].UsedBytes
+			for _, j := range c.jobs {
+				assert.GreaterOrEqual(t, used, j.Memory.DeviceBytes, "what the largest run took is the model's")
+			}
 			c.stop()
 			if x.tiles != nil {
 				assert.Equal(t, x.tiles, c.tiles)

@@ -5,6 +5,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gounet/gounet/core/volume"
+	"github.com/gounet/gounet/internal/api"
+	"github.com/gounet/gounet/server/queue"
+	"github.com/gounet/gounet/server/servertest"
 )
 
 var kindA, kindB = kind{model: "a"}, kind{model: "b"}
@@ -114,4 +119,38 @@ func TestTheNextJobIsDecidedLate(t *testing.T) {
 	l.fewer(kindA, 2)
 	l.learn(kindA, 8)
 	assert.Equal(t, 1, l.most[kindA], "what did not fit is not tried again")
+}
+
+// Only what is one tile, of one model and the same mirror images, and was not begun
+// before goes together; the step of tiles does not matter.
+func TestTheKindOfAJob(t *testing.T) {
+	m := servertest.Model()
+	ready := func(change func(*job)) kind {
+		at := volume.Placement{Shape: [3]int{8, 7, 6}, Cropped: [3]int{8, 7, 6}}
+		r := &queue.Record{Job: api.Job{Submit: api.Submit{Model: "a"}, Attempts: 1}}
+		j := &job{Delivery: &queue.Delivery{Record: r}, model: &Model{Model: api.Model{ID: "a", SHA256: "1", Configuration: "test"}, Plan: m.Plan}, pre: &volume.Preprocessed{Placement: at}}
+		change(j)
+		return kindOf(j)
+	}
+	plain := ready(func(*job) {})
+	assert.Equal(t, kind{model: "a", sha: "1"}, plain)
+	assert.Equal(t, plain, ready(func(j *job) { j.Submit.Step = 0.25 }))
+	for name, change := range map[string]func(*job){
+		"a larger scan":    func(j *job) { j.pre.Shape[2] = 9 },
+		"tried again":      func(j *job) { j.Attempts = 2 },
+		"a cascade":        func(j *job) { j.pre = nil },
+		"large labels":     func(j *job) { j.pre.Cropped = [3]int{512, 512, 64} },
+		"no configuration": func(j *job) { j.model.Configuration = "none" },
+	} {
+		assert.Equal(t, kind{}, ready(change), name)
+	}
+	for name, change := range map[string]func(*job){
+		"another model":       func(j *job) { j.model.ID = "b" },
+		"a changed model":     func(j *job) { j.model.SHA256 = "2" },
+		"other mirror images": func(j *job) { j.Submit.Mirror = new(bool) },
+	} {
+		k := ready(change)
+		assert.NotEqual(t, kind{}, k, name)
+		assert.NotEqual(t, plain, k, name)
+	}
 }

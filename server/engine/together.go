@@ -40,9 +40,7 @@ func (o *owner) together(group []*job) (gone bool) {
 	alone := 0
 	for _, j := range live {
 		switch {
-		case j.labels != nil || j.err != nil:
-		case j.ctx.Err() != nil:
-			j.err = context.Cause(j.ctx)
+		case j.labels != nil || j.err != nil || j.ctx.Err() != nil:
 		case lost:
 			j.err = err
 		default:
