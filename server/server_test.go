@@ -213,9 +213,16 @@ func labelsOf(t testing.TB, shape [3]int) []uint8 {
 // labelsBy is labelsOf of another model.
 func labelsBy(t testing.TB, m *checkpoint.Model, shape [3]int) []uint8 {
 	t.Helper()
+	return labelsWith(t, m, predict.Options{}, shape)
+}
+
+// labelsWith is labelsBy with options but for the device.
+func labelsWith(t testing.TB, m *checkpoint.Model, o predict.Options, shape [3]int) []uint8 {
+	t.Helper()
 	dev := cpu.Open(cpu.Options{Workers: 1})
 	defer func() { require.NoError(t, dev.Close()) }()
-	p, err := predict.New(m, predict.Options{Device: dev})
+	o.Device = dev
+	p, err := predict.New(m, o)
 	require.NoError(t, err)
 	defer p.Close()
 	r, err := p.Image(t.Context(), servertest.Scan(shape), predict.ImageOptions{})

@@ -42,6 +42,7 @@ type workFlags struct {
 	hostGB       float64
 	reserveGB    float64
 	volumeGB     float64
+	batchJobs    int
 	patience     time.Duration
 	log          string
 	verbose      bool
@@ -60,6 +61,7 @@ func (f *workFlags) add(cmd *cobra.Command) {
 	flags.Float64Var(&f.hostGB, "host-gb", 0, "bound of the memory for scans beside the devices in `GB`; 0 is three quarters of the machine's")
 	flags.Float64Var(&f.reserveGB, "reserve-gb", 1, "room on the disk that stays free, in `GB`")
 	flags.Float64Var(&f.volumeGB, "volume-gb", 16, "largest scan as float32 numbers, in `GB`")
+	flags.IntVar(&f.batchJobs, "batch-jobs", 0, "most `jobs` whose scans are one tile that share a run of a device, if they are ready at the same time; 1 is none, 0 as many as fill the device: on a CPU 1")
 	flags.DurationVar(&f.patience, "drain", 30*time.Second, "how long jobs may go on after SIGTERM; then they wait for the next start")
 	flags.StringVar(&f.log, "log", "text", "form of the log on stderr: text or json")
 	flags.BoolVar(&f.verbose, "verbose", false, "also a line for each request")
@@ -222,6 +224,9 @@ func (f *workFlags) options(a *app) (o server.Options, err error) {
 	if err := oneOf("log", f.log, "text", "json"); err != nil {
 		return o, err
 	}
+	if f.batchJobs < 0 {
+		return o, usagef("--batch-jobs is %d, wanted 0 (chosen) or more", f.batchJobs)
+	}
 	b := server.DefaultBounds()
 	b.Reserve, b.VolumeBytes, b.HostBytes, b.UploadBytes = gigabytes(f.reserveGB), gigabytes(f.volumeGB), gigabytes(f.hostGB), gigabytes(f.uploadGB)
 	if b.HostBytes == 0 {
@@ -257,7 +262,7 @@ func (f *workFlags) options(a *app) (o server.Options, err error) {
 		one := f.deviceFlags
 		one.device, one.threads = name, cmp.Or(f.threads, cores)
 		o.Devices = append(o.Devices, engine.Device{
-			Name: name, MemoryBytes: gigabytes(f.memoryGB),
+			Name: name, MemoryBytes: gigabytes(f.memoryGB), BatchJobs: f.batchJobs,
 			Open: func() (backend.Device, error) {
 				again := one // auto decides anew
 				dev, err := again.open(a.settings)

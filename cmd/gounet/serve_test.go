@@ -93,6 +93,7 @@ func TestServeLetsNobodyInByAccident(t *testing.T) {
 		"a rate below none":           {"--rate", "-1"},
 		"jobs below none":             {"--keep-jobs", "-1"},
 		"nothing kept":                {"--keep", "-1h"},
+		"fewer jobs a run than none":  {"--batch-jobs", "-1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errs bytes.Buffer

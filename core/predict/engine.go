@@ -122,7 +122,7 @@ func (p *Predictor) engine(place volume.Placement) (*engine, error) {
 	_, err := p.choose(s, func(pr *programs) (err error) {
 		p.makeRoom(pr)
 		e, err = p.newEngine(pr)
-		if err != nil && len(p.engines) > 0 { // the device has less than it says
+		if err != nil && (len(p.engines) > 0 || p.canvas != nil) { // the device has less than it says
 			p.closeEngines()
 			e, err = p.newEngine(pr)
 		}
@@ -153,24 +153,32 @@ func (p *Predictor) newEngine(pr *programs) (*engine, error) {
 }
 
 func (p *Predictor) closeEngines() {
+	p.closeCanvas()
+	p.closeShapes()
+}
+
+func (p *Predictor) closeShapes() {
 	for _, e := range p.engines {
 		e.close()
 	}
 	p.engines = nil
 }
 
-// makeRoom closes engines until there are few, and they and the next one take
-// little. Where memory is not known, none is kept.
+// makeRoom closes the canvas and engines until there are few, and they and the next one
+// take little. Where memory is not known, none is kept.
 func (p *Predictor) makeRoom(next *programs) {
-	own := func(pr *programs) int64 {
-		m := pr.memory()
-		return m.Total() - m.Bytes[graph.Weights] - m.Bytes[graph.Half]
-	}
+	own := func(pr *programs) int64 { return ownBytes(pr.memory().Bytes) }
 	need := next.memory().Total()
 	for _, e := range p.engines {
 		need += own(e.programs)
 	}
 	most := p.budget() / engineShare
+	if p.canvas != nil {
+		if need += ownBytes(p.canvas.total()); need > most {
+			need -= ownBytes(p.canvas.total())
+			p.closeCanvas()
+		}
+	}
 	for len(p.engines) > 0 && (len(p.engines) >= mostEngines || need > most) {
 		need -= own(p.engines[0].programs)
 		p.engines[0].close()

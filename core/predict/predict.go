@@ -52,6 +52,8 @@ type Predictor struct {
 
 	weights *weights
 	engines []*engine // least recently used first
+	canvas  *canvas   // of the last batch; nil: none
+	batches map[int]*batchCode
 }
 
 // New puts the weights of m on the device.
@@ -203,13 +205,8 @@ func (p *Predictor) Case(ctx context.Context, pre *volume.Preprocessed, o ImageO
 }
 
 func (p *Predictor) segment(ctx context.Context, pre *volume.Preprocessed, o ImageOptions) (*Result, error) {
-	if have, want := pre.Image.C, p.plan.InputChannels(p.config); have == len(p.plan.Channels) && have < want {
-		return nil, fmt.Errorf("configuration %s needs the labels of %s as an input: predict with a model of that first", p.config.Name, p.config.Previous)
-	} else if have != want {
-		return nil, fmt.Errorf("the image has %d channels, the model was trained on %d", have, want)
-	}
-	if have, want := len(pre.Image.Data), pre.Shape[0]*pre.Shape[1]*pre.Shape[2]*pre.Image.C; have != want || want == 0 {
-		return nil, fmt.Errorf("the preprocessed image has %d values, its shape %v (D H W) and %d channels want %d", have, pre.Shape, pre.Image.C, want)
+	if err := p.checkCase(pre); err != nil {
+		return nil, err
 	}
 	e, err := p.engine(pre.Placement)
 	if err != nil {
@@ -243,4 +240,17 @@ func (p *Predictor) segment(ctx context.Context, pre *volume.Preprocessed, o Ima
 		r.Uncertainty, err = p.uncertainty(pre.Placement, s.logits)
 	}
 	return r, err
+}
+
+// checkCase reports a case that is not one of the model.
+func (p *Predictor) checkCase(pre *volume.Preprocessed) error {
+	if have, want := pre.Image.C, p.plan.InputChannels(p.config); have == len(p.plan.Channels) && have < want {
+		return fmt.Errorf("configuration %s needs the labels of %s as an input: predict with a model of that first", p.config.Name, p.config.Previous)
+	} else if have != want {
+		return fmt.Errorf("the image has %d channels, the model was trained on %d", have, want)
+	}
+	if have, want := len(pre.Image.Data), pre.Shape[0]*pre.Shape[1]*pre.Shape[2]*pre.Image.C; have != want || want == 0 {
+		return fmt.Errorf("the preprocessed image has %d values, its shape %v (D H W) and %d channels want %d", have, pre.Shape, pre.Image.C, want)
+	}
+	return nil
 }

@@ -77,12 +77,7 @@ func NewDecide(p *plan.Plan, c *plan.Configuration, o LabelOptions) (*Decide, er
 		blend := b.Declare("blend", graph.Data, graph.F32, c.Patch[0], c.Patch[1], c.Patch[2])
 		acc := b.Declare("acc", graph.Data, graph.F32, o.Planes, v[1], v[2], p.Classes())
 		norm := b.Declare("norm", graph.Data, graph.F32, o.Planes, v[1], v[2])
-		op := graph.Labels{Depth: v[0], Out: o.Out, Planes: o.OutRows, Nearest: o.Nearest, Ctl: graph.CtlRows}
-		if p.HasRegions() {
-			for _, r := range p.RegionOrder {
-				op.Regions = append(op.Regions, uint8(r))
-			}
-		}
+		op := graph.Labels{Depth: v[0], Out: o.Out, Planes: o.OutRows, Nearest: o.Nearest, Regions: regionsOf(p), Ctl: graph.CtlRows}
 		d.Labels = b.Apply("labels", op, acc, norm, d.Ctl)[0]
 		b.Place(d.Labels, graph.IO)
 		return []graph.Value{d.Labels, volume, blend} // named so that they keep their places
@@ -92,4 +87,15 @@ func NewDecide(p *plan.Plan, c *plan.Configuration, o LabelOptions) (*Decide, er
 	}
 	d.Graph = g
 	return d, nil
+}
+
+// regionsOf are the values that a plan with regions paints, in order; nil for labels.
+func regionsOf(p *plan.Plan) (values []uint8) {
+	if !p.HasRegions() {
+		return nil
+	}
+	for _, r := range p.RegionOrder {
+		values = append(values, uint8(r))
+	}
+	return values
 }

@@ -3,7 +3,8 @@
 //
 // The one idea: a device has one goroutine. Beside it one job is made ready, a few come
 // from archives and a few are written, so that the device never waits for files; all
-// share the host memory that was granted.
+// share the host memory that was granted. Small jobs that are ready at the same time
+// share the runs of the device.
 package engine
 
 import (
@@ -34,6 +35,7 @@ type Device struct {
 	Open        func() (backend.Device, error)
 	Storage     func(backend.Device) (graph.DType, error) // of activations
 	MemoryBytes int64                                     // that may be taken; 0: what the device has
+	BatchJobs   int                                       // jobs of one tile that share its runs, at most; 1: none do; 0: as many as fill it
 }
 
 // Options of an Engine.
@@ -108,7 +110,7 @@ func Start(o Options) (*Engine, error) {
 	working, e.kill = context.WithCancel(context.Background())
 	taking, e.stop = context.WithCancel(working)
 	for i, d := range o.Devices {
-		own := &owner{Engine: e, index: i, device: d, log: o.Log.With("device", d.Name)}
+		own := &owner{Engine: e, index: i, device: d, log: o.Log.With("device", d.Name), line: newLine()}
 		e.devices[i] = api.ServerDevice{Name: d.Name, Worker: o.Queue.Worker(), State: "idle"}
 		e.wg.Go(func() { own.run(taking, working) })
 	}
@@ -155,6 +157,7 @@ type owner struct {
 
 	taking sync.Mutex // of the one that waits for a job
 	turn   sync.Mutex // of the one that makes a job ready, got while taking is held
+	line   *line      // of jobs that are ready
 
 	open backend.Device // nil: it is not
 	warm []*warm        // the least recently used first
@@ -171,14 +174,17 @@ func (o *owner) set(change func(*api.ServerDevice)) {
 // other.
 const writers = 4
 
+// waitingResults are those of a large group: it does not hold up the device.
+const waitingResults = 32
+
 // run works off jobs until taking ends, and the ones in hand until working does.
 func (o *owner) run(taking, working context.Context) {
-	ready, finished := make(chan *job), make(chan *job)
+	finished := make(chan *job, waitingResults)
 	var wg, preparing sync.WaitGroup
 	for range preparers {
-		preparing.Go(func() { o.prepareAll(taking, working, ready) })
+		preparing.Go(func() { o.prepareAll(taking, working) })
 	}
-	wg.Go(func() { preparing.Wait(); close(ready) })
+	wg.Go(func() { preparing.Wait(); o.line.close() })
 	for range writers {
 		wg.Go(func() {
 			for j := range finished {
@@ -188,33 +194,48 @@ func (o *owner) run(taking, working context.Context) {
 		})
 	}
 	o.keepOpen(taking)
-	for j := range ready {
-		o.set(func(d *api.ServerDevice) { d.State = "busy" })
-		o.safely(j, o.segment)
-		if errors.Is(j.err, backend.ErrLost) || j.panicked {
-			o.lose()
-		} else {
-			o.set(func(d *api.ServerDevice) { d.State = "idle" })
+	for group := o.line.take(); group != nil; group = o.line.take() {
+		if len(group) > 1 {
+			o.busy(func() bool { return o.together(group) })
+			o.keepOpen(working) // if it was lost
 		}
-		finished <- j
-		o.keepOpen(working) // if it was lost
+		for _, j := range group {
+			if j.err == nil && j.labels == nil {
+				o.busy(func() bool {
+					o.safely(j, o.segment)
+					return errors.Is(j.err, backend.ErrLost) || j.panicked
+				})
+			}
+			finished <- j
+			o.keepOpen(working)
+		}
 	}
 	close(finished)
 	wg.Wait()
 	o.shut()
 }
 
+// busy lets the device work, which is lost if work says so.
+func (o *owner) busy(work func() (lost bool)) {
+	o.set(func(d *api.ServerDevice) { d.State = "busy" })
+	if work() {
+		o.lose()
+		return
+	}
+	o.set(func(d *api.ServerDevice) { d.State = "idle" })
+}
+
 // preparers take jobs: one at a time makes one ready, one has the next, the others wait
 // for archives.
 const preparers = 4
 
-// prepareAll takes jobs and makes them ready, one ahead of the device and in the order
-// in which they were taken; but while an archive sends a scan those behind it go on.
-func (o *owner) prepareAll(taking, working context.Context, ready chan<- *job) {
+// prepareAll takes jobs and makes them ready, one ahead of the device, or as many as go
+// together, and in the order in which they were taken; but while an archive sends a scan those behind it go on.
+func (o *owner) prepareAll(taking, working context.Context) {
 	for {
 		o.taking.Lock()
 		o.turn.Lock()
-		o.turn.Unlock() //nolint:staticcheck // the one before is with the device now: which is the next is decided late
+		o.turn.Unlock() //nolint:staticcheck // the one before is with the device now, or may have company: which is the next is decided late
 		d := o.take(taking)
 		if d == nil {
 			o.taking.Unlock()
@@ -234,7 +255,8 @@ func (o *owner) prepareAll(taking, working context.Context, ready chan<- *job) {
 		o.safely(j, o.prepare)
 		isReady := j.err == nil
 		if isReady {
-			ready <- j
+			j.kind = kindOf(j)
+			o.line.put(j)
 		}
 		o.turn.Unlock()
 		if !isReady {

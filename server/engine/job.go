@@ -34,6 +34,7 @@ type job struct {
 	scan     *scan.Scan
 	image    *volume.Image // kept for statistics and preview
 	pre      *volume.Preprocessed
+	kind     kind // of jobs that go together, none: it goes alone
 	labels   *volume.Labels
 	granted  int64 // host memory
 	device   string

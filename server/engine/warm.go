@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/gounet/gounet/core/checkpoint"
@@ -22,13 +23,17 @@ type key struct {
 	noMirror   bool
 }
 
+func keyOf(j *job) key {
+	s := &j.Submit
+	return key{j.model.ID, j.model.SHA256, s.Step, s.Mirror != nil && !*s.Mirror}
+}
+
 // mostWarm models stay on a device that does not say how much memory it has.
 const mostWarm = 2
 
 // predictor returns the model of a job on the device.
 func (o *owner) predictor(j *job) (*warm, error) {
-	s := &j.Submit
-	k := key{j.model.ID, j.model.SHA256, s.Step, s.Mirror != nil && !*s.Mirror}
+	k := keyOf(j)
 	for i, w := range o.warm {
 		if w.key == k {
 			o.warm = append(slices.Delete(o.warm, i, i+1), w)
@@ -61,6 +66,7 @@ func (o *owner) predictor(j *job) (*warm, error) {
 	w := &warm{Predictor: p, key: k, bytes: weightBytes(m)}
 	o.warm = append(o.warm, w)
 	o.tell()
+	o.line.learn(kind{k.model, k.sha, k.noMirror}, cmp.Or(o.device.BatchJobs, p.Together()))
 	return w, nil
 }
 
@@ -87,10 +93,15 @@ func (o *owner) admit(w *warm, j *job) (predict.Memory, error) {
 	if err != nil {
 		return m, err
 	}
-	o.makeRoom(w, m.Total())
-	w.bytes = max(w.bytes, m.Total())
-	o.tell()
+	o.admitted(w, m.Total())
 	return m, nil
+}
+
+// admitted makes room for a run of w that takes so many bytes.
+func (o *owner) admitted(w *warm, bytes int64) {
+	o.makeRoom(w, bytes)
+	w.bytes = max(w.bytes, bytes)
+	o.tell()
 }
 
 // makeRoom lets the least recently used models go until need bytes are free for w,

@@ -245,10 +245,8 @@ func (o *owner) segment(j *job) error {
 	if j.memory, err = o.admit(w, j); err != nil {
 		return err
 	}
-	if j.memory.Runs > 1 { // else it is over before anybody looks, and the device would wait for the disk
-		if err := j.Update(j.ctx, func(r *queue.Record) { r.Device, r.Memory = j.device, memoryOf(j.memory) }); err != nil {
-			return err
-		}
+	if o.announce(j, j.memory); j.err != nil {
+		return j.err
 	}
 	at = time.Now()
 	p := pace{j: j, o: o}
@@ -272,6 +270,13 @@ func (o *owner) segment(j *job) error {
 	j.labels, j.memory = r.Labels, r.Memory
 	o.took(j, api.StageSegment, &j.times.SegmentMS, at)
 	return nil
+}
+
+// announce puts into a job's record what it is about to take.
+func (o *owner) announce(j *job, m predict.Memory) {
+	if m.Runs > 1 { // else it is over before anybody looks, and the device would wait for the disk
+		j.err = j.Update(j.ctx, func(r *queue.Record) { r.Device, r.Memory = j.device, memoryOf(m) })
+	}
 }
 
 // pace tells how far a segmentation is, and estimates what is left by the pace since

@@ -155,4 +155,5 @@ var networkChecks = []struct {
 	{"rematerialisation keeps the bits", checkRematerialise},
 	{"an arena keeps the bits", checkArena},
 	{"an overflow skips the step and halves the scale", checkOverflow},
+	{"a sample does not depend on the batch", checkBatch},
 }
