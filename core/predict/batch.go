@@ -199,7 +199,7 @@ func (o *own) begin(ctx context.Context, i int, corner [3]int, mirrors []int) er
 		return nil
 	}
 	for _, v := range []graph.Value{o.program.Acc, o.program.Norm} {
-		if err := o.session.WriteF32(ctx, v, make([]float32, o.code.Type(v).Shape.Elems())); err != nil {
+		if err := o.session.Clear(ctx, v, 0, int64(4*o.code.Type(v).Shape.Elems())); err != nil {
 			return err
 		}
 	}
