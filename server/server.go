@@ -71,7 +71,7 @@ type Bounds struct {
 	Streams     int           // of events of a user
 	Rate        float64       // requests of a user in a second; 0: any
 	Keep        time.Duration // of uploads, jobs and results after their end
-	Kept        int           // jobs that are over, and as many uploads: of more, the oldest go before their time; 0: any
+	Kept        int           // jobs that are over, and as many uploads: of more, the oldest of who has most go before their time; 0: any
 	Idle        time.Duration // without a byte of a body until it is given up
 	ArchiveIdle time.Duration // the same of an archive, which may have to find its files first
 }

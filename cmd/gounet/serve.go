@@ -126,7 +126,7 @@ at /monai, /v2, /dicomweb and /volview.`,
 	flags.IntVar(&f.jobs, "user-jobs", d.Jobs, "jobs of a user that are not over; 0 is any")
 	flags.IntVar(&f.streams, "user-streams", d.Streams, "streams of events of a user; 0 is any")
 	flags.DurationVar(&f.keep, "keep", d.Keep, "how long uploads and results are kept")
-	flags.IntVar(&f.kept, "keep-jobs", d.Kept, "jobs that are over, and as many uploads, that are kept: of more, the oldest are deleted before their time; 0 is any")
+	flags.IntVar(&f.kept, "keep-jobs", d.Kept, "jobs that are over, and as many uploads, that are kept: of more, the oldest of who has most are deleted before their time; 0 is any")
 	return cmd
 }
 
