@@ -78,9 +78,8 @@ func (s *Server) cleanRecords(ctx context.Context, now time.Time) error {
 		}
 	}
 	needed := s.needed()
-	all := func(queue.Brief) bool { return true } // those that are arriving, too
 	expired := func(b queue.Brief) bool { return now.After(time.Unix(0, b.Ends)) }
-	for _, id := range gone(s.queue.Uploads, all, s.o.Bounds.Kept, expired) {
+	for _, id := range gone(s.queue.Uploads, anyRow, s.o.Bounds.Kept, expired) {
 		if needed[id] {
 			continue
 		}
@@ -90,6 +89,8 @@ func (s *Server) cleanRecords(ctx context.Context, now time.Time) error {
 	}
 	return nil
 }
+
+func anyRow(queue.Brief) bool { return true } // uploads that are arriving, too
 
 // gone are the rows of a table that go: of those that count, the ones that are too many
 // or have expired.

@@ -126,7 +126,7 @@ func (s *Server) dataSet(ctx context.Context, name string) (map[string]element, 
 	defer func() { _ = b.Close() }() // only read from
 	d, err := dicom.Parse(b, b.Info().Size, nil, dicom.SkipPixelData())
 	if err != nil {
-		return nil, fmt.Errorf("dicomweb: %s: %w", name, err)
+		return nil, fmt.Errorf("dicomweb: a result of job %s: %w", strings.Split(name, "/")[1], err)
 	}
 	set = map[string]element{}
 	for _, e := range d.Elements {
@@ -254,12 +254,11 @@ func (s *Server) wado(c echo.Context) error {
 	c.Response().Header().Set(echo.HeaderContentType, `multipart/related; type="application/dicom"; boundary=`+w.Boundary())
 	c.Response().WriteHeader(http.StatusOK)
 	for _, i := range all {
-		s.audit(c, "read", "result", i.record.ID)
 		part, err := w.CreatePart(textproto.MIMEHeader{echo.HeaderContentType: {"application/dicom"}})
 		if err != nil {
 			return err
 		}
-		b, err := s.blobs.Open(c.Request().Context(), resultBlob(i.record, i.result))
+		b, err := s.openResult(c, i.record, i.result)
 		if err != nil {
 			return err
 		}

@@ -34,6 +34,7 @@ func (s *Server) hand(c echo.Context, name string, write func(path string) error
 	if err := os.Rename(path, s.part(u.ID)); err != nil {
 		return nil, err
 	}
+	s.audit(c, "create", "upload", u.ID)
 	return s.complete(c.Request().Context(), u)
 }
 
@@ -92,7 +93,7 @@ func (s *Server) label(c echo.Context, submit api.Submit) (*queue.Record, error)
 }
 
 // labels reads the label map that a job made in a format.
-func (s *Server) labels(ctx context.Context, r *queue.Record, format string) ([]uint8, error) {
+func (s *Server) labels(c echo.Context, r *queue.Record, format string) ([]uint8, error) {
 	dir, err := os.MkdirTemp(s.partFolder(), "hand-")
 	if err != nil {
 		return nil, err
@@ -102,7 +103,7 @@ func (s *Server) labels(ctx context.Context, r *queue.Record, format string) ([]
 		if f.Format != format {
 			continue
 		}
-		b, err := s.blobs.Open(ctx, resultBlob(r, f))
+		b, err := s.openResult(c, r, f)
 		if err != nil {
 			return nil, err
 		}

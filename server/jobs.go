@@ -380,7 +380,6 @@ func (s rest) GetResult(c echo.Context, id api.ObjectID, name string) error {
 	if at < 0 {
 		return wrong(http.StatusNotFound, "job %s has no result of this name: the job lists those that it has", id)
 	}
-	s.audit(c, "read", "result", id)
 	return s.sendResult(c, r, r.Results[at])
 }
 
@@ -389,8 +388,15 @@ func resultBlob(r *queue.Record, f api.JobResult) string {
 	return engine.ResultFolder(r.ID, r.Attempts) + f.Name
 }
 
+// openResult opens a file of a job for the one who asks, of which the audit log tells:
+// no other way leads to results.
+func (s *Server) openResult(c echo.Context, r *queue.Record, f api.JobResult) (blob.Object, error) {
+	s.audit(c, "read", "result", r.ID)
+	return s.blobs.Open(c.Request().Context(), resultBlob(r, f))
+}
+
 func (s *Server) sendResult(c echo.Context, r *queue.Record, f api.JobResult) error {
-	b, err := s.blobs.Open(c.Request().Context(), resultBlob(r, f))
+	b, err := s.openResult(c, r, f)
 	if err != nil {
 		return err
 	}

@@ -324,7 +324,7 @@ func labelValues(list []api.Label) map[string]int {
 // monaiAll answers with a form of params and the file.
 func (s *Server) monaiAll(c echo.Context, r *queue.Record, params map[string]any) error {
 	f := r.Results[0]
-	b, err := s.blobs.Open(c.Request().Context(), resultBlob(r, f))
+	b, err := s.openResult(c, r, f)
 	if err != nil {
 		return err
 	}
@@ -356,7 +356,7 @@ func (s *Server) monaiAll(c echo.Context, r *queue.Record, params map[string]any
 
 // monaiRaw answers with an uncompressed NRRD, which is what OHIF's plugin reads.
 func (s *Server) monaiRaw(c echo.Context, r *queue.Record) error {
-	l, err := s.labels(c.Request().Context(), r, "nrrd")
+	l, err := s.labels(c, r, "nrrd")
 	if err != nil {
 		return err
 	}
@@ -365,6 +365,7 @@ func (s *Server) monaiRaw(c echo.Context, r *queue.Record) error {
 
 // sendUpload hands out the file of an upload.
 func (s *Server) sendUpload(c echo.Context, u *queue.UploadRecord) error {
+	s.audit(c, "read", "upload", u.ID)
 	b, err := s.blobs.Open(context.WithoutCancel(c.Request().Context()), engine.UploadBlob(u.ID))
 	if err != nil {
 		return err

@@ -152,6 +152,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.auth, err = newAuthenticator(ctx, s.o.Auth, s.o.Bounds.Rate); err != nil {
 		return err
 	}
+	s.auth.refused = func(c echo.Context) { s.audit(c, "refuse", "route", c.Path()) }
 	s.meter = newMeter(s)
 	if len(s.o.Devices) > 0 {
 		archives := Archives{s.o.Archives, s.o.Bounds.UploadBytes, s.o.Bounds.ArchiveIdle}

@@ -101,7 +101,7 @@ func (o *owner) end(j *job) {
 		o.report(j, j.Release(ctx, false, 0))
 		return
 	case again(j.err) && j.Attempts < o.o.Queue.Attempts():
-		j.log.Warn("job is tried again", "error", j.err)
+		j.log.Warn("job is tried again", ofFailure(describeFailure(j.err))...)
 		o.clean(ctx, j, false)
 		o.report(j, j.Release(ctx, true, time.Second))
 		return
@@ -123,7 +123,7 @@ func (o *owner) end(j *job) {
 	code := ""
 	if f != nil {
 		code = f.Code
-		j.log.Info("job ends", "state", state, "code", f.Code, "reason", f.Reason)
+		j.log.Info("job ends", append([]any{"state", state}, ofFailure(f)...)...)
 	} else {
 		j.log.Info("job ends", "state", state, "took", time.Since(j.begun).Round(time.Millisecond))
 	}
@@ -136,6 +136,19 @@ func (o *owner) end(j *job) {
 	if o.o.Observe != nil {
 		o.o.Observe.Ended(state, code, j.begun.Sub(j.Created), time.Since(j.begun))
 	}
+}
+
+// told are the codes of failures whose reasons are the machine's: those of the others name
+// files and studies, which may be called as patients are. The job has them all, for its
+// owner and for admins.
+var told = map[string]bool{api.FailedModel: true, api.FailedMemory: true, api.FailedDevice: true, api.FailedLost: true}
+
+// ofFailure is what the log says of a failure.
+func ofFailure(f *api.Failed) []any {
+	if !told[f.Code] {
+		return []any{"code", f.Code}
+	}
+	return []any{"code", f.Code, "reason", f.Reason}
 }
 
 func (o *owner) report(j *job, err error) {
