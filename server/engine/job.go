@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -107,6 +108,7 @@ func (o *owner) end(j *job) {
 		return
 	default:
 		state, f = api.JobFailed, describeFailure(j.err)
+		f.Reason = o.withoutPaths(j, f.Reason)
 	}
 	times := j.times // a copy: the record outlives the job
 	err := j.Finish(ctx, func(r *queue.Record) {
@@ -239,6 +241,18 @@ var advice = map[string]string{
 	api.FailedFetch:   "look whether the archive answers and has the series, and submit it again",
 	api.FailedDisk:    "delete jobs and uploads that are not needed any more, and submit it again",
 	api.FailedCrashed: "this is a fault of the program: tell who runs this server, whose log says more",
+}
+
+// withoutPaths is the reason of a failure without the folders of this machine: those who
+// read it have the names of files only.
+func (o *owner) withoutPaths(j *job, reason string) string {
+	if e := (*fs.PathError)(nil); errors.As(j.err, &e) {
+		reason = strings.ReplaceAll(reason, e.Path, filepath.Base(e.Path))
+	}
+	for _, folder := range []string{"out", "in", ""} {
+		reason = strings.ReplaceAll(reason, filepath.Join(o.folder(j), folder)+string(filepath.Separator), "")
+	}
+	return reason
 }
 
 func describeFailure(err error) *api.Failed {
