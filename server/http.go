@@ -54,6 +54,9 @@ func (s *Server) routes() {
 		if err := s.ready(c.Request().Context()); err != nil {
 			return later(http.StatusServiceUnavailable, 10, "not ready: %v", err)
 		}
+		if s.workers() == 0 { // one may be started for the jobs that wait
+			return c.String(http.StatusOK, "ready, but no worker is there: jobs wait for one\n")
+		}
 		return c.String(http.StatusOK, "ready\n")
 	})
 	e.GET("/metrics", echo.WrapHandler(s.meter.handler()))

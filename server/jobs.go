@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -48,12 +49,31 @@ func (s rest) GetInfo(c echo.Context) error {
 	return c.JSON(http.StatusOK, info)
 }
 
-// devices are those of this process.
-func (s *Server) devices() []api.ServerDevice {
+// own are the devices of this process.
+func (s *Server) own() []api.ServerDevice {
 	if s.engine == nil {
 		return []api.ServerDevice{}
 	}
 	return s.engine.Devices()
+}
+
+// devices are those of this process and of the workers elsewhere, by their names.
+func (s *Server) devices() []api.ServerDevice {
+	all := s.own()
+	others := s.queue.Others()
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		all = append(all, others[name]...)
+	}
+	return all
+}
+
+// workers are the processes with devices.
+func (s *Server) workers() int {
+	n := len(s.queue.Others())
+	if s.engine != nil {
+		n++
+	}
+	return n
 }
 
 // ListModels lists the models.

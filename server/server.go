@@ -142,9 +142,10 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	s.meter = newMeter(s)
 	s.queue, err = queue.Open(ctx, queue.Options{
 		Dir: filepath.Join(s.o.Data, "queue"), URL: s.o.NATS, Listen: s.o.NATSListen, Token: s.o.NATSToken, Worker: worker,
-		AckWait: s.o.AckWait, Attempts: s.o.Attempts, Replicas: s.o.Replicas,
+		AckWait: s.o.AckWait, Attempts: s.o.Attempts, Replicas: s.o.Replicas, Ended: s.meter.over,
 	})
 	if err != nil {
 		return err
@@ -153,7 +154,6 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.auth.refused = func(c echo.Context) { s.audit(c, "refuse", "route", c.Path()) }
-	s.meter = newMeter(s)
 	if len(s.o.Devices) > 0 {
 		archives := Archives{s.o.Archives, s.o.Bounds.UploadBytes, s.o.Bounds.ArchiveIdle}
 		s.engine, err = engine.Start(engine.Options{

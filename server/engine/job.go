@@ -135,9 +135,6 @@ func (o *owner) end(j *job) {
 			Facts: map[string]string{"state": state, "code": code, "model": j.Submit.Model, "device": j.device},
 		})
 	}
-	if o.o.Observe != nil {
-		o.o.Observe.Ended(state, code, j.begun.Sub(j.Created), time.Since(j.begun))
-	}
 }
 
 // told are the codes of failures whose reasons are the machine's: those of the others name
