@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -118,6 +117,18 @@ func (s *Server) job(c echo.Context, id string) (*queue.Record, error) {
 // mostListed is how many rows a page of a list has at most.
 const mostListed = 1000
 
+// limitOf is how many rows a page is to have: the limit that was asked for, or as many as
+// there are if none was.
+func limitOf(c echo.Context, limit, ifNone int) (int, error) {
+	if !c.QueryParams().Has("limit") {
+		return ifNone, nil
+	}
+	if limit < 1 || limit > mostListed {
+		return 0, wrong(http.StatusUnprocessableEntity, "limit is %d, wanted 1 to %d", limit, mostListed)
+	}
+	return limit, nil
+}
+
 // ListJobs lists jobs, the newest first.
 func (s rest) ListJobs(c echo.Context, p api.ListJobsParams) error {
 	if p.All {
@@ -128,9 +139,9 @@ func (s rest) ListJobs(c echo.Context, p api.ListJobsParams) error {
 	if p.State != "" && !slices.Contains(api.JobStates, p.State) {
 		return wrong(http.StatusUnprocessableEntity, "state %.40q is unknown: wanted %s", p.State, strings.Join(api.JobStates, ", "))
 	}
-	limit := cmp.Or(p.Limit, 100)
-	if limit < 1 || limit > mostListed {
-		return wrong(http.StatusUnprocessableEntity, "limit is %d, wanted 1 to %d", limit, mostListed)
+	limit, err := limitOf(c, p.Limit, 100)
+	if err != nil {
+		return err
 	}
 	if p.After != "" {
 		if _, err := s.job(c, p.After); err != nil {

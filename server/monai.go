@@ -182,6 +182,10 @@ func (s *Server) form(c echo.Context) (files []*queue.UploadRecord, text map[str
 }
 
 func (s *Server) monaiPut(c echo.Context) error {
+	name := c.QueryParam("image")
+	if name != "" && !isName(caseOf(name)) {
+		return errName
+	}
 	files, _, err := s.form(c)
 	if err != nil {
 		return err
@@ -190,10 +194,14 @@ func (s *Server) monaiPut(c echo.Context) error {
 		return wrong(http.StatusBadRequest, "%d files in the form, wanted 1", len(files))
 	}
 	u := files[0]
-	if name := c.QueryParam("image"); name != "" && caseOf(name) != caseOf(u.Name) { // the image is called so from now on
+	if name != "" && caseOf(name) != caseOf(u.Name) { // the image is called so from now on
 		ending := strings.TrimPrefix(filepath.Base(u.Name), caseOf(u.Name))
+		whole := caseOf(name) + ending
+		if !isName(whole) {
+			return errors.Join(errName, s.deleteUpload(context.WithoutCancel(c.Request().Context()), u.ID))
+		}
 		u, err = s.queue.Uploads.Update(c.Request().Context(), u.ID, func(r *queue.UploadRecord) error {
-			r.Name = caseOf(name) + ending
+			r.Name = whole
 			return nil
 		})
 		if err != nil {

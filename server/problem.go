@@ -100,7 +100,7 @@ func (s *Server) answerError(err error, c echo.Context) {
 		return
 	}
 	var b []byte
-	if plain, ok := facadeErrors(c.Path(), p); ok { // protocols that have a form of their own
+	if plain, ok := facadeErrors(c.Request(), p); ok { // protocols that have a form of their own
 		h.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
 		b = plain
 	} else {
