@@ -2,18 +2,25 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
+	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gounet/gounet/internal/api"
+	"github.com/gounet/gounet/server/blob"
 )
 
 // journal is a log that can be read while it is written.
@@ -123,4 +130,37 @@ func TestTheLogHasNoNamesOfFiles(t *testing.T) {
 	assert.Contains(t, text, `"code":"scan"`)
 	assert.NotContains(t, text, name)
 	assert.NotContains(t, text, filepath.Base(o.Data)+"/", "nor paths")
+}
+
+// namingStore has no room for results, and says of which.
+type namingStore struct{ blob.Store }
+
+func (n namingStore) PutFile(ctx context.Context, name, path string) error {
+	if strings.HasPrefix(name, "results/") {
+		return fmt.Errorf("%s: %w", path, blob.ErrFull)
+	}
+	return n.Store.PutFile(ctx, name, path)
+}
+
+// Nor has it those of protocols in whose requests a job is done.
+func TestTheLogHasNoNamesOfFilesOfForms(t *testing.T) {
+	const name = "MUELLER_HANS"
+	log := &journal{}
+	o := testOptions(t)
+	o.Log = slog.New(slog.NewJSONHandler(log, nil))
+	folder, err := blob.OpenFolder(t.TempDir(), 0)
+	require.NoError(t, err)
+	o.Blobs = namingStore{folder}
+	r := start(t, o)
+	body, contentType := formOf(t, "", name+".nii.gz", nifti(t, small))
+	b := read(t, r.do("POST", "/monai/infer/"+modelID, body, "Content-Type", contentType), http.StatusInternalServerError)
+	assert.Contains(t, string(b), name, "its owner reads which")
+	c := echo.New().NewContext(httptest.NewRequestWithContext(t.Context(), "PUT", "/", nil), httptest.NewRecorder())
+	c.Set(identityKey, identity{"local", api.RoleAdmin})
+	_, err = r.hand(c, name+".nii.gz", func(path string) error { return errors.New(path) })
+	assert.NotContains(t, err.Error(), name)
+	r.stop() // all is written
+	text := log.text()
+	assert.Contains(t, text, `has failed: disk"`)
+	assert.NotContains(t, text, name)
 }

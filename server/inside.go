@@ -26,8 +26,8 @@ func (s *Server) hand(c echo.Context, name string, write func(path string) error
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // swept at the next start
-	path := filepath.Join(dir, filepath.Base(name))
+	defer func() { _ = os.RemoveAll(dir) }()   // swept at the next start
+	path := filepath.Join(dir, "image.nii.gz") // errors name it, and name may be a patient's
 	if err := write(path); err != nil {
 		return nil, err
 	}
@@ -80,8 +80,16 @@ func jobError(r *queue.Record) error {
 	case api.FailedCancelled:
 		return wrong(http.StatusConflict, "the job was cancelled: submit it again")
 	}
-	return wrong(http.StatusInternalServerError, "%s: %s", f.Reason, f.Do)
+	return &discreet{wrong(http.StatusInternalServerError, "%s: %s", f.Reason, f.Do), "job " + r.ID + " has failed: " + f.Code}
 }
+
+// discreet is an error that may name files, and what the log says of it instead.
+type discreet struct {
+	error
+	log string
+}
+
+func (d *discreet) Unwrap() error { return d.error }
 
 // label submits a job for uploads and waits for its end.
 func (s *Server) label(c echo.Context, submit api.Submit) (*queue.Record, error) {

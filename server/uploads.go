@@ -53,7 +53,7 @@ func (s *Server) begin(c echo.Context, name string, bytes int64) (*queue.UploadR
 	name = filepath.ToSlash(name)
 	switch most := s.o.Bounds.UploadBytes; {
 	case most > 0 && bytes > most:
-		return nil, wrong(http.StatusRequestEntityTooLarge, "the file has %d bytes, this server takes at most %d: compress it, or upload a DICOM study in parts", bytes, most)
+		return nil, wrong(http.StatusRequestEntityTooLarge, "the file has %d bytes, this server takes at most %d (%d MiB): compress it, or upload a DICOM study in parts", bytes, most, most>>20)
 	case bytes == 0:
 		return nil, wrong(http.StatusUnprocessableEntity, "the file is empty: send its bytes as the body")
 	case !isName(name):
