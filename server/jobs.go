@@ -6,9 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -46,33 +44,6 @@ func (s rest) GetInfo(c echo.Context) error {
 		return true
 	})
 	return c.JSON(http.StatusOK, info)
-}
-
-// own are the devices of this process.
-func (s *Server) own() []api.ServerDevice {
-	if s.engine == nil {
-		return []api.ServerDevice{}
-	}
-	return s.engine.Devices()
-}
-
-// devices are those of this process and of the workers elsewhere, by their names.
-func (s *Server) devices() []api.ServerDevice {
-	all := s.own()
-	others := s.queue.Others()
-	for _, name := range slices.Sorted(maps.Keys(others)) {
-		all = append(all, others[name]...)
-	}
-	return all
-}
-
-// workers are the processes with devices.
-func (s *Server) workers() int {
-	n := len(s.queue.Others())
-	if s.engine != nil {
-		n++
-	}
-	return n
 }
 
 // ListModels lists the models.
@@ -399,44 +370,4 @@ func (s *Server) deleteBlobs(ctx context.Context, prefix string) error {
 		err = errors.Join(err, s.blobs.Delete(ctx, name))
 	}
 	return err
-}
-
-// GetResult hands out a file of a job.
-func (s rest) GetResult(c echo.Context, id api.ObjectID, name string) error {
-	r, err := s.job(c, id)
-	if err != nil {
-		return err
-	}
-	at := slices.IndexFunc(r.Results, func(f api.JobResult) bool { return f.Name == name })
-	if at < 0 {
-		return wrong(http.StatusNotFound, "job %s has no result of this name: the job lists those that it has", id)
-	}
-	return s.sendResult(c, r, r.Results[at])
-}
-
-// resultBlob is the name of the blob of a result.
-func resultBlob(r *queue.Record, f api.JobResult) string {
-	return engine.ResultFolder(r.ID, r.Attempts) + f.Name
-}
-
-// openResult opens a file of a job for the one who asks, of which the audit log tells:
-// no other way leads to results.
-func (s *Server) openResult(c echo.Context, r *queue.Record, f api.JobResult) (blob.Object, error) {
-	s.audit(c, "read", "result", r.ID)
-	return s.blobs.Open(c.Request().Context(), resultBlob(r, f))
-}
-
-func (s *Server) sendResult(c echo.Context, r *queue.Record, f api.JobResult) error {
-	b, err := s.openResult(c, r, f)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = b.Close() }() // only read from
-	h := c.Response().Header()
-	h.Set(echo.HeaderContentType, f.MediaType)
-	h.Set("ETag", `"`+f.SHA256+`"`)
-	h.Set(echo.HeaderCacheControl, "private, max-age=3600")
-	h.Set(echo.HeaderContentDisposition, fmt.Sprintf("attachment; filename=%q", f.Name))
-	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, b)
-	return nil
 }

@@ -3,7 +3,9 @@ package server
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -98,3 +100,30 @@ func NewMonitor(devices func() []api.ServerDevice, ready func(context.Context) e
 
 // ServeHTTP implements http.Handler.
 func (m *Monitor) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.mux.ServeHTTP(w, r) }
+
+// own are the devices of this process.
+func (s *Server) own() []api.ServerDevice {
+	if s.engine == nil {
+		return []api.ServerDevice{}
+	}
+	return s.engine.Devices()
+}
+
+// devices are those of this process and of the workers elsewhere, by their names.
+func (s *Server) devices() []api.ServerDevice {
+	all := s.own()
+	others := s.queue.Others()
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		all = append(all, others[name]...)
+	}
+	return all
+}
+
+// workers are the processes with devices.
+func (s *Server) workers() int {
+	n := len(s.queue.Others())
+	if s.engine != nil {
+		n++
+	}
+	return n
+}
