@@ -73,6 +73,8 @@ type authenticator struct {
 	keys   []apiKey
 	tokens *tokens // nil: no JWTs
 
+	refused func(c echo.Context) // is told of wrong keys, as many as the brake lets pass
+
 	rate  rate.Limit
 	mu    sync.Mutex
 	users map[string]*visitor
@@ -135,6 +137,7 @@ func (a *authenticator) handle(next echo.HandlerFunc) echo.HandlerFunc {
 			if !a.allow("from "+host, min(a.rate, failuresPerSecond)) {
 				return later(http.StatusTooManyRequests, 10, "too many requests with a wrong key or token: wait, then give the right one")
 			}
+			a.refused(c)
 			return err
 		}
 		if !a.allow(i.user, a.rate) {

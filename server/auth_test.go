@@ -32,7 +32,14 @@ import (
 // withKeys has keys that are the names of their roles, and one of another user.
 func withKeys(t *testing.T) *running {
 	t.Helper()
+	return withKeysAnd(t, func(*Options) {})
+}
+
+// withKeysAnd is withKeys with other options.
+func withKeysAnd(t *testing.T, change func(*Options)) *running {
+	t.Helper()
 	o := testOptions(t)
+	change(&o)
 	o.Auth.KeysFile = filepath.Join(t.TempDir(), "keys")
 	text := "# a comment\n"
 	for name, role := range map[string]string{"viewer": "viewer", "user": "user", "other": "user", "admin": "admin"} {

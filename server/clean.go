@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/labstack/echo/v4"
 
@@ -66,23 +67,20 @@ func (s *Server) sweepParts() {
 	}
 }
 
-// cleanRecords deletes jobs and uploads whose time is over, and the oldest where there
-// are too many.
+// cleanRecords deletes jobs and uploads whose time is over, and where there are too many
+// the oldest of who has most.
 func (s *Server) cleanRecords(ctx context.Context, now time.Time) error {
 	over := func(b queue.Brief) bool { return b.Over }
-	for i, id := range s.queue.Jobs.Newest(math.MaxInt, "", over) {
-		b, ok := s.queue.Jobs.Brief(id)
-		if tooMany := s.o.Bounds.Kept > 0 && i >= s.o.Bounds.Kept; !ok || !tooMany && now.Sub(time.Unix(0, b.Ends)) <= s.o.Bounds.Keep {
-			continue
-		}
+	ended := func(b queue.Brief) bool { return now.Sub(time.Unix(0, b.Ends)) > s.o.Bounds.Keep }
+	for _, id := range gone(s.queue.Jobs, over, s.o.Bounds.Kept, ended) {
 		if err := s.deleteJob(ctx, id); err != nil {
 			return err
 		}
 	}
 	needed := s.needed()
-	for i, id := range s.queue.Uploads.Newest(math.MaxInt, "", func(queue.Brief) bool { return true }) {
-		b, ok := s.queue.Uploads.Brief(id)
-		if tooMany := s.o.Bounds.Kept > 0 && i >= s.o.Bounds.Kept; !ok || needed[id] || !tooMany && !now.After(time.Unix(0, b.Ends)) {
+	expired := func(b queue.Brief) bool { return now.After(time.Unix(0, b.Ends)) }
+	for _, id := range gone(s.queue.Uploads, anyRow, s.o.Bounds.Kept, expired) {
+		if needed[id] {
 			continue
 		}
 		if err := s.deleteUpload(ctx, id); err != nil {
@@ -90,6 +88,27 @@ func (s *Server) cleanRecords(ctx context.Context, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+func anyRow(queue.Brief) bool { return true } // uploads that are arriving, too
+
+// gone are the rows of a table that go: of those that count, the ones that are too many
+// or have expired.
+func gone[T any](t *queue.Table[T], counts func(queue.Brief) bool, kept int, expired func(queue.Brief) bool) (ids []string) {
+	var rows []string
+	var briefs []queue.Brief
+	var owners []unique.Handle[string]
+	for _, id := range t.Newest(math.MaxInt, "", counts) {
+		if b, ok := t.Brief(id); ok {
+			rows, briefs, owners = append(rows, id), append(briefs, b), append(owners, b.Owner)
+		}
+	}
+	for i, tooMany := range excess(owners, kept) {
+		if tooMany || expired(briefs[i]) {
+			ids = append(ids, rows[i])
+		}
+	}
+	return ids
 }
 
 // cleanBlobs deletes blobs whose job or upload is gone: a server was killed between

@@ -100,7 +100,7 @@ func TestListsHavePages(t *testing.T) {
 		}
 		assert.Equal(t, jobs, have)
 	}
-	for _, query := range []string{"limit=-1", "limit=1001", "after=nothing"} {
+	for _, query := range []string{"limit=-1", "limit=0", "limit=1001", "after=nothing"} {
 		for _, list := range []string{"uploads?", "jobs?"} {
 			status := http.StatusUnprocessableEntity
 			if strings.HasPrefix(query, "after") {

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"mime"
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -48,11 +50,21 @@ type instance struct {
 	record *queue.Record
 	result api.JobResult
 	set    map[string]element // by tag, as DICOM's JSON has it
+	whole  map[string]element // of its study and series, the same of each of their objects
 }
 
 type element struct {
 	VR    string `json:"vr"`
 	Value []any  `json:"Value,omitempty"`
+}
+
+// element is what the object says of itself, or of its study and series.
+func (i *instance) element(tag string) (element, bool) {
+	if e, ok := i.whole[tag]; ok {
+		return e, true
+	}
+	e, ok := i.set[tag]
+	return e, ok
 }
 
 func (i *instance) text(t tag.Tag) string {
@@ -75,15 +87,19 @@ type parsed struct {
 func (s *Server) instances(c echo.Context) ([]*instance, error) {
 	i := who(c)
 	ids := s.queue.Jobs.Newest(math.MaxInt, "", func(b queue.Brief) bool { return b.DICOM && (b.Of(i.user) || i.role == api.RoleAdmin) })
-	wanted := map[string]string{key(tag.StudyInstanceUID): c.Param("study"), key(tag.SeriesInstanceUID): c.Param("series"), key(tag.SOPInstanceUID): c.Param("instance")}
-	for name, values := range c.QueryParams() {
-		if t, err := tag.FindByName(name); err == nil {
-			wanted[key(t.Tag)] = values[0]
-		} else if len(name) == 8 {
-			wanted[strings.ToUpper(name)] = values[0]
+	wanted, ignored, err := criteria(c.QueryParams())
+	if err != nil {
+		return nil, err
+	}
+	if len(ignored) > 0 || c.QueryParam("fuzzymatching") == "true" {
+		c.Response().Header().Set("Warning", `299 gounet "parameters that are no attributes are ignored, and names are matched literally"`)
+	}
+	for t, uid := range map[tag.Tag]string{tag.StudyInstanceUID: c.Param("study"), tag.SeriesInstanceUID: c.Param("series"), tag.SOPInstanceUID: c.Param("instance")} {
+		if uid != "" {
+			wanted = append(wanted, criterion{key(t), func(have string) bool { return have == uid }})
 		}
 	}
-	var out []*instance
+	var all []*instance
 	for r, err := range s.queue.Jobs.Rows(c.Request().Context(), ids) {
 		if err != nil {
 			return nil, err
@@ -96,19 +112,16 @@ func (s *Server) instances(c echo.Context) ([]*instance, error) {
 			if err != nil {
 				return nil, err
 			}
-			one := &instance{r, f, set}
-			fits := true
-			for t, want := range wanted {
-				if e, ok := set[t]; want != "" && (!ok || len(e.Value) == 0 || fmt.Sprint(e.Value[0]) != want) {
-					fits = false
-				}
-			}
-			if fits {
-				out = append(out, one)
-			}
+			all = append(all, &instance{record: r, result: f, set: set})
 		}
 	}
-	return out, nil
+	gather(all)
+	return slices.DeleteFunc(all, func(i *instance) bool {
+		return slices.ContainsFunc(wanted, func(q criterion) bool {
+			e, _ := i.element(q.tag)
+			return !q.fits(e)
+		})
+	}), nil
 }
 
 // dataSet reads what an object says of itself, without pixels and sequences.
@@ -126,7 +139,7 @@ func (s *Server) dataSet(ctx context.Context, name string) (map[string]element, 
 	defer func() { _ = b.Close() }() // only read from
 	d, err := dicom.Parse(b, b.Info().Size, nil, dicom.SkipPixelData())
 	if err != nil {
-		return nil, fmt.Errorf("dicomweb: %s: %w", name, err)
+		return nil, fmt.Errorf("dicomweb: a result of job %s: %w", strings.Split(name, "/")[1], err)
 	}
 	set = map[string]element{}
 	for _, e := range d.Elements {
@@ -155,7 +168,7 @@ func jsonValues(e *dicom.Element) (out []any) {
 			}
 			switch e.RawValueRepresentation {
 			case "PN":
-				out = append(out, map[string]string{"Alphabetic": x})
+				out = append(out, personName(x))
 			case "IS", "DS":
 				out = append(out, json.Number(x))
 			default:
@@ -176,8 +189,8 @@ func jsonValues(e *dicom.Element) (out []any) {
 
 // The attributes that QIDO-RS tells of each level (PS3.18 10.6.3).
 var levels = map[string][]tag.Tag{
-	"study":    {tag.StudyInstanceUID, tag.StudyDate, tag.StudyTime, tag.AccessionNumber, tag.PatientName, tag.PatientID, tag.StudyID},
-	"series":   {tag.StudyInstanceUID, tag.SeriesInstanceUID, tag.Modality, tag.SeriesNumber, tag.SeriesDescription},
+	"study":    {tag.StudyInstanceUID, tag.StudyDate, tag.StudyTime, tag.AccessionNumber, tag.ModalitiesInStudy, tag.PatientName, tag.PatientID, tag.StudyID, tag.NumberOfStudyRelatedSeries, tag.NumberOfStudyRelatedInstances},
+	"series":   {tag.StudyInstanceUID, tag.SeriesInstanceUID, tag.Modality, tag.SeriesNumber, tag.SeriesDescription, tag.NumberOfSeriesRelatedInstances},
 	"instance": {tag.StudyInstanceUID, tag.SeriesInstanceUID, tag.SOPInstanceUID, tag.SOPClassUID, tag.InstanceNumber, tag.Rows, tag.Columns, tag.NumberOfFrames},
 }
 
@@ -207,9 +220,15 @@ func page[T any](c echo.Context, all []T) ([]T, error) {
 // qido answers with the objects of a level, each once.
 func (s *Server) qido(level string) echo.HandlerFunc {
 	return func(c echo.Context) error {
+		if !takes(c, "application/dicom+json", "application/json") {
+			return wrong(http.StatusNotAcceptable, "this address has application/dicom+json: accept that")
+		}
 		all, err := s.instances(c)
 		if err != nil {
 			return err
+		}
+		if level == "metadata" && len(all) == 0 {
+			return errNoObject
 		}
 		seen := map[string]bool{}
 		out := []map[string]element{}
@@ -220,10 +239,13 @@ func (s *Server) qido(level string) echo.HandlerFunc {
 			}
 			seen[uid] = true
 			set := i.set
+			if level == "metadata" {
+				s.audit(c, "read", "result", i.record.ID)
+			}
 			if tags := levels[level]; tags != nil {
 				set = map[string]element{}
 				for _, t := range tags {
-					if e, ok := i.set[key(t)]; ok {
+					if e, ok := i.element(key(t)); ok {
 						set[key(t)] = e
 					}
 				}
@@ -241,25 +263,62 @@ func (s *Server) qido(level string) echo.HandlerFunc {
 	}
 }
 
-// wado sends the objects of a study, a series or an instance, as parts.
+var errNoObject = wrong(http.StatusNotFound, "there is no such object among the results: /dicomweb/instances lists those that there are")
+
+// takes says whether the client takes one of the types; that of a multipart's parts
+// is behind a semicolon.
+func takes(c echo.Context, types ...string) bool {
+	accept := strings.Join(c.Request().Header.Values(echo.HeaderAccept), ",")
+	if accept == "" {
+		return true
+	}
+	for one := range strings.SplitSeq(accept, ",") {
+		name, p, err := mime.ParseMediaType(one)
+		if q, err2 := strconv.ParseFloat(p["q"], 64); err != nil || err2 == nil && q == 0 {
+			continue
+		}
+		if name == "multipart/related" && p["type"] != "" {
+			name += ";" + p["type"]
+		}
+		if slices.Contains(types, name) || name == "*/*" || slices.ContainsFunc(types, func(t string) bool {
+			major, _, _ := strings.Cut(t, "/")
+			return name == major+"/*"
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
+// wado sends the objects of a study, a series or an instance: as parts, or the only one as
+// it is.
 func (s *Server) wado(c echo.Context) error {
+	alone := takes(c, "application/dicom")
+	parts := takes(c, "multipart/related", "multipart/related;application/dicom", "multipart/related;*/*")
+	if !alone && !parts {
+		return wrong(http.StatusNotAcceptable, `this address has DICOM objects as they are: accept multipart/related; type="application/dicom"`)
+	}
 	all, err := s.instances(c)
 	if err != nil {
 		return err
 	}
-	if len(all) == 0 {
-		return wrong(http.StatusNotFound, "there is no such object among the results: /dicomweb/instances lists those that there are")
+	switch {
+	case len(all) == 0:
+		return errNoObject
+	case !parts && len(all) > 1:
+		return wrong(http.StatusNotAcceptable, `there are %d objects: accept multipart/related; type="application/dicom"`, len(all))
+	case !parts:
+		return s.sendResult(c, all[0].record, all[0].result)
 	}
 	w := multipart.NewWriter(c.Response())
 	c.Response().Header().Set(echo.HeaderContentType, `multipart/related; type="application/dicom"; boundary=`+w.Boundary())
 	c.Response().WriteHeader(http.StatusOK)
 	for _, i := range all {
-		s.audit(c, "read", "result", i.record.ID)
 		part, err := w.CreatePart(textproto.MIMEHeader{echo.HeaderContentType: {"application/dicom"}})
 		if err != nil {
 			return err
 		}
-		b, err := s.blobs.Open(c.Request().Context(), resultBlob(i.record, i.result))
+		b, err := s.openResult(c, i.record, i.result)
 		if err != nil {
 			return err
 		}

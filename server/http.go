@@ -54,6 +54,9 @@ func (s *Server) routes() {
 		if err := s.ready(c.Request().Context()); err != nil {
 			return later(http.StatusServiceUnavailable, 10, "not ready: %v", err)
 		}
+		if s.workers() == 0 { // one may be started for the jobs that wait
+			return c.String(http.StatusOK, "ready, but no worker is there: jobs wait for one\n")
+		}
 		return c.String(http.StatusOK, "ready\n")
 	})
 	e.GET("/metrics", echo.WrapHandler(s.meter.handler()))
@@ -63,13 +66,23 @@ func (s *Server) routes() {
 		return c.Blob(http.StatusOK, "application/yaml", openAPI)
 	})
 	RegisterHandlersWithBaseURL(e, rest{s}, "/api/v1")
+	e.HEAD("/api/v1/jobs/:id/results/:name", (&ServerInterfaceWrapper{Handler: rest{s}}).GetResult)
 	s.tusRoutes(e)
 	s.facades(e)
 	if s.o.Page != nil {
-		e.Match([]string{http.MethodGet, http.MethodHead}, "/*", echo.WrapHandler(s.o.Page))
+		e.Match([]string{http.MethodGet, http.MethodHead}, "/*", s.page)
 	} else {
 		e.GET("/", s.statusPage)
 	}
+}
+
+// page has the page and its files, and nothing below the protocols of others.
+func (s *Server) page(c echo.Context) error {
+	if _, ok := errorKey(c.Request()); ok {
+		return echo.ErrNotFound
+	}
+	s.o.Page.ServeHTTP(c.Response(), c.Request())
+	return nil
 }
 
 // public are the routes that show nothing of anybody's: all others want to know who

@@ -26,14 +26,15 @@ func (s *Server) hand(c echo.Context, name string, write func(path string) error
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // swept at the next start
-	path := filepath.Join(dir, filepath.Base(name))
+	defer func() { _ = os.RemoveAll(dir) }()   // swept at the next start
+	path := filepath.Join(dir, "image.nii.gz") // errors name it, and name may be a patient's
 	if err := write(path); err != nil {
 		return nil, err
 	}
 	if err := os.Rename(path, s.part(u.ID)); err != nil {
 		return nil, err
 	}
+	s.audit(c, "create", "upload", u.ID)
 	return s.complete(c.Request().Context(), u)
 }
 
@@ -79,8 +80,16 @@ func jobError(r *queue.Record) error {
 	case api.FailedCancelled:
 		return wrong(http.StatusConflict, "the job was cancelled: submit it again")
 	}
-	return wrong(http.StatusInternalServerError, "%s: %s", f.Reason, f.Do)
+	return &discreet{wrong(http.StatusInternalServerError, "%s: %s", f.Reason, f.Do), "job " + r.ID + " has failed: " + f.Code}
 }
+
+// discreet is an error that may name files, and what the log says of it instead.
+type discreet struct {
+	error
+	log string
+}
+
+func (d *discreet) Unwrap() error { return d.error }
 
 // label submits a job for uploads and waits for its end.
 func (s *Server) label(c echo.Context, submit api.Submit) (*queue.Record, error) {
@@ -92,7 +101,7 @@ func (s *Server) label(c echo.Context, submit api.Submit) (*queue.Record, error)
 }
 
 // labels reads the label map that a job made in a format.
-func (s *Server) labels(ctx context.Context, r *queue.Record, format string) ([]uint8, error) {
+func (s *Server) labels(c echo.Context, r *queue.Record, format string) ([]uint8, error) {
 	dir, err := os.MkdirTemp(s.partFolder(), "hand-")
 	if err != nil {
 		return nil, err
@@ -102,7 +111,7 @@ func (s *Server) labels(ctx context.Context, r *queue.Record, format string) ([]
 		if f.Format != format {
 			continue
 		}
-		b, err := s.blobs.Open(ctx, resultBlob(r, f))
+		b, err := s.openResult(c, r, f)
 		if err != nil {
 			return nil, err
 		}

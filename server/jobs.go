@@ -1,13 +1,11 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -46,14 +44,6 @@ func (s rest) GetInfo(c echo.Context) error {
 		return true
 	})
 	return c.JSON(http.StatusOK, info)
-}
-
-// devices are those of this process.
-func (s *Server) devices() []api.ServerDevice {
-	if s.engine == nil {
-		return []api.ServerDevice{}
-	}
-	return s.engine.Devices()
 }
 
 // ListModels lists the models.
@@ -98,6 +88,18 @@ func (s *Server) job(c echo.Context, id string) (*queue.Record, error) {
 // mostListed is how many rows a page of a list has at most.
 const mostListed = 1000
 
+// limitOf is how many rows a page is to have: the limit that was asked for, or as many as
+// there are if none was.
+func limitOf(c echo.Context, limit, ifNone int) (int, error) {
+	if !c.QueryParams().Has("limit") {
+		return ifNone, nil
+	}
+	if limit < 1 || limit > mostListed {
+		return 0, wrong(http.StatusUnprocessableEntity, "limit is %d, wanted 1 to %d", limit, mostListed)
+	}
+	return limit, nil
+}
+
 // ListJobs lists jobs, the newest first.
 func (s rest) ListJobs(c echo.Context, p api.ListJobsParams) error {
 	if p.All {
@@ -108,9 +110,9 @@ func (s rest) ListJobs(c echo.Context, p api.ListJobsParams) error {
 	if p.State != "" && !slices.Contains(api.JobStates, p.State) {
 		return wrong(http.StatusUnprocessableEntity, "state %.40q is unknown: wanted %s", p.State, strings.Join(api.JobStates, ", "))
 	}
-	limit := cmp.Or(p.Limit, 100)
-	if limit < 1 || limit > mostListed {
-		return wrong(http.StatusUnprocessableEntity, "limit is %d, wanted 1 to %d", limit, mostListed)
+	limit, err := limitOf(c, p.Limit, 100)
+	if err != nil {
+		return err
 	}
 	if p.After != "" {
 		if _, err := s.job(c, p.After); err != nil {
@@ -368,38 +370,4 @@ func (s *Server) deleteBlobs(ctx context.Context, prefix string) error {
 		err = errors.Join(err, s.blobs.Delete(ctx, name))
 	}
 	return err
-}
-
-// GetResult hands out a file of a job.
-func (s rest) GetResult(c echo.Context, id api.ObjectID, name string) error {
-	r, err := s.job(c, id)
-	if err != nil {
-		return err
-	}
-	at := slices.IndexFunc(r.Results, func(f api.JobResult) bool { return f.Name == name })
-	if at < 0 {
-		return wrong(http.StatusNotFound, "job %s has no result of this name: the job lists those that it has", id)
-	}
-	s.audit(c, "read", "result", id)
-	return s.sendResult(c, r, r.Results[at])
-}
-
-// resultBlob is the name of the blob of a result.
-func resultBlob(r *queue.Record, f api.JobResult) string {
-	return engine.ResultFolder(r.ID, r.Attempts) + f.Name
-}
-
-func (s *Server) sendResult(c echo.Context, r *queue.Record, f api.JobResult) error {
-	b, err := s.blobs.Open(c.Request().Context(), resultBlob(r, f))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = b.Close() }() // only read from
-	h := c.Response().Header()
-	h.Set(echo.HeaderContentType, f.MediaType)
-	h.Set("ETag", `"`+f.SHA256+`"`)
-	h.Set(echo.HeaderCacheControl, "private, max-age=3600")
-	h.Set(echo.HeaderContentDisposition, fmt.Sprintf("attachment; filename=%q", f.Name))
-	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, b)
-	return nil
 }

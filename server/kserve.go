@@ -144,12 +144,15 @@ func (s *Server) kserveInfer(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = s.deleteUpload(context.WithoutCancel(c.Request().Context()), u.ID) }() // it expires otherwise
+	defer func() {
+		s.audit(c, "delete", "upload", u.ID)
+		_ = s.deleteUpload(context.WithoutCancel(c.Request().Context()), u.ID) // it expires otherwise
+	}()
 	r, err := s.label(c, api.Submit{Model: m.ID, Inputs: []api.Input{{Upload: u.ID}}, Formats: []string{"nifti"}})
 	if err != nil {
 		return err
 	}
-	l, err := s.labels(c.Request().Context(), r, "nifti")
+	l, err := s.labels(c, r, "nifti")
 	if err != nil {
 		return err
 	}

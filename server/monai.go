@@ -182,6 +182,10 @@ func (s *Server) form(c echo.Context) (files []*queue.UploadRecord, text map[str
 }
 
 func (s *Server) monaiPut(c echo.Context) error {
+	name := c.QueryParam("image")
+	if name != "" && !isName(caseOf(name)) {
+		return errName
+	}
 	files, _, err := s.form(c)
 	if err != nil {
 		return err
@@ -190,10 +194,14 @@ func (s *Server) monaiPut(c echo.Context) error {
 		return wrong(http.StatusBadRequest, "%d files in the form, wanted 1", len(files))
 	}
 	u := files[0]
-	if name := c.QueryParam("image"); name != "" && caseOf(name) != caseOf(u.Name) { // the image is called so from now on
+	if name != "" && caseOf(name) != caseOf(u.Name) { // the image is called so from now on
 		ending := strings.TrimPrefix(filepath.Base(u.Name), caseOf(u.Name))
+		whole := caseOf(name) + ending
+		if !isName(whole) {
+			return errors.Join(errName, s.deleteUpload(context.WithoutCancel(c.Request().Context()), u.ID))
+		}
 		u, err = s.queue.Uploads.Update(c.Request().Context(), u.ID, func(r *queue.UploadRecord) error {
-			r.Name = caseOf(name) + ending
+			r.Name = whole
 			return nil
 		})
 		if err != nil {
@@ -324,7 +332,7 @@ func labelValues(list []api.Label) map[string]int {
 // monaiAll answers with a form of params and the file.
 func (s *Server) monaiAll(c echo.Context, r *queue.Record, params map[string]any) error {
 	f := r.Results[0]
-	b, err := s.blobs.Open(c.Request().Context(), resultBlob(r, f))
+	b, err := s.openResult(c, r, f)
 	if err != nil {
 		return err
 	}
@@ -356,7 +364,7 @@ func (s *Server) monaiAll(c echo.Context, r *queue.Record, params map[string]any
 
 // monaiRaw answers with an uncompressed NRRD, which is what OHIF's plugin reads.
 func (s *Server) monaiRaw(c echo.Context, r *queue.Record) error {
-	l, err := s.labels(c.Request().Context(), r, "nrrd")
+	l, err := s.labels(c, r, "nrrd")
 	if err != nil {
 		return err
 	}
@@ -365,6 +373,7 @@ func (s *Server) monaiRaw(c echo.Context, r *queue.Record) error {
 
 // sendUpload hands out the file of an upload.
 func (s *Server) sendUpload(c echo.Context, u *queue.UploadRecord) error {
+	s.audit(c, "read", "upload", u.ID)
 	b, err := s.blobs.Open(context.WithoutCancel(c.Request().Context()), engine.UploadBlob(u.ID))
 	if err != nil {
 		return err

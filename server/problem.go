@@ -83,7 +83,11 @@ func (s *Server) answerError(err error, c echo.Context) {
 	p := asProblem(err)
 	id := c.Response().Header().Get(echo.HeaderXRequestID)
 	if p.status >= http.StatusInternalServerError {
-		s.o.Log.Error("request", "route", c.Path(), "request_id", id, "error", err)
+		said := err.Error()
+		if d := (*discreet)(nil); errors.As(err, &d) {
+			said = d.log
+		}
+		s.o.Log.Error("request", "route", c.Path(), "request_id", id, "error", said)
 	}
 	if c.Response().Committed {
 		return
@@ -100,7 +104,7 @@ func (s *Server) answerError(err error, c echo.Context) {
 		return
 	}
 	var b []byte
-	if plain, ok := facadeErrors(c.Path(), p); ok { // protocols that have a form of their own
+	if plain, ok := facadeErrors(c.Request(), p); ok { // protocols that have a form of their own
 		h.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
 		b = plain
 	} else {

@@ -71,7 +71,7 @@ type Bounds struct {
 	Streams     int           // of events of a user
 	Rate        float64       // requests of a user in a second; 0: any
 	Keep        time.Duration // of uploads, jobs and results after their end
-	Kept        int           // jobs that are over, and as many uploads: of more, the oldest go before their time; 0: any
+	Kept        int           // jobs that are over, and as many uploads: of more, the oldest of who has most go before their time; 0: any
 	Idle        time.Duration // without a byte of a body until it is given up
 	ArchiveIdle time.Duration // the same of an archive, which may have to find its files first
 }
@@ -142,9 +142,10 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	s.meter = newMeter(s)
 	s.queue, err = queue.Open(ctx, queue.Options{
 		Dir: filepath.Join(s.o.Data, "queue"), URL: s.o.NATS, Listen: s.o.NATSListen, Token: s.o.NATSToken, Worker: worker,
-		AckWait: s.o.AckWait, Attempts: s.o.Attempts, Replicas: s.o.Replicas,
+		AckWait: s.o.AckWait, Attempts: s.o.Attempts, Replicas: s.o.Replicas, Ended: s.meter.over,
 	})
 	if err != nil {
 		return err
@@ -152,7 +153,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.auth, err = newAuthenticator(ctx, s.o.Auth, s.o.Bounds.Rate); err != nil {
 		return err
 	}
-	s.meter = newMeter(s)
+	s.auth.refused = func(c echo.Context) { s.audit(c, "refuse", "route", c.Path()) }
 	if len(s.o.Devices) > 0 {
 		archives := Archives{s.o.Archives, s.o.Bounds.UploadBytes, s.o.Bounds.ArchiveIdle}
 		s.engine, err = engine.Start(engine.Options{

@@ -38,6 +38,13 @@ func (s *Server) upload(c echo.Context, id string) (*queue.UploadRecord, error) 
 	return u, nil
 }
 
+// isName says whether a file may be called so.
+func isName(name string) bool {
+	return fs.ValidPath(name) && name != "." && len(name) <= mostName && !strings.ContainsAny(name, "\\\x00\r\n")
+}
+
+var errName = wrong(http.StatusUnprocessableEntity, "the file's name has to be a plain relative path of at most %d bytes, with its ending", mostName)
+
 // begin makes the record of an upload of so many bytes, −1: as many as come.
 func (s *Server) begin(c echo.Context, name string, bytes int64) (*queue.UploadRecord, error) {
 	if err := need(c, api.RoleUser); err != nil {
@@ -46,11 +53,11 @@ func (s *Server) begin(c echo.Context, name string, bytes int64) (*queue.UploadR
 	name = filepath.ToSlash(name)
 	switch most := s.o.Bounds.UploadBytes; {
 	case most > 0 && bytes > most:
-		return nil, wrong(http.StatusRequestEntityTooLarge, "the file has %d MiB, this server takes at most %d MiB: compress it, or upload a DICOM study in parts", bytes>>20, most>>20)
+		return nil, wrong(http.StatusRequestEntityTooLarge, "the file has %d bytes, this server takes at most %d (%d MiB): compress it, or upload a DICOM study in parts", bytes, most, most>>20)
 	case bytes == 0:
 		return nil, wrong(http.StatusUnprocessableEntity, "the file is empty: send its bytes as the body")
-	case !fs.ValidPath(name) || name == "." || len(name) > 255 || strings.ContainsAny(name, "\\\x00\r\n"):
-		return nil, wrong(http.StatusUnprocessableEntity, "the file's name has to be a plain relative path of at most 255 bytes, with its ending")
+	case !isName(name):
+		return nil, errName
 	}
 	if err := s.parts.Check(c.Request().Context()); err != nil {
 		return nil, err
@@ -166,7 +173,7 @@ func (s *Server) put(c echo.Context, name string) (*queue.UploadRecord, error) {
 		err = wrong(http.StatusUnprocessableEntity, "the file is empty: send its bytes as the body")
 	}
 	if err == nil && n > most {
-		err = wrong(http.StatusRequestEntityTooLarge, "the file has more than the %d MiB that this server takes", most>>20)
+		err = wrong(http.StatusRequestEntityTooLarge, "the file has more than the %d bytes that this server takes", most)
 	}
 	if err != nil {
 		return nil, errors.Join(bodyError(err), os.Remove(s.part(u.ID)))
@@ -177,9 +184,9 @@ func (s *Server) put(c echo.Context, name string) (*queue.UploadRecord, error) {
 
 // ListUploads lists the uploads of the one who asks.
 func (s rest) ListUploads(c echo.Context, p api.ListUploadsParams) error {
-	limit := cmp.Or(p.Limit, mostListed)
-	if limit < 1 || limit > mostListed {
-		return wrong(http.StatusUnprocessableEntity, "limit is %d, wanted 1 to %d", limit, mostListed)
+	limit, err := limitOf(c, p.Limit, mostListed)
+	if err != nil {
+		return err
 	}
 	if p.After != "" {
 		if _, err := s.upload(c, p.After); err != nil {

@@ -48,19 +48,26 @@ func workChild(p plainOptions) {
 	select {} // until it is killed
 }
 
-// A queue of its own process's, blobs in a shared folder, and two workers of which
-// one is killed while it works: all jobs are done.
-func TestWorkersElsewhereShareTheQueue(t *testing.T) {
+// elsewhere are options of a server without devices, whose queue is another process's and
+// whose blobs are in a folder that all share.
+func elsewhere(t *testing.T) (o Options, shared string) {
+	t.Helper()
 	ns, err := nats.NewServer(&nats.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true, SyncAlways: true})
 	require.NoError(t, err)
 	ns.Start()
-	defer ns.Shutdown()
+	t.Cleanup(ns.Shutdown)
 	require.True(t, ns.ReadyForConnections(time.Minute))
-	o := testOptions(t)
-	shared := t.TempDir()
+	o, shared = testOptions(t), t.TempDir()
 	o.Blobs, err = blob.OpenFolder(shared, 0)
 	require.NoError(t, err)
 	o.NATS, o.Devices = ns.ClientURL(), nil
+	return o, shared
+}
+
+// A queue of its own process's, blobs in a shared folder, and two workers of which
+// one is killed while it works: all jobs are done.
+func TestWorkersElsewhereShareTheQueue(t *testing.T) {
+	o, shared := elsewhere(t)
 	r := start(t, o)
 	halt := filepath.Join(t.TempDir(), "halt")
 	require.NoError(t, os.WriteFile(halt, nil, 0o666))

@@ -21,9 +21,9 @@ import (
 // than the grid of the scan, surfaces, and the objects of DICOM.
 func labelFormats(o dicom.WriteOptions) []scan.Format {
 	return append(scan.Formats(),
-		scan.Format{Name: "seg", Endings: []string{".seg.dcm"}, Write: writeDICOM(o, (*dicom.Volume).WriteSEG)},
-		scan.Format{Name: "labelmap", Endings: []string{".labelmap.dcm"}, Write: writeDICOM(o, (*dicom.Volume).WriteLabelMap)},
-		scan.Format{Name: "rtstruct", Endings: []string{".rtstruct.dcm"}, Write: writeDICOM(o, (*dicom.Volume).WriteRTSTRUCT)},
+		scan.Format{Name: "seg", Endings: []string{".seg.dcm"}, Write: writeDICOM(o, (*dicom.Volume).WriteSEG), Fits: ofSeries},
+		scan.Format{Name: "labelmap", Endings: []string{".labelmap.dcm"}, Write: writeDICOM(o, (*dicom.Volume).WriteLabelMap), Fits: ofSeries},
+		scan.Format{Name: "rtstruct", Endings: []string{".rtstruct.dcm"}, Write: writeDICOM(o, (*dicom.Volume).WriteRTSTRUCT), Fits: ofSeries},
 		scan.Format{Name: "mesh", Endings: []string{".glb"}, Write: writeMesh},
 		scan.Format{Name: "stl", Endings: []string{".stl"}, Write: writeMesh},
 		scan.Format{Name: "obj", Endings: []string{".obj"}, Write: writeMesh},
@@ -41,17 +41,24 @@ func formatNames(formats []scan.Format) string {
 
 var errNoSeries = errors.New("refers to the images of a DICOM series")
 
+// ofSeries is what fits objects of DICOM.
+func ofSeries(s *scan.Scan) error {
+	if s.Series() == nil {
+		return fmt.Errorf("%w, and the scan is %s: choose nifti, nrrd or mesh", errNoSeries, s.Kind)
+	}
+	return nil
+}
+
 // writeDICOM is a format whose objects refer to the instances of a DICOM scan.
 func writeDICOM(o dicom.WriteOptions, write func(*dicom.Volume, context.Context, io.Writer, *volume.Labels, dicom.WriteOptions) error) func(string, *scan.Scan, *volume.Labels, []scan.Segment) error {
 	return func(path string, s *scan.Scan, l *volume.Labels, segments []scan.Segment) error {
-		series := s.Series()
-		if series == nil {
-			return fmt.Errorf("%s %w, and the scan is %s: choose nifti, nrrd or mesh", path, errNoSeries, s.Kind)
+		if err := ofSeries(s); err != nil {
+			return fmt.Errorf("%s %w", path, err)
 		}
 		o := o
 		o.Segments = dicomSegments(l, segments)
 		return atomicfile.Write(path, func(w io.Writer) error {
-			return write(series.Volumes[0], context.Background(), w, l, o)
+			return write(s.Series().Volumes[0], context.Background(), w, l, o)
 		})
 	}
 }

@@ -99,7 +99,21 @@ func (f *jobsFlags) request(ctx context.Context, method, path string, header htt
 	if err != nil || p.Detail == "" {
 		p.Detail = "no server of gounet, it seems"
 	}
-	return nil, errors.Join(fmt.Errorf("%s: %s: %s", f.server, answer.Status, p.Detail), answer.Body.Close())
+	return nil, errors.Join(&refusal{answer.StatusCode, fmt.Sprintf("%s: %s: %s", f.server, answer.Status, p.Detail)}, answer.Body.Close())
+}
+
+// refusal is an answer that is none of 2xx.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r *refusal) Error() string { return r.text }
+
+// isFinal says whether the same request will not be answered otherwise in a while.
+func isFinal(err error) bool {
+	r := (*refusal)(nil)
+	return errors.As(err, &r) && r.status/100 == 4 && r.status != http.StatusTooManyRequests && r.status != http.StatusRequestTimeout
 }
 
 // call asks the server and reads the JSON of its answer.
@@ -176,7 +190,7 @@ func (f *jobsFlags) watch(ctx context.Context, a *app, id string) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err != nil && failures == mostFailures:
+		case err != nil && (failures == mostFailures || isFinal(err)):
 			return err
 		case err != nil:
 			failures++

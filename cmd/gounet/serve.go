@@ -123,12 +123,12 @@ at /monai, /v2, /dicomweb and /volview.`,
 	flags.StringVar(&f.claim, "oidc-claim", "roles", "`claim` of tokens with the role")
 	flags.StringSliceVar(&f.hosts, "host", nil, "other `names` of this server, comma separated")
 	flags.BoolVar(&f.noAuth, "no-auth", false, "let everybody who reaches --listen do everything")
-	flags.BoolVar(&f.demo, "demo", false, "with the model that make demo has trained, and a scan of the hippocampus")
+	flags.BoolVar(&f.demo, "demo", false, "with the model that make demo has trained, and a scan of the hippocampus: run make demo and this in the folder of the project")
 	flags.Float64Var(&f.rate, "rate", d.Rate, "requests of a user in a second; 0 is any")
 	flags.IntVar(&f.jobs, "user-jobs", d.Jobs, "jobs of a user that are not over; 0 is any")
 	flags.IntVar(&f.streams, "user-streams", d.Streams, "streams of events of a user; 0 is any")
 	flags.DurationVar(&f.keep, "keep", d.Keep, "how long uploads and results are kept")
-	flags.IntVar(&f.kept, "keep-jobs", d.Kept, "jobs that are over, and as many uploads, that are kept: of more, the oldest are deleted before their time; 0 is any")
+	flags.IntVar(&f.kept, "keep-jobs", d.Kept, "jobs that are over, and as many uploads, that are kept: of more, the oldest of who has most are deleted before their time; 0 is any")
 	return cmd
 }
 

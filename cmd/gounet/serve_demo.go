@@ -25,7 +25,7 @@ const (
 func demoModels(data string) (string, error) {
 	runs, _ := filepath.Glob(demoRuns) // the pattern is right
 	if len(runs) == 0 {
-		return "", fmt.Errorf("--demo: there is no %s: run make demo first, in the folder of the project", demoRuns)
+		return "", fmt.Errorf("--demo: there is no %s here: get the project's source, run make demo in its folder, and start gounet serve --demo there", demoRuns)
 	}
 	m, err := checkpoint.Open(filepath.Dir(runs[0]))
 	if err != nil {

@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,4 +105,23 @@ func TestServeLetsNobodyInByAccident(t *testing.T) {
 	}
 	var out, errs bytes.Buffer
 	assert.Equal(t, exitUsage, run(t.Context(), []string{"worker"}, &out, &errs))
+}
+
+// What a server refuses for good is said at once; a server that is away is asked again.
+func TestWatchingAJobThatIsNotThereEndsAtOnce(t *testing.T) {
+	for status, asked := range map[int]int32{http.StatusNotFound: 1, http.StatusUnauthorized: 1, http.StatusServiceUnavailable: 2} {
+		var n atomic.Int32
+		ctx, stop := context.WithCancel(t.Context())
+		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if n.Add(1) == 2 {
+				stop()
+			}
+			w.WriteHeader(status)
+		}))
+		var out, errs bytes.Buffer
+		assert.NotEqual(t, exitOK, run(ctx, []string{"jobs", "watch", "none", "--server", web.URL}, &out, &errs))
+		assert.Equal(t, asked, n.Load(), "status %d", status)
+		web.Close()
+		stop()
+	}
 }

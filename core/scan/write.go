@@ -30,18 +30,32 @@ type Format struct {
 	Name    string   // as a user chooses it
 	Endings []string // the first is the one of new files
 	Write   func(path string, s *Scan, l *volume.Labels, segments []Segment) error
+	// Fits says why labels of a scan cannot be written so, as soon as it is open; nil:
+	// those of every scan can.
+	Fits func(s *Scan) error
+}
+
+// Check says why labels of s cannot be written so, which is known before there are any.
+func (f Format) Check(s *Scan) error {
+	if f.Fits == nil {
+		return nil
+	}
+	if err := f.Fits(s); err != nil {
+		return fmt.Errorf("scan: format %s %w", f.Name, err)
+	}
+	return nil
 }
 
 // Formats are the formats that are written here. Callers add their own, such as
 // those that need all instances of a DICOM series (see Scan.Series).
 func Formats() []Format {
 	return []Format{
-		{"nifti", []string{".nii.gz", ".nii"}, writeNIfTI},
-		{"seg.nrrd", []string{".seg.nrrd"}, writeNRRD}, // before .nrrd, which its ending has
-		{"nrrd", []string{".nrrd"}, writeNRRD},
-		{"mha", []string{".mha", ".mhd"}, writeMetaImage},
-		{"mgz", []string{".mgz", ".mgh"}, writeMGH},
-		{"png", []string{".png"}, writePNG},
+		{"nifti", []string{".nii.gz", ".nii"}, writeNIfTI, nil},
+		{"seg.nrrd", []string{".seg.nrrd"}, writeNRRD, nil}, // before .nrrd, which its ending has
+		{"nrrd", []string{".nrrd"}, writeNRRD, nil},
+		{"mha", []string{".mha", ".mhd"}, writeMetaImage, nil},
+		{"mgz", []string{".mgz", ".mgh"}, writeMGH, nil},
+		{"png", []string{".png"}, writePNG, onePlane},
 	}
 }
 
@@ -180,6 +194,14 @@ func writeMetaImage(path string, s *Scan, l *volume.Labels, _ []Segment) error {
 func writeMGH(path string, s *Scan, l *volume.Labels, _ []Segment) error {
 	like, _ := s.Header().(*mgh.Header)
 	return mgh.WriteLabels(path, l, like)
+}
+
+// onePlane is what fits a PNG.
+func onePlane(s *Scan) error {
+	if s.Grid.Shape[0] != 1 {
+		return fmt.Errorf("holds one slice, and the scan has %v voxels (D H W): choose another format", s.Grid.Shape)
+	}
+	return nil
 }
 
 func writePNG(path string, _ *Scan, l *volume.Labels, _ []Segment) error {

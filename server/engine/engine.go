@@ -76,7 +76,6 @@ type Span struct {
 type Observer interface {
 	Stage(stage string, took time.Duration)
 	Tiles(n int)
-	Ended(state, code string, waited, ran time.Duration)
 }
 
 // Engine is the goroutines of all devices.
@@ -114,6 +113,7 @@ func Start(o Options) (*Engine, error) {
 		e.devices[i] = api.ServerDevice{Name: d.Name, Worker: o.Queue.Worker(), State: "idle"}
 		e.wg.Go(func() { own.run(taking, working) })
 	}
+	e.wg.Go(func() { e.announce(taking) })
 	return e, nil
 }
 

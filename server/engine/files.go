@@ -36,15 +36,36 @@ func mediaType(name string) string {
 	return "application/octet-stream"
 }
 
+// formats are the names of those in which labels are wanted.
+func (j *job) formats() []string {
+	if len(j.Submit.Formats) == 0 {
+		return []string{j.scan.OwnFormat()}
+	}
+	return j.Submit.Formats
+}
+
+// fit says which of the formats of a job cannot be written of its scan, before anything
+// is computed.
+func (o *owner) fit(j *job) error {
+	all := o.o.Formats(&j.Submit, j.model.Plan, nil)
+	for _, name := range j.formats() {
+		f, err := scan.FormatNamed(all, name)
+		if err == nil {
+			err = f.Check(j.scan)
+		}
+		if err != nil {
+			return failed(api.FailedRequest, err)
+		}
+	}
+	return nil
+}
+
 // files writes the results of a job into folder.
 func (o *owner) files(j *job, folder string) (made []api.JobResult, err error) {
 	seed := make([]byte, 32)
 	_, _ = rand.Read(seed) // never fails
 	all := o.o.Formats(&j.Submit, j.model.Plan, seed)
-	names := j.Submit.Formats
-	if len(names) == 0 {
-		names = []string{j.scan.OwnFormat()}
-	}
+	names := j.formats()
 	base := BaseName(j.Submit.Name, j.scan.Name)
 	s := j.scan
 	if j.Submit.Anonymise {

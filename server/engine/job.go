@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -102,12 +103,13 @@ func (o *owner) end(j *job) {
 		o.report(j, j.Release(ctx, false, 0))
 		return
 	case again(j.err) && j.Attempts < o.o.Queue.Attempts():
-		j.log.Warn("job is tried again", "error", j.err)
+		j.log.Warn("job is tried again", ofFailure(describeFailure(j.err))...)
 		o.clean(ctx, j, false)
 		o.report(j, j.Release(ctx, true, time.Second))
 		return
 	default:
 		state, f = api.JobFailed, describeFailure(j.err)
+		f.Reason = o.withoutPaths(j, f.Reason)
 	}
 	times := j.times // a copy: the record outlives the job
 	err := j.Finish(ctx, func(r *queue.Record) {
@@ -124,7 +126,7 @@ func (o *owner) end(j *job) {
 	code := ""
 	if f != nil {
 		code = f.Code
-		j.log.Info("job ends", "state", state, "code", f.Code, "reason", f.Reason)
+		j.log.Info("job ends", append([]any{"state", state}, ofFailure(f)...)...)
 	} else {
 		j.log.Info("job ends", "state", state, "took", time.Since(j.begun).Round(time.Millisecond))
 	}
@@ -134,9 +136,19 @@ func (o *owner) end(j *job) {
 			Facts: map[string]string{"state": state, "code": code, "model": j.Submit.Model, "device": j.device},
 		})
 	}
-	if o.o.Observe != nil {
-		o.o.Observe.Ended(state, code, j.begun.Sub(j.Created), time.Since(j.begun))
+}
+
+// told are the codes of failures whose reasons are the machine's: those of the others name
+// files and studies, which may be called as patients are. The job has them all, for its
+// owner and for admins.
+var told = map[string]bool{api.FailedModel: true, api.FailedMemory: true, api.FailedDevice: true, api.FailedLost: true}
+
+// ofFailure is what the log says of a failure.
+func ofFailure(f *api.Failed) []any {
+	if !told[f.Code] {
+		return []any{"code", f.Code}
 	}
+	return []any{"code", f.Code, "reason", f.Reason}
 }
 
 func (o *owner) report(j *job, err error) {
@@ -227,6 +239,18 @@ var advice = map[string]string{
 	api.FailedFetch:   "look whether the archive answers and has the series, and submit it again",
 	api.FailedDisk:    "delete jobs and uploads that are not needed any more, and submit it again",
 	api.FailedCrashed: "this is a fault of the program: tell who runs this server, whose log says more",
+}
+
+// withoutPaths is the reason of a failure without the folders of this machine: those who
+// read it have the names of files only.
+func (o *owner) withoutPaths(j *job, reason string) string {
+	if e := (*fs.PathError)(nil); errors.As(j.err, &e) {
+		reason = strings.ReplaceAll(reason, e.Path, filepath.Base(e.Path))
+	}
+	for _, folder := range []string{"out", "in", ""} {
+		reason = strings.ReplaceAll(reason, filepath.Join(o.folder(j), folder)+string(filepath.Separator), "")
+	}
+	return reason
 }
 
 func describeFailure(err error) *api.Failed {

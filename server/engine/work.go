@@ -52,6 +52,9 @@ func (o *owner) prepare(j *job) error {
 	if have, want := j.scan.Channels, m.Plan.Scans(); have != want {
 		return failed(api.FailedScan, fmt.Errorf("the scan has %d channels, the model was trained on %d", have, want))
 	}
+	if err := o.fit(j); err != nil {
+		return err
+	}
 	options := dataset.PreprocessOptions(m.Plan, c)
 	if err := o.grant(j, options); err != nil {
 		return err

@@ -157,7 +157,10 @@ func (q *Queue) heard(msg *nats.Msg) {
 }
 
 // jobChanged is called with each new state of a job; nil: it was deleted.
-func (q *Queue) jobChanged(id string, r *Record) {
+func (q *Queue) jobChanged(id string, was Brief, r *Record) {
+	if q.o.Ended != nil && r != nil && api.JobOver(r.State) && !was.Over {
+		q.o.Ended(r)
+	}
 	if d := q.running.get(id); d != nil {
 		d.told(r)
 	}

@@ -32,6 +32,7 @@ const (
 	uploadBucket   = "gounet_uploads"
 	subjectJobs    = "gounet.jobs"     // .CLASS.USER.ID
 	subjectProcess = "gounet.progress" // .ID
+	subjectWorkers = "gounet.workers"
 )
 
 // Options of Open. The zero value of each but Dir is sensible.
@@ -45,6 +46,10 @@ type Options struct {
 	AckWait  time.Duration // without a sign of life of its worker a job is given to another
 	Attempts int           // before a job is given up
 	Replicas int           // of streams in a cluster
+
+	// Ended is told once of each job that ends, in whichever process; nil: nobody wants to
+	// know. It must not change the job, nor wait.
+	Ended func(r *Record)
 }
 
 // Record is a job as it is kept.
@@ -89,6 +94,7 @@ type Queue struct {
 	stream  jetstream.Stream
 	pick    picker
 	running running
+	workers workers
 }
 
 // Open starts or reaches NATS and reads what is there.
@@ -141,6 +147,9 @@ func (q *Queue) open(ctx context.Context) (err error) {
 	q.Jobs.follow()
 	q.Uploads.follow()
 	if _, err := q.nc.Subscribe(subjectProcess+".*", q.heard); err != nil {
+		return err
+	}
+	if _, err := q.nc.Subscribe(subjectWorkers, q.heardWorker); err != nil {
 		return err
 	}
 	return q.findSubjects(ctx)

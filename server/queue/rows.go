@@ -78,7 +78,7 @@ func (t *Table[T]) apply(id string, row *T, size int, revision uint64) {
 		t.mu.Unlock()
 		return
 	}
-	_, was := t.rows[id]
+	was, had := t.rows[id]
 	delete(t.rows, id)
 	delete(t.gone, id)
 	delete(t.open, id)
@@ -96,8 +96,8 @@ func (t *Table[T]) apply(id string, row *T, size int, revision uint64) {
 		}
 	}
 	t.mu.Unlock()
-	if t.changed != nil && (row != nil || was) {
-		t.changed(id, row)
+	if t.changed != nil && (row != nil || had) {
+		t.changed(id, was.Brief, row)
 	}
 }
 

@@ -25,7 +25,7 @@ type Table[T any] struct {
 	kv      jetstream.KeyValue
 	watch   jetstream.KeyWatcher
 	brief   func(*T) Brief
-	changed func(id string, row *T) // nil row: it was deleted
+	changed func(id string, was Brief, row *T) // nil row: it was deleted
 
 	telling sync.Mutex // changed is called for one row at a time, in the order of the revisions
 
@@ -44,7 +44,7 @@ func newTable[T any](brief func(*T) Brief) *Table[T] {
 }
 
 // openTable reads the bucket; follow has to be called when changed may be.
-func openTable[T any](ctx context.Context, js jetstream.JetStream, bucket string, replicas int, brief func(*T) Brief, changed func(string, *T)) (t *Table[T], err error) {
+func openTable[T any](ctx context.Context, js jetstream.JetStream, bucket string, replicas int, brief func(*T) Brief, changed func(string, Brief, *T)) (t *Table[T], err error) {
 	t = newTable(brief)
 	t.kv, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: bucket, History: 1, Storage: jetstream.FileStorage, Replicas: replicas})
 	if err != nil {

@@ -133,7 +133,7 @@ func TestDeletesWinOverUpdates(t *testing.T) {
 func TestWhatIsHeardLateChangesNothing(t *testing.T) {
 	table := newTable((*Record).brief)
 	var told []*Record
-	table.changed = func(_ string, r *Record) { told = append(told, r) }
+	table.changed = func(_ string, _ Brief, r *Record) { told = append(told, r) }
 	first, second := record("a", ""), record("a", "")
 	table.apply("x", second, 0, 6)
 	table.apply("x", first, 0, 5)
@@ -155,7 +155,7 @@ func TestChangesAreToldInTheirOrder(t *testing.T) {
 	first, second := record("a", ""), record("a", "")
 	var told []*Record // when it has been told
 	var later sync.WaitGroup
-	table.changed = func(_ string, r *Record) {
+	table.changed = func(_ string, _ Brief, r *Record) {
 		if r == first {
 			later.Go(func() { table.apply("x", second, 0, 2) })
 			for range 1000 { // it waits for this, or comes now
