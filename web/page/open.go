@@ -340,6 +340,7 @@ func (p *Page) leave() {
 	}
 	p.Run = Run{Last: r.Last, LastModel: r.LastModel, turn: r.turn + 1}
 	p.Check.Result, p.Check.Failed, p.Models.needs = nil, nil, nil
+	p.Check.OnServer = false // that was chosen for the scan before
 	p.Diff, p.Edit, p.Export.Name = Compare{}, Edit{}, ""
 	p.leaveJob()
 }

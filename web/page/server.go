@@ -150,8 +150,8 @@ func (p *Page) FetchModel(m *Model) {
 			n := Model{Loaded: shown(l), Files: files, Added: p.Host.Now(), From: "from the server", ID: id}
 			p.Models.put(n)
 			p.keep(n)
-			if p.Panel == PanelCheck && p.Models.Chosen == sha {
-				p.StartCheck()
+			if m := p.Model(); p.Panel == PanelCheck && m != nil && (m.SHA256 == sha || len(m.Files) == 0) {
+				p.StartCheck() // or that of another model that was chosen since is got now
 			}
 			p.findNeeds()
 		}, func(f *api.Failed) {

@@ -231,6 +231,7 @@ func TestAModelOfThisComputerRunsHere(t *testing.T) {
 	p.Models.List[0].ID = "x"
 	p.Models.List[0].Files = nil
 	p.Models.Chosen = p.Models.List[0].SHA256
+	p.Check.OnServer = true
 	p.Go(PanelCheck)
 	assert.True(t, p.Check.OnServer)
 	p.Models.Chosen = p.Models.List[1].SHA256

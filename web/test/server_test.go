@@ -99,6 +99,12 @@ func with(t testing.TB, address string, cut *atomic.Bool, results <-chan struct{
 	}
 }
 
+// chooseServer chooses where to run.
+func (p *tab) chooseServer() {
+	p.do(chromedp.Click(`//*[@role="radio"][.//*[text()="Server"]]`, chromedp.BySearch))
+	p.until("the server's card", `[...document.querySelectorAll(".card.on .name")].some(e => e.innerText === "Server")`)
+}
+
 // The same labels come from the server, through an upload that is cut and a page that
 // is loaded anew; nothing is left there.
 func TestAScanIsSegmentedOnTheServer(t *testing.T) {
@@ -113,7 +119,8 @@ func TestAScanIsSegmentedOnTheServer(t *testing.T) {
 	p.until("the server's model", `document.querySelector(".card.on .tag")?.innerText === "On server"`)
 	p.shot("03-models-server")
 	p.press("Continue with Hippocampus")
-	p.until("the server's card", `[...document.querySelectorAll(".card.on .name")].some(e => e.innerText === "Server")`)
+	p.until("this computer is chosen", `document.querySelector(".panel .card.on .name")?.innerText === "This computer"`)
+	p.chooseServer()
 	p.shot("04-check-server")
 	cut.Store(true)
 	p.press("Run on the server")
