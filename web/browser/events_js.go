@@ -73,7 +73,7 @@ func (b *Browser) key(_ js.Value, a []js.Value) any {
 	}
 	if tag := t.Get("tagName"); !tag.IsUndefined() {
 		kind := t.Get("type")
-		typed := kind.IsUndefined() || kind.String() == "text" || kind.String() == "search" || kind.String() == "number"
+		typed := kind.IsUndefined() || kind.String() == "text" || kind.String() == "search" || kind.String() == "password" || kind.String() == "number"
 		k.Field = tag.String() == "INPUT" && typed || tag.String() == "TEXTAREA"
 		if role := t.Call("getAttribute", "role"); !role.IsNull() {
 			k.Role = role.String()
