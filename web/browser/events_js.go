@@ -35,6 +35,15 @@ func (b *Browser) listen() {
 		}
 		return nil
 	}))
+	g.Call("addEventListener", "beforeunload", js.FuncOf(func(_ js.Value, a []js.Value) any {
+		b.env.Lock()
+		ask := b.Page.Unsaved()
+		b.env.UnlockOnly()
+		if ask {
+			a[0].Call("preventDefault")
+		}
+		return nil
+	}))
 	for _, name := range []string{"online", "offline"} {
 		g.Call("addEventListener", name, js.FuncOf(func(js.Value, []js.Value) any {
 			online := g.Get("navigator").Get("onLine").Bool()

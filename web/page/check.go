@@ -100,13 +100,18 @@ func (p *Page) HereText() string {
 
 // Begin segments where it was chosen to run.
 func (p *Page) Begin() {
-	switch {
-	case !p.CanBegin():
-	case p.Check.OnServer:
-		p.StartOnServer()
-	default:
-		p.Start()
+	if !p.CanBegin() {
+		return
 	}
+	start := p.Start
+	if p.Check.OnServer {
+		start = p.StartOnServer
+	}
+	if p.Result != nil && p.Result.Edited { // what was not corrected can be computed again
+		p.unlessLost("Segment again?", "Segment without them", start)
+		return
+	}
+	start()
 }
 
 func (p *Page) stopCheck() {
