@@ -235,6 +235,9 @@ func (p *Page) FitOf(m *Model) Fit {
 	if of, have := m.Modality(), s.Modality(); of != "" && have != "" && of != have {
 		return Fit{fmt.Sprintf("Trained on %s; this scan is %s.", of, have), false}
 	}
+	if m.Modality() == "MR" && s.looksCT() {
+		return Fit{"Trained on MR; this scan looks like CT.", false}
+	}
 	if m.Modality() == "CT" && s.Modality() == "" && s.Look.Min >= 0 {
 		return Fit{"Trained on CT; no value of this scan is below 0, as air is in CT.", false}
 	}

@@ -162,7 +162,25 @@ func (p *Page) notAScan(f *api.Failed) {
 	if f.Code == api.FailedMemory {
 		title = "This scan is too large for a browser"
 	}
-	p.fileAlert(title, sentence(f.Reason))
+	p.fileAlert(title, p.unreadable(f))
+}
+
+// unreadable is why what was opened is no scan. The title has the name of a single file.
+func (p *Page) unreadable(f *api.Failed) string {
+	files, why := p.Open.Files, f.Reason
+	if len(files) == 1 {
+		why = strings.TrimPrefix(strings.TrimPrefix(why, "scan: "), path.Base(files[0].Path)+": ")
+	}
+	if !strings.HasSuffix(why, "not a DICOM file") || len(files) != 1 {
+		return sentence(why)
+	}
+	switch { // what is nothing else is tried as DICOM last
+	case files[0].Size == 0:
+		return "The file is empty: fetch it again."
+	case strings.EqualFold(path.Ext(files[0].Path), ".zip"):
+		return "There is no DICOM in this zip. Files of other kinds are opened without a zip around them."
+	}
+	return "The file is of no kind that is read, or damaged."
 }
 
 func (p *Page) fileAlert(title, text string) {
@@ -284,6 +302,9 @@ func (p *Page) look(s *Scan) {
 		p.over(DialogExport, DialogCancel)
 		p.Scan, p.Result, p.Other, p.Alert = s, nil, nil, nil
 		p.Screen, p.Panel, p.Open.Busy, p.Open.List = ScreenWork, PanelScan, "", nil
+		if n := len(s.Files); n > 1 && s.Channels == n && s.Series == "" {
+			p.Notice = Count(int64(n)) + " files of one grid are opened as one scan with " + Plural(n, "channel", "channels") + "."
+		}
 		p.View.begin(p)
 		p.Host.Viewer().Show(b[0], p.View.Low, p.View.High, func(err error) {
 			if p.Scan != s {
@@ -339,4 +360,16 @@ func (p *Page) BackToScan() {
 func (s *Scan) Modality() string { return s.Look.Modality }
 
 // Unit of the values.
-func (s *Scan) Unit() string { return s.Look.Unit }
+func (s *Scan) Unit() string {
+	if s.looksCT() {
+		return "HU"
+	}
+	return s.Look.Unit
+}
+
+// looksCT tells a scan whose file does not say what it is, and that has values as air
+// has in CT.
+func (s *Scan) looksCT() bool {
+	const airAbove = -500 // HU: air is −1000, and often cut somewhere above
+	return s.Modality() == "" && s.Look.Unit == "" && s.Look.Min <= airAbove
+}

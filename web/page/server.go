@@ -137,6 +137,19 @@ func (p *Page) followServer() {
 	ask()
 }
 
+// refreshServer asks once more where its answer is shown.
+func (p *Page) refreshServer() {
+	if p.Screen != ScreenWork || p.Panel != PanelCheck || !p.Server.There {
+		return
+	}
+	p.Host.Net().JSON("GET", base+"info", nil, func(status int, body []byte) {
+		var now api.Info
+		if status == 200 && json.Unmarshal(body, &now) == nil {
+			p.Server.Info = now
+		}
+	})
+}
+
 func (p *Page) serverModels() {
 	p.Host.Net().JSON("GET", base+"models", nil, func(status int, body []byte) {
 		var list []api.Model

@@ -108,6 +108,7 @@ func (p *Page) deleteJob(id string, uploads []string) {
 					return
 				}
 				p.removeUploads(uploads)
+				p.refreshServer() // it has less to do
 			})
 		}
 		p.Host.Net().JSON("POST", base+"jobs/"+id+"/cancel", nil, remove)

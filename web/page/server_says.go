@@ -52,6 +52,15 @@ func (p *Page) StayText() string {
 	return "Your scan stays on this computer"
 }
 
+// SentText is how much the page has sent, since it was loaded.
+func (p *Page) SentText() string {
+	text := "Sent " + Size(p.Host.Facts().Sent)
+	if s := p.Scan; s != nil && s.ToServer && p.Server.Step() > 0 && p.Host.Facts().Sent < s.Bytes {
+		return text + " since it was loaded; the scan before"
+	}
+	return text
+}
+
 // HereStayText says it of a run here.
 func (p *Page) HereStayText() string {
 	if p.Scan != nil && p.Scan.ToServer {
