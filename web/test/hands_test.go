@@ -91,6 +91,7 @@ func TestScansAreDroppedWhereTheyAreNotExpected(t *testing.T) {
 	b, err := os.ReadFile(hippocampus(t))
 	require.NoError(t, err)
 	p.drop("another.nii.gz", b)
+	p.click("#anyway") // labels that no file has are lost
 	p.scanIsOpen()
 	assert.Contains(t, p.text(".topbar"), "another")
 	p.drop("model.gounet", []byte("PK"))
