@@ -18,7 +18,7 @@ func TestOutlinesAreTwoPixelsInABlackCasing(t *testing.T) {
 	// Runs of coloured pixels in the rows of the picture: how long they are, and how many
 	// of them begin or end beside black.
 	runs := eval[map[string]int](p, `(async () => {
-		const blob = await new Promise((done) => viewer.picture(done));
+		const blob = await viewer.picture();
 		const b = await createImageBitmap(blob), c = new OffscreenCanvas(b.width, b.height), g = c.getContext("2d");
 		g.drawImage(b, 0, 0);
 		const px = g.getImageData(0, 0, b.width, b.height).data, is = (i, rgb) => rgb.every((v, k) => px[4 * i + k] === v);
