@@ -52,3 +52,22 @@ func TestAModelThatTheServerHasNoMoreLeadsToAnother(t *testing.T) {
 	assert.Equal(t, PanelModels, p.Panel)
 	assert.Empty(t, p.Server.Stage)
 }
+
+// A job that was cancelled is not counted as one ahead of the next.
+func TestTheJobsAheadAreAskedForWhenAJobIsDeleted(t *testing.T) {
+	p, f := served(t)
+	f.next(t, "upload scan.nii.gz")(0, "")
+	f.next(t, "POST api/v1/jobs")(201, `{"id":"j1","state":"running"}`)
+	p.CancelJob()
+	asked := f.count(askInfo)
+	f.next(t, "POST api/v1/jobs/j1/cancel")(200, "")
+	f.next(t, "DELETE api/v1/jobs/j1")(204, "")
+	require.Equal(t, asked+1, f.count(askInfo))
+	for i := len(f.net) - 1; ; i-- {
+		if f.net[i] == askInfo {
+			f.answers[i](200, []byte(`{"devices":[{"name":"cpu"}]}`))
+			break
+		}
+	}
+	assert.Contains(t, p.Server.About(), "no job ahead")
+}
