@@ -227,7 +227,7 @@ func (f *runFlags) runDemo(ctx context.Context, a *app, w *workspace) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "\nmean foreground Dice of %d held-out cases: %.4f\nreport      %s\nlabels      %s\nlook at it with any viewer of NIfTI files, or label your own scans:\n  gounet predict --model %s --input SCANS --output LABELS\nor in a browser, in this folder:\n  gounet serve --demo\n",
-		len(s.Cases), s.ForegroundMean.Dice, output, filepath.Join(dir, validationFolder), dir)
+	fmt.Fprintf(a.out, "\nmean foreground Dice of %d held-out cases: %.4f\nreport      %s\nlabels      %s\nlook at it with any viewer of NIfTI files, or label your own scans:\n  gounet predict --model %s --input SCANS --output LABELS\n%s",
+		len(s.Cases), s.ForegroundMean.Dice, output, filepath.Join(dir, validationFolder), dir, inBrowser(pageMissing()))
 	return nil
 }

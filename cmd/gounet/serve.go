@@ -156,6 +156,9 @@ func (f *serveFlags) run(ctx context.Context, a *app) error {
 		scheme = "https"
 	}
 	fmt.Fprintf(a.out, "serving   %s://%s\n", scheme, l.Addr())
+	if missing := pageMissing(); missing != "" {
+		o.Log.Warn("there is no page to segment in, only one of status", "why", missing)
+	}
 	if f.demo {
 		go func() { // when the server answers
 			if err := submitDemo(ctx, "http://"+l.Addr().String()); err != nil {

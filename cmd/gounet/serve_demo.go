@@ -9,9 +9,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/internal/api"
+	"github.com/gounet/gounet/web"
 )
 
 // What `make demo` leaves, and a scan of its data set.
@@ -20,6 +22,23 @@ const (
 	demoScan = "testdata/hippocampus/imagesTr/*.nii.gz"
 	demoName = "hippocampus"
 )
+
+// pageMissing is why the page is not in this program, "" if it is.
+func pageMissing() string {
+	if _, err := web.Files(); err != nil {
+		return strings.TrimPrefix(err.Error(), "web: ")
+	}
+	return ""
+}
+
+// inBrowser says how the demo's model is used in a browser, or what is missing for that.
+func inBrowser(missing string) string {
+	const command = "  gounet serve --demo     # then open http://localhost:8080\n"
+	if missing == "" {
+		return "or in a browser, in this folder:\n" + command
+	}
+	return "or in a browser, in this folder, when the page is there as well; " + missing + "\n  make web && make build\n" + command
+}
 
 // demoModels makes a folder of models with the one that make demo has trained.
 func demoModels(data string) (string, error) {

@@ -5,6 +5,7 @@ package browser
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"syscall/js"
 	"time"
 
@@ -230,10 +231,20 @@ func then(promise js.Value, f func(js.Value, error)) {
 	})
 	no = js.FuncOf(func(_ js.Value, a []js.Value) any {
 		release()
-		f(js.Undefined(), js.Error{Value: a[0]})
+		f(js.Undefined(), reasonOf(a[0]))
 		return nil
 	})
 	promise.Call("then", yes, no)
+}
+
+// reasonOf is what was thrown, without JavaScript's name of it.
+func reasonOf(thrown js.Value) error {
+	if thrown.Type() == js.TypeObject {
+		if m := thrown.Get("message"); m.Type() == js.TypeString {
+			return errors.New(m.String())
+		}
+	}
+	return js.Error{Value: thrown}
 }
 
 // Grey is the address of a picture of grey pixels: a bitmap, which is made at once.

@@ -35,6 +35,15 @@ func (b *Browser) listen() {
 		}
 		return nil
 	}))
+	g.Call("addEventListener", "beforeunload", js.FuncOf(func(_ js.Value, a []js.Value) any {
+		b.env.Lock()
+		ask := b.Page.Unsaved()
+		b.env.UnlockOnly()
+		if ask {
+			a[0].Call("preventDefault")
+		}
+		return nil
+	}))
 	for _, name := range []string{"online", "offline"} {
 		g.Call("addEventListener", name, js.FuncOf(func(js.Value, []js.Value) any {
 			online := g.Get("navigator").Get("onLine").Bool()
@@ -73,7 +82,7 @@ func (b *Browser) key(_ js.Value, a []js.Value) any {
 	}
 	if tag := t.Get("tagName"); !tag.IsUndefined() {
 		kind := t.Get("type")
-		typed := kind.IsUndefined() || kind.String() == "text" || kind.String() == "search" || kind.String() == "number"
+		typed := kind.IsUndefined() || kind.String() == "text" || kind.String() == "search" || kind.String() == "password" || kind.String() == "number"
 		k.Field = tag.String() == "INPUT" && typed || tag.String() == "TEXTAREA"
 		if role := t.Call("getAttribute", "role"); !role.IsNull() {
 			k.Role = role.String()

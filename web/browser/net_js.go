@@ -2,7 +2,6 @@ package browser
 
 import (
 	"errors"
-	"fmt"
 	"syscall/js"
 
 	"github.com/gounet/gounet/web/page"
@@ -10,6 +9,11 @@ import (
 
 // network is the server that the page came from.
 type network struct{ b *Browser }
+
+func server() js.Value { return js.Global().Get("server") }
+
+// Key is what the server is shown from now on, kept for this tab.
+func (n *network) Key(key string) { server().Call("key", key) }
 
 // JSON asks for JSON.
 func (n *network) JSON(method, path string, body []byte, got func(status int, body []byte)) {
@@ -28,7 +32,7 @@ func (n *network) json(method, path string, headers map[string]any, body []byte,
 		how["body"] = string(body)
 		headers["Content-Type"] = "application/json"
 	}
-	then(js.Global().Call("fetch", path, how), func(r js.Value, err error) {
+	then(server().Call("fetch", path, how), func(r js.Value, err error) {
 		if err != nil {
 			n.b.post(func() { got(0, nil) })
 			return
@@ -45,10 +49,10 @@ func (n *network) json(method, path string, headers map[string]any, body []byte,
 }
 
 // Upload sends a file by tus.
-func (n *network) Upload(f page.File, id string, told func(string, int64, bool), got func(string, error)) func(bool) {
+func (n *network) Upload(f page.File, id string, told func(string, int64, bool, string), got func(string, error)) func(bool) {
 	progress := js.FuncOf(func(_ js.Value, a []js.Value) any {
-		id, arrived, waiting := a[0].String(), int64(a[1].Float()), a[2].Bool()
-		n.b.post(func() { told(id, arrived, waiting) })
+		id, arrived, waiting, why := a[0].String(), int64(a[1].Float()), a[2].Bool(), a[3].String()
+		n.b.post(func() { told(id, arrived, waiting, why) })
 		return nil
 	})
 	u := js.Global().Get("tus").Call("upload", "api/v1/tus", f.Path, f.Blob.(js.Value), id, progress)
@@ -66,13 +70,20 @@ func (n *network) Upload(f page.File, id string, told func(string, int64, bool),
 // Fetch gets a file.
 func (n *network) Fetch(path string, got func(page.Blob, int64, error)) {
 	fail := func(err error) { n.b.post(func() { got(nil, 0, err) }) }
-	then(js.Global().Call("fetch", path), func(r js.Value, err error) {
+	then(server().Call("fetch", path), func(r js.Value, err error) {
 		if err != nil {
 			fail(errors.New("the server does not answer"))
 			return
 		}
 		if !r.Get("ok").Bool() {
-			fail(fmt.Errorf("the server says %d", r.Get("status").Int()))
+			status := r.Get("status").Int()
+			then(r.Call("text"), func(t js.Value, err error) {
+				body := []byte{}
+				if err == nil {
+					body = []byte(t.String())
+				}
+				fail(errors.New(page.Problem(status, body)))
+			})
 			return
 		}
 		then(r.Call("blob"), func(v js.Value, err error) {
@@ -85,34 +96,25 @@ func (n *network) Fetch(path string, got func(page.Blob, int64, error)) {
 	})
 }
 
-// Watch hears server-sent events. The browser connects again by itself.
-func (n *network) Watch(path string, kinds []string, event func(string, []byte), lost func(bool)) func() {
-	source := js.Global().Get("EventSource").New(path)
-	var made []js.Func
-	hear := func(f func(e js.Value)) js.Func {
-		fn := js.FuncOf(func(_ js.Value, a []js.Value) any {
-			f(a[0])
-			return nil
-		})
-		made = append(made, fn)
-		return fn
+// Watch hears server-sent events.
+func (n *network) Watch(path string, kinds []string, event func(string, []byte), ended func()) func() {
+	list := make([]any, len(kinds))
+	for i, k := range kinds {
+		list[i] = k
 	}
-	for _, k := range kinds {
-		source.Call("addEventListener", k, hear(func(e js.Value) {
-			data := []byte(e.Get("data").String())
-			n.b.post(func() { event(k, data) })
-		}))
-	}
-	source.Set("onerror", hear(func(js.Value) {
-		const closed = 2 // by an answer that is no stream
-		ended := source.Get("readyState").Int() == closed
-		n.b.post(func() { lost(ended) })
-	}))
+	hear := js.FuncOf(func(_ js.Value, a []js.Value) any {
+		kind, data := a[0].String(), []byte(a[1].String())
+		n.b.post(func() { event(kind, data) })
+		return nil
+	})
+	over := js.FuncOf(func(js.Value, []js.Value) any {
+		n.b.post(ended)
+		return nil
+	})
+	stop := server().Call("watch", path, list, hear, over)
 	return func() {
-		source.Call("close")
-		for _, f := range made {
-			f.Release()
-		}
-		made = nil
+		stop.Invoke()
+		hear.Release()
+		over.Release()
 	}
 }

@@ -19,7 +19,8 @@ type Check struct {
 	turn        turn
 }
 
-// StartCheck asks what a segmentation takes.
+// StartCheck asks what a segmentation takes here, for which a model that only the server
+// has is got first. The server is only where it is to run if somebody has chosen that.
 func (p *Page) StartCheck() {
 	p.stopCheck()
 	p.Check.Result, p.Check.Failed = nil, nil
@@ -28,11 +29,12 @@ func (p *Page) StartCheck() {
 		return
 	}
 	here, there := len(m.Files) > 0, p.Server.There && m.ID != ""
-	p.Check.OnServer = there && (p.Check.OnServer || !here)
+	p.Check.OnServer = there && p.Check.OnServer
 	if there {
 		p.followServer()
 	}
 	if !here {
+		p.getModel()
 		return
 	}
 	p.Check.Busy = "Loading the model"
@@ -67,10 +69,15 @@ func (p *Page) CanBegin() bool {
 	return m != nil && (p.Check.OnServer || p.Check.Failed == nil && len(m.Files) > 0)
 }
 
-// ChooseHere chooses this computer. A model that only the server has is got first.
+// ChooseHere chooses this computer.
 func (p *Page) ChooseHere() {
 	p.Check.OnServer = false
-	if m := p.Model(); m != nil && len(m.Files) == 0 && p.Models.Busy == "" {
+	p.getModel()
+}
+
+// getModel gets the chosen model for a run here, if only the server has it.
+func (p *Page) getModel() {
+	if m := p.Model(); !p.Check.OnServer && m != nil && m.ID != "" && len(m.Files) == 0 && p.Models.Busy == "" {
 		p.FetchModel(m)
 	}
 }
@@ -93,13 +100,18 @@ func (p *Page) HereText() string {
 
 // Begin segments where it was chosen to run.
 func (p *Page) Begin() {
-	switch {
-	case !p.CanBegin():
-	case p.Check.OnServer:
-		p.StartOnServer()
-	default:
-		p.Start()
+	if !p.CanBegin() {
+		return
 	}
+	start := p.Start
+	if p.Check.OnServer {
+		start = p.StartOnServer
+	}
+	if p.Result != nil && p.Result.Edited { // what was not corrected can be computed again
+		p.unlessLost("Segment again?", "Segment without them", start)
+		return
+	}
+	start()
 }
 
 func (p *Page) stopCheck() {

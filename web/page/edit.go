@@ -19,6 +19,7 @@ type Edit struct {
 	voxels   [256]int // of the labels, before
 	last     [3]int
 	painting bool
+	unsaved  bool // of the result, before
 }
 
 // StartEdit begins to correct the labels.
@@ -32,7 +33,7 @@ func (p *Page) StartEdit() {
 	}
 	g := p.Scan.Look.Grid
 	p.Edit = Edit{
-		Tool: "brush", MM: max(int(6*g.Spacing[2]), 2), From: p.View.Low, To: p.View.High, before: bytes.Clone(r.Map),
+		Tool: "brush", MM: max(int(6*g.Spacing[2]), 2), From: p.View.Low, To: p.View.High, before: bytes.Clone(r.Map), unsaved: r.unsaved,
 		Map: &labels.Map{
 			Shape: [3]int{g.Shape[2], g.Shape[1], g.Shape[0]}, Spacing: [3]float64{g.Spacing[2], g.Spacing[1], g.Spacing[0]}, Data: r.Map,
 		},
@@ -124,7 +125,7 @@ func (p *Page) Stroke(phase string, view int, at [3]int) {
 		e.last = at
 	case "end":
 		e.Map.End()
-		e.painting = false
+		e.painting, r.unsaved = false, true
 		p.count()
 	}
 	p.changed(changed)
@@ -184,6 +185,7 @@ func (p *Page) KeepEdit() {
 // DiscardEdit goes back to the labels before it.
 func (p *Page) DiscardEdit() {
 	copy(p.Result.Map, p.Edit.before)
+	p.Result.unsaved = p.Edit.unsaved
 	p.Host.Viewer().Labels(p.Result.Map)
 	p.count()
 	p.Edit = Edit{}

@@ -26,6 +26,9 @@ type ExportFormat struct {
 
 const picture = "picture"
 
+// labelFormats hold the labels themselves.
+var labelFormats = []string{api.ExportNIfTI, api.ExportSEG, api.ExportRTSTRUCT, api.ExportNRRD}
+
 // OpenExport shows the dialog.
 func (p *Page) OpenExport() {
 	if p.Result == nil || p.Screen != ScreenWork {
@@ -113,7 +116,9 @@ func (p *Page) DoExport() {
 			})
 		}
 	}
-	for _, l := range p.Result.Labels {
+	labels, all := p.Result, true
+	for _, l := range labels.Labels {
+		all = all && (!e.Visible || l.Visible)
 		if !e.Visible || l.Visible {
 			n := l.Label
 			n.Color = Hex(l.RGB)
@@ -134,6 +139,9 @@ func (p *Page) DoExport() {
 			return
 		}
 		e.Busy = false
+		if all && slices.ContainsFunc(r.Formats, func(f string) bool { return slices.Contains(labelFormats, f) }) {
+			labels.unsaved = false
+		}
 		for _, f := range a.Exported.Files {
 			p.Host.Save(f.Name, b[f.Blob].Blob())
 			e.Saved = append(e.Saved, f.Name)

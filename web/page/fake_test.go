@@ -20,8 +20,10 @@ type fake struct {
 	net     []string
 	answers []func(status int, body []byte)
 	sent    []byte                            // with the last request to the server
-	lost    func(bool)                        // of the last watch
+	lost    func()                            // of the last watch
 	told    func(arrived int64, waiting bool) // of the last upload
+	busy    func(arrived int64, why string)   // too: the server answers something else
+	shownTo []string                          // keys that the server was shown
 	uploads int
 	rests   []bool   // how uploads were stopped: kept, or not
 	keys    []string // of what is posted once
@@ -112,6 +114,8 @@ func (f *fake) count(what string) (n int) {
 	return n
 }
 
+func (f *fake) Key(key string) { f.shownTo = append(f.shownTo, key) }
+
 func (f *fake) JSON(method, path string, body []byte, got func(int, []byte)) {
 	f.sent = body
 	f.net, f.answers = append(f.net, method+" "+path), append(f.answers, got)
@@ -123,7 +127,7 @@ func (f *fake) Once(path, key string, body []byte, got func(int, []byte)) {
 }
 
 // Upload keeps how it is told; each upload has the next ID unless it has one.
-func (f *fake) Upload(file File, id string, told func(string, int64, bool), got func(string, error)) func(bool) {
+func (f *fake) Upload(file File, id string, told func(string, int64, bool, string), got func(string, error)) func(bool) {
 	what := "upload " + file.Path
 	if id != "" {
 		what += " at " + id
@@ -131,13 +135,14 @@ func (f *fake) Upload(file File, id string, told func(string, int64, bool), got 
 		f.uploads++
 		id = "u" + strconv.Itoa(f.uploads)
 	}
-	f.told = func(arrived int64, waiting bool) { told(id, arrived, waiting) }
+	f.told = func(arrived int64, waiting bool) { told(id, arrived, waiting, "") }
+	f.busy = func(arrived int64, why string) { told(id, arrived, true, why) }
 	f.net = append(f.net, what)
 	f.answers = append(f.answers, func(int, []byte) { got(id, nil) })
 	return func(keep bool) { f.rests = append(f.rests, keep) }
 }
 
-func (f *fake) Watch(path string, _ []string, event func(string, []byte), lost func(bool)) func() {
+func (f *fake) Watch(path string, _ []string, event func(string, []byte), lost func()) func() {
 	f.lost = lost
 	f.net = append(f.net, "watch "+path)
 	f.answers = append(f.answers, func(_ int, b []byte) { event("job", b) })

@@ -20,6 +20,7 @@ func TestADialogAboutWhatIsNoMoreIsClosed(t *testing.T) {
 	})
 	t.Run("another scan comes", func(t *testing.T) {
 		p, f := labelled(t)
+		p.Result.unsaved = false
 		p.TakeFiles([]File{{Path: "b.nii"}})
 		f.answer(listed("b.nii"))
 		p.BackToScan()

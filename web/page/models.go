@@ -96,6 +96,9 @@ func (p *Page) AddModel(files []File) {
 	}
 	files = withoutHidden(files)
 	p.Models.Busy, p.Alert = "Checking "+path.Base(files[0].Path), nil
+	if p.computes() {
+		p.Notice = path.Base(files[0].Path) + " is checked as soon as the segmentation is over or paused."
+	}
 	p.load(files, "", func(l api.Loaded) {
 		p.Models.Busy = ""
 		m := Model{Loaded: shown(l), Files: files, Added: p.Host.Now(), From: "from a file"}
@@ -108,7 +111,10 @@ func (p *Page) AddModel(files []File) {
 			p.Go(PanelModels)
 		}
 		if p.Screen != ScreenWork {
-			p.Notice = "Model " + Title(m.Dataset) + " is stored. Drop a scan to go on."
+			p.Notice = "Model " + Title(m.Dataset) + " is stored."
+			if p.Open.Busy == "" {
+				p.Notice += " Drop a scan to go on."
+			}
 		}
 	}, func(f *api.Failed) {
 		p.Models.Busy = ""
@@ -228,6 +234,9 @@ func (p *Page) FitOf(m *Model) Fit {
 	}
 	if of, have := m.Modality(), s.Modality(); of != "" && have != "" && of != have {
 		return Fit{fmt.Sprintf("Trained on %s; this scan is %s.", of, have), false}
+	}
+	if m.Modality() == "MR" && s.looksCT() {
+		return Fit{"Trained on MR; this scan looks like CT.", false}
 	}
 	if m.Modality() == "CT" && s.Modality() == "" && s.Look.Min >= 0 {
 		return Fit{"Trained on CT; no value of this scan is below 0, as air is in CT.", false}

@@ -20,6 +20,7 @@ type Opening struct {
 	Skipped bool              // the skipped ones are shown
 	Folder  string
 
+	paused                bool // a segmentation was, for it
 	interrupted, resuming *Interrupted
 
 	id   int // of what the worker was asked last
@@ -65,50 +66,6 @@ func (p *Page) OpenExample() {
 	})
 }
 
-// Drag tells of files over the page, n of them; 0: none any more.
-func (p *Page) Drag(n int) { p.Open.Over, p.Open.Dragged = n > 0, n }
-
-// Drop takes files that were let go: models, or those of a scan. Those that the browser
-// could not read are named.
-func (p *Page) Drop(files []File, unread []string) {
-	p.Open.Over = false
-	switch {
-	case len(files) == 0:
-		p.endOpening()
-		p.Dialog = NoDialog
-		p.fileAlert("What was dropped cannot be read", unreadText(unread)+" Choose the files instead, or copy them to a folder of your own first.")
-		return
-	case isModel(files):
-		p.AddModel(files)
-	default:
-		p.TakeFiles(files)
-	}
-	if len(unread) > 0 {
-		p.Notice = unreadText(unread) + " What is shown may be incomplete."
-	}
-}
-
-func unreadText(names []string) string {
-	switch len(names) {
-	case 0:
-		return "The browser says of no file that it is there."
-	case 1:
-		return "The browser could not read " + short(names[0], longName) + "."
-	}
-	return "The browser could not read " + short(names[0], longName) + " and " + Plural(len(names)-1, "other", "others") + "."
-}
-
-// isModel tells a model by the names of its files.
-func isModel(files []File) bool {
-	for _, f := range files {
-		base := path.Base(f.Path)
-		if strings.HasSuffix(strings.ToLower(base), ".gounet") || base == "plan.json" || base == "plans.json" || strings.HasSuffix(base, ".pth") {
-			return true
-		}
-	}
-	return false
-}
-
 // TakeFiles finds out what scans are in files.
 func (p *Page) TakeFiles(files []File) {
 	if len(files) == 0 {
@@ -121,10 +78,11 @@ func (p *Page) TakeFiles(files []File) {
 	}
 	p.endOpening()
 	p.stopCheck()
+	paused := p.computes() && p.Run.Stage != RunPausing
 	p.Pause()
 	p.Dialog = NoDialog // the screen behind it goes
 	p.Alert, p.Screen = nil, ScreenOpen
-	p.Open = Opening{interrupted: p.Open.interrupted, turn: p.Open.turn, Files: files, Busy: "Reading " + Plural(len(files), "file", "files"), Thumbs: map[string]string{}, Folder: folderOf(files)}
+	p.Open = Opening{paused: paused, interrupted: p.Open.interrupted, turn: p.Open.turn, Files: files, Busy: "Reading " + Plural(len(files), "file", "files"), Thumbs: map[string]string{}, Folder: folderOf(files)}
 	list, blobs := sent(files)
 	p.onTheWay(api.Request{PageRequest: api.PageRequest{List: &api.List{Files: list}}}, blobs, func(a api.Answer, _ []Bytes) {
 		if a.Listed != nil {
@@ -189,6 +147,12 @@ func sent(files []File) (list []api.File, blobs []Blob) {
 
 func (p *Page) notAScan(f *api.Failed) {
 	p.Open.Busy = ""
+	if p.Open.paused && p.Run.Stage == RunPaused && p.CanGoBack() {
+		p.Notice = "What was opened is no scan: " + sentence(f.Reason) + " The segmentation goes on."
+		p.Screen, p.Open.paused = ScreenWork, false
+		p.GoOn()
+		return
+	}
 	title := "This file cannot be read as a scan"
 	if len(p.Open.Files) > 1 {
 		title = "These files cannot be read as a scan"
@@ -198,7 +162,25 @@ func (p *Page) notAScan(f *api.Failed) {
 	if f.Code == api.FailedMemory {
 		title = "This scan is too large for a browser"
 	}
-	p.fileAlert(title, sentence(f.Reason))
+	p.fileAlert(title, p.unreadable(f))
+}
+
+// unreadable is why what was opened is no scan. The title has the name of a single file.
+func (p *Page) unreadable(f *api.Failed) string {
+	files, why := p.Open.Files, f.Reason
+	if len(files) == 1 {
+		why = strings.TrimPrefix(strings.TrimPrefix(why, "scan: "), path.Base(files[0].Path)+": ")
+	}
+	if !strings.HasSuffix(why, "not a DICOM file") || len(files) != 1 {
+		return sentence(why)
+	}
+	switch { // what is nothing else is tried as DICOM last
+	case files[0].Size == 0:
+		return "The file is empty: fetch it again."
+	case strings.EqualFold(path.Ext(files[0].Path), ".zip"):
+		return "There is no DICOM in this zip. Files of other kinds are opened without a zip around them."
+	}
+	return "The file is of no kind that is read, or damaged."
 }
 
 func (p *Page) fileAlert(title, text string) {
@@ -277,7 +259,12 @@ func (p *Page) OpenSeries() {
 	p.openFiles(p.Open.Files, series, s.Name)
 }
 
+// openFiles opens a scan in place of the one before.
 func (p *Page) openFiles(files []File, series []string, name string) {
+	p.unlessLost("Open another scan?", "Open without them", func() { p.openOver(files, series, name) })
+}
+
+func (p *Page) openOver(files []File, series []string, name string) {
 	p.endOpening()
 	p.stopCheck()
 	p.Pause()
@@ -315,6 +302,9 @@ func (p *Page) look(s *Scan) {
 		p.over(DialogExport, DialogCancel)
 		p.Scan, p.Result, p.Other, p.Alert = s, nil, nil, nil
 		p.Screen, p.Panel, p.Open.Busy, p.Open.List = ScreenWork, PanelScan, "", nil
+		if n := len(s.Files); n > 1 && s.Channels == n && s.Series == "" {
+			p.Notice = Count(int64(n)) + " files of one grid are opened as one scan with " + Plural(n, "channel", "channels") + "."
+		}
 		p.View.begin(p)
 		p.Host.Viewer().Show(b[0], p.View.Low, p.View.High, func(err error) {
 			if p.Scan != s {
@@ -340,6 +330,7 @@ func (p *Page) leave() {
 	}
 	p.Run = Run{Last: r.Last, LastModel: r.LastModel, turn: r.turn + 1}
 	p.Check.Result, p.Check.Failed, p.Models.needs = nil, nil, nil
+	p.Check.OnServer = false // that was chosen for the scan before
 	p.Diff, p.Edit, p.Export.Name = Compare{}, Edit{}, ""
 	p.leaveJob()
 }
@@ -369,4 +360,16 @@ func (p *Page) BackToScan() {
 func (s *Scan) Modality() string { return s.Look.Modality }
 
 // Unit of the values.
-func (s *Scan) Unit() string { return s.Look.Unit }
+func (s *Scan) Unit() string {
+	if s.looksCT() {
+		return "HU"
+	}
+	return s.Look.Unit
+}
+
+// looksCT tells a scan whose file does not say what it is, and that has values as air
+// has in CT.
+func (s *Scan) looksCT() bool {
+	const airAbove = -500 // HU: air is −1000, and often cut somewhere above
+	return s.Modality() == "" && s.Look.Unit == "" && s.Look.Min <= airAbove
+}

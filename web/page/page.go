@@ -148,6 +148,7 @@ const (
 	DialogKeys
 	DialogMenu
 	DialogCancel
+	DialogAsk
 )
 
 // Alert says what happened, and what to do.
@@ -160,13 +161,14 @@ type Alert struct {
 
 // Page is all that is known.
 type Page struct {
-	Host   Host
-	Screen Screen
-	Panel  Panel
-	Dialog Dialog
-	Alert  *Alert // on the open screen, or in the panel
-	Notice string // a line below the bar
-	Dark   bool
+	Host     Host
+	Screen   Screen
+	Panel    Panel
+	Dialog   Dialog
+	Alert    *Alert // on the open screen, or in the panel
+	Notice   string // a line below the bar
+	Question *Alert // of DialogAsk
+	Dark     bool
 
 	Ready  *api.Ready
 	Open   Opening

@@ -10,15 +10,16 @@ import (
 
 // Result is a label map over the scan.
 type Result struct {
-	From   string // the model, or a file
-	Labels []Label
-	Map    []byte // in the grid of Looked
-	Unsure []byte // there too, 255 times the probability that a label is wrong; nil: not known
-	Picked int    // index of the label that is open; −1: none
-	More   bool   // its details are shown on a phone
-	Rename string // being typed; "\x00": nothing is renamed
-	Edited bool
-	Busy   string
+	From    string // the model, or a file
+	Labels  []Label
+	Map     []byte // in the grid of Looked
+	Unsure  []byte // there too, 255 times the probability that a label is wrong; nil: not known
+	Picked  int    // index of the label that is open; −1: none
+	More    bool   // its details are shown on a phone
+	Rename  string // being typed; "\x00": nothing is renamed
+	Edited  bool
+	unsaved bool // no file has it
+	Busy    string
 
 	done, undone []step
 }
@@ -83,6 +84,7 @@ func resultOf(from string, list []api.Label, m []byte) *Result {
 // setResult shows labels over the scan.
 func (p *Page) setResult(list []api.Label, m Bytes, from string) {
 	p.Result = resultOf(from, list, m.Copy())
+	p.Result.unsaved = true
 	p.Edit, p.View.Unsure = Edit{}, false
 	p.Panel, p.Alert = PanelLabels, nil
 	p.Host.Viewer().Labels(p.Result.Map)

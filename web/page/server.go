@@ -2,6 +2,7 @@ package page
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/gounet/gounet/internal/api"
@@ -9,20 +10,21 @@ import (
 
 // Net talks to the server that the page came from.
 type Net interface {
+	// Key is shown to the server from now on, "" none.
+	Key(key string)
 	// JSON asks for JSON; got gets the status, 0 where nothing answered.
 	JSON(method, path string, body []byte, got func(status int, body []byte))
 	// Once posts JSON. Posts with the same key are one.
 	Once(path, key string, body []byte, got func(status int, body []byte))
 	// Upload sends a file so that it goes on after an interruption. With the ID of an
 	// upload that was begun before it goes on there, if the server still has it. It tells
-	// the ID as soon as there is one, how much has arrived, −1 while nobody knows, and
-	// whether the server is waited for. stop ends it, and removes what has arrived unless
-	// that is kept.
-	Upload(f File, id string, told func(id string, arrived int64, waiting bool), got func(id string, err error)) (stop func(keep bool))
+	// the ID as soon as there is one, how much has arrived, −1 while nobody knows,
+	// whether the server is waited for, and why, "" where nothing answers. stop ends it,
+	// and removes what has arrived unless that is kept.
+	Upload(f File, id string, told func(id string, arrived int64, waiting bool, why string), got func(id string, err error)) (stop func(keep bool))
 	Fetch(path string, got func(b Blob, size int64, err error))
-	// Watch hears events of a stream until stop; lost tells that it is interrupted, or
-	// that it has ended and is not tried again.
-	Watch(path string, kinds []string, event func(kind string, data []byte), lost func(ended bool)) (stop func())
+	// Watch hears events of a stream until stop; ended tells that there come no more.
+	Watch(path string, kinds []string, event func(kind string, data []byte), ended func()) (stop func())
 }
 
 const base = "api/v1/"
@@ -40,11 +42,14 @@ const (
 type Server struct {
 	There    bool
 	Info     api.Info
+	Locked   bool   // it wants a key
+	KeyWrong bool   // and not the one that was given
 	Silent   bool   // it did not answer when it was asked for Info last
 	failedAt string // the Stage before ServerFailed
 	Stage    string // "": no job
 	Job      api.Job
-	Waiting  bool // it does not answer, and is asked again
+	Waiting  bool   // it is asked again
+	Why      string // what it has answered instead; "": nothing
 	Sent, Of int64
 	Begun    time.Time
 	Took     time.Duration // of the upload
@@ -63,15 +68,42 @@ type Server struct {
 // Model is the name of the one that segments there.
 func (s *Server) Model() string { return s.Title }
 
+// anew is the server without a job.
+func (s *Server) anew() Server {
+	return Server{There: s.There, Info: s.Info, Locked: s.Locked, KeyWrong: s.KeyWrong, turn: s.turn + 1}
+}
+
+// waits takes whether it is waited for, and what it has answered meanwhile.
+func (s *Server) waits(yes bool, why string) { s.Waiting, s.Why = yes, why }
+
 // findServer asks whether the server segments, and which models it has.
 func (p *Page) findServer() {
 	p.Host.Net().JSON("GET", base+"info", nil, func(status int, body []byte) {
+		p.Server.Locked = locked(status) || status == 403 && p.Server.KeyWrong // whose it is may do nothing
 		if status != 200 || json.Unmarshal(body, &p.Server.Info) != nil {
 			return
 		}
-		p.Server.There = true
+		p.Server.There, p.Server.KeyWrong = true, false
 		p.serverModels()
 	})
+}
+
+// locked tells by the status of an answer that a key is wanted.
+func locked(status int) bool { return status == 401 }
+
+// UseKey shows the server a key.
+func (p *Page) UseKey(key string) {
+	p.EndTyping()
+	key = strings.TrimSpace(key)
+	if key == "" {
+		return
+	}
+	p.Server.KeyWrong = true                                                         // until it is taken
+	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) { // no header may have it
+		return
+	}
+	p.Host.Net().Key(key)
+	p.findServer()
 }
 
 // infoEvery is how often the server is asked how many jobs are ahead while it can be
@@ -92,6 +124,10 @@ func (p *Page) followServer() {
 				return
 			}
 			var now api.Info
+			if locked(status) {
+				p.Server.There, p.Server.Locked, p.Check.OnServer = false, true, false
+				return
+			}
 			if p.Server.Silent = status != 200 || json.Unmarshal(body, &now) != nil; !p.Server.Silent {
 				p.Server.Info = now
 			}
@@ -99,6 +135,19 @@ func (p *Page) followServer() {
 		})
 	}
 	ask()
+}
+
+// refreshServer asks once more where its answer is shown.
+func (p *Page) refreshServer() {
+	if p.Screen != ScreenWork || p.Panel != PanelCheck || !p.Server.There {
+		return
+	}
+	p.Host.Net().JSON("GET", base+"info", nil, func(status int, body []byte) {
+		var now api.Info
+		if status == 200 && json.Unmarshal(body, &now) == nil {
+			p.Server.Info = now
+		}
+	})
 }
 
 func (p *Page) serverModels() {
@@ -150,8 +199,8 @@ func (p *Page) FetchModel(m *Model) {
 			n := Model{Loaded: shown(l), Files: files, Added: p.Host.Now(), From: "from the server", ID: id}
 			p.Models.put(n)
 			p.keep(n)
-			if p.Panel == PanelCheck && p.Models.Chosen == sha {
-				p.StartCheck()
+			if m := p.Model(); p.Panel == PanelCheck && m != nil && (m.SHA256 == sha || len(m.Files) == 0) {
+				p.StartCheck() // or that of another model that was chosen since is got now
 			}
 			p.findNeeds()
 		}, func(f *api.Failed) {
@@ -182,7 +231,7 @@ func (p *Page) watch() {
 		if !wanted() {
 			return
 		}
-		s.Waiting = false
+		s.waits(false, "")
 		if kind == api.EventProgress {
 			var g api.Progress
 			if json.Unmarshal(data, &g) == nil {
@@ -195,12 +244,9 @@ func (p *Page) watch() {
 		if json.Unmarshal(data, &j) == nil {
 			p.jobIs(j)
 		}
-	}, func(ended bool) {
-		if !wanted() {
-			return
-		}
-		s.Waiting = true
-		if ended {
+	}, func() {
+		if wanted() {
+			s.waits(true, "")
 			s.endWatch()
 			p.watchAgain(still)
 		}
@@ -222,11 +268,15 @@ func (p *Page) watchAgain(still func() bool) {
 			case !still():
 			case status == 200 && json.Unmarshal(body, &j) == nil:
 				p.watch()
-				s.Waiting = false
+				s.waits(false, "")
 				p.jobIs(j)
-			case status/100 == 4:
-				p.serverFailed("The job is not on the server any more", problem(status, body))
+			case locked(status):
+				p.Server.Locked = true
+				p.serverFailed("The server does not take the key any more", Problem(status, body))
+			case status/100 == 4 && !away(status):
+				p.serverFailed("The job is not on the server any more", Problem(status, body))
 			default:
+				s.waits(true, answered(status, body))
 				p.watchAgain(still)
 			}
 		})
@@ -315,7 +365,7 @@ const mostFetches = 3
 func (p *Page) labelsLost(err error, still func() bool) {
 	s := &p.Server
 	if s.fetches++; s.fetches < mostFetches {
-		s.Waiting = true
+		s.waits(true, "")
 		p.watchAgain(still)
 		return
 	}

@@ -78,8 +78,7 @@ func TestAModelOfTheServerCanBeRunHere(t *testing.T) {
 	p.Server.There = true
 	p.Models.List[0].ID, p.Models.List[0].Files = "hippo", nil
 	p.Go(PanelCheck)
-	require.True(t, p.Check.OnServer)
-	p.ChooseHere()
+	assert.False(t, p.Check.OnServer, "only a click sends a scan")
 	assert.Contains(t, p.HereText(), "Getting Hippocampus")
 	asked := len(f.asked)
 	p.Begin()
@@ -100,12 +99,48 @@ func TestAModelThatDoesNotArriveIsNotRun(t *testing.T) {
 	p.Server.There = true
 	p.Models.List[0].ID, p.Models.List[0].Files = "hippo", nil
 	p.Go(PanelCheck)
-	assert.Contains(t, p.HereText(), "The model is got from the server first, 1.0 MB.")
-	p.ChooseHere()
 	f.next(t, "fetch api/v1/models/hippo/file")(200, "zip")
 	f.answer(api.Answer{Failed: &api.Failed{Code: api.FailedModel, Reason: "its SHA-256 is another"}})
 	require.NotNil(t, p.Alert)
 	assert.False(t, p.CanBegin())
+	assert.Contains(t, p.HereText(), "The model is got from the server first, 1.0 MB.")
+	p.Check.OnServer = true
+	assert.True(t, p.CanBegin())
+}
+
+// The key that goes on, pressed as often as the flow has steps, sends nothing.
+func TestTheServerIsOnlyChosenByAClick(t *testing.T) {
+	p, f := opened(t)
+	p.Server.There = true
+	p.Models.List[0].ID, p.Models.List[0].Files = "hippo", nil
+	for range 3 {
+		p.Key(KeyStroke{Key: "s", View: -1})
+	}
+	assert.Equal(t, PanelCheck, p.Panel)
+	assert.Empty(t, p.Server.Stage)
+	assert.Zero(t, f.count("upload scan.nii.gz"))
+	p.Check.OnServer = true
+	p.StartCheck()
+	assert.True(t, p.Check.OnServer, "what was chosen stays")
+	f.open(t, p, "b.nii")
+	p.Go(PanelCheck)
+	assert.False(t, p.Check.OnServer, "for the scan for which it was")
+}
+
+func TestAModelThatIsChosenWhileAnotherIsGotIsGotNext(t *testing.T) {
+	p, f := opened(t)
+	p.Server.There = true
+	p.Models.List[0].ID, p.Models.List[0].Files = "hippo", nil
+	heart := model
+	heart.SHA256, heart.Dataset = "def", "Dataset002_Heart"
+	p.Models.put(Model{Loaded: heart, ID: "heart"})
+	p.Go(PanelCheck)
+	first := f.next(t, "fetch api/v1/models/hippo/file")
+	p.Models.Chosen = "def"
+	p.Go(PanelCheck)
+	first(200, "zip")
+	f.answer(api.Answer{Loaded: &model})
+	f.next(t, "fetch api/v1/models/heart/file")(200, "zip")
 }
 
 func TestAStopIsShownWhereItWas(t *testing.T) {

@@ -14,10 +14,17 @@ func (p *Page) serverFailed(title, why string) {
 		p.closeJob()
 		p.StartOnServer()
 	}}
-	if m := p.Model(); m != nil && len(m.Files) > 0 {
+	if p.CanRunHere() {
 		p.Alert.Other, p.Alert.OnOther = "Run here instead", p.RunHereInstead
 	}
 	p.Host.Focus(".panel [role=alert] button")
+}
+
+// CanRunHere tells whether a job can be given up for this computer: the model is here, or
+// the server answers and can be asked for it.
+func (p *Page) CanRunHere() bool {
+	m, s := p.Model(), &p.Server
+	return m != nil && (len(m.Files) > 0 || !s.Waiting || s.Why != "")
 }
 
 // RunHereInstead ends the job, and checks what it takes here.
@@ -43,7 +50,7 @@ func (p *Page) closeJob() {
 		p.removeUploads(s.uploads)
 	}
 	p.forgetSending(s.Key)
-	*s = Server{There: s.There, Info: s.Info, turn: s.turn + 1}
+	*s = s.anew()
 }
 
 // leaveJob leaves a job, or a scan on its way to one, for another scan. It is found again.
@@ -59,7 +66,7 @@ func (p *Page) leaveJob() {
 	default:
 		s.endWatch()
 	}
-	*s = Server{There: s.There, Info: s.Info, turn: s.turn + 1}
+	*s = s.anew()
 }
 
 // forgetJob deletes a job and its scan, here and on the server.
@@ -101,6 +108,7 @@ func (p *Page) deleteJob(id string, uploads []string) {
 					return
 				}
 				p.removeUploads(uploads)
+				p.refreshServer() // it has less to do
 			})
 		}
 		p.Host.Net().JSON("POST", base+"jobs/"+id+"/cancel", nil, remove)
@@ -143,7 +151,8 @@ func (p *Page) jobOf(s Stored) *Interrupted {
 // rejoin watches a job again.
 func (p *Page) rejoin(j *job) {
 	s := &p.Server
-	*s = Server{There: true, Info: s.Info, Stage: ServerQueue, uploads: j.Uploads, scan: p.Scan, sending: j.sending, queued: p.Host.Now(), turn: s.turn + 1}
+	*s = s.anew()
+	s.There, s.Stage, s.uploads, s.scan, s.sending, s.queued = true, ServerQueue, j.Uploads, p.Scan, j.sending, p.Host.Now()
 	s.Job.ID, s.scan.ToServer = j.ID, true
 	p.chooseKnown(j.SHA256)
 	p.Panel, p.Alert = PanelServer, nil

@@ -52,6 +52,15 @@ func (p *Page) StayText() string {
 	return "Your scan stays on this computer"
 }
 
+// SentText is how much the page has sent, since it was loaded.
+func (p *Page) SentText() string {
+	text := "Sent " + Size(p.Host.Facts().Sent)
+	if s := p.Scan; s != nil && s.ToServer && p.Server.Step() > 0 && p.Host.Facts().Sent < s.Bytes {
+		return text + " since it was loaded; the scan before"
+	}
+	return text
+}
+
 // HereStayText says it of a run here.
 func (p *Page) HereStayText() string {
 	if p.Scan != nil && p.Scan.ToServer {
@@ -60,7 +69,8 @@ func (p *Page) HereStayText() string {
 	return "Your scan stays on this computer."
 }
 
-func problem(status int, body []byte) string {
+// Problem is why the server did not do something.
+func Problem(status int, body []byte) string {
 	var d api.Problem
 	if json.Unmarshal(body, &d) == nil && d.Detail != "" {
 		return d.Detail
@@ -69,6 +79,44 @@ func problem(status int, body []byte) string {
 		return "the server does not answer"
 	}
 	return "the server says " + strconv.Itoa(status)
+}
+
+// KeyText asks for the key of the server.
+func (s *Server) KeyText() string {
+	if s.KeyWrong {
+		return "The server does not take this key. Is it whole, and of this server?"
+	}
+	return "The server wants a key before it segments. It is kept until this tab is closed, and sent to nobody else."
+}
+
+// answered is what the server says of a status, "" where it does not answer.
+func answered(status int, body []byte) string {
+	if status == 0 {
+		return ""
+	}
+	return Problem(status, body)
+}
+
+// WaitTitle says why the server is waited for.
+func (s *Server) WaitTitle() string {
+	if s.Why == "" {
+		return "The server does not answer"
+	}
+	return "The server cannot go on at the moment"
+}
+
+// WaitText says what becomes of the job meanwhile.
+func (s *Server) WaitText() string {
+	text := "Whether the job goes on there is seen when the server answers. The page asks again by itself."
+	switch {
+	case s.Stage == ServerUpload && s.Sent == 0:
+		text = "Nothing has arrived there yet; the upload begins by itself."
+	case s.Stage == ServerUpload && s.Sent < s.Of:
+		text = fmt.Sprintf("%s of %s have arrived; the upload goes on by itself.", Size(s.Sent), Size(s.Of))
+	case s.Stage == ServerUpload:
+		text = "The scan has arrived; the job is asked for again by itself."
+	}
+	return strings.TrimSpace(sentence(s.Why) + " " + text)
 }
 
 // Figure is the first thing that the panel of the server says.

@@ -54,7 +54,8 @@ func (p *Page) StartOnServer() {
 // beginSending shows the panel of the server.
 func (p *Page) beginSending(what sending) {
 	s := &p.Server
-	*s = Server{There: true, Info: s.Info, Stage: ServerUpload, Begun: p.Host.Now(), scan: p.Scan, sending: what, turn: s.turn + 1}
+	*s = s.anew()
+	s.There, s.Stage, s.Begun, s.scan, s.sending = true, ServerUpload, p.Host.Now(), p.Scan, what
 	for _, f := range s.scan.Files {
 		s.Of += f.Size
 	}
@@ -76,11 +77,11 @@ func (p *Page) upload(i int, before int64, id string) {
 	f, still := s.scan.Files[i], s.turn.still()
 	f.Path = path.Base(f.Path)
 	rests := false
-	stop := p.Host.Net().Upload(f, id, func(id string, arrived int64, waiting bool) {
+	stop := p.Host.Net().Upload(f, id, func(id string, arrived int64, waiting bool, why string) {
 		if !still() {
 			return
 		}
-		if s.Waiting = waiting; arrived >= 0 {
+		if s.waits(waiting, why); arrived >= 0 {
 			p.arrives(i, id, before+arrived)
 		}
 	}, func(id string, err error) {
@@ -137,7 +138,7 @@ func (p *Page) submit() {
 		case !still():
 			return
 		case !made && away(status): // asked again it is the same job
-			s.Waiting = true
+			s.waits(true, answered(status, body))
 			p.Host.After(watchPause, func() {
 				if still() {
 					p.submit()
@@ -145,17 +146,26 @@ func (p *Page) submit() {
 			})
 			return
 		case !made:
-			p.serverFailed("The server refuses the job", problem(status, body))
+			p.serverFailed("The server refuses the job", Problem(status, body))
+			if status == 404 { // what was sent has just arrived: it is the model
+				p.Alert.Title, p.Alert.Text = "The server does not have this model any more", "Choose another one of the server’s, or run here."
+				p.Alert.Do, p.Alert.OnDo = "Choose another model", func() {
+					p.closeJob()
+					p.Go(PanelModels)
+				}
+			}
 			return
 		}
-		s.Job, s.Stage, s.Waiting, s.queued = j, ServerQueue, false, p.Host.Now()
+		s.waits(false, "")
+		s.Job, s.Stage, s.queued = j, ServerQueue, p.Host.Now()
 		p.keepJob()
 		p.watch()
 	})
 }
 
-// away tells that the server is not there at the moment, by the status of an answer.
-func away(status int) bool { return status == 0 || status >= 502 && status <= 504 }
+// away tells by the status of an answer that the server will take it later: it is not
+// there, or has enough to do.
+func away(status int) bool { return status == 0 || status == 429 || status >= 502 && status <= 504 }
 
 // keepSending keeps what is asked for and the scan, so that a reload goes on.
 func (p *Page) keepSending() {

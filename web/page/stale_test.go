@@ -197,6 +197,9 @@ func (f *fake) open(t *testing.T, p *Page, name string) {
 	t.Helper()
 	p.TakeFiles([]File{{Path: name, Size: 7}})
 	f.answer(listed(name))
+	if p.Dialog == DialogAsk { // labels are lost
+		p.Question.OnOther()
+	}
 	f.answer(api.Answer{Opened: &api.Opened{Name: name, Grid: grid(), Channels: 1}})
 	f.answer(looked(), held{})
 	require.Equal(t, name, p.Scan.Name)
@@ -241,6 +244,8 @@ func TestTheScanBeforeStaysUntilAnotherIsOpened(t *testing.T) {
 	p.TakeFiles([]File{{Path: "b.nii"}})
 	assert.True(t, p.CanGoBack(), "the files are only listed")
 	f.answer(listed("b"))
+	require.Equal(t, DialogAsk, p.Dialog)
+	p.Question.OnOther()
 	f.answer(api.Answer{Failed: &api.Failed{Code: api.FailedScan}})
 	assert.False(t, p.CanGoBack(), "the worker has forgotten it")
 	assert.False(t, p.Key(KeyStroke{Key: "Escape", View: -1}))

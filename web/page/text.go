@@ -118,6 +118,9 @@ func Plural(n int, one, many string) string {
 // page.
 var packages = []string{"scan", "dicom", "nifti", "nrrd", "metaimage", "mgh", "analyze", "raster", "predict", "checkpoint", "webgpu", "cpu", "measure", "mesh"}
 
+// plain is what errors of Go's library say to those who read the page.
+var plain = strings.NewReplacer(": unexpected EOF", "", "zip: not a valid zip file", "the file is cut off, or no zip: fetch it again")
+
 // sentence begins with a capital and ends with a stop.
 func sentence(s string) string {
 	s = strings.TrimSpace(s)
@@ -132,7 +135,11 @@ func sentence(s string) string {
 	if s == "" {
 		return ""
 	}
-	s = short(capital(s), longest)
+	s = plain.Replace(s)
+	if name, _, ok := strings.Cut(s, ": "); !ok || !strings.ContainsAny(name, "./") {
+		s = capital(s)
+	} // else it begins with the name of a file
+	s = short(s, longest)
 	if !strings.ContainsAny(s[len(s)-1:], ".!?") {
 		s += "."
 	}

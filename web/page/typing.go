@@ -21,12 +21,16 @@ func (p *Page) Shown(field, value string) string {
 // Type takes what a field has as it is typed.
 func (p *Page) Type(field, text string) { p.typing = typing{field, text} }
 
+// KeyField is the ID of the field of the server's key.
+const KeyField = "serverkey"
+
 // fields do something with what was typed, by their IDs.
 var fields = map[string]func(p *Page, text string){
 	"rename": (*Page).EndRename,
 	"width":  (*Page).SetWidth,
 	"level":  (*Page).SetLevel,
 	"from":   func(p *Page, text string) { p.SetBound(false, text) },
+	KeyField: (*Page).UseKey,
 	"to":     func(p *Page, text string) { p.SetBound(true, text) },
 }
 

@@ -96,7 +96,7 @@ func (p *Page) apply(s step, to look, voxels []byte, said string) {
 		for k, i := range s.voxels {
 			r.Map[i] = voxels[k]
 		}
-		r.Edited = false
+		r.Edited, r.unsaved = false, true
 		for _, s := range r.done {
 			r.Edited = r.Edited || s.value == 0
 		}

@@ -71,7 +71,7 @@ func (p *Page) Presets() []Preset {
 		return nil
 	}
 	full := Preset{fullRange, s.Look.Min, s.Look.Max}
-	if s.Modality() == "CT" || s.Modality() == "" && s.Look.Min <= -500 {
+	if s.Modality() == "CT" || s.looksCT() {
 		return append(append([]Preset{}, ctPresets...), full)
 	}
 	lo, hi := s.Look.Window[0], s.Look.Window[1]

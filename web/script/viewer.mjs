@@ -7,6 +7,7 @@
 import { Niivue, NVMesh } from "@niivue/niivue";
 import { Volume, settled } from "./volume.mjs";
 
+const onlyLines = .01; // of fill
 const normal = [2, 1, 0]; // axis that a view is perpendicular to
 let stage, nv, nv3, tell;
 let rects = []; // of visible planes: {view, x, y, w, h} in pixels of the canvas
@@ -340,11 +341,13 @@ globalThis.viewer = {
     if (nv?.volumes.length) volume.box([x, y, z], [w, h, d], new Uint8Array(buffer));
   },
   // paint sets colours [256 RGBA], and how opaque fill and outline are; outline < 0: as fill.
+  // Labels of hardly any fill are outlines alone.
   paint(lut, fill, outline) {
     if (!nv) return;
     nv.drawLut = { lut: new Uint8ClampedArray(lut), labels: [] };
     nv.drawOpacity = fill;
     nv.drawRimOpacity = outline;
+    volume.line(fill < onlyLines ? devicePixelRatio : 0);
     nv.refreshColormaps();
     invalidate();
   },

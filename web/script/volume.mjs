@@ -20,18 +20,38 @@ uniform float low;
 uniform float high;
 uniform float drawOpacity;
 uniform float drawRimOpacity;
+uniform float line; // pixels of the screen in one of the page, for outlines; 0: for fills
 in vec3 texPos;
 out vec4 color;
+vec4 colourOf(float label) {
+  float rows = float(textureSize(colormap, 0).y);
+  return texture(colormap, vec2((label * 255.0 + 0.5) / 256.0, (rows - 0.5) / rows));
+}
+// beside is another label some pixels away in one of eight directions that is seen, or
+// any other for one that is; −1: there is none.
+float beside(float label, bool seen, float pixels, vec3 dx, vec3 dy) {
+  for (int i = 0; i < 8; i++) {
+    float a = float(i) * 0.78539816;
+    float other = texture(drawing, texPos + pixels * (cos(a) * dx + sin(a) * dy)).r;
+    if (other != label && (seen || other != 0.0 && colourOf(other).a > 0.0)) return other;
+  }
+  return -1.0;
+}
 void main() {
   color = vec4(vec3(clamp((texture(volume, texPos).r - low) / (high - low), 0.0, 1.0)), 1.0);
   vec3 dx = dFdx(texPos), dy = dFdy(texPos);
   float label = texture(drawing, texPos).r;
+  vec4 c = label == 0.0 ? vec4(0.0) : colourOf(label);
+  bool seen = c.a > 0.0;
+  if (line > 0.0) { // two pixels of colour between one of black on either side
+    if (seen && (beside(label, true, line, dx, dy) >= 0.0 || beside(label, true, 2.0 * line, dx, dy) >= 0.0)) color.rgb = c.rgb;
+    else if (beside(label, seen, seen ? 3.0 * line : line, dx, dy) >= 0.0) color.rgb = vec3(0.0);
+    return;
+  }
   if (label == 0.0) return;
-  float rows = float(textureSize(colormap, 0).y);
-  vec4 c = texture(colormap, vec2((label * 255.0 + 0.5) / 256.0, (rows - 0.5) / rows));
   bool rim = texture(drawing, texPos - dx).r != label || texture(drawing, texPos + dx).r != label ||
     texture(drawing, texPos - dy).r != label || texture(drawing, texPos + dy).r != label;
-  color.rgb = mix(color.rgb, c.rgb, c.a == 0.0 ? 0.0 : rim && drawRimOpacity >= 0.0 ? drawRimOpacity : c.a * drawOpacity);
+  color.rgb = mix(color.rgb, c.rgb, !seen ? 0.0 : rim && drawRimOpacity >= 0.0 ? drawRimOpacity : c.a * drawOpacity);
 }`;
 
 // settled waits, with the page answering, until the GPU has done what it was told.
@@ -205,6 +225,14 @@ export class Volume {
     s.use(this.gl);
     this.gl.uniform1f(s.uniforms.low, low / this.unit);
     this.gl.uniform1f(s.uniforms.high, high / this.unit);
+  }
+
+  // line draws labels as outlines, of pixels of the page that have so many of the screen;
+  // 0: as fills.
+  line(pixels) {
+    const s = this.nv.customSliceShader;
+    s.use(this.gl);
+    this.gl.uniform1f(s.uniforms.line, pixels);
   }
 
   // label lays bytes over the scan, which are the Volume's to keep; null: none.

@@ -81,8 +81,11 @@ func (p *tab) drop(name string, content []byte) {
 func TestScansAreDroppedWhereTheyAreNotExpected(t *testing.T) {
 	p := open(t, newSite(t, nil), 1366, 768)
 	p.ready(hippocampus(t), gounetFile(t))
+	const asks = `(() => { const e = new Event("beforeunload", { cancelable: true }); dispatchEvent(e); return e.defaultPrevented; })()`
+	assert.False(t, eval[bool](p, asks), "nothing would be lost")
 	p.click("#run")
 	p.labelled()
+	assert.True(t, eval[bool](p, asks), "no file has the labels")
 	p.click("#export")
 	p.until("the dialog", `document.querySelector(".dialog")`)
 	p.drop("letter.nii", []byte("To whom it may concern"))
@@ -91,6 +94,7 @@ func TestScansAreDroppedWhereTheyAreNotExpected(t *testing.T) {
 	b, err := os.ReadFile(hippocampus(t))
 	require.NoError(t, err)
 	p.drop("another.nii.gz", b)
+	p.click("#anyway") // labels that no file has are lost
 	p.scanIsOpen()
 	assert.Contains(t, p.text(".topbar"), "another")
 	p.drop("model.gounet", []byte("PK"))

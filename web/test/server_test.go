@@ -22,8 +22,8 @@ import (
 	"github.com/gounet/gounet/core/scan"
 )
 
-// segmenter is a `gounet serve` with one model; its address.
-func segmenter(t testing.TB) string {
+// segmenter is a `gounet serve` with one model and more flags; its address.
+func segmenter(t testing.TB, more ...string) string {
 	t.Helper()
 	gounet := os.Getenv("GOUNET_TEST_SERVE") // another program than that of this tree
 	if gounet == "" {
@@ -40,7 +40,7 @@ func segmenter(t testing.TB) string {
 	b, err := os.ReadFile(gounetFile(t))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(models, "hippocampus.gounet"), b, 0o666))
-	c := exec.Command(gounet, "serve", "--data", filepath.Join(dir, "data"), "--models", models, "--listen", "127.0.0.1:0")
+	c := exec.Command(gounet, append([]string{"serve", "--data", filepath.Join(dir, "data"), "--models", models, "--listen", "127.0.0.1:0"}, more...)...)
 	out, err := c.StderrPipe()
 	require.NoError(t, err)
 	c.Stdout = c.Stderr
@@ -99,6 +99,12 @@ func with(t testing.TB, address string, cut *atomic.Bool, results <-chan struct{
 	}
 }
 
+// chooseServer chooses where to run.
+func (p *tab) chooseServer() {
+	p.click("#onserver")
+	p.until("the server's card", `[...document.querySelectorAll(".card.on .name")].some(e => e.innerText === "Server")`)
+}
+
 // The same labels come from the server, through an upload that is cut and a page that
 // is loaded anew; nothing is left there.
 func TestAScanIsSegmentedOnTheServer(t *testing.T) {
@@ -113,7 +119,8 @@ func TestAScanIsSegmentedOnTheServer(t *testing.T) {
 	p.until("the server's model", `document.querySelector(".card.on .tag")?.innerText === "On server"`)
 	p.shot("03-models-server")
 	p.press("Continue with Hippocampus")
-	p.until("the server's card", `[...document.querySelectorAll(".card.on .name")].some(e => e.innerText === "Server")`)
+	p.until("this computer is chosen", `document.querySelector(".panel .card.on .name")?.innerText === "This computer"`)
+	p.chooseServer()
 	p.shot("04-check-server")
 	cut.Store(true)
 	p.press("Run on the server")

@@ -68,6 +68,7 @@ func TestAnUploadGoesOnAfterAReload(t *testing.T) {
 	p.press("Choose a model")
 	p.until("the server's model", `document.querySelector(".card.on .tag")?.innerText === "On server"`)
 	p.press("Continue with Hippocampus")
+	p.chooseServer()
 	p.press("Run on the server")
 	p.until("it is waited for the server", `document.getElementById("left")?.innerText === "Waiting"`)
 	assert.Contains(t, p.text(".alert.warn"), "8.4 MB of 21 MB have arrived")

@@ -257,7 +257,7 @@ func (c *LabelRow) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgparent.AppendChild(vgn)
 					vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "label", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "slider"}}}
 					vgparent.AppendChild(vgn)
-					vgn.AddAttrInterface("hidden", !c.P.View.Fill)
+					vgn.AddAttrInterface("hidden", !c.P.View.Fill || c.P.View.Unsure)
 					{
 						vgparent := vgn
 						_ = vgparent

@@ -22,18 +22,7 @@ func (c *ServerPanel) model() string	{ return c.P.Server.Model() }
 
 // here tells whether waiting can be given up for this computer.
 func (c *ServerPanel) here() bool {
-	m := c.P.Model()
-	return c.P.Server.Waiting && m != nil && len(m.Files) > 0
-}
-
-func (c *ServerPanel) kept() string {
-	if c.P.Server.Stage == page.ServerUpload {
-		if c.P.Server.Sent == 0 {
-			return "Nothing has arrived there yet; the upload begins by itself."
-		}
-		return fmt.Sprintf("%s of %s have arrived and are kept; the upload goes on by itself.", page.Size(c.P.Server.Sent), page.Size(c.P.Server.Of))
-	}
-	return "The job goes on there. The page asks again by itself."
+	return c.P.Server.Waiting && c.P.CanRunHere()
 }
 
 func (c *ServerPanel) count() string {
@@ -191,10 +180,10 @@ func (c *ServerPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 							_ = vgparent
 							vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "h2", Attr: []vugu.VGAttribute(nil)}
 							vgparent.AppendChild(vgn)
-							vgn.SetInnerHTML(vugu.HTML("The server does not answer"))
+							vgn.SetInnerHTML(c.P.Server.WaitTitle())
 							vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "p", Attr: []vugu.VGAttribute(nil)}
 							vgparent.AppendChild(vgn)
-							vgn.SetInnerHTML(c.kept())
+							vgn.SetInnerHTML(c.P.Server.WaitText())
 						}
 					}
 				}

@@ -64,16 +64,19 @@ func (c *Status) value() string {
 	return strings.TrimSpace(page.Value(v) + " " + c.P.Scan.Unit())
 }
 
+// signs are those of print; nothing is less than nothing.
+var signs = strings.NewReplacer("-0.0", "0.0", "-", "−")
+
 func (c *Status) place() string {
 	if !c.open() {
 		return ""
 	}
 	v, _ := c.at()
 	mm := c.P.Place(v)
-	return strings.ReplaceAll(fmt.Sprintf("x %.1f  y %.1f  z %.1f mm", mm[0], mm[1], mm[2]), "-", "−")
+	return signs.Replace(fmt.Sprintf("x %.1f  y %.1f  z %.1f mm", mm[0], mm[1], mm[2]))
 }
 
-func (c *Status) sent() string	{ return "Sent " + page.Size(c.P.Host.Facts().Sent) }
+func (c *Status) sent() string	{ return c.P.SentText() }
 func (c *Status) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 
 	vgout = &vugu.BuildOut{}

@@ -1,0 +1,38 @@
+package page
+
+// Unsaved tells whether labels that were computed or corrected here are in no file yet.
+func (p *Page) Unsaved() bool {
+	return p.Result != nil && p.Result.unsaved || p.Other != nil && p.Other.unsaved
+}
+
+// unsavedText names what would be lost.
+func (p *Page) unsavedText() string {
+	if p.Panel == PanelEdit || p.Result.Edited {
+		return "The corrected labels of " + p.Scan.Name + " are in no file yet."
+	}
+	return "The labels of " + p.Scan.Name + " are in no file yet."
+}
+
+// unlessLost does something by which labels are lost that are in no file, when that was
+// asked about.
+func (p *Page) unlessLost(title, do string, f func()) {
+	if !p.Unsaved() {
+		f()
+		return
+	}
+	p.Question = &Alert{
+		Title: title, Text: p.unsavedText() + " They will be lost.",
+		Do: "Export them first", OnDo: func() {
+			p.Close()
+			if p.Screen != ScreenWork {
+				p.BackToScan()
+			}
+			p.OpenExport()
+		},
+		Other: do, OnOther: func() {
+			p.Close()
+			f()
+		},
+	}
+	p.Show(DialogAsk)
+}
