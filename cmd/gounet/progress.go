@@ -36,8 +36,18 @@ func newProgress(out io.Writer, quiet bool) *progress {
 
 // progressOf is the progress of the command that runs.
 func (a *app) progressOf() *progress {
+	return newProgress(a.err, a.quiet())
+}
+
+// lines is a progress without bars, beside which others may draw theirs.
+func (a *app) lines() *progress {
+	return &progress{out: a.err, quiet: a.quiet(), now: time.Now}
+}
+
+// quiet is --quiet.
+func (a *app) quiet() bool {
 	quiet, _ := a.settings.values["quiet"].(bool)
-	return newProgress(a.err, quiet)
+	return quiet
 }
 
 // wait draws the bars a last time.
