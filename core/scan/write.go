@@ -85,6 +85,24 @@ func LabelEndings() []string { return endings(Formats()) }
 // is written, else NIfTI.
 var own = map[Kind]string{NIfTI: "nifti", NRRD: "nrrd", MetaImage: "mha", MGH: "mgz", Analyze: "nifti", DICOM: "nifti", SEG: "nifti", PNG: "png", TIFF: "png"}
 
+// ResultFormat is the format of results for scans whose files end in ending. Where
+// labels can be written with that ending they are.
+func ResultFormat(ending string) Format {
+	if f, err := FormatOf(Formats(), "labels"+ending); err == nil {
+		f.Endings = []string{ending}
+		return f
+	}
+	name := own[NIfTI]
+	if slices.Contains(tiffEndings, strings.ToLower(ending)) {
+		name = own[TIFF]
+	}
+	i := slices.IndexFunc(Formats(), func(f Format) bool { return f.Name == name })
+	return Formats()[i]
+}
+
+// tiffEndings are those of the one kind of pictures that is read and not written.
+var tiffEndings = []string{".tif", ".tiff"}
+
 // OwnFormat is the name of the format in which results of s are written unless
 // another is chosen.
 func (s *Scan) OwnFormat() string {
