@@ -12,6 +12,7 @@ import (
 
 	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/dataset"
+	"github.com/gounet/gounet/core/nifti"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/train"
 )
@@ -101,4 +102,47 @@ func TestThePartThatEndsLastFindsWhatEndedMeanwhile(t *testing.T) {
 	got = <-second
 	assert.Equal(t, exitOK, got.code, got.err)
 	assert.FileExists(t, filepath.Join(work, bestFile), got.out)
+}
+
+func TestAPlanOfOtherNamesIsNotUsed(t *testing.T) {
+	dir, work := tinyDataset(t)
+	for want, change := range map[string]map[string]any{
+		"has labels": {"channel_names": map[string]string{"0": "MRI"}, "labels": map[string]int{"background": 0, "Anterior": 2, "Posterior": 1}},
+		"channels":   {"channel_names": map[string]string{"0": "CT"}, "labels": map[string]int{"background": 0, "Anterior": 1, "Posterior": 2}},
+	} {
+		change["numTraining"], change["file_ending"] = 6, ".nii.gz"
+		writeJSON(t, filepath.Join(dir, "dataset.json"), change)
+		got := gounet(t, "preprocess", dir, "--work", work)
+		assert.Equal(t, exitError, got.code)
+		assert.Contains(t, got.err, want)
+		assert.Contains(t, got.err, "plan again")
+	}
+}
+
+func TestAReplacedTestScanIsLabelledAgain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for seconds")
+	}
+	dir, work := tinyDataset(t)
+	args := append([]string{"run", dir, "--work", work, "--folds", "0", "--configs", "3d_fullres"}, short...)
+	got := gounet(t, args...)
+	require.Equal(t, exitOK, got.code, got.err)
+	labels := func(id string) os.FileInfo {
+		st, err := os.Stat(filepath.Join(work, predictionsFolder, plan.ConfigFullRes, id+".nii.gz"))
+		require.NoError(t, err)
+		return st
+	}
+	replaced, kept := labels("tiny_6"), labels("tiny_7")
+	scan := filepath.Join(dir, "imagesTs", "tiny_6_0000.nii.gz")
+	copyFile(t, filepath.Join(dir, "imagesTr", "tiny_0_0000.nii.gz"), scan)
+	require.NoError(t, os.Chtimes(scan, time.Unix(1e9, 0), time.Unix(1e9, 0))) // older than the labels
+	got = gounet(t, args...)
+	require.Equal(t, exitOK, got.code, got.err)
+	assert.NotEqual(t, replaced.ModTime(), labels("tiny_6").ModTime(), "it is another scan now")
+	assert.Equal(t, kept.ModTime(), labels("tiny_7").ModTime())
+	of, _, err := nifti.ReadLabels(filepath.Join(work, predictionsFolder, "tiny_6.nii.gz"))
+	require.NoError(t, err)
+	like, _, err := nifti.ReadLabels(filepath.Join(dir, "labelsTr", "tiny_0.nii.gz"))
+	require.NoError(t, err)
+	assert.Equal(t, like.Shape, of.Shape, "the result has the new scan's grid")
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -91,12 +92,8 @@ func (f *runFlags) runAll(ctx context.Context, a *app, w *workspace) error {
 	if err != nil {
 		return err
 	}
-	if left.waiting > 0 {
-		fmt.Fprintf(a.out, "part %s   waits: %s of it need the first stages that other parts train: give the same command again when those are done\n", f.part, count(left.waiting, "training"))
-		return nil
-	}
-	if left.others > 0 {
-		fmt.Fprintf(a.out, "part %s   is done; %s of other parts not yet: the last part to end chooses and predicts\n", f.part, count(left.others, "training"))
+	if left != (unfinished{}) {
+		left.print(a.out, f.part)
 		return nil
 	}
 	release, err := filelock.Take(filepath.Join(w.dir, selectionLock))
@@ -137,6 +134,14 @@ func (f *runFlags) trainings() (all []training) {
 type unfinished struct {
 	others  int // trainings of other parts
 	waiting int // of this one, which wait for the first stages of other parts
+}
+
+func (u unfinished) print(w io.Writer, part string) {
+	is := "is done"
+	if u.waiting > 0 {
+		is = fmt.Sprintf("has no more to do now: %s of it need first stages of other parts, give the same command again when those are trained", count(u.waiting, "training"))
+	}
+	fmt.Fprintf(w, "part %s   %s; %s of other parts not yet: the last part to end chooses and predicts\n", part, is, count(u.others, "training"))
 }
 
 // trainAll trains and validates this part's share of all folds.
