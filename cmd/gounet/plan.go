@@ -201,7 +201,7 @@ func (f *planFlags) runCheck(ctx context.Context, a *app, args []string) error {
 			return err
 		}
 		t := p.start("mend", "cases", 0) // how many is known when dataset.json is mended
-		lines, err := dataset.Mend(ctx, dir, f.fix, func(n, _ int, what string) { t.set(n, what) })
+		lines, err := dataset.Mend(ctx, dir, f.fix, t.follow)
 		t.end()
 		if err != nil {
 			return err
@@ -212,7 +212,7 @@ func (f *planFlags) runCheck(ctx context.Context, a *app, args []string) error {
 		dir = f.fix
 	}
 	t := p.start("check", "cases", 0) // how many is known when dataset.json is read
-	cases, err := dataset.Check(ctx, dir, func(n, _ int, what string) { t.set(n, what) })
+	cases, err := dataset.Check(ctx, dir, t.follow)
 	t.end()
 	if err != nil {
 		return err

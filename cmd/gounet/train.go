@@ -176,7 +176,7 @@ func (f *trainFlags) planOf(made *plan.Plan, name, dir string) (*plan.Plan, erro
 	after := planSettings(c, made.Recipe)
 	if err := made.Validate(); err != nil {
 		if given := differences(after, before); len(given) > 0 {
-			err = usagef("%s: %w", strings.Join(given, ", "), err)
+			err = usagef("%w (with %s)", err, strings.Join(given, ", "))
 		}
 		return nil, err
 	}
