@@ -63,6 +63,8 @@ func TestTIFFIsTrainedScoredAndLabelledAsPNG(t *testing.T) {
 	require.Equal(t, exitOK, got.code, got.err)
 	assert.FileExists(t, filepath.Join(work, "2d", "fold_0", validationFolder, summaryFile))
 	assert.FileExists(t, filepath.Join(work, predictionsFolder, "c6.png"))
+	got = gounet(t, "evaluate", filepath.Join(dir, "labelsTr"), filepath.Join(work, "2d", "fold_0", validationFolder), "--subset")
+	assert.Equal(t, exitOK, got.code, got.err)
 	out := filepath.Join(t.TempDir(), "out")
 	got = gounet(t, "predict", "--model", filepath.Join(work, "2d", "fold_0"), "--input", filepath.Join(dir, "imagesTs"), "--output", out)
 	require.Equal(t, exitOK, got.code, got.err)

@@ -237,11 +237,5 @@ func (s *selector) decide(ctx context.Context, sum *metric.Summary) (*metric.Dec
 	what := structuresOf(s.made.Labels, s.made.Ignore)
 	p := s.a.progressOf()
 	defer p.wait()
-	t := p.start("post-processing", "cases", len(pairs)*(2+len(what.labels)+len(what.regions)))
-	defer t.end()
-	done := 0
-	return metric.Decide(ctx, pairs, what.labels, s.made.ForegroundValues(), metric.FolderOptions{
-		Options: metric.Options{Ignore: what.ignore}, Regions: what.regions,
-		Progress: func(int, int, metric.Case) { done++; t.set(done, "") },
-	})
+	return decidePostprocessing(ctx, p, pairs, what, s.made.ForegroundValues())
 }

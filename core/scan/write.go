@@ -78,6 +78,10 @@ func endings(formats []Format) (out []string) {
 	return out
 }
 
+// LabelSources are what files end in that label maps are read from: LabelEndings, and
+// those of the pictures that are read and not written.
+func LabelSources() []string { return append(LabelEndings(), tiffEndings...) }
+
 // LabelEndings are what the files of label maps end in.
 func LabelEndings() []string { return endings(Formats()) }
 
