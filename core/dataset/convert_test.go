@@ -122,6 +122,19 @@ func TestColoursAreConverted(t *testing.T) {
 	}
 }
 
+func TestFormatsThatAreNotReadAreNamed(t *testing.T) {
+	for ending, want := range map[string]string{".bmp": "BMP is not read, convert images and labels to PNG", ".gipl": "GIPL is not read"} {
+		r := twoChannels(t)
+		require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "dataset.json"), []byte(`{"channel_names": {"0": "R", "1": "G"},
+			"labels": {"background": 0, "x": 1}, "numTraining": 1, "file_ending": "`+ending+`"}`), 0o666))
+		_, err := Open(r.Dir)
+		assert.ErrorContains(t, err, "file_ending is "+ending+": "+want)
+		_, err = Check(t.Context(), r.Dir, nil)
+		assert.ErrorContains(t, err, want)
+		assert.NotContains(t, err.Error(), "is missing")
+	}
+}
+
 func TestHiddenCasesAreNamed(t *testing.T) {
 	r := twoChannels(t)
 	for _, name := range []string{"..dots_0000.nii.gz", "._a_0000.nii.gz"} {
