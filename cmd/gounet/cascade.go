@@ -25,6 +25,7 @@ type stage struct {
 	name    string // of its configuration
 	next    string // the configuration that it is for
 	runs    []string
+	folds   []dataset.Fold // of each run
 	heldOut map[string]int // case → index of the run that has not seen it
 	done    int            // cases that predict has made
 }
@@ -36,7 +37,7 @@ func (w *workspace) stageBefore(splits string, c *plan.Configuration) (*stage, e
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{w: w, name: c.Previous, next: c.Name, heldOut: map[string]int{}}
+	s := &stage{w: w, name: c.Previous, next: c.Name, folds: folds, heldOut: map[string]int{}}
 	for n, fold := range folds {
 		s.runs = append(s.runs, w.run(c.Previous, strconv.Itoa(n)))
 		for _, id := range fold.Val {
@@ -62,6 +63,11 @@ func (s *stage) trained(ids []string) error {
 		}
 		if _, err := os.Stat(filepath.Join(s.runs[n], validationFolder, summaryFile)); err != nil {
 			missing = append(missing, strconv.Itoa(n))
+		}
+	}
+	for n, run := range s.runs { // else it could have seen what it is to label unseen
+		if err := (&trainFlags{other: "--work"}).sameCases(run, s.folds[n]); err != nil {
+			return err
 		}
 	}
 	slices.Sort(missing)

@@ -135,6 +135,9 @@ func fetchFile(ctx context.Context, p *progress, url, file, sum string) error {
 			break
 		}
 		if ctx.Err() != nil || try == tries || errors.Is(err, errRefused) {
+			if d.done == 0 {
+				return errors.Join(err, out.Close(), os.Remove(part)) // nothing is there
+			}
 			return fmt.Errorf("%w: what is there is kept in %s, the same command goes on", err, part)
 		}
 		p.print("note      %v: trying again", err)
@@ -151,6 +154,9 @@ func fetchFile(ctx context.Context, p *progress, url, file, sum string) error {
 	}
 	return os.Rename(part, file)
 }
+
+// mebibytes counts one that was begun.
+func mebibytes(bytes int64) int { return int((bytes + mebibyte - 1) / mebibyte) }
 
 // errRefused is in the chain of answers that asking again does not change.
 var errRefused = errors.New("the server refused")
@@ -198,7 +204,7 @@ func (d *fetch) rest(ctx context.Context, p *progress) error {
 	if _, err := d.out.Seek(d.done, io.SeekStart); err != nil {
 		return err
 	}
-	t := p.start("download", "MiB", int(max(total, d.done)/mebibyte))
+	t := p.start("download", "MiB", mebibytes(max(total, d.done)))
 	defer t.end()
 	buffer := make([]byte, mebibyte)
 	for {
@@ -209,7 +215,7 @@ func (d *fetch) rest(ctx context.Context, p *progress) error {
 			}
 			d.hash.Write(buffer[:n])
 			d.done += int64(n)
-			t.set(int(d.done/mebibyte), "")
+			t.set(mebibytes(d.done), "")
 		}
 		if err == io.EOF {
 			break

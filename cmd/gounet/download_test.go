@@ -130,8 +130,13 @@ func TestDownloadsThatAreNotWhatTheyShouldBeLeaveNothing(t *testing.T) {
 	}
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
-	got := gounet(t, "download", "--task", "04", "--output", t.TempDir(), "--url", server.URL)
+	empty := t.TempDir()
+	got := gounet(t, "download", "--task", "04", "--output", empty, "--url", server.URL)
 	assert.Equal(t, exitError, got.code)
 	assert.Contains(t, got.err, "404")
+	assert.NotContains(t, got.err, "is kept in", "nothing came")
+	left, err := os.ReadDir(empty)
+	require.NoError(t, err)
+	assert.Empty(t, left)
 	assert.Equal(t, exitUsage, gounet(t, "download", "--task", "13").code)
 }

@@ -108,13 +108,22 @@ func (f *ensembleFlags) planOf(folder string) (*plan.Plan, error) {
 	if f.plan != "" {
 		return plan.Load(f.plan)
 	}
+	made, err := planIn(folder)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, usagef("%w: say with --plan what the classes are", err)
+	}
+	return made, err
+}
+
+// planIn is the plan in a folder, ours or nnU-Net's.
+func planIn(folder string) (*plan.Plan, error) {
 	own := filepath.Join(folder, plan.FileName)
 	if _, err := os.Stat(own); err == nil {
 		return plan.Load(own)
 	}
 	ds, err := plan.LoadDatasetJSON(filepath.Join(folder, "dataset.json"))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, usagef("%s has neither %s nor nnU-Net's plans.json and dataset.json: say with --plan what the classes are", folder, plan.FileName)
+		return nil, fmt.Errorf("%s has neither %s nor nnU-Net's plans.json and dataset.json: %w", folder, plan.FileName, os.ErrNotExist)
 	}
 	if err != nil {
 		return nil, err

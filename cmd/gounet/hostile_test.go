@@ -98,8 +98,9 @@ func TestASettingThatAPlanCannotHaveIsNamed(t *testing.T) {
 	splits := filepath.Join(work, "splits.json")
 	require.NoError(t, os.WriteFile(splits, []byte("PK"), 0o600))
 	for want, args := range map[string][]string{
-		"batch 100000000 instead of ":                      {"--batch", "100000000"},
-		"splits.json: no JSON at byte 1: wanted a list of": {"--splits", splits},
+		"class_weights for 3 labels with background (with loss ": {"--class-weights", "1,1", "--batch", "2"},
+		"batch 100000000 instead of ":                            {"--batch", "100000000"},
+		"splits.json: no JSON at byte 1: wanted a list of":       {"--splits", splits},
 	} {
 		got := gounet(t, append([]string{"train", hippocampus, "3d_fullres", "--work", work, "--output", filepath.Join(work, "run"), "--quiet"}, args...)...)
 		assert.NotEqual(t, exitOK, got.code)

@@ -175,14 +175,15 @@ func TestTrainingBeginsWithOtherWeights(t *testing.T) {
 		t.Skip("trains for seconds")
 	}
 	dir, work := tinyDataset(t)
-	writeJSON(t, filepath.Join(dir, "dataset.json"), map[string]any{
-		"channel_names": map[string]string{"0": "MRI"}, "labels": map[string]int{"background": 0, "left part": 1, "right part": 2},
-		"numTraining": 6, "file_ending": ".nii.gz",
-	})
 	plain := filepath.Join(t.TempDir(), "plain")
 	got := gounet(t, append([]string{"train", dir, "3d_fullres", "--work", work, "--output", plain, "--no-validation"}, short...)...)
 	require.Equal(t, exitOK, got.code, got.err)
 
+	// The same scans with other names, which want a plan of their own.
+	writeJSON(t, filepath.Join(dir, "dataset.json"), map[string]any{
+		"channel_names": map[string]string{"0": "MRI"}, "labels": map[string]int{"background": 0, "left part": 1, "right part": 2},
+		"numTraining": 6, "file_ending": ".nii.gz",
+	})
 	other := filepath.Join(t.TempDir(), "work")
 	got = gounet(t, "plan", dir, "--work", other)
 	require.Equal(t, exitOK, got.code, got.err)

@@ -21,7 +21,7 @@ import (
 
 // planFlags are the flags of `gounet plan`.
 type planFlags struct {
-	work, output             string
+	work, output, from       string
 	fingerprint, datasetJSON string
 	planner, recipe          string
 	compat                   bool
@@ -52,12 +52,15 @@ with the memory that training really needs.
 
 DATASET is a folder of the Medical Segmentation Decathlon (imagesTr, labelsTr,
 dataset.json) or an nnU-Net v2 raw folder. Without images a plan is made of
-nnU-Net's own dataset_fingerprint.json and dataset.json.`,
+nnU-Net's own dataset_fingerprint.json and dataset.json. With --from nothing is
+decided: the plan is that of another data set, whose weights train --pretrained then
+begins with, as after nnUNetv2_move_plans_between_datasets.`,
 		Example: `  gounet plan Task04_Hippocampus
   gounet plan DATASET --planner resenc-l --nnunet-plans nnUNetResEncUNetLPlans.json
   gounet plan Task04_Hippocampus --recipe nvidia
   gounet plan Task11_BraTS2021_train --recipe nvidia --ohe --features 64,96,128,192,256,384,512 --depth 6 --min-edge 2
   gounet plan DATASET --check --fix MENDED
+  gounet plan DATASET --from gounet_work/Task04_Hippocampus
   gounet plan DATASET --fit-memory --memory-gb 16 --precision bf16
   gounet plan --fingerprint dataset_fingerprint.json --dataset-json dataset.json --json`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -70,12 +73,16 @@ nnU-Net's own dataset_fingerprint.json and dataset.json.`,
 			if f.check || f.fix != "" {
 				return f.runCheck(cmd.Context(), a, args)
 			}
+			if err := f.checkFrom(cmd); err != nil {
+				return err
+			}
 			return f.run(cmd.Context(), a, args)
 		},
 	}
 	addWorkFlag(cmd, &f.work)
 	flags := cmd.Flags()
 	flags.StringVar(&f.output, "output", "", "write plan.json to this `file` instead of the work folder")
+	flags.StringVar(&f.from, "from", "", "take the plan of another data set, a plan.json `file` or a folder with one or with nnU-Net's plans.json and dataset.json: its networks, spacing and normalisation with this data set's labels")
 	flags.StringVar(&f.fingerprint, "fingerprint", "", "plan from this dataset_fingerprint.json `file`; no images are read")
 	flags.StringVar(&f.datasetJSON, "dataset-json", "", "the dataset.json `file` that belongs to --fingerprint")
 	flags.StringVar(&f.planner, "planner", plan.PlannerNNUNet, strings.Join(plan.PlannerNames(), ", "))
@@ -114,7 +121,7 @@ func (f *planFlags) run(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	p, err := plan.Make(fp, ds, o)
+	p, err := f.make(fp, ds, o)
 	if err != nil {
 		return err
 	}
@@ -149,6 +156,35 @@ func (f *planFlags) run(ctx context.Context, a *app, args []string) error {
 	}
 	fmt.Fprintf(a.out, "\nwritten to %s\n", file)
 	return nil
+}
+
+// checkFrom refuses what --from leaves nothing to decide by.
+func (f *planFlags) checkFrom(cmd *cobra.Command) error {
+	for _, name := range []string{
+		"planner", "recipe", "nvidia-compat", "norm", "groups", "network", "features", "depth", "min-edge", "ohe",
+		"memory-gb", "fit-memory", "precision", "spacing", "no-transpose",
+	} {
+		if f.from != "" && cmd.Flags().Changed(name) {
+			return usagef("--%s and --from: the plan that is taken says it", name)
+		}
+	}
+	return nil
+}
+
+// make plans, or takes the plan of another data set.
+func (f *planFlags) make(fp *plan.Fingerprint, ds *plan.DatasetJSON, o plan.Options) (*plan.Plan, error) {
+	if f.from == "" {
+		return plan.Make(fp, ds, o)
+	}
+	load := planIn
+	if st, err := os.Stat(f.from); err != nil || !st.IsDir() {
+		load = plan.Load
+	}
+	other, err := load(f.from)
+	if err != nil {
+		return nil, fmt.Errorf("--from: %w", err)
+	}
+	return other.Moved(ds, o.Dataset)
 }
 
 // replacePlan writes p to file. A file that says something else, such as a plan that
@@ -201,7 +237,7 @@ func (f *planFlags) runCheck(ctx context.Context, a *app, args []string) error {
 			return err
 		}
 		t := p.start("mend", "cases", 0) // how many is known when dataset.json is mended
-		lines, err := dataset.Mend(ctx, dir, f.fix, func(n, _ int, what string) { t.set(n, what) })
+		lines, err := dataset.Mend(ctx, dir, f.fix, t.follow)
 		t.end()
 		if err != nil {
 			return err
@@ -212,7 +248,7 @@ func (f *planFlags) runCheck(ctx context.Context, a *app, args []string) error {
 		dir = f.fix
 	}
 	t := p.start("check", "cases", 0) // how many is known when dataset.json is read
-	cases, err := dataset.Check(ctx, dir, func(n, _ int, what string) { t.set(n, what) })
+	cases, err := dataset.Check(ctx, dir, t.follow)
 	t.end()
 	if err != nil {
 		return err

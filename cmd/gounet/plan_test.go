@@ -187,3 +187,27 @@ func TestPreprocessPlansFirstAndKeepsWhatIsThere(t *testing.T) {
 	assert.Equal(t, exitUsage, got.code)
 	assert.Contains(t, got.err, `configuration "4d": the plan has 2d, 3d_fullres`)
 }
+
+func TestAPlanIsTakenFromAnotherDataSet(t *testing.T) {
+	dir, _ := tinyDataset(t)
+	other := smallWork(t)
+	work := filepath.Join(t.TempDir(), "work")
+	got := gounet(t, "plan", dir, "--work", work, "--from", other)
+	require.Equal(t, exitOK, got.code, got.err)
+	from, err := plan.Load(filepath.Join(other, plan.FileName))
+	require.NoError(t, err)
+	p, err := plan.Load(filepath.Join(work, plan.FileName))
+	require.NoError(t, err)
+	assert.Equal(t, from.Configurations, p.Configurations)
+	assert.Equal(t, from.Intensities, p.Intensities)
+	assert.Equal(t, "Dataset777_Tiny", p.Dataset)
+	assert.FileExists(t, filepath.Join(work, "dataset_fingerprint.json"), "the data set was checked")
+	got = gounet(t, "preprocess", dir, "--work", work)
+	assert.Equal(t, exitOK, got.code, got.err)
+	got = gounet(t, "plan", dir, "--work", work, "--from", filepath.Join(other, plan.FileName), "--spacing", "1,1,1")
+	assert.Equal(t, exitUsage, got.code)
+	assert.Contains(t, got.err, "--spacing and --from")
+	got = gounet(t, "plan", dir, "--work", work, "--from", t.TempDir())
+	assert.Equal(t, exitError, got.code)
+	assert.Contains(t, got.err, "has neither plan.json nor")
+}

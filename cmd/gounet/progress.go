@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -36,8 +37,18 @@ func newProgress(out io.Writer, quiet bool) *progress {
 
 // progressOf is the progress of the command that runs.
 func (a *app) progressOf() *progress {
+	return newProgress(a.err, a.quiet())
+}
+
+// lines is a progress without bars, beside which others may draw theirs.
+func (a *app) lines() *progress {
+	return &progress{out: a.err, quiet: a.quiet(), now: time.Now}
+}
+
+// quiet is --quiet.
+func (a *app) quiet() bool {
 	quiet, _ := a.settings.values["quiet"].(bool)
-	return newProgress(a.err, quiet)
+	return quiet
 }
 
 // wait draws the bars a last time.
@@ -76,7 +87,8 @@ type task struct {
 	ended   bool
 }
 
-// start begins a task of total units; unit is their plural, for the plain lines.
+// start begins a task of total units; unit is their plural, for the plain lines. A
+// total of 0 is not known, or not yet: see expect.
 func (p *progress) start(name, unit string, total int) *task {
 	t := &task{p: p, name: name, unit: unit, total: total, start: p.now()}
 	t.printed = t.start
@@ -84,7 +96,7 @@ func (p *progress) start(name, unit string, total int) *task {
 		t.bar = p.bars.AddBar(int64(total),
 			mpb.PrependDecorators(
 				decor.Name(name, decor.WCSyncSpaceR),
-				decor.CountersNoUnit("%d/%d", decor.WCSyncSpace),
+				decor.Any(t.counted, decor.WCSyncSpace),
 			),
 			mpb.AppendDecorators(
 				decor.OnComplete(decor.Any(t.remaining, decor.WCSyncSpace), "done"),
@@ -93,6 +105,33 @@ func (p *progress) start(name, unit string, total int) *task {
 		)
 	}
 	return t
+}
+
+// expect says how many units there are, where that was not known in the beginning.
+func (t *task) expect(total int) {
+	t.mu.Lock()
+	same, bar := t.total == total, t.bar
+	t.total = total
+	t.mu.Unlock()
+	if bar != nil && !same {
+		bar.SetTotal(int64(total), false)
+	}
+}
+
+// follow is a dataset.Progress.
+func (t *task) follow(n, total int, what string) {
+	t.expect(total)
+	t.set(n, what)
+}
+
+// counted is "3/8", or "3" of an unknown total.
+func (t *task) counted(s decor.Statistics) string { return outOf(int(s.Current), int(s.Total)) }
+
+func outOf(done, total int) string {
+	if total <= 0 {
+		return strconv.Itoa(done)
+	}
+	return fmt.Sprintf("%d/%d", done, total)
 }
 
 // set says that done units are done; note, if not empty, replaces the one shown.
@@ -111,7 +150,7 @@ func (t *task) set(done int, note string) {
 		t.mu.Lock()
 		return
 	}
-	if now := t.p.now(); !t.p.quiet && !t.ended && now.Sub(t.printed) >= plainEvery && done < t.total {
+	if now := t.p.now(); !t.p.quiet && !t.ended && now.Sub(t.printed) >= plainEvery && (done < t.total || t.total == 0) {
 		t.printed = now
 		t.p.print("%s", t.line(now))
 	}
@@ -137,7 +176,7 @@ func (t *task) end() {
 
 // line is the state in words: "train 30/1600 steps, 12s, 10m left, loss 0.3".
 func (t *task) line(now time.Time) string {
-	parts := []string{fmt.Sprintf("%s %d/%d %s", t.name, t.done, t.total, t.unit), seconds(now.Sub(t.start))}
+	parts := []string{fmt.Sprintf("%s %s %s", t.name, outOf(t.done, t.total), t.unit), seconds(now.Sub(t.start))}
 	if left, ok := timeLeft(now.Sub(t.start), t.done, t.total); ok && t.done < t.total {
 		parts = append(parts, seconds(left)+" left")
 	}

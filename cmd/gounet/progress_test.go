@@ -30,6 +30,22 @@ func TestWithoutATerminalProgressIsALineNowAndThen(t *testing.T) {
 	p.wait()
 }
 
+func TestATotalMayComeLaterOrNever(t *testing.T) {
+	var out bytes.Buffer
+	p := newProgress(&out, false)
+	work := p.start("unpack", "files", 0)
+	work.set(19, "")
+	work.end()
+	assert.Equal(t, "unpack 19 files, 0.0s\n", out.String())
+	out.Reset()
+	work = p.start("check", "cases", 0)
+	work.follow(11, 12, "a")
+	work.end()
+	assert.Regexp(t, "^check 11/12 cases, ", out.String())
+	assert.Equal(t, 1, mebibytes(5), "a small file is not nothing")
+	p.wait()
+}
+
 func TestQuietSaysNothing(t *testing.T) {
 	var out bytes.Buffer
 	p := newProgress(&out, true)

@@ -130,6 +130,7 @@ Settings come from --config file.yaml, then the environment (GOUNET_EPOCHS for
 		newTrain,
 		newPredict,
 		newEnsemble,
+		newPostprocess,
 		newExport,
 		newImport,
 		newEvaluate,

@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -62,6 +62,7 @@ and writes a report with pictures of the held-out cases.`,
 	}
 	addWorkFlag(cmd, &f.work)
 	f.add(cmd)
+	f.other = "--work"
 	flags := cmd.Flags()
 	flags.StringSliceVar(&f.configs, "configs", nil, "configurations, comma separated; all of the plan if not given")
 	flags.StringSliceVar(&f.folds, "folds", []string{"0", "1", "2", "3", "4"}, "folds, comma separated")
@@ -91,8 +92,8 @@ func (f *runFlags) runAll(ctx context.Context, a *app, w *workspace) error {
 	if err != nil {
 		return err
 	}
-	if left > 0 {
-		fmt.Fprintf(a.out, "part %s   is done; %s of other parts not yet: the last part to end chooses and predicts\n", f.part, count(left, "training"))
+	if left != (unfinished{}) {
+		left.print(a.out, f.part)
 		return nil
 	}
 	release, err := filelock.Take(filepath.Join(w.dir, selectionLock))
@@ -110,60 +111,86 @@ func (f *runFlags) runAll(ctx context.Context, a *app, w *workspace) error {
 	return errors.Join(err, release())
 }
 
-// trainAll trains and validates this part's share of all folds. It returns how many
-// trainings, of other parts, are not done.
-func (f *runFlags) trainAll(ctx context.Context, a *app, w *workspace, made *plan.Plan) (left int, err error) {
-	i, n, err := parsePart(f.part)
-	if err != nil {
-		return 0, err
-	}
-	for c, name := range f.configs {
-		for k, fold := range f.folds {
-			t := f.trainFlags
+// training is a fold of a configuration with the flags that it is trained with.
+type training struct {
+	trainFlags
+	name string // of the configuration
+}
+
+// trainings are all folds of all configurations, in the order that parts share them.
+func (f *runFlags) trainings() (all []training) {
+	for _, name := range f.configs {
+		for _, fold := range f.folds {
+			t := training{f.trainFlags, name}
 			t.fold, t.output = fold, ""
 			t.probabilities = len(f.configs) > 1 && !f.noEnsembles
-			done, err := t.done(made, w, name)
-			switch {
-			case err == nil && done:
-			case err == nil && (c*len(f.folds)+k)%n != i-1:
-				left++
-			case err == nil:
-				err = t.run(ctx, a, w, name)
-				if errors.Is(err, errFirstStage) && n > 1 {
-					left++ // another part trains it; the same command goes on later
-					err = nil
-				}
-			}
-			if err != nil {
-				return 0, fmt.Errorf("%s, fold %s: %w", name, fold, err)
-			}
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// unfinished is what is not trained and validated.
+type unfinished struct {
+	others  int // trainings of other parts
+	waiting int // of this one, which wait for the first stages of other parts
+}
+
+func (u unfinished) print(w io.Writer, part string) {
+	is := "is done"
+	if u.waiting > 0 {
+		is = fmt.Sprintf("has no more to do now: %s of it need first stages of other parts, give the same command again when those are trained", count(u.waiting, "training"))
+	}
+	fmt.Fprintf(w, "part %s   %s; %s of other parts not yet: the last part to end chooses and predicts\n", part, is, count(u.others, "training"))
+}
+
+// trainAll trains and validates this part's share of all folds.
+func (f *runFlags) trainAll(ctx context.Context, a *app, w *workspace, made *plan.Plan) (left unfinished, err error) {
+	i, n, err := parsePart(f.part)
+	if err != nil {
+		return left, err
+	}
+	p := a.lines() // each training draws its own bars
+	try := func(t training, mine bool) (done bool, err error) {
+		done, err = t.done(p, made, w, t.name)
+		if err == nil && !done && mine {
+			err = t.run(ctx, a, w, t.name)
+			done = err == nil
+		}
+		if errors.Is(err, errFirstStage) && n > 1 {
+			return false, nil // another part trains it
+		}
+		if err != nil {
+			err = fmt.Errorf("%s, fold %s: %w", t.name, t.fold, err)
+		}
+		return done, err
+	}
+	var open []int // indices of trainings that are not done
+	all := f.trainings()
+	for k, t := range all {
+		done, err := try(t, k%n == i-1)
+		if err != nil {
+			return left, err
+		}
+		if !done {
+			open = append(open, k)
+		}
+	}
+	// Hours have gone by: other parts have ended, perhaps, and first stages are there.
+	// The part that ends last finds all of them.
+	for _, k := range open {
+		mine := k%n == i-1
+		done, err := try(all[k], mine)
+		switch {
+		case err != nil:
+			return left, err
+		case !done && mine:
+			left.waiting++
+		case !done:
+			left.others++
 		}
 	}
 	return left, nil
-}
-
-// done says whether a fold is trained and validated. One that was trained with other
-// settings is an error.
-func (f *trainFlags) done(made *plan.Plan, w *workspace, name string) (bool, error) {
-	dir := w.run(name, f.fold)
-	fold, err := w.split(f.splits, f.fold)
-	if err != nil {
-		return false, err
-	}
-	if len(fold.Val) == 0 { // fold all: there is no validation that says so
-		return false, nil
-	}
-	folder := filepath.Join(dir, validationFolder)
-	if _, err := os.Stat(filepath.Join(folder, summaryFile)); err != nil {
-		return false, nil //nolint:nilerr // it is trained then
-	}
-	for _, id := range fold.Val {
-		if _, err := os.Stat(filepath.Join(folder, id+".npz")); f.probabilities && err != nil {
-			return false, nil //nolint:nilerr // it is validated again
-		}
-	}
-	_, err = f.planOf(made, name, dir)
-	return err == nil, err
 }
 
 // prepare makes plan and checks before the first hour is spent.

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/dataset"
 	"github.com/gounet/gounet/core/metric"
 	"github.com/gounet/gounet/core/plan"
@@ -238,93 +237,5 @@ func (s *selector) decide(ctx context.Context, sum *metric.Summary) (*metric.Dec
 	what := structuresOf(s.made.Labels, s.made.Ignore)
 	p := s.a.progressOf()
 	defer p.wait()
-	t := p.start("post-processing", "cases", len(pairs)*(2+len(what.labels)+len(what.regions)))
-	defer t.end()
-	done := 0
-	return metric.Decide(ctx, pairs, what.labels, s.made.ForegroundValues(), metric.FolderOptions{
-		Options: metric.Options{Ignore: what.ignore}, Regions: what.regions,
-		Progress: func(int, int, metric.Case) { done++; t.set(done, "") },
-	})
-}
-
-// deliver labels the test cases with what was chosen.
-func (s *selector) deliver(ctx context.Context, best *selection) error {
-	tests := s.w.raw.Test
-	if len(tests) == 0 {
-		fmt.Fprintf(s.a.out, "best      %s; the data set has no imagesTs to label\n", strings.Join(best.Best, "+"))
-		return nil
-	}
-	post, err := metric.ReadPostprocessing(filepath.Join(s.w.dir, postprocessingFile))
-	if err != nil {
-		return err
-	}
-	folder := filepath.Join(s.w.dir, predictionsFolder)
-	var from []predict.Source
-	for _, name := range best.Best {
-		if err := s.label(ctx, name, len(best.Best) > 1); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		from = append(from, predict.In(filepath.Join(folder, name)))
-	}
-	o := predict.EnsembleOptionsOf(s.made)
-	o.Segments, o.Postprocessing = predict.Segments(s.made), post
-	var ids []string
-	for _, c := range tests {
-		ids = append(ids, c.ID)
-	}
-	if err := predict.Combine(ctx, from, ids, folder, o); err != nil {
-		return err
-	}
-	if err := s.made.Save(filepath.Join(folder, plan.FileName)); err != nil {
-		return err
-	}
-	fmt.Fprintf(s.a.out, "predicted %d test cases with %s: %s\n", len(tests), strings.Join(best.Best, "+"), folder)
-	return nil
-}
-
-// label makes what is missing of the test cases' labels by one configuration, and
-// those of its first stage before that.
-func (s *selector) label(ctx context.Context, name string, probabilities bool) (err error) {
-	c, err := configuration(s.made, name)
-	if err != nil {
-		return err
-	}
-	o := predict.FolderOptions{Probabilities: probabilities, Continue: true}
-	if c.Previous != "" {
-		if err := s.label(ctx, c.Previous, false); err != nil {
-			return err
-		}
-		ending := predict.LabelFormat(s.made).Endings[0]
-		before := filepath.Join(s.w.dir, predictionsFolder, c.Previous)
-		o.Previous = func(c dataset.Case) string { return filepath.Join(before, c.ID+ending) }
-	}
-	folder := filepath.Join(s.w.dir, predictionsFolder, name)
-	if s.outdated(name, folder) {
-		if err := os.RemoveAll(folder); err != nil {
-			return err
-		}
-	}
-	pr, release, err := s.f.predictor(s.a, filepath.Join(s.w.dir, name), checkpoint.Options{Folds: s.f.folds})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, release()) }()
-	p := s.a.progressOf()
-	defer p.wait()
-	return label(ctx, p, "predict "+name, pr, s.w.raw.Test, folder, o)
-}
-
-// outdated says whether a network is newer than a label map of a test case.
-func (s *selector) outdated(name, folder string) bool {
-	files, err := filepath.Glob(filepath.Join(folder, "*"+predict.LabelFormat(s.made).Endings[0]))
-	if err != nil {
-		return false
-	}
-	for _, fold := range s.f.folds {
-		weights := filepath.Join(s.w.run(name, fold), checkpoint.WeightsFile)
-		if slices.ContainsFunc(files, func(f string) bool { return newer(weights, f) }) {
-			return true
-		}
-	}
-	return false
+	return decidePostprocessing(ctx, p, pairs, what, s.made.ForegroundValues())
 }

@@ -39,6 +39,7 @@ type trainFlags struct {
 	pretrained                      string
 	pretrainedShare                 float64
 	ranks, gpus                     int
+	other                           string      // the flag that leads to another run folder; "": --output
 	place                           ranks.Place // where a launcher has put this process; zero: alone
 }
 
@@ -175,13 +176,13 @@ func (f *trainFlags) planOf(made *plan.Plan, name, dir string) (*plan.Plan, erro
 	after := planSettings(c, made.Recipe)
 	if err := made.Validate(); err != nil {
 		if given := differences(after, before); len(given) > 0 {
-			err = usagef("%s: %w", strings.Join(given, ", "), err)
+			err = usagef("%w (with %s)", err, strings.Join(given, ", "))
 		}
 		return nil, err
 	}
 	if differ := differences(before, after); resumed && len(differ) > 0 {
-		return nil, usagef("%s was begun with %s: resume with the settings that %s lists, or choose another --output",
-			dir, strings.Join(differ, ", "), filepath.Join(dir, train.SettingsFile))
+		return nil, usagef("%s was begun with %s: resume with the settings that %s lists, or choose another %s",
+			dir, strings.Join(differ, ", "), filepath.Join(dir, train.SettingsFile), f.elsewhere())
 	}
 	return made, nil
 }

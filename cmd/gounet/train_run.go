@@ -95,6 +95,12 @@ func (f *trainFlags) prepare(ctx context.Context, a *app, w *workspace, p *progr
 	if r.Plan, err = f.planOf(made, name, r.Dir); err != nil {
 		return err
 	}
+	if f.resume {
+		if err := f.sameCases(r.Dir, r.fold); err != nil {
+			return err
+		}
+		w.warnEdited(p, r.Dir, r.fold)
+	}
 	if err := f.pretrain(r); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -165,18 +166,15 @@ func leftRight(g volume.Grid) int {
 // fits returns an error if the labels or channels of the data set are not those that
 // p was made for.
 func (w *workspace) fits(p *plan.Plan) error {
-	values := func(labels []plan.Label) (out [][]int) {
-		for _, l := range labels {
-			out = append(out, l.Values)
-		}
-		return out
-	}
-	have, want := values(p.Labels), values(w.raw.JSON.Labels)
-	if !reflect.DeepEqual(have, want) || p.Ignore != w.raw.JSON.Ignore {
+	if have, want := p.Labels, w.raw.JSON.Labels; !reflect.DeepEqual(have, want) || p.Ignore != w.raw.JSON.Ignore {
 		return fmt.Errorf("%s has labels %v (ignored: %d), dataset.json has %v (%d): plan again", w.planFile(), have, p.Ignore, want, w.raw.JSON.Ignore)
 	}
-	if have, want := p.Scans(), len(w.raw.JSON.Channels); have != want {
-		return fmt.Errorf("%s has %s, dataset.json has %d: plan again", w.planFile(), count(have, "channel"), want)
+	var names []string
+	for _, c := range p.Channels[:p.Scans()] {
+		names = append(names, c.Name)
+	}
+	if want := w.raw.JSON.Channels; !slices.Equal(names, want) {
+		return fmt.Errorf("%s has the channels %q, dataset.json has %q, by which they are normalised: plan again", w.planFile(), names, want)
 	}
 	return nil
 }

@@ -29,9 +29,20 @@ type ImportOptions struct {
 //     DynUNet (.pt, .pth), in a dict or by itself,
 //   - a bundle of MONAI, folder or zip, with such a network.
 //
-// Its error lists every tensor that is missing, too many or misshapen. Nothing in a
-// file is executed.
+// Its error lists every tensor that is missing, too many, misshapen or not finite.
+// Nothing in a file is executed.
 func Import(path string, o ImportOptions) (*Model, error) {
+	m, err := importAny(path, o)
+	if err == nil {
+		err = m.CheckFinite()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func importAny(path string, o ImportOptions) (*Model, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, err

@@ -217,7 +217,7 @@ func mirrorAxes(top *pickle.Dict, dim int) (mirror [3]bool, err error) {
 // importWeights reads a state dict: prefixes of wrappers are stripped, and
 // names under which a module shows a parameter a second time are left out.
 func importWeights(state *pickle.Dict, path string, wanted []Parameter) (Weights, error) {
-	tensors, shapes := map[string]*pickle.Tensor{}, map[string][]int{}
+	tensors, shapes, seconds := map[string]*pickle.Tensor{}, map[string][]int{}, map[string][]int{}
 	for key, v := range state.All() {
 		name, isText := key.(string)
 		t, isTensor := v.(*pickle.Tensor)
@@ -225,7 +225,11 @@ func importWeights(state *pickle.Dict, path string, wanted []Parameter) (Weights
 			return nil, fmt.Errorf("network_weights: %v holds a %T, a tensor was wanted", key, v)
 		}
 		name = withoutWrappers(name)
-		if isAlias(name) || strings.HasSuffix(name, batchesTracked) {
+		if strings.HasSuffix(name, batchesTracked) {
+			continue
+		}
+		if isAlias(name) {
+			seconds[name] = t.Shape
 			continue
 		}
 		if shapes[name] != nil {
@@ -233,7 +237,11 @@ func importWeights(state *pickle.Dict, path string, wanted []Parameter) (Weights
 		}
 		tensors[name], shapes[name] = t, t.Shape
 	}
-	if err := checkShapes("network_weights", shapes, wanted); err != nil {
+	advice, problems := "", compareShapes(shapes, wanted)
+	if problems != nil {
+		advice = fits(shapes)
+	}
+	if err := invalid("network_weights", append(problems, misshapenAliases(seconds, wanted)...), advice); err != nil {
 		return nil, err
 	}
 	if err := fitsInto(path, tensors); err != nil {
@@ -276,6 +284,40 @@ func withoutWrappers(name string) string {
 			return name
 		}
 	}
+}
+
+// misshapenAliases lists the second names whose shape is not that of the parameter.
+func misshapenAliases(seconds map[string][]int, wanted []Parameter) (problems []string) {
+	shapes := make(map[string][]int, len(wanted))
+	for _, p := range wanted {
+		shapes[p.Name] = p.Shape
+	}
+	for _, name := range slices.Sorted(maps.Keys(seconds)) {
+		first := firstName(name)
+		if want, known := shapes[first]; known && !slices.Equal(seconds[name], want) {
+			problems = append(problems, fmt.Sprintf("%s: shape is %v, wanted %v: it is %s under a second name", name, seconds[name], want, first))
+		}
+	}
+	return problems
+}
+
+// firstName is the name of the parameter that an alias shows: the inverse of alias and
+// of the encoder inside the decoder. Behind a convolution comes its norm, a dropout
+// between them or not.
+func firstName(alias string) string {
+	name := alias
+	if strings.HasPrefix(alias, "decoder.encoder.") {
+		name = strings.TrimPrefix(alias, "decoder.")
+	}
+	layer, rest, ok := strings.Cut(name, ".all_modules.")
+	if !ok {
+		return name
+	}
+	i, member, _ := strings.Cut(rest, ".")
+	if i == "0" {
+		return layer + ".conv." + member
+	}
+	return layer + ".norm." + member
 }
 
 // isAlias says whether the name is a second one: a layer's members again as a

@@ -1,16 +1,20 @@
 package checkpoint
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/internal/pickle"
 )
 
 // tinyWeights are what testdata/make.py writes: (i mod 64 + fold) / 64.
@@ -122,6 +126,70 @@ func TestNamesOfWrappersAndAliases(t *testing.T) {
 	assert.True(t, isAlias("decoder.encoder.stages.0.0.convs.0.conv.weight"))
 	assert.True(t, isAlias("encoder.stages.0.0.convs.0.all_modules.1.weight"))
 	assert.False(t, isAlias("decoder.stages.0.convs.0.conv.weight"))
+	for _, p := range []string{"encoder.stages.0.0.convs.0.conv.weight", "decoder.stages.1.convs.0.norm.bias"} {
+		for _, second := range alias(p) {
+			assert.True(t, isAlias(second))
+			assert.Equal(t, p, firstName(second))
+			assert.Equal(t, p, firstName(strings.Replace("decoder."+second, "decoder.decoder.", "decoder.", 1)))
+		}
+	}
+	assert.Equal(t, "encoder.stages.0.0.convs.0.norm.weight", firstName("encoder.stages.0.0.convs.0.all_modules.2.weight"), "behind a dropout")
+}
+
+// importOf writes weights as torch.save does and reads them as those of the tiny network.
+func importOf(t *testing.T, change func(name string, a *pickle.Array)) error {
+	t.Helper()
+	m := tiny(t)
+	c, err := m.Config()
+	require.NoError(t, err)
+	state := stateDict(m.Folds[0].Weights, Parameters(m.Plan, c))
+	for i := range state {
+		a := *state[i].Value.(*pickle.Array)
+		a.Data = slices.Clone(a.Data)
+		change(state[i].Key, &a)
+		state[i].Value = &a
+	}
+	path := filepath.Join(t.TempDir(), "weights.pth")
+	var b bytes.Buffer
+	require.NoError(t, pickle.Write(&b, "weights", pickle.Mapping{{Key: "network_weights", Value: state}}))
+	require.NoError(t, os.WriteFile(path, b.Bytes(), 0o666))
+	f, err := pickle.Open(path)
+	require.NoError(t, err)
+	defer f.Close()
+	v, ok := f.Value.(*pickle.Dict).Get("network_weights")
+	require.True(t, ok)
+	_, err = importWeights(v.(*pickle.Dict), path, Parameters(m.Plan, c))
+	return err
+}
+
+func TestAMisshapenSecondNameIsListed(t *testing.T) {
+	require.NoError(t, importOf(t, func(string, *pickle.Array) {}))
+	const second = "encoder.stages.0.0.convs.0.all_modules.0.bias"
+	err := importOf(t, func(name string, a *pickle.Array) {
+		if name == second {
+			a.Shape, a.Data = []int{7, 3}, make([]float32, 21)
+		}
+	})
+	var list *plan.InvalidError
+	require.ErrorAs(t, err, &list)
+	assert.Equal(t, []string{second + ": shape is [7 3], wanted [2]: it is encoder.stages.0.0.convs.0.conv.bias under a second name"}, list.Problems)
+}
+
+func TestWeightsThatAreNotFiniteAreNamed(t *testing.T) {
+	m := tiny(t)
+	require.NoError(t, m.CheckFinite())
+	const a, b = "encoder.stages.0.0.convs.0.conv.weight", "encoder.stages.1.0.convs.0.norm.bias"
+	m.Folds[1].Weights[a].Data[3] = float32(math.NaN())
+	m.Folds[1].Weights[b].Data[0] = float32(math.Inf(-1))
+	var list *plan.InvalidError
+	require.ErrorAs(t, m.CheckFinite(), &list)
+	require.Len(t, list.Problems, 2)
+	assert.Contains(t, list.Problems[0], "fold 1: "+a+": 1 of ")
+	assert.Contains(t, list.Problems[1], "fold 1: "+b+": 1 of ")
+	folder := filepath.Join(t.TempDir(), "model")
+	require.NoError(t, Save(folder, m))
+	_, err := Import(folder, ImportOptions{})
+	require.ErrorContains(t, err, a)
 }
 
 // The real models of the reference data: they load, fit their plans, and

@@ -124,6 +124,26 @@ func LoadRun(dir string) (*Model, *State, error) {
 	return m, s, nil
 }
 
+// RunMeta is the Meta of the State of a run folder, without its tensors. Where there is
+// none the error is fs.ErrNotExist.
+func RunMeta(dir string) (map[string]string, error) {
+	st, err := safetensors.Open(filepath.Join(dir, StateFile))
+	if err != nil {
+		return nil, err
+	}
+	return metaOf(st), st.Close()
+}
+
+func metaOf(st *safetensors.File) map[string]string {
+	m := map[string]string{}
+	for key, value := range st.Metadata() {
+		if rest, ok := strings.CutPrefix(key, tensorsPrefix); ok {
+			m[rest] = value
+		}
+	}
+	return m
+}
+
 // hash names the content of s.
 func (s *State) hash() string {
 	h := sha256.New()
@@ -135,12 +155,7 @@ func (s *State) hash() string {
 }
 
 func readState(st *safetensors.File) (*State, error) {
-	s := &State{Tensors: map[string]Tensor{}, Meta: map[string]string{}}
-	for key, value := range st.Metadata() {
-		if rest, ok := strings.CutPrefix(key, tensorsPrefix); ok {
-			s.Meta[rest] = value
-		}
-	}
+	s := &State{Tensors: map[string]Tensor{}, Meta: metaOf(st)}
 	for _, name := range st.Names() {
 		rest, ok := strings.CutPrefix(name, tensorsPrefix)
 		if !ok {

@@ -204,6 +204,29 @@ func (w Weights) Check(what string, wanted []Parameter) error {
 	return invalid(what, problems, advice)
 }
 
+// CheckFinite returns a *plan.InvalidError that lists the parameters of m, and of its
+// first stage, which hold NaN or infinities: all that such a network says is background.
+func (m *Model) CheckFinite() error {
+	var problems []string
+	for _, f := range m.Folds {
+		for _, name := range slices.Sorted(maps.Keys(f.Weights)) {
+			bad := 0
+			for _, x := range f.Weights[name].Data {
+				if x-x != 0 { // as of NaN and infinities alone
+					bad++
+				}
+			}
+			if bad > 0 {
+				problems = append(problems, fmt.Sprintf("fold %s: %s: %d of %d values are not finite", f.Name, name, bad, len(f.Weights[name].Data)))
+			}
+		}
+	}
+	if err := invalid("weights of "+m.Configuration, problems, "the training diverged or the file is damaged: leave these folds out, or take another checkpoint"); err != nil || m.Before == nil {
+		return err
+	}
+	return m.Before.CheckFinite()
+}
+
 // hash names the content of w: names, shapes and bits, in the order of names.
 func (w Weights) hash() string {
 	sum := sha256.New()

@@ -176,7 +176,11 @@ func (r *Raw) findStrays() (problems []string) {
 		}
 		for _, e := range entries {
 			path := filepath.Join(r.Dir, sub, e.Name())
-			if strings.HasPrefix(e.Name(), ".") || e.IsDir() || !strings.HasSuffix(e.Name(), r.JSON.FileEnding) || used[path] {
+			if strings.HasPrefix(e.Name(), "._") || e.IsDir() || !strings.HasSuffix(e.Name(), r.JSON.FileEnding) || used[path] {
+				continue
+			}
+			if strings.HasPrefix(e.Name(), ".") {
+				problems = append(problems, fmt.Sprintf("%s is hidden and belongs to no case: names of cases begin with another letter than a dot, rename or remove it", r.relative(path)))
 				continue
 			}
 			problems = append(problems, fmt.Sprintf("%s belongs to no case: list it in dataset.json with its image and label, or remove it", r.relative(path)))

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,8 +50,8 @@ func (r *Raw) Convert(ctx context.Context, dir, form string, progress Progress) 
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
 	v := &converter{Raw: r, dir: temp, form: form, ending: r.JSON.FileEnding}
-	if form == MSD || voxel.Ending("x"+v.ending) == "" {
-		v.ending = niftiEnding
+	if form == MSD || voxel.Ending("x"+v.ending) == "" || form == NNUNetV1 && slices.Contains(pictures, v.ending) {
+		v.ending = niftiEnding // pictures came with the second nnU-Net
 	}
 	for _, folder := range []string{"imagesTr", "labelsTr", "imagesTs"} {
 		if err := os.MkdirAll(filepath.Join(temp, folder), 0o777); err != nil {
@@ -99,6 +100,8 @@ func (v *converter) images(ctx context.Context, c Case, folder string) error {
 			}
 		}
 		return nil
+	case v.form == NNUNetV2 && len(c.Images) == 1 && same && slices.Contains(pictures, v.ending):
+		return copyFile(c.Images[0], name(0)) // with all its colours
 	}
 	s, err := c.Open(ctx)
 	if err != nil {

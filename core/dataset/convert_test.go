@@ -1,7 +1,10 @@
 package dataset
 
 import (
+	"errors"
 	"fmt"
+	"image"
+	"image/png"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gounet/gounet/core/nifti"
+	"github.com/gounet/gounet/core/raster"
 	"github.com/gounet/gounet/core/volume"
 )
 
@@ -76,6 +80,69 @@ func TestFormsTurnIntoEachOther(t *testing.T) {
 	assert.ErrorContains(t, now.Convert(t.Context(), first.Dir, MSD, nil), "is there already")
 	now.JSON.Ignore = 3
 	assert.ErrorContains(t, now.Convert(t.Context(), filepath.Join(t.TempDir(), "x"), MSD, nil), "only nnunetv2 has")
+}
+
+// Pictures are copied for the nnU-Net that has them, and are volumes for the others.
+func TestColoursAreConverted(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "Dataset010_Colours")
+	for _, folder := range []string{"imagesTr", "labelsTr"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, folder), 0o777))
+	}
+	m := image.NewRGBA(image.Rect(0, 0, 6, 5))
+	for i := range m.Pix {
+		m.Pix[i] = uint8(i)
+		if i%4 == 3 {
+			m.Pix[i] = 255
+		}
+	}
+	f, err := os.Create(filepath.Join(dir, "imagesTr", "a_0000.png"))
+	require.NoError(t, err)
+	require.NoError(t, errors.Join(png.Encode(f, m), f.Close()))
+	l := volume.NewLabels(volume.Grid{Shape: [3]int{1, 5, 6}, Spacing: [3]float64{999, 1, 1}})
+	l.Data[7] = 1
+	require.NoError(t, raster.WriteLabels(filepath.Join(dir, "labelsTr", "a.png"), l))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "dataset.json"), []byte(`{"channel_names": {"0": "R", "1": "G", "2": "B"},
+		"labels": {"background": 0, "x": 1}, "numTraining": 1, "file_ending": ".png"}`), 0o666))
+	r, err := Open(dir)
+	require.NoError(t, err)
+	want, wantLabels, _, err := r.Cases[0].Read()
+	require.NoError(t, err)
+	for form, file := range map[string]string{MSD: "a.nii.gz", NNUNetV1: "a_0002.nii.gz", NNUNetV2: "a_0000.png"} {
+		to := filepath.Join(t.TempDir(), form)
+		require.NoError(t, r.Convert(t.Context(), to, form, nil), form)
+		assert.FileExists(t, filepath.Join(to, "imagesTr", file))
+		next, err := Open(to)
+		require.NoError(t, err, form)
+		_, err = next.Measure(t.Context(), nil)
+		require.NoError(t, err, form)
+		got, labels, _, err := next.Cases[0].Read()
+		require.NoError(t, err, form)
+		assert.Equal(t, want.Data, got.Data, form)
+		assert.Equal(t, wantLabels.Data, labels.Data, form)
+	}
+}
+
+func TestFormatsThatAreNotReadAreNamed(t *testing.T) {
+	for ending, want := range map[string]string{".bmp": "BMP is not read, convert images and labels to PNG", ".gipl": "GIPL is not read"} {
+		r := twoChannels(t)
+		require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "dataset.json"), []byte(`{"channel_names": {"0": "R", "1": "G"},
+			"labels": {"background": 0, "x": 1}, "numTraining": 1, "file_ending": "`+ending+`"}`), 0o666))
+		_, err := Open(r.Dir)
+		assert.ErrorContains(t, err, "file_ending is "+ending+": "+want)
+		_, err = Check(t.Context(), r.Dir, nil)
+		assert.ErrorContains(t, err, want)
+		assert.NotContains(t, err.Error(), "is missing")
+	}
+}
+
+func TestHiddenCasesAreNamed(t *testing.T) {
+	r := twoChannels(t)
+	for _, name := range []string{"..dots_0000.nii.gz", "._a_0000.nii.gz"} {
+		require.NoError(t, copyFile(r.Cases[0].Images[0], filepath.Join(r.Dir, "imagesTr", name)))
+	}
+	_, err := Check(t.Context(), r.Dir, nil)
+	assert.ErrorContains(t, err, "..dots_0000.nii.gz is hidden and belongs to no case")
+	assert.NotContains(t, err.Error(), "._a_0000", "what macOS leaves beside files is none of theirs")
 }
 
 func TestAConversionThatFailsLeavesNothing(t *testing.T) {

@@ -346,6 +346,23 @@ func TestARepairedScanIsPreprocessedAgain(t *testing.T) {
 	assert.Equal(t, first[1], second[1])
 }
 
+func TestALabelThatGotAnotherValueIsNotPreprocessed(t *testing.T) {
+	_, p, c, _ := prepare(t)
+	dir, ids := nnunetFolder(t, 2, 1)
+	r, err := dataset.Open(dir)
+	require.NoError(t, err)
+	store := t.TempDir()
+	st, err := r.Preprocess(t.Context(), p, c, store, nil)
+	require.NoError(t, err)
+	require.NoError(t, st.Close())
+	labels, h, err := nifti.ReadLabels(r.Cases[1].Label)
+	require.NoError(t, err)
+	labels.Data[0] = 9
+	require.NoError(t, nifti.WriteLabels(r.Cases[1].Label, labels, h))
+	_, err = r.Preprocess(t.Context(), p, c, store, nil)
+	assert.ErrorContains(t, err, ids[1]+": the label has value 9, which dataset.json does not name")
+}
+
 func TestACaseThatBecomesTooLargeIsNamed(t *testing.T) {
 	r, p, c, _ := prepare(t)
 	fine := *c

@@ -54,6 +54,7 @@ func (r *Raw) Preprocess(ctx context.Context, p *plan.Plan, c *plan.Configuratio
 		return nil, fmt.Errorf("dataset: %w", err)
 	}
 	o := PreprocessOptions(p, c)
+	known := r.known()
 	err := each(ctx, len(r.Cases), progress, func(i int) (string, error) {
 		k := r.Cases[i]
 		path := filepath.Join(dir, k.ID+Ending)
@@ -70,9 +71,9 @@ func (r *Raw) Preprocess(ctx context.Context, p *plan.Plan, c *plan.Configuratio
 				return k.ID, nil
 			}
 		}
-		im, seg, _, err := k.Read()
-		if err != nil {
-			return "", err
+		im, seg, why := r.inspect(k, known, new([256]bool)) // it may have changed since it was planned
+		if len(why) > 0 {
+			return "", &ProblemsError{Dir: r.Dir, Problems: why}
 		}
 		pre, err := volume.Preprocess(im, seg, o)
 		if err != nil {

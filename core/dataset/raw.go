@@ -81,6 +81,9 @@ func look(dir string) (r *Raw, bad []string, err error) {
 	if len(bad) > 0 && (len(d.Channels) == 0 || d.FileEnding == "") {
 		return nil, nil, &plan.InvalidError{What: name, Problems: bad}
 	}
+	if advice := notRead[strings.ToLower(d.FileEnding)]; advice != "" {
+		return nil, nil, &plan.InvalidError{What: name, Problems: append(bad, fmt.Sprintf("file_ending is %s: %s", d.FileEnding, advice))}
+	}
 	find := r.folders
 	if len(d.Training) > 0 {
 		find = r.listed
@@ -97,6 +100,16 @@ func look(dir string) (r *Raw, bad []string, err error) {
 	slices.SortFunc(r.Cases, func(a, b Case) int { return strings.Compare(a.ID, b.ID) })
 	r.problems = append(r.problems, r.findStrays()...)
 	return r, bad, nil
+}
+
+// notRead are endings that nnU-Net's readers have and that are not read here, with what
+// to do.
+var notRead = map[string]string{
+	".bmp":     "BMP is not read, convert images and labels to PNG",
+	".gipl":    "GIPL is not read, convert images and labels to NIfTI, NRRD or MetaImage",
+	".gipl.gz": "GIPL is not read, convert images and labels to NIfTI, NRRD or MetaImage",
+	".jpg":     "JPEG is not read, for its values are not those that were measured: give PNG or TIFF",
+	".jpeg":    "JPEG is not read, for its values are not those that were measured: give PNG or TIFF",
 }
 
 // inJSON says of problems that they are dataset.json's.

@@ -2,12 +2,14 @@ package dataset
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/gounet/gounet/core/plan"
 )
@@ -16,6 +18,45 @@ import (
 type Fold struct {
 	Train []string `json:"train"`
 	Val   []string `json:"val"`
+}
+
+// Changed says which cases have another role in f than in before, a few of them by
+// name; "" if all have the same.
+func (f Fold) Changed(before Fold) string {
+	was, is := before.roles(), f.roles()
+	var list []string
+	for _, id := range slices.Sorted(maps.Keys(was)) {
+		if is[id] != was[id] {
+			list = append(list, fmt.Sprintf("%s was %s and is %s", id, was[id], cmp.Or(is[id], "left out")))
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(is)) {
+		if was[id] == "" {
+			list = append(list, fmt.Sprintf("%s was left out and is %s", id, is[id]))
+		}
+	}
+	return firstFew(list)
+}
+
+// roles are the cases of f with what they are for.
+func (f Fold) roles() map[string]string {
+	m := map[string]string{}
+	for _, id := range f.Train {
+		m[id] = "trained on"
+	}
+	for _, id := range f.Val {
+		m[id] = "held out"
+	}
+	return m
+}
+
+// firstFew joins the first of a list, and counts the others.
+func firstFew(list []string) string {
+	const most = 5 // a line of a terminal or two
+	if more := len(list) - most; more > 0 {
+		list = append(slices.Clone(list[:most]), fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(list, ", ")
 }
 
 // Folds is the number of folds of nnU-Net's cross-validation.
@@ -90,7 +131,8 @@ func casesOf(groups []string, members map[string][]string) (ids []string) {
 
 // LoadSplits reads a splits_final.json and checks that it names cases of ids
 // only, and no case on both sides of a fold. A file with an object {"case": "group"}
-// asks for SplitGroups.
+// asks for SplitGroups; it names every case, for one that was forgotten could lie on
+// the other side of its group.
 func LoadSplits(path string, ids []string) ([]Fold, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -103,6 +145,9 @@ func LoadSplits(path string, ids []string) ([]Fold, error) {
 			if !slices.Contains(ids, id) {
 				return nil, fmt.Errorf("dataset: %s: names %q, which the data set does not have", path, id)
 			}
+		}
+		if without := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { _, ok := groups[id]; return ok }); len(without) > 0 {
+			return nil, fmt.Errorf("dataset: %s: %d of %d cases have no group: %s: name each, one that has no other of its group with a group of its own", path, len(without), len(ids), firstFew(without))
 		}
 		return SplitGroups(ids, groups, Folds)
 	}

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -41,6 +42,17 @@ func TestGroupsAreNeverOnBothSides(t *testing.T) {
 
 	file := filepath.Join(t.TempDir(), "groups.json")
 	require.NoError(t, os.WriteFile(file, []byte(`{"case_00": "a", "case_01": "a"}`), 0o600))
+	_, err = LoadSplits(file, ids)
+	assert.ErrorContains(t, err, "38 of 40 cases have no group: case_02, case_03, case_04, case_05, case_06, and 33 more")
+	require.NoError(t, os.WriteFile(file, []byte(`{}`), 0o600))
+	_, err = LoadSplits(file, ids)
+	assert.ErrorContains(t, err, "40 of 40 cases have no group")
+	for _, id := range ids[30:] {
+		groups[id] = id
+	}
+	b, err := json.Marshal(groups)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, b, 0o600))
 	loaded, err := LoadSplits(file, ids)
 	require.NoError(t, err)
 	assert.Len(t, loaded, Folds)
@@ -50,6 +62,16 @@ func TestGroupsAreNeverOnBothSides(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte(`{"other": "a"}`), 0o600))
 	_, err = LoadSplits(file, ids)
 	assert.ErrorContains(t, err, `names "other"`)
+	for _, id := range ids[30:] {
+		delete(groups, id)
+	}
 	_, err = SplitGroups(ids[:9], groups, Folds)
 	assert.ErrorContains(t, err, "3 cases cannot be split into 5 folds")
+}
+
+func TestChangedFoldsSayWhichCasesMoved(t *testing.T) {
+	before := Fold{Train: []string{"a", "b"}, Val: []string{"c"}}
+	assert.Empty(t, Fold{Train: []string{"b", "a"}, Val: []string{"c"}}.Changed(before))
+	now := Fold{Train: []string{"c", "d"}, Val: []string{"a"}}
+	assert.Equal(t, "a was trained on and is held out, b was trained on and is left out, c was held out and is trained on, d was left out and is trained on", now.Changed(before))
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -119,16 +120,42 @@ type source struct {
 	Time int64 // of modification, ns since 1970
 }
 
+// sources are the files at paths, and those in them where they are folders.
+func (c Case) sources(paths []string) (all []source, err error) {
+	for _, path := range paths {
+		err := filepath.WalkDir(path, func(file string, e fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			st, err := os.Stat(file)
+			if err == nil && (file == path || !st.IsDir()) {
+				all = append(all, source{filepath.Base(file), st.Size(), st.ModTime().UnixNano()})
+			}
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("dataset: %s: %w", c.ID, err)
+		}
+	}
+	return all, nil
+}
+
+// Stamp changes with the files of c's image: their names, sizes and times.
+func (c Case) Stamp() (string, error) {
+	sources, err := c.sources(c.Images)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.Sum256(fmt.Append(nil, sources, c.Series))
+	return hex.EncodeToString(h[:]), nil
+}
+
 // preprocessKey changes whenever the preprocessed form of c would: with what is
 // done to it, the labels whose voxels are listed, and the files it is made of.
 func preprocessKey(c Case, p *plan.Plan, o volume.PreprocessOptions) (string, error) {
-	var sources []source
-	for _, path := range append(slices.Clone(c.Images), c.Label) {
-		st, err := os.Stat(path)
-		if err != nil {
-			return "", fmt.Errorf("dataset: %s: %w", c.ID, err)
-		}
-		sources = append(sources, source{filepath.Base(path), st.Size(), st.ModTime().UnixNano()})
+	sources, err := c.sources(append(slices.Clone(c.Images), c.Label))
+	if err != nil {
+		return "", err
 	}
 	b, err := json.Marshal(struct {
 		Version int

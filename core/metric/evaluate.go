@@ -157,6 +157,28 @@ func scorePair(p Pair, targets []Target, o FolderOptions) (Case, error) {
 	return Case{ReferenceFile: p.Reference, PredictionFile: p.Prediction, Scores: scores}, nil
 }
 
+// Match pairs the files of the two folders as Evaluate does. A prediction without its
+// reference is an error, and unless subset a reference without its prediction.
+func Match(refDir, predDir string, subset bool) ([]Pair, error) {
+	pairs, problems := match(refDir, predDir, subset)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return pairs, nil
+}
+
+// Files lists the label maps of a folder, sorted by name.
+func Files(dir string) (paths []string, err error) {
+	files, err := labelFiles(dir)
+	if err != nil {
+		return nil, fmt.Errorf("metric: %w", err)
+	}
+	for _, f := range files {
+		paths = append(paths, f.path)
+	}
+	return paths, nil
+}
+
 // match pairs the files of the two folders, by name.
 func match(refDir, predDir string, subset bool) (pairs []Pair, problems Problems) {
 	refs, err := labelFiles(refDir)
@@ -187,6 +209,8 @@ func match(refDir, predDir string, subset bool) (pairs []Pair, problems Problems
 
 type file struct{ name, path string }
 
+var pictures = []string{".png", ".tif", ".tiff"}
+
 // labelFiles lists the label maps of a folder, sorted by name.
 func labelFiles(dir string) ([]file, error) {
 	entries, err := os.ReadDir(dir)
@@ -197,17 +221,17 @@ func labelFiles(dir string) ([]file, error) {
 	for _, e := range entries {
 		ending := voxel.Ending(e.Name())
 		name := e.Name()[:len(e.Name())-len(ending)]
-		if e.IsDir() || strings.HasPrefix(name, ".") || !slices.Contains(scan.LabelEndings(), ending) {
+		if e.IsDir() || strings.HasPrefix(name, ".") || !slices.Contains(scan.LabelSources(), ending) {
 			continue
 		}
 		files = append(files, file{name: name, path: filepath.Join(dir, e.Name())})
 	}
-	isPicture := func(f file) bool { return voxel.Ending(f.path) == ".png" }
+	isPicture := func(f file) bool { return slices.Contains(pictures, voxel.Ending(f.path)) }
 	if slices.ContainsFunc(files, func(f file) bool { return !isPicture(f) }) {
 		files = slices.DeleteFunc(files, isPicture) // of the maps
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("%s has no %s files", dir, strings.Join(scan.LabelEndings(), ", "))
+		return nil, fmt.Errorf("%s has no %s files", dir, strings.Join(scan.LabelSources(), ", "))
 	}
 	slices.SortFunc(files, func(a, b file) int { return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.path, b.path)) })
 	for i := 1; i < len(files); i++ {

@@ -397,3 +397,8 @@ func TestPlanningEndsForAnyFingerprint(t *testing.T) {
 	}
 	assert.Greater(t, planned, 100)
 }
+
+func TestARecipeIsCalledAsItIsChosen(t *testing.T) {
+	assert.Equal(t, RecipeNNUNet, NNUNet(3).Name)
+	assert.Contains(t, RecipeNames(), NNUNet(2).Name)
+}

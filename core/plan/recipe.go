@@ -189,7 +189,7 @@ func NNUNet(dim int) Recipe {
 	factor := map[string]Range{"below": {0.75, 1}, "above": {1, 1.25}}
 	gamma := map[string]Range{"below": {0.7, 1}, "above": {1, 1.5}}
 	return Recipe{
-		Name:            "nnunet",
+		Name:            RecipeNNUNet,
 		Loss:            Loss{Voxel: CrossEntropy, VoxelWeight: 1, DiceWeight: 1, Smooth: 1e-5},
 		Optimizer:       Optimizer{Kind: SGD, LearningRate: 0.01, Momentum: 0.99, Nesterov: true, WeightDecay: 3e-5, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, ClipNorm: 12},
 		Schedule:        Schedule{Kind: Poly, Power: 0.9, Epochs: 1000, Iterations: 250, ValIterations: 50},

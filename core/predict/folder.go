@@ -98,14 +98,10 @@ type folder struct {
 }
 
 // LabelFormat is how the label maps of a plan's data set are written, with their
-// ending: as its scans where that can be written, else NIfTI.
+// ending: as its scans where that can be written, else as results of such scans are
+// (PNG for pictures, NIfTI for all others).
 func LabelFormat(p *plan.Plan) scan.Format {
-	f, err := scan.FormatOf(scan.Formats(), "labels"+p.FileEnding)
-	if err != nil {
-		return scan.Formats()[0]
-	}
-	f.Endings = []string{p.FileEnding}
-	return f
+	return scan.ResultFormat(p.FileEnding)
 }
 
 // paths are the files of the labels of a scan.

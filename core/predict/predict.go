@@ -58,8 +58,8 @@ type Predictor struct {
 
 // New puts the weights of m on the device.
 //
-// Errors: logits that are resampled in another way than nnU-Net's default, options
-// out of range, a device that lacks the storage type or the memory.
+// Errors: weights that are not finite, logits that are resampled in another way than
+// nnU-Net's default, options out of range, a device that lacks the storage type or the memory.
 func New(m *checkpoint.Model, o Options) (*Predictor, error) {
 	p, err := newPredictor(m, o)
 	if err != nil {
@@ -106,6 +106,9 @@ func (p *Predictor) check() error {
 		return fmt.Errorf("%d rows, wanted 0 (chosen) or more", o.Rows)
 	case o.Storage == graph.F16 && !l.F16 || o.Storage == graph.BF16 && !l.BF16:
 		return fmt.Errorf("%s: does not store %s: use f32", o.Device.Name(), o.Storage)
+	}
+	if err := p.Model.CheckFinite(); err != nil {
+		return err
 	}
 	return p.config.Resampled()
 }

@@ -333,6 +333,10 @@ func TestModelsThatCannotBePredictedAreErrors(t *testing.T) {
 	m.Folds[0].Weights["encoder.stages.0.0.convs.0.conv.weight"] = m.Folds[0].Weights["encoder.stages.1.0.convs.0.conv.weight"]
 	_, err := New(m, Options{Device: dev})
 	assert.ErrorContains(t, err, "encoder.stages.0.0.convs.0.conv.weight has shape")
+	m = tiny{dim: 3, spacing: mm}.model()
+	m.Folds[0].Weights["encoder.stages.0.0.convs.0.conv.weight"].Data[1] = float32(math.NaN())
+	_, err = New(m, Options{Device: dev})
+	assert.ErrorContains(t, err, "encoder.stages.0.0.convs.0.conv.weight: 1 of ")
 }
 
 // noHalf is a device that stores f32 only.

@@ -92,12 +92,34 @@ func endings(formats []Format) (out []string) {
 	return out
 }
 
+// LabelSources are what files end in that label maps are read from: LabelEndings, and
+// those of the pictures that are read and not written.
+func LabelSources() []string { return append(LabelEndings(), tiffEndings...) }
+
 // LabelEndings are what the files of label maps end in.
 func LabelEndings() []string { return endings(Formats()) }
 
 // own is the name of the format of results for each kind of scan: its own where it
 // is written, else NIfTI.
 var own = map[Kind]string{NIfTI: "nifti", NRRD: "nrrd", MetaImage: "mha", MGH: "mgz", Analyze: "nifti", DICOM: "nifti", SEG: "nifti", PNG: "png", TIFF: "png"}
+
+// ResultFormat is the format of results for scans whose files end in ending. Where
+// labels can be written with that ending they are.
+func ResultFormat(ending string) Format {
+	if f, err := FormatOf(Formats(), "labels"+ending); err == nil {
+		f.Endings = []string{ending}
+		return f
+	}
+	name := own[NIfTI]
+	if slices.Contains(tiffEndings, strings.ToLower(ending)) {
+		name = own[TIFF]
+	}
+	i := slices.IndexFunc(Formats(), func(f Format) bool { return f.Name == name })
+	return Formats()[i]
+}
+
+// tiffEndings are those of the one kind of pictures that is read and not written.
+var tiffEndings = []string{".tif", ".tiff"}
 
 // OwnFormat is the name of the format in which results of s are written unless
 // another is chosen.

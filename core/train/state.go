@@ -6,11 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/dataset"
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/unet"
@@ -34,6 +37,33 @@ type state struct {
 	Batch         int    `json:"batch"`
 	Iterations    int    `json:"iterations"`
 	Ranks         int    `json:"ranks,omitempty"` // 0: one, as before there were several
+
+	Cases dataset.Fold `json:"cases"` // by their IDs; none: a state of before they were kept
+}
+
+// CasesOf are the cases that the training in the run folder dir learns from and is
+// measured on, in the order that it has them. There are none where there is no
+// checkpoint yet, or one that does not say.
+func CasesOf(dir string) (dataset.Fold, error) {
+	meta, err := checkpoint.RunMeta(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return dataset.Fold{}, nil
+	}
+	var s state
+	if err == nil {
+		err = json.Unmarshal([]byte(meta[stateKey]), &s)
+	}
+	if err != nil {
+		return dataset.Fold{}, fmt.Errorf("train: %s: %w", dir, err)
+	}
+	return s.Cases, nil
+}
+
+func idsOf(samples []*dataset.Sample) (ids []string) {
+	for _, s := range samples {
+		ids = append(ids, s.ID)
+	}
+	return ids
 }
 
 // Steps is the number of training steps that are done.
@@ -48,6 +78,7 @@ func (t *trainer) begin(ctx context.Context) error {
 	t.state = state{
 		BestEpoch: -1, Seed: t.Seed, Configuration: t.Configuration, Fold: t.Fold,
 		Storage: t.Storage.String(), Batch: t.config.Batch, Iterations: t.recipe.Schedule.Iterations, Ranks: t.world(),
+		Cases: dataset.Fold{Train: idsOf(t.Train), Val: idsOf(t.Val)},
 	}
 	if t.leads() {
 		if err := t.beginHere(ctx); err != nil {
@@ -200,6 +231,15 @@ func (s *state) same(o state) error {
 		if c.have != c.wants {
 			return fmt.Errorf("the training began with %s %v, not %v: resume with the same", c.what, c.wants, c.have)
 		}
+	}
+	if len(o.Cases.Train) == 0 {
+		return nil
+	}
+	if changed := s.Cases.Changed(o.Cases); changed != "" {
+		return fmt.Errorf("the training began with other cases: %s: resume with the same", changed)
+	}
+	if !slices.Equal(s.Cases.Train, o.Cases.Train) || !slices.Equal(s.Cases.Val, o.Cases.Val) {
+		return errors.New("the training began with its cases in another order: resume with the same")
 	}
 	return nil
 }

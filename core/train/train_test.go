@@ -239,6 +239,34 @@ func TestFolderThatHoldsATrainingIsNotOverwritten(t *testing.T) {
 	assert.ErrorContains(t, err, "--seed")
 }
 
+func TestATrainingGoesOnWithItsOwnCasesOnly(t *testing.T) {
+	o := options(t)
+	o.Plan.Recipe.Schedule.Epochs = 1
+	_, err := train.Run(t.Context(), o)
+	require.NoError(t, err)
+	began, err := train.CasesOf(o.Dir)
+	require.NoError(t, err)
+	assert.Equal(t, o.Train[0].ID, began.Train[0])
+	assert.Len(t, began.Val, len(o.Val))
+	none, err := train.CasesOf(t.TempDir())
+	require.NoError(t, err)
+	assert.Empty(t, none.Train)
+
+	o.Resume = true
+	own := o
+	moved := slices.Concat(o.Train, o.Val)
+	o.Train, o.Val = moved[1:], moved[:1] // held out now, seen before
+	_, err = train.Run(t.Context(), o)
+	assert.ErrorContains(t, err, o.Val[0].ID+" was trained on and is held out")
+	o = own
+	o.Train = slices.Clone(o.Train)
+	slices.Reverse(o.Train)
+	_, err = train.Run(t.Context(), o)
+	assert.ErrorContains(t, err, "in another order")
+	_, err = train.Run(t.Context(), own)
+	assert.NoError(t, err)
+}
+
 func TestRunFolderHoldsWhatPeopleAndProgramsRead(t *testing.T) {
 	o := options(t)
 	_, err := train.Run(context.Background(), o)

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/dataset"
+	"github.com/gounet/gounet/core/metric"
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/predict"
+	"github.com/gounet/gounet/core/train"
+)
+
+// done says whether a fold is trained and validated. One that was trained with other
+// settings or on other cases is an error.
+func (f *trainFlags) done(p *progress, made *plan.Plan, w *workspace, name string) (bool, error) {
+	dir := w.run(name, f.fold)
+	fold, err := w.split(f.splits, f.fold)
+	if err != nil {
+		return false, err
+	}
+	if err := f.sameCases(dir, fold); err != nil {
+		return false, err
+	}
+	if len(fold.Val) == 0 { // fold all: there is no validation that says so
+		return f.ended(made, name, dir)
+	}
+	folder := filepath.Join(dir, validationFolder)
+	s, err := metric.ReadSummary(filepath.Join(folder, summaryFile))
+	if err != nil {
+		return false, nil //nolint:nilerr // it is trained then
+	}
+	if !covers(s, made, fold.Val) {
+		return false, nil
+	}
+	for _, id := range fold.Val {
+		if _, err := os.Stat(filepath.Join(folder, id+".npz")); f.probabilities && err != nil {
+			return false, nil //nolint:nilerr // it is validated again
+		}
+	}
+	if _, err := f.planOf(made, name, dir); err != nil {
+		return false, err
+	}
+	w.warnEdited(p, dir, fold)
+	return true, nil
+}
+
+// ended says whether a training without held-out cases has all its epochs.
+func (f *trainFlags) ended(made *plan.Plan, name, dir string) (bool, error) {
+	log, err := train.ReadLog(dir)
+	if err != nil {
+		return false, nil //nolint:nilerr // it is trained then
+	}
+	of, err := f.planOf(made, name, dir)
+	return err == nil && len(log) >= of.Recipe.Schedule.Epochs, err
+}
+
+// covers says whether s has scores of the cases ids, and of no others.
+func covers(s *metric.Summary, made *plan.Plan, ids []string) bool {
+	ending := predict.LabelFormat(made).Endings[0]
+	scored := map[string]bool{}
+	for _, c := range s.Cases {
+		scored[strings.TrimSuffix(filepath.Base(c.PredictionFile), ending)] = true
+	}
+	return len(scored) == len(ids) && !slices.ContainsFunc(ids, func(id string) bool { return !scored[id] })
+}
+
+// sameCases returns an error if the training in dir was begun with other cases than
+// those of fold: a network would be measured on what it has seen.
+func (f *trainFlags) sameCases(dir string, fold dataset.Fold) error {
+	began, err := train.CasesOf(dir)
+	if err != nil || len(began.Train) == 0 {
+		return err
+	}
+	if changed := fold.Changed(began); changed != "" {
+		return usagef("%s was begun with other cases: %s: give the data set and --splits that it began with, or choose another %s", dir, changed, f.elsewhere())
+	}
+	return nil
+}
+
+// elsewhere is the flag that leads to another run folder.
+func (f *trainFlags) elsewhere() string { return cmp.Or(f.other, "--output") }
+
+// warnEdited names the files of a fold that are newer than the network in dir, which has
+// not seen them.
+func (w *workspace) warnEdited(p *progress, dir string, fold dataset.Fold) {
+	weights := filepath.Join(dir, checkpoint.WeightsFile)
+	if _, err := os.Stat(weights); err != nil {
+		return
+	}
+	var edited []string
+	for _, c := range w.cases(slices.Concat(fold.Train, fold.Val)) {
+		for _, file := range append(slices.Clone(c.Images), c.Label) {
+			if newer(file, weights) {
+				edited = append(edited, filepath.Base(file))
+			}
+		}
+	}
+	if len(edited) == 0 {
+		return
+	}
+	more := ""
+	if n := len(edited) - 1; n > 0 {
+		more = " and " + count(n, "other file")
+	}
+	p.print("warning   %s%s changed after %s was trained: remove that folder to train again", edited[0], more, dir)
+}
