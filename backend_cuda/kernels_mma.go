@@ -66,9 +66,22 @@ func (t mmaTile) warps() int { return t.size[0] * t.size[1] * t.size[2] / (16 * 
 // resident is the blocks for which a thread may have as many registers as its sums and
 // what goes with them need.
 func (t mmaTile) resident() int {
-	sums := t.rows * t.wide / 2
-	return max(1, min(8, (1<<16)/(32*t.warps()*(sums+t.more))))
+	return residentOf(t.warps(), t.rows*t.wide/2+t.more)
 }
+
+// residentOf is the blocks of so many warps, eight at most, whose threads may have so many
+// registers each: one where not even that has them.
+func residentOf(warps, registers int) int {
+	n := 8
+	for n > 1 && registersOf(n*warps) < registers {
+		n--
+	}
+	return n
+}
+
+// registersOf is what a thread may have where so many warps run: a multiprocessor has four
+// files of 2^14, each for a quarter of the warps, and gives them out by eights.
+func registersOf(warps int) int { return (1 << 14) / (32 * ceil(warps, 4)) / 8 * 8 }
 
 // tiles are the shapes to choose from. Rows of eight lie in different banks of shared
 // memory.
@@ -92,7 +105,7 @@ func (s *scope) warps(g gemm) (list []tiling) {
 			for _, rows := range []int{4, 2} {
 				t := mmaTile{size: size, rows: rows, wide: wide, channels: bk, stages: 3, buffers: 1, more: 80}
 				if s.Type(g.y).DType == graph.F32 { // in two parts
-					t.more = 160
+					t.more = 136
 				}
 				if t.warps() < 2 || t.warps() > 4 {
 					continue
@@ -274,9 +287,6 @@ func (s *scope) multiplyWarps(g gemm, p layout) (err error) {
 	}
 	from, table, slope := s.source(g.x)
 	from2, table2, slope2 := s.source(g.x2)
-	if (s.Arch < 80 || s.Arch >= 100) && (table.In != nobody || table2.In != nobody) { // as NVRTC shares registers out there
-		t.more += 16
-	}
 	c := merged(axes("", x), axes("O", y), triple("K", g.kernel[:]), triple("S", g.stride[:]), triple("P", g.pad[:]),
 		triple("G", p.grid[:]), triple("H", t.halo[:]), consts{
 			"T": s.Type(g.y).DType, "HAS_B": g.b != 0, "MOMENTS": moments, "SPLITS": p.splits, "SCATTER": g.scatter, "W_BY_INPUT": g.byInput,

@@ -127,8 +127,7 @@ func (o outer) warps() int { return o.kernel[0] * o.kernel[1] * 2 / o.rows }
 // outerResident is the blocks that the registers of a multiprocessor have room for, where
 // a thread has so many beside its sums.
 func (s *scope) outerResident(o outer, more int) int {
-	sums := o.kernel[2] * o.rows * 16
-	return max(1, min(8, (1<<16)/(32*o.warps()*(sums+more))))
+	return residentOf(o.warps(), o.kernel[2]*o.rows*16+more)
 }
 
 // outerSplits is how many parts keep the device busy, one block after another where
@@ -152,12 +151,9 @@ func (s *scope) outer(o outer, parts place, splits int) error {
 	if o.turned {
 		dense, reached = from, s.value(o.reached)
 	}
-	more := 72 // registers beside the sums
-	if table.In != nobody {
-		more = 96
-		if s.Type(o.dense).DType == graph.F32 { // in two parts
-			more = 140
-		}
+	more := 72                              // registers beside the sums
+	if s.Type(o.dense).DType == graph.F32 { // in two parts
+		more = 104
 	}
 	c := merged(axes("", a), axes("O", b), triple("S", o.stride[:]), triple("P", o.pad[:]), consts{
 		"T": s.Type(o.dense).DType, "NORM": s.made[o.normal()] != nil, "SLOPE": slope, "TURNED": o.turned, "A_WHOLE": a[4]%per == 0, "B_WHOLE": b[4]%per == 0,

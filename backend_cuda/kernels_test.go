@@ -173,3 +173,17 @@ func TestSmallLayersAreSplit(t *testing.T) {
 		assert.GreaterOrEqual(t, blocks[true], 132/2)
 	}
 }
+
+// As many blocks share a multiprocessor as its registers have room for, as NVRTC reckons
+// with them: in four files, each for a quarter of the warps.
+func TestBlocksHaveTheRegistersThatTheyNeed(t *testing.T) {
+	for warps, registers := range map[int]int{8: 256, 12: 168, 13: 128, 14: 128, 16: 128, 18: 96, 20: 96} { // those that it says are used at most
+		assert.Equal(t, registers, registersOf(warps), "%d warps", warps)
+	}
+	for _, c := range []struct{ warps, registers, blocks int }{
+		{2, 144, 6}, // a seventh would leave 128
+		{2, 128, 8}, {4, 128, 4}, {4, 129, 3}, {3, 168, 4}, {3, 176, 2}, {18, 120, 1}, {2, 16, 8},
+	} {
+		assert.Equal(t, c.blocks, residentOf(c.warps, c.registers), "%d warps, %d registers", c.warps, c.registers)
+	}
+}
