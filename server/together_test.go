@@ -92,9 +92,9 @@ func alike(n int) (list []one) {
 	return list
 }
 
-// gather submits jobs to a server without a device, and starts it again with one. ready is
+// crowded submits jobs to a server without a device, and starts it again with one. ready is
 // how many jobs the first run waits for; before is asked by the runs behind it.
-func gather(t *testing.T, o Options, list []one, ready int, before func(c *crowd, run, tiles int) error) *crowd {
+func crowded(t *testing.T, o Options, list []one, ready int, before func(c *crowd, run, tiles int) error) *crowd {
 	t.Helper()
 	devices := o.Devices
 	o.Devices = nil
@@ -177,7 +177,7 @@ func TestSmallJobsShareARun(t *testing.T) {
 					list[i].Mirror, each = new(bool), 1
 				}
 			}
-			c := gather(t, o, list, x.ready, goesOn)
+			c := crowded(t, o, list, x.ready, goesOn)
 			c.done(list)
 			assert.Contains(t, string(read(t, c.do("GET", "/metrics", nil), 200)), fmt.Sprintf("gounet_tiles_total %d\n", each*x.jobs))
 			used := c.devices()[0].UsedBytes
@@ -211,7 +211,7 @@ func TestAGroupIsTheNextJobsInTheirOrder(t *testing.T) {
 	list := alike(9)
 	list[3].Model = "other"
 	list[6].shape = [3]int{9, 8, 8} // of two tiles
-	c := gather(t, o, list, 4, goesOn)
+	c := crowded(t, o, list, 4, goesOn)
 	c.done(list)
 	c.stop()
 	for i, j := range c.jobs {
@@ -230,7 +230,7 @@ func TestPriorityIsThatOfJobsAlone(t *testing.T) {
 		for i := range list {
 			list[i].Priority = []string{api.PriorityLow, api.PriorityNormal, api.PriorityHigh}[i%3]
 		}
-		c := gather(t, o, list, 2, goesOn)
+		c := crowded(t, o, list, 2, goesOn)
 		for i, j := range c.jobs {
 			want[2-i%3] = append(want[2-i%3], j.ID)
 		}
@@ -245,7 +245,7 @@ func TestAJobOfAGroupIsCancelledAlone(t *testing.T) {
 	o := testOptions(t)
 	o.Devices[0].BatchJobs = 6
 	list := alike(6)
-	c := gather(t, o, list, 6, func(c *crowd, run, _ int) error {
+	c := crowded(t, o, list, 6, func(c *crowd, run, _ int) error {
 		if run == 1 {
 			c.cancel(c.jobs[2].ID)
 		}
@@ -288,7 +288,7 @@ func TestAFailureOfASharedRunIsNoJobsFault(t *testing.T) {
 			o := testOptions(t)
 			o.Devices[0].BatchJobs = 6
 			list := alike(6)
-			c := gather(t, o, list, 6, func(_ *crowd, run, _ int) error {
+			c := crowded(t, o, list, 6, func(_ *crowd, run, _ int) error {
 				if run == 1 {
 					return x.fail()
 				}
@@ -307,7 +307,7 @@ func TestAJobThatBreaksItsGroupFailsAlone(t *testing.T) {
 	o := testOptions(t)
 	o.Devices[0].BatchJobs = 6
 	list := alike(6)
-	c := gather(t, o, list, 6, func(_ *crowd, run, _ int) error {
+	c := crowded(t, o, list, 6, func(_ *crowd, run, _ int) error {
 		if run == 1 || run == 3 { // all of them, and the second of them alone
 			return errors.New("broken")
 		}
@@ -329,7 +329,7 @@ func TestAGroupThatDoesNotFitGoesAlone(t *testing.T) {
 	r.stop()
 	o = testOptions(t)
 	o.Devices[0].BatchJobs, o.Devices[0].MemoryBytes = 6, j.Memory.DeviceBytes*3/2
-	c := gather(t, o, list, 6, goesOn)
+	c := crowded(t, o, list, 6, goesOn)
 	c.done(list)
 	for _, j := range c.jobs {
 		assert.LessOrEqual(t, j.Memory.DeviceBytes, o.Devices[0].MemoryBytes)
