@@ -17,24 +17,32 @@ import (
 // the labels.
 
 // hand makes an upload of a file that write makes.
-func (s *Server) hand(c echo.Context, name string, write func(path string) error) (*queue.UploadRecord, error) {
-	u, err := s.begin(c, name, -1)
-	if err != nil {
+func (s *Server) hand(c echo.Context, name string, write func(path string) error) (u *queue.UploadRecord, err error) {
+	if u, err = s.begin(c, name, -1); err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(s.part(u.ID)) // swept at the next start
+		}
+	}()
 	dir, err := os.MkdirTemp(s.partFolder(), "hand-")
 	if err != nil {
-		return nil, err
+		return u, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // swept at the next start
 	path := filepath.Join(dir, filepath.Base(name))
 	if err := write(path); err != nil {
-		return nil, err
+		return u, err
 	}
 	if err := os.Rename(path, s.part(u.ID)); err != nil {
-		return nil, err
+		return u, err
 	}
-	return s.complete(c.Request().Context(), u)
+	done, err := s.complete(c.Request().Context(), u)
+	if err != nil {
+		return u, err
+	}
+	return done, nil
 }
 
 // await waits until a job is over. If the client goes away the job is cancelled:
@@ -107,7 +115,7 @@ func (s *Server) labels(ctx context.Context, r *queue.Record, format string) ([]
 			return nil, err
 		}
 		path := filepath.Join(dir, f.Name)
-		_, err = save(path, b, 0)
+		_, err = save(path, b, 0, s.parts)
 		if err2 := b.Close(); err == nil {
 			err = err2
 		}

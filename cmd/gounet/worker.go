@@ -11,6 +11,7 @@ import (
 
 	"github.com/gounet/gounet/internal/filelock"
 	"github.com/gounet/gounet/server"
+	"github.com/gounet/gounet/server/blob"
 	"github.com/gounet/gounet/server/engine"
 	"github.com/gounet/gounet/server/queue"
 )
@@ -68,7 +69,11 @@ func (f *workerFlags) run(ctx context.Context, a *app) error {
 		return errors.Join(err, q.Close())
 	}
 	defer flush()
-	archives := server.Archives{Known: o.Archives, MostBytes: o.Bounds.UploadBytes, Idle: o.Bounds.ArchiveIdle}
+	disk, err := blob.OpenFolder(o.Data, o.Bounds.Reserve)
+	if err != nil {
+		return errors.Join(err, q.Close())
+	}
+	archives := server.Archives{Known: o.Archives, MostBytes: o.Bounds.UploadBytes, Idle: o.Bounds.ArchiveIdle, Disk: disk}
 	e, err := engine.Start(engine.Options{
 		Queue: q, Blobs: o.Blobs, Models: models, Devices: o.Devices, Work: filepath.Join(o.Data, "work"),
 		Formats: o.Formats, Fetch: archives.Fetch, Store: archives.Store, HostBytes: o.Bounds.HostBytes, VolumeBytes: o.Bounds.VolumeBytes, Log: o.Log, Trace: trace,
