@@ -96,6 +96,7 @@ type Server struct {
 	auth   *authenticator
 	meter  *meter
 	locks  keyed
+	claims claims
 	stream counted
 	parsed parsed
 
@@ -138,6 +139,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.models, err = engine.OpenModels(ctx, s.o.Models, filepath.Join(s.o.Data, "models")); err != nil {
 		return err
 	}
+	if len(s.models.All()) == 0 {
+		s.o.Log.Warn("there are no models; those that come are taken", "folder", s.o.Models)
+	}
 	worker, err := workerName(s.o.Data)
 	if err != nil {
 		return err
@@ -154,7 +158,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	s.meter = newMeter(s)
 	if len(s.o.Devices) > 0 {
-		archives := Archives{s.o.Archives, s.o.Bounds.UploadBytes, s.o.Bounds.ArchiveIdle}
+		archives := Archives{s.o.Archives, s.o.Bounds.UploadBytes, s.o.Bounds.ArchiveIdle, s.parts}
 		s.engine, err = engine.Start(engine.Options{
 			Queue: s.queue, Blobs: s.blobs, Models: s.models, Devices: s.o.Devices, Work: filepath.Join(s.o.Data, "work"),
 			Formats: s.o.Formats, Fetch: archives.Fetch, Store: archives.Store,

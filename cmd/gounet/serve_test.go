@@ -93,6 +93,16 @@ func TestServeLetsNobodyInByAccident(t *testing.T) {
 		"a rate below none":           {"--rate", "-1"},
 		"jobs below none":             {"--keep-jobs", "-1"},
 		"nothing kept":                {"--keep", "-1h"},
+		"an unknown device":           {"--device", "foo"},
+		"one unknown of two":          {"--device", "cpu,foo"},
+		"kernels that nobody has":     {"--device", "cpu:foo"},
+		"a GPU without a number":      {"--device", "cuda:x"},
+		"uploads below none":          {"--upload-gb", "-1"},
+		"uploads above all":           {"--upload-gb", "1e30"},
+		"no number":                   {"--upload-gb", "NaN"},
+		"a volume above all":          {"--volume-gb", "1e30"},
+		"a reserve below none":        {"--reserve-gb", "-5"},
+		"a drain below none":          {"--drain", "-5s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errs bytes.Buffer
