@@ -22,7 +22,6 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/scan"
@@ -100,7 +99,7 @@ type Server struct {
 	stream counted
 	parsed parsed
 
-	tensors *semaphore.Weighted // bytes of the tensors of requests
+	tensors *tensors
 
 	unlock   func() error
 	stop     context.CancelFunc
@@ -111,7 +110,7 @@ type Server struct {
 
 // New opens all that the server has, and begins to work.
 func New(ctx context.Context, o Options) (*Server, error) {
-	s := &Server{o: o, tensors: tensorMemory(o.Bounds), draining: make(chan struct{}), stop: func() {}, unlock: func() error { return nil }}
+	s := &Server{o: o, tensors: newTensors(o.Bounds), draining: make(chan struct{}), stop: func() {}, unlock: func() error { return nil }}
 	if s.o.Log == nil {
 		s.o.Log = slog.New(slog.DiscardHandler)
 	}
