@@ -99,7 +99,7 @@ func (q *Queue) heal(ctx context.Context) {
 		case <-q.health.doubts:
 		case <-often.C:
 		}
-		for n, wait := 0, time.Second; ; n, wait = n+1, min(2*wait, 30*time.Second) {
+		for n, wait := 0, time.Second; ; n, wait = n+1, min(2*wait, 5*time.Second) {
 			err := q.probe(ctx)
 			if ctx.Err() != nil {
 				return
