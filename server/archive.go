@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/gounet/gounet/internal/api"
+	"github.com/gounet/gounet/server/blob"
 )
 
 // Archive is a DICOMweb server that jobs may name. Only those that the server was
@@ -32,6 +33,7 @@ type Archives struct {
 	Known     map[string]Archive
 	MostBytes int64
 	Idle      time.Duration // without a byte until an archive is given up; 0: any
+	Disk      *blob.Folder  // whose reserve stays free; nil: any
 }
 
 // ErrSilent says that an archive has stopped to answer.
@@ -184,7 +186,7 @@ func (a Archives) Fetch(ctx context.Context, in *api.DICOMwebInput, folder strin
 		if err != nil {
 			return fmt.Errorf("archive %s: instance %d: %w", in.Archive, n, err)
 		}
-		size, err := save(filepath.Join(folder, fmt.Sprintf("%06d.dcm", n)), part, left)
+		size, err := save(filepath.Join(folder, fmt.Sprintf("%06d.dcm", n)), part, left, a.Disk)
 		if err != nil {
 			return fmt.Errorf("archive %s: instance %d: %w", in.Archive, n, err)
 		}
@@ -195,8 +197,9 @@ func (a Archives) Fetch(ctx context.Context, in *api.DICOMwebInput, folder strin
 	}
 }
 
-// save writes what r has to a file, at most so many bytes if that is not 0.
-func save(path string, r io.Reader, most int64) (int64, error) {
+// save writes what r has to a file, at most so many bytes if that is not 0, and while they
+// leave the reserve of its disk free, if that is not nil.
+func save(path string, r io.Reader, most int64, disk *blob.Folder) (int64, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return 0, err
@@ -204,7 +207,11 @@ func save(path string, r io.Reader, most int64) (int64, error) {
 	if most > 0 {
 		r = io.LimitReader(r, most+1)
 	}
-	n, err := io.Copy(f, r)
+	w := io.Writer(f)
+	if disk != nil {
+		w = disk.Guard(f)
+	}
+	n, err := io.Copy(w, r)
 	if err == nil && most > 0 && n > most {
 		err = errors.New("more bytes than this server takes of a scan")
 	}

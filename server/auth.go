@@ -134,7 +134,7 @@ func (a *authenticator) handle(next echo.HandlerFunc) echo.HandlerFunc {
 		i, err := a.identify(r)
 		if err != nil {
 			host, _, _ := net.SplitHostPort(r.RemoteAddr)
-			if !a.allow("from "+host, min(a.rate, failuresPerSecond)) {
+			if !a.allow("from "+host, a.failures()) {
 				return later(http.StatusTooManyRequests, 10, "too many requests with a wrong key or token: wait, then give the right one")
 			}
 			a.refused(c)
@@ -151,9 +151,18 @@ func (a *authenticator) handle(next echo.HandlerFunc) echo.HandlerFunc {
 // failuresPerSecond of an address that shows wrong keys.
 const failuresPerSecond = 5
 
+// failures are those that an address may have in a second, also where requests are not
+// bounded.
+func (a *authenticator) failures() rate.Limit {
+	if a.rate == 0 {
+		return failuresPerSecond
+	}
+	return min(a.rate, failuresPerSecond)
+}
+
 // allow takes a request of a user from what a second allows.
 func (a *authenticator) allow(user string, perSecond rate.Limit) bool {
-	if a.rate == 0 {
+	if perSecond == 0 {
 		return true
 	}
 	const forget = 5 * time.Minute

@@ -104,8 +104,8 @@ func TestTensorsOfRequestsHaveAShareOfTheMemory(t *testing.T) {
 		return r.do("POST", "/v2/models/"+modelID+"/infer", append(head, make([]byte, size)...), headerLength, strconv.Itoa(len(head)))
 	}
 	read(t, infer([3]int{2 * small[0], small[1], small[2]}), http.StatusRequestEntityTooLarge)
-	other, err := r.hold(t.Context(), 2*bytes)
-	require.NoError(t, err)
+	other := &hold{s: r.Server, ctx: t.Context(), user: "other", since: time.Now()}
+	require.NoError(t, other.grow(2*bytes))
 	answered := make(chan int, 1)
 	go func() { answered <- infer(small).StatusCode }()
 	select {
@@ -113,7 +113,7 @@ func TestTensorsOfRequestsHaveAShareOfTheMemory(t *testing.T) {
 		require.Fail(t, "it does not wait", "%d", status)
 	case <-time.After(100 * time.Millisecond):
 	}
-	other()
+	other.leave()
 	assert.Equal(t, http.StatusOK, <-answered)
 	assert.True(t, r.tensors.TryAcquire(3*bytes), "all is given back")
 }

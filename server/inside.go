@@ -17,25 +17,33 @@ import (
 // the labels.
 
 // hand makes an upload of a file that write makes.
-func (s *Server) hand(c echo.Context, name string, write func(path string) error) (*queue.UploadRecord, error) {
-	u, err := s.begin(c, name, -1)
-	if err != nil {
+func (s *Server) hand(c echo.Context, name string, write func(path string) error) (u *queue.UploadRecord, err error) {
+	if u, err = s.begin(c, name, -1); err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(s.part(u.ID)) // swept at the next start
+		}
+	}()
 	dir, err := os.MkdirTemp(s.partFolder(), "hand-")
 	if err != nil {
-		return nil, err
+		return u, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()   // swept at the next start
 	path := filepath.Join(dir, "image.nii.gz") // errors name it, and name may be a patient's
 	if err := write(path); err != nil {
-		return nil, err
+		return u, err
 	}
 	if err := os.Rename(path, s.part(u.ID)); err != nil {
-		return nil, err
+		return u, err
 	}
-	s.audit(c, "create", "upload", u.ID)
-	return s.complete(c.Request().Context(), u)
+	done, err := s.complete(c.Request().Context(), u)
+	if err != nil {
+		return u, err
+	}
+	s.audit(c, "create", "upload", done.ID)
+	return done, nil
 }
 
 // await waits until a job is over. If the client goes away the job is cancelled:
@@ -116,7 +124,7 @@ func (s *Server) labels(c echo.Context, r *queue.Record, format string) ([]uint8
 			return nil, err
 		}
 		path := filepath.Join(dir, f.Name)
-		_, err = save(path, b, 0)
+		_, err = save(path, b, 0, s.parts)
 		if err2 := b.Close(); err == nil {
 			err = err2
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"io"
 	"math"
 	"net/http"
@@ -12,7 +13,6 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/labstack/echo/v4"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/gounet/gounet/core/scan"
 	"github.com/gounet/gounet/core/volume"
@@ -202,30 +202,11 @@ func (n numbers) MarshalJSON() ([]byte, error) {
 
 const (
 	// mostText bounds JSON with tensors in it, which takes several times as much memory.
-	mostText    = 64 << 20
-	textMemory  = 8 // bytes for each of the text: itself, numbers of four bytes in a list that grows, the scan
-	tensorShare = 4 // of the memory for scans, a quarter may be tensors
+	mostText     = 64 << 20
+	textMemory   = 8 // bytes for each of the text: itself, numbers of four bytes in a list that grows, the scan
+	tensorCopies = 2 // themselves, and the scan of them
+	tensorShare  = 4 // of the memory for scans, a quarter may be tensors
 )
-
-// tensorMemory is for all tensors of requests, which are not yet scans on the disk.
-func tensorMemory(b Bounds) *semaphore.Weighted {
-	most := b.HostBytes / tensorShare
-	if most == 0 {
-		most = math.MaxInt64
-	}
-	return semaphore.NewWeighted(most)
-}
-
-// hold waits until so many bytes of tensors may come.
-func (s *Server) hold(ctx context.Context, bytes int64) (leave func(), err error) {
-	if most := s.o.Bounds.HostBytes / tensorShare; most > 0 && bytes > most {
-		return nil, wrong(http.StatusRequestEntityTooLarge, "the tensors take %d MiB of memory, this server has %d MiB for those of requests: upload the scan as a file and submit a job", bytes>>20, most>>20)
-	}
-	if err := s.tensors.Acquire(ctx, bytes); err != nil {
-		return nil, err
-	}
-	return func() { s.tensors.Release(bytes) }, nil
-}
 
 // mostHeader bounds JSON that has no tensors in it.
 const mostHeader = 1 << 20
@@ -241,7 +222,8 @@ func (s *Server) inferInputs(c echo.Context) (q *inferRequest, shape [3]int, u *
 			return nil, shape, nil, wrong(http.StatusBadRequest, "the body is no gzip, as its Content-Encoding says")
 		}
 	}
-	var leave func()
+	h := s.hold(c)
+	defer h.leave()
 	if text := r.Header.Get(headerLength); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n < 1 || n > mostHeader {
@@ -255,27 +237,25 @@ func (s *Server) inferInputs(c echo.Context) (q *inferRequest, shape [3]int, u *
 			return nil, shape, nil, err
 		}
 	} else {
-		most := int64(mostText)
 		if n := r.ContentLength; n >= 0 && !isZip {
-			most = min(n, most)
+			if err := h.fits(textMemory * min(n, mostText)); err != nil {
+				return nil, shape, nil, err
+			}
 		}
-		if leave, err = s.hold(r.Context(), textMemory*most); err != nil {
+		if q, err = inferHead(h.metered(io.LimitReader(body, mostText), textMemory)); err != nil {
 			return nil, shape, nil, err
 		}
-		defer leave()
-		if q, err = inferHead(io.LimitReader(body, mostText)); err != nil {
-			return nil, shape, nil, err
-		}
+		body = h.metered(body, textMemory)
 	}
 	total, err := s.inferBytes(q)
 	if err != nil {
 		return nil, shape, nil, err
 	}
-	if leave == nil {
-		if leave, err = s.hold(r.Context(), 2*total); err != nil { // themselves, and the scan of them
+	if !h.begun() {
+		if err := h.fits(tensorCopies * total); err != nil {
 			return nil, shape, nil, err
 		}
-		defer leave()
+		body = h.metered(body, tensorCopies)
 	}
 	im, err := inferImage(q, body)
 	if err != nil {
@@ -288,6 +268,9 @@ func (s *Server) inferInputs(c echo.Context) (q *inferRequest, shape [3]int, u *
 func inferHead(r io.Reader) (*inferRequest, error) {
 	q := &inferRequest{}
 	if err := json.NewDecoder(r).Decode(q); err != nil {
+		if p := (*problem)(nil); errors.As(err, &p) {
+			return nil, p
+		}
 		return nil, wrong(http.StatusBadRequest, "the JSON is no inference request: %v", err)
 	}
 	return q, nil
@@ -349,6 +332,9 @@ func readFloats(r io.Reader, n int) ([]float32, error) {
 	for len(out) < n {
 		b = b[:4*min(n-len(out), piece)]
 		if _, err := io.ReadFull(r, b); err != nil {
+			if p := (*problem)(nil); errors.As(err, &p) {
+				return nil, p
+			}
 			return nil, io.ErrUnexpectedEOF
 		}
 		for i := 0; i < len(b); i += 4 {

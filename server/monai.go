@@ -128,7 +128,7 @@ func (s *Server) monaiList(c echo.Context) error {
 // monaiFile is an upload of a file of a form.
 func (s *Server) monaiFile(c echo.Context, name string, part *multipart.Part) (*queue.UploadRecord, error) {
 	return s.hand(c, name, func(path string) error {
-		n, err := save(path, part, s.o.Bounds.UploadBytes)
+		n, err := save(path, part, s.o.Bounds.UploadBytes, s.parts)
 		if err == nil && n == 0 {
 			err = wrong(http.StatusUnprocessableEntity, "the file is empty: send its bytes in the form")
 		}
@@ -139,59 +139,14 @@ func (s *Server) monaiFile(c echo.Context, name string, part *multipart.Part) (*
 	})
 }
 
-// form reads a form of parts: those that are files become uploads, which file is
-// asked for by their names, and others text.
-func (s *Server) form(c echo.Context) (files []*queue.UploadRecord, text map[string]string, err error) {
-	text = map[string]string{}
-	if !strings.HasPrefix(c.Request().Header.Get(echo.HeaderContentType), "multipart/") {
-		err := c.Request().ParseForm() // MONAI Label's client sends params so where there is no file
-		if err != nil {
-			return nil, nil, wrong(http.StatusBadRequest, "the body is no form")
-		}
-		for k := range c.Request().PostForm {
-			text[k] = c.Request().PostForm.Get(k)
-		}
-		return nil, text, nil
-	}
-	r, err := c.Request().MultipartReader()
-	if err != nil {
-		return nil, nil, wrong(http.StatusBadRequest, "the body is no form: %v", err)
-	}
-	for {
-		part, err := r.NextPart()
-		if errors.Is(err, io.EOF) {
-			return files, text, nil
-		}
-		if err != nil {
-			return files, nil, wrong(http.StatusBadRequest, "the form ends too early: %v", err)
-		}
-		if part.FileName() == "" {
-			b, err := io.ReadAll(io.LimitReader(part, mostHeader))
-			if err != nil {
-				return files, nil, wrong(http.StatusBadRequest, "the form ends too early: %v", err)
-			}
-			text[part.FormName()] = string(b)
-			continue
-		}
-		u, err := s.monaiFile(c, part.FileName(), part)
-		if err != nil {
-			return files, nil, err
-		}
-		files = append(files, u)
-	}
-}
-
 func (s *Server) monaiPut(c echo.Context) error {
 	name := c.QueryParam("image")
 	if name != "" && !isName(caseOf(name)) {
 		return errName
 	}
-	files, _, err := s.form(c)
+	files, _, err := s.form(c, 1, 1)
 	if err != nil {
 		return err
-	}
-	if len(files) != 1 {
-		return wrong(http.StatusBadRequest, "%d files in the form, wanted 1", len(files))
 	}
 	u := files[0]
 	if name != "" && caseOf(name) != caseOf(u.Name) { // the image is called so from now on
@@ -231,12 +186,9 @@ func (s *Server) monaiDelete(c echo.Context) error {
 }
 
 func (s *Server) monaiSession(c echo.Context) error {
-	files, _, err := s.form(c)
+	files, _, err := s.form(c, 1, 1)
 	if err != nil {
 		return err
-	}
-	if len(files) != 1 {
-		return wrong(http.StatusBadRequest, "%d files in the form, wanted 1: a scan in one file, or a zip of DICOM", len(files))
 	}
 	return c.JSON(http.StatusOK, map[string]any{"session_id": files[0].ID, "session_info": sessionInfo(files[0])})
 }
@@ -279,13 +231,14 @@ func (s *Server) monaiInfer(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	files, text, err := s.form(c)
+	files, text, err := s.form(c, 0, 1)
 	if err != nil {
 		return err
 	}
 	var p monaiParams
 	if raw := text["params"]; raw != "" {
 		if err := json.Unmarshal([]byte(raw), &p); err != nil {
+			s.forgetFiles(c, files)
 			return wrong(http.StatusBadRequest, "params is no JSON as MONAI Label has it: %v", err)
 		}
 	}

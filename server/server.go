@@ -22,7 +22,6 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/scan"
@@ -96,10 +95,11 @@ type Server struct {
 	auth   *authenticator
 	meter  *meter
 	locks  keyed
+	claims claims
 	stream counted
 	parsed parsed
 
-	tensors *semaphore.Weighted // bytes of the tensors of requests
+	tensors *tensors
 
 	unlock   func() error
 	stop     context.CancelFunc
@@ -110,7 +110,7 @@ type Server struct {
 
 // New opens all that the server has, and begins to work.
 func New(ctx context.Context, o Options) (*Server, error) {
-	s := &Server{o: o, tensors: tensorMemory(o.Bounds), draining: make(chan struct{}), stop: func() {}, unlock: func() error { return nil }}
+	s := &Server{o: o, tensors: newTensors(o.Bounds), draining: make(chan struct{}), stop: func() {}, unlock: func() error { return nil }}
 	if s.o.Log == nil {
 		s.o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -138,6 +138,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.models, err = engine.OpenModels(ctx, s.o.Models, filepath.Join(s.o.Data, "models")); err != nil {
 		return err
 	}
+	if len(s.models.All()) == 0 {
+		s.o.Log.Warn("there are no models; those that come are taken", "folder", s.o.Models)
+	}
 	worker, err := workerName(s.o.Data)
 	if err != nil {
 		return err
@@ -155,7 +158,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	s.auth.refused = func(c echo.Context) { s.audit(c, "refuse", "route", c.Path()) }
 	if len(s.o.Devices) > 0 {
-		archives := Archives{s.o.Archives, s.o.Bounds.UploadBytes, s.o.Bounds.ArchiveIdle}
+		archives := Archives{s.o.Archives, s.o.Bounds.UploadBytes, s.o.Bounds.ArchiveIdle, s.parts}
 		s.engine, err = engine.Start(engine.Options{
 			Queue: s.queue, Blobs: s.blobs, Models: s.models, Devices: s.o.Devices, Work: filepath.Join(s.o.Data, "work"),
 			Formats: s.o.Formats, Fetch: archives.Fetch, Store: archives.Store,

@@ -91,8 +91,13 @@ func (s *Server) tusHead(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	defer s.locks.lock(u.ID)()
-	n, err := s.offset(c.Request().Context(), u)
+	var n int64
+	if unlock, ok := s.locks.try(u.ID); ok {
+		n, err = s.offset(c.Request().Context(), u)
+		unlock()
+	} else { // bytes of it come at this moment
+		n, err = s.arrived(u)
+	}
 	if err != nil {
 		return err
 	}
@@ -146,7 +151,7 @@ func (s *Server) tusAppend(c echo.Context, u *queue.UploadRecord, at int64) (int
 	if have == u.Bytes {
 		return have, nil
 	}
-	if err := s.parts.Check(c.Request().Context()); err != nil {
+	if err := s.parts.Room(max(c.Request().ContentLength, 0)); err != nil {
 		return have, err
 	}
 	n, err := s.appendBody(c, u.ID, u.Bytes-have)

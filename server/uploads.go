@@ -59,13 +59,15 @@ func (s *Server) begin(c echo.Context, name string, bytes int64) (*queue.UploadR
 	case !isName(name):
 		return nil, errName
 	}
-	if err := s.parts.Check(c.Request().Context()); err != nil {
-		return nil, err
-	}
 	now := time.Now().UTC()
 	u := &queue.UploadRecord{Upload: api.Upload{
 		ID: queue.ID(), Owner: who(c).user, Name: name, Bytes: bytes, Created: now, Expires: now.Add(s.o.Bounds.Keep),
 	}}
+	leave, err := s.claim(u.ID, max(bytes, c.Request().ContentLength, 0))
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	if err := touch(s.part(u.ID)); err != nil {
 		return nil, err
 	}
@@ -92,7 +94,7 @@ func (s *Server) appendBody(c echo.Context, id string, most int64) (int64, error
 	if err != nil {
 		return 0, err
 	}
-	_, copied := io.Copy(f, io.LimitReader(c.Request().Body, most))
+	_, copied := io.Copy(s.parts.Guard(f), io.LimitReader(c.Request().Body, most))
 	stat, err := f.Stat()
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err != nil {
@@ -115,6 +117,22 @@ func (s *Server) offset(ctx context.Context, u *queue.UploadRecord) (int64, erro
 		_, err = s.complete(ctx, u)
 	}
 	return u.Bytes, err
+}
+
+// arrived says how many bytes of an upload, whose lock another has, are on the disk.
+func (s *Server) arrived(u *queue.UploadRecord) (int64, error) {
+	f, err := os.Open(s.part(u.ID))
+	if errors.Is(err, fs.ErrNotExist) { // on its way from a file to a blob
+		return u.Bytes, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	stat, err := f.Stat()
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return 0, err
+	}
+	return stat.Size(), nil
 }
 
 // complete makes a blob of an upload that has arrived whole, and says so.
@@ -167,6 +185,11 @@ func (s *Server) put(c echo.Context, name string) (*queue.UploadRecord, error) {
 	if err != nil {
 		return nil, err
 	}
+	leave, err := s.claim(u.ID, length) // for as long as it has no record
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(s.part(u.ID)))
+	}
+	defer leave()
 	most := cmp.Or(s.o.Bounds.UploadBytes, 1<<62)
 	n, err := s.appendBody(c, u.ID, most+1)
 	if err == nil && n == 0 {

@@ -177,7 +177,7 @@ func (s *Server) volviewDelete(c echo.Context) error {
 
 // volviewStage takes files of a form and says by which addresses a run can name them.
 func (s *Server) volviewStage(c echo.Context) error {
-	files, _, err := s.form(c)
+	files, _, err := s.form(c, 0, mostStaged)
 	if err != nil {
 		return err
 	}

@@ -69,21 +69,39 @@ func (f *deviceFlags) open(s *settings) (backend.Device, error) {
 			return dev, nil
 		}
 	}
-	switch name, which, _ := strings.Cut(f.device, ":"); {
-	case name == onCPU && which != "" && !slices.Contains(cpu.ISAs(), which):
-		return nil, usagef("device %q: this processor has kernels for %s", f.device, strings.Join(cpu.ISAs(), ", "))
-	case name == onCPU:
+	if err := checkDevice(f.device); err != nil {
+		return nil, err
+	}
+	switch name, which, _ := strings.Cut(f.device, ":"); name {
+	case onCPU:
 		return cpu.Open(cpu.Options{Workers: f.threads, ISA: which}), nil
-	case name == onCUDA:
+	case onCUDA:
 		ordinal, err := ordinalOf(which)
 		if err != nil {
-			return nil, usagef("device %q: wanted cuda, or cuda: and the number of a GPU, from 0 on", f.device)
+			return nil, err
 		}
 		return cuda.Open(cuda.Options{Ordinal: ordinal, Untuned: !f.tune})
-	case name == onWebGPU && (which == "" || which == software):
+	default:
 		return webgpu.Open(webgpu.Options{Software: which == software})
 	}
-	return nil, usagef("device %q: wanted auto, cpu, cpu:KERNELS, cuda, cuda:NUMBER, webgpu or webgpu:software", f.device)
+}
+
+// checkDevice looks at the name of a device, which need not be there.
+func checkDevice(device string) error {
+	switch name, which, _ := strings.Cut(device, ":"); {
+	case device == auto, name == onWebGPU && (which == "" || which == software):
+		return nil
+	case name == onCPU && which != "" && !slices.Contains(cpu.ISAs(), which):
+		return usagef("device %q: this processor has kernels for %s", device, strings.Join(cpu.ISAs(), ", "))
+	case name == onCPU:
+		return nil
+	case name == onCUDA:
+		if _, err := ordinalOf(which); err != nil {
+			return usagef("device %q: wanted cuda, or cuda: and the number of a GPU, from 0 on", device)
+		}
+		return nil
+	}
+	return usagef("device %q: wanted auto, cpu, cpu:KERNELS, cuda, cuda:NUMBER, webgpu or webgpu:software", device)
 }
 
 // openGPU is the GPU that auto takes: an NVIDIA one before what WebGPU has. Without

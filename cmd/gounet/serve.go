@@ -230,6 +230,9 @@ func (f *workFlags) options(a *app) (o server.Options, err error) {
 	if f.batchJobs < 0 {
 		return o, usagef("--batch-jobs is %d, wanted 0 (chosen) or more", f.batchJobs)
 	}
+	if err := f.check(a.settings); err != nil {
+		return o, err
+	}
 	b := server.DefaultBounds()
 	b.Reserve, b.VolumeBytes, b.HostBytes, b.UploadBytes = gigabytes(f.reserveGB), gigabytes(f.volumeGB), gigabytes(f.hostGB), gigabytes(f.uploadGB)
 	if b.HostBytes == 0 {
@@ -278,6 +281,28 @@ func (f *workFlags) options(a *app) (o server.Options, err error) {
 		})
 	}
 	return o, nil
+}
+
+// check looks at what was typed.
+func (f *workFlags) check(s *settings) error {
+	const most = 1 << 20 // GB: more than any disk has, and bytes that can be counted
+	for name, gb := range map[string]float64{"upload-gb": f.uploadGB, "memory-gb": f.memoryGB, "host-gb": f.hostGB, "reserve-gb": f.reserveGB, "volume-gb": f.volumeGB} {
+		if !(gb >= 0 && gb <= most) {
+			return usagef("--%s is %v, wanted 0 to %d", name, gb, most)
+		}
+	}
+	if f.patience < 0 {
+		return usagef("--drain is %v, wanted 0 (jobs wait at once) or more", f.patience)
+	}
+	for name := range strings.SplitSeq(f.device, ",") {
+		if name == "none" {
+			continue
+		}
+		if err := checkDevice(name); err != nil {
+			return err
+		}
+	}
+	return f.deviceFlags.check(s)
 }
 
 // known are the archives of --archive.

@@ -96,6 +96,16 @@ func TestServeLetsNobodyInByAccident(t *testing.T) {
 		"jobs below none":             {"--keep-jobs", "-1"},
 		"nothing kept":                {"--keep", "-1h"},
 		"fewer jobs a run than none":  {"--batch-jobs", "-1"},
+		"an unknown device":           {"--device", "foo"},
+		"one unknown of two":          {"--device", "cpu,foo"},
+		"kernels that nobody has":     {"--device", "cpu:foo"},
+		"a GPU without a number":      {"--device", "cuda:x"},
+		"uploads below none":          {"--upload-gb", "-1"},
+		"uploads above all":           {"--upload-gb", "1e30"},
+		"no number":                   {"--upload-gb", "NaN"},
+		"a volume above all":          {"--volume-gb", "1e30"},
+		"a reserve below none":        {"--reserve-gb", "-5"},
+		"a drain below none":          {"--drain", "-5s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errs bytes.Buffer

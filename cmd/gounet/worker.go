@@ -14,6 +14,7 @@ import (
 	"github.com/gounet/gounet/internal/api"
 	"github.com/gounet/gounet/internal/filelock"
 	"github.com/gounet/gounet/server"
+	"github.com/gounet/gounet/server/blob"
 	"github.com/gounet/gounet/server/engine"
 	"github.com/gounet/gounet/server/queue"
 )
@@ -76,6 +77,10 @@ func (f *workerFlags) run(ctx context.Context, a *app) error {
 		return errors.Join(err, q.Close())
 	}
 	defer flush()
+	disk, err := blob.OpenFolder(o.Data, o.Bounds.Reserve)
+	if err != nil {
+		return errors.Join(err, q.Close())
+	}
 	var e *engine.Engine
 	monitor := server.NewMonitor(func() []api.ServerDevice { return e.Devices() }, func(at context.Context) error {
 		if ctx.Err() != nil {
@@ -83,7 +88,7 @@ func (f *workerFlags) run(ctx context.Context, a *app) error {
 		}
 		return errors.Join(q.Check(at), o.Blobs.Check(at), e.Check())
 	})
-	archives := server.Archives{Known: o.Archives, MostBytes: o.Bounds.UploadBytes, Idle: o.Bounds.ArchiveIdle}
+	archives := server.Archives{Known: o.Archives, MostBytes: o.Bounds.UploadBytes, Idle: o.Bounds.ArchiveIdle, Disk: disk}
 	e, err = engine.Start(engine.Options{
 		Queue: q, Blobs: o.Blobs, Models: models, Devices: o.Devices, Work: filepath.Join(o.Data, "work"),
 		Formats: o.Formats, Fetch: archives.Fetch, Store: archives.Store, HostBytes: o.Bounds.HostBytes, VolumeBytes: o.Bounds.VolumeBytes, Log: o.Log, Observe: monitor, Trace: trace,

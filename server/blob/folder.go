@@ -23,6 +23,10 @@ type Folder struct {
 	root    string
 	reserve int64 // bytes of the disk that stay free
 	n       atomic.Int64
+
+	// Free are the bytes that are left on its disk, if that is known. Whoever sets another
+	// does so before the folder is used.
+	Free func() (bytes int64, known bool)
 }
 
 // OpenFolder makes the folder if it is not there. Puts that would leave fewer than
@@ -31,7 +35,7 @@ func OpenFolder(root string, reserve int64) (*Folder, error) {
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return nil, fmt.Errorf("blob: %w", err)
 	}
-	f := &Folder{root: root, reserve: reserve}
+	f := &Folder{root: root, reserve: reserve, Free: func() (int64, bool) { return freeBytes(root) }}
 	own := fmt.Sprintf("%s%d-", temporary, os.Getpid())
 	left, _ := filepath.Glob(filepath.Join(root, temporary+"*")) // the pattern is right
 	for _, path := range left {
@@ -63,7 +67,7 @@ func (f *Folder) Put(ctx context.Context, name string, r io.Reader) (n int64, er
 	if err != nil {
 		return 0, wrap(name, err)
 	}
-	n, err = io.Copy(w, reader{ctx, r})
+	n, err = io.Copy(f.Guard(w), reader{ctx, r})
 	err = errors.Join(err, w.Close())
 	if err == nil {
 		err = f.PutFile(ctx, name, temp)
@@ -190,14 +194,37 @@ func (f *Folder) List(ctx context.Context, prefix string, each func(Info) error)
 }
 
 // Check implements Store: the disk has more than the reserve.
-func (f *Folder) Check(context.Context) error {
+func (f *Folder) Check(context.Context) error { return f.Room(0) }
+
+// Room is ErrFull unless so many bytes more leave the reserve free.
+func (f *Folder) Room(more int64) error {
 	if f.reserve <= 0 {
 		return nil
 	}
-	if free, ok := freeBytes(f.root); ok && free < f.reserve {
-		return fmt.Errorf("blob: %w: %d MiB are free on the disk of %s, %d MiB are kept free: delete jobs and uploads, or make room", ErrFull, free>>20, f.root, f.reserve>>20)
+	if free, ok := f.Free(); ok && free-f.reserve < more {
+		return fmt.Errorf("blob: %w: %d MiB are free on the disk of %s, %d MiB are to come and %d MiB are kept free: delete jobs and uploads, or make room", ErrFull, free>>20, f.root, more>>20, f.reserve>>20)
 	}
 	return nil
+}
+
+// Guard is w, a file on the folder's disk, which takes bytes while they leave the reserve
+// free.
+func (f *Folder) Guard(w io.Writer) io.Writer { return guard{f, w} }
+
+type guard struct {
+	f *Folder
+	w io.Writer
+}
+
+func (g guard) Write(p []byte) (int, error) {
+	if err := g.f.Room(int64(len(p))); err != nil {
+		return 0, err
+	}
+	n, err := g.w.Write(p)
+	if err != nil {
+		err = wrap("a piece", err)
+	}
+	return n, err
 }
 
 // reader ends with its context.

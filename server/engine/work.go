@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -190,22 +191,21 @@ func (o *owner) fetch(j *job) error {
 
 // grant waits until there is host memory for the scan.
 func (o *owner) grant(j *job, options volume.PreprocessOptions) error {
-	voxels := int64(1)
-	for _, n := range j.scan.Grid.Shape {
-		voxels *= int64(n)
-	}
-	if most, bytes := o.o.VolumeBytes, 4*voxels*int64(j.scan.Channels); most > 0 && bytes > most {
-		return failed(api.FailedMemory, &predict.MemoryError{Need: bytes, Have: most, Text: fmt.Sprintf(
-			"the scan of %v voxels (D H W) and %d channels has %d MiB as numbers, this server takes at most %d MiB", j.scan.Grid.Shape, j.scan.Channels, bytes>>20, most>>20)})
-	}
-	if o.host == nil {
-		return nil
+	if most, bytes := o.o.VolumeBytes, 4*voxelsOf(j.scan.Grid)*float64(j.scan.Channels); most > 0 && bytes > float64(most) {
+		return failed(api.FailedMemory, &predict.MemoryError{Need: int64(min(bytes, countable)), Have: most, Text: fmt.Sprintf(
+			"the scan of %v voxels (D H W) and %d channels has %.0f MiB as numbers, this server takes at most %d MiB", j.scan.Grid.Shape, j.scan.Channels, bytes/(1<<20), most>>20)})
 	}
 	channels := j.scan.Channels
 	if c, err := configuration(j.model.Plan, j.model.Configuration); err == nil {
 		channels = j.model.Plan.InputChannels(c)
 	}
 	need := hostBytes(j.scan.Grid, channels, options)
+	if need == math.MaxInt64 {
+		return failed(api.FailedScan, fmt.Errorf("the scan of %v voxels (D H W) of %v mm cannot be resampled to voxels of %v mm: is its spacing right?", j.scan.Grid.Shape, j.scan.Grid.Spacing, options.Spacing))
+	}
+	if o.host == nil {
+		return nil
+	}
 	if need > o.o.HostBytes {
 		return failed(api.FailedMemory, &predict.MemoryError{Need: need, Have: o.o.HostBytes, Text: fmt.Sprintf(
 			"the scan takes up to %d MiB beside the device, of %d MiB that this server may take", need>>20, o.o.HostBytes>>20)})
@@ -218,19 +218,38 @@ func (o *owner) grant(j *job, options volume.PreprocessOptions) error {
 }
 
 // hostBytes are what predict.Memory.Host says of a scan that cannot be cropped: as
-// it was read, cropped and resampled, and two label maps.
+// it was read, cropped and resampled, and two label maps. Of a scan of which that is
+// more than can be counted they are math.MaxInt64.
 func hostBytes(g volume.Grid, channels int, o volume.PreprocessOptions) int64 {
 	var shape [3]int
 	var spacing, wanted [3]float64
+	resampled := 1.0
 	for a := range 3 {
 		shape[a], spacing[a] = g.Shape[o.Axes[a]], g.Spacing[o.Axes[a]]
 		if wanted[a] = o.Spacing[a]; wanted[a] == 0 {
 			wanted[a] = spacing[a]
 		}
+		resampled *= max(float64(shape[a])*spacing[a]/wanted[a], 1)
+	}
+	c := float64(channels)
+	if n := voxelsOf(g); !(4*c*(2*n+resampled)+2*n < countable) {
+		return math.MaxInt64
 	}
 	count := func(s [3]int) int64 { return int64(s[0]) * int64(s[1]) * int64(s[2]) }
 	n := count(shape)
 	return 4*int64(channels)*(2*n+count(volume.ResampledShape(shape, spacing, wanted))) + 2*n
+}
+
+// countable bytes are fewer than math.MaxInt64 also after rounding.
+const countable = 1 << 62
+
+// voxelsOf counts the voxels of a grid, however many they are.
+func voxelsOf(g volume.Grid) float64 {
+	n := 1.0
+	for _, d := range g.Shape {
+		n *= float64(d)
+	}
+	return n
 }
 
 // segment sends the scan through the model.

@@ -55,6 +55,9 @@ func (q *Queue) claim(ctx context.Context, msg jetstream.Msg) (*Delivery, error)
 	if err := json.Unmarshal(msg.Data(), sent); err != nil || sent.ID == "" {
 		return nil, msg.TermWithReason("no job of this version")
 	}
+	if q.health.refusal(sent.ID) != nil {
+		return nil, msg.Ack()
+	}
 	if d := q.running.get(sent.ID); d != nil { // ours all the time; its signs of life were late
 		d.mu.Lock()
 		d.msg = msg

@@ -95,8 +95,13 @@ func (p *picker) serve(user string)     { p.mu.Lock(); p.served[user] = time.Now
 func (p *picker) waits(l lane) (y bool) { p.mu.Lock(); y = p.lanes[l]; p.mu.Unlock(); return y }
 
 // Submit makes a job durable. If there is one of its id already, that is returned
-// instead.
+// instead. A job that it returns an error for is not worked on.
 func (q *Queue) Submit(ctx context.Context, r *Record) (*Record, error) {
+	if before := q.health.refusal(r.ID); before != nil {
+		if err := q.undo(ctx, before); err != nil {
+			return nil, fmt.Errorf("queue: submit: %w", err)
+		}
+	}
 	if have, err := q.Jobs.Get(ctx, r.ID); err == nil {
 		return have, ErrExists
 	} else if !errors.Is(err, ErrNotFound) {
@@ -108,7 +113,8 @@ func (q *Queue) Submit(ctx context.Context, r *Record) (*Record, error) {
 	}
 	_, err = q.js.PublishMsg(ctx, &nats.Msg{Subject: subjectOf(r), Data: b})
 	if err != nil && !isOnce(err) {
-		return nil, fmt.Errorf("queue: submit: %w", err)
+		q.health.doubt()
+		return nil, q.refuse(ctx, r, fmt.Errorf("queue: submit: %w", err))
 	}
 	if err := q.Jobs.Create(ctx, r.ID, r); errors.Is(err, ErrExists) {
 		have, _, err := q.Jobs.read(ctx, r.ID)
@@ -117,9 +123,21 @@ func (q *Queue) Submit(ctx context.Context, r *Record) (*Record, error) {
 		}
 		return have, errors.Join(ErrExists, err)
 	} else if err != nil {
-		return nil, err
+		return nil, q.refuse(ctx, r, err)
 	}
 	return r, nil
+}
+
+// refuse undoes what there is of a job that is answered with an error: at once, or
+// when the queue can write again.
+func (q *Queue) refuse(ctx context.Context, r *Record, why error) error {
+	q.health.refuse(r)
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if q.undo(ctx, r) != nil {
+		q.health.doubt() // then it is tried again
+	}
+	return why
 }
 
 // isOnce says whether a message was refused because its subject has one.

@@ -14,7 +14,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"sync"
 	"time"
 	"unique"
 
@@ -88,7 +90,10 @@ type Queue struct {
 	Hub     *Hub
 
 	o       Options
+	so      server.Options // of the embedded server
+	serving sync.Mutex     // of who uses or replaces it
 	server  *server.Server // nil if it is elsewhere
+	health  health
 	nc      *nats.Conn
 	js      jetstream.JetStream
 	stream  jetstream.Stream
@@ -108,7 +113,7 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	if o.Worker == "" {
 		o.Worker = ID()
 	}
-	q := &Queue{o: o}
+	q := &Queue{o: o, health: health{doubts: make(chan struct{}, 1), stop: func() {}, refused: map[string]*Record{}}}
 	if err := q.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("queue: %w", err), q.Close())
 	}
@@ -144,6 +149,7 @@ func (q *Queue) open(ctx context.Context) (err error) {
 	if q.Uploads, err = openTable(ctx, q.js, uploadBucket, replicas, (*UploadRecord).brief, nil); err != nil {
 		return err
 	}
+	q.Jobs.doubt, q.Uploads.doubt = q.health.doubt, q.health.doubt
 	q.Jobs.follow()
 	q.Uploads.follow()
 	if _, err := q.nc.Subscribe(subjectProcess+".*", q.heard); err != nil {
@@ -152,7 +158,13 @@ func (q *Queue) open(ctx context.Context) (err error) {
 	if _, err := q.nc.Subscribe(subjectWorkers, q.heardWorker); err != nil {
 		return err
 	}
-	return q.findSubjects(ctx)
+	if err := q.findSubjects(ctx); err != nil {
+		return err
+	}
+	life, stop := context.WithCancel(context.Background())
+	q.health.stop = stop
+	q.health.wg.Go(func() { q.heal(life) })
+	return nil
 }
 
 // connect starts the embedded server, or reaches the one at Options.URL.
@@ -162,23 +174,22 @@ func (q *Queue) connect() (err error) {
 		q.nc, err = nats.Connect(q.o.URL, options...)
 		return err
 	}
-	so := &server.Options{
+	q.so = server.Options{
 		ServerName: "gounet", JetStream: true, StoreDir: q.o.Dir, DontListen: q.o.Listen == "", NoLog: true, NoSigs: true,
 		JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 8 << 30, MaxPayload: 8 << 20, SyncAlways: true, Authorization: q.o.Token,
 	}
 	if q.o.Listen != "" {
-		if so.Host, so.Port, err = hostPort(q.o.Listen); err != nil {
+		if q.so.Host, q.so.Port, err = hostPort(q.o.Listen); err != nil {
 			return err
 		}
 	}
-	if q.server, err = server.NewServer(so); err != nil {
+	if q.server, err = startServer(q.so); err != nil {
 		return err
 	}
-	q.server.Start()
-	if !q.server.ReadyForConnections(startTime) {
-		return fmt.Errorf("the queue in %s does not start within %v: is another server using the folder?", q.o.Dir, startTime)
+	if at, ok := q.server.Addr().(*net.TCPAddr); ok {
+		q.so.Port = at.Port // workers look for it there when it is opened anew
 	}
-	q.nc, err = nats.Connect("", append(options, nats.InProcessServer(q.server))...)
+	q.nc, err = nats.Connect("", append(options, nats.InProcessServer(q))...)
 	return err
 }
 
@@ -207,11 +218,13 @@ func (q *Queue) Check(ctx context.Context) error {
 	if _, err := q.stream.Info(ctx); err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
-	return nil
+	return q.health.why()
 }
 
 // Close ends the connection, and the embedded server.
 func (q *Queue) Close() error {
+	q.health.stop()
+	q.health.wg.Wait()
 	if q.nc != nil {
 		q.nc.Close()
 	}

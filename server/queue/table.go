@@ -26,6 +26,7 @@ type Table[T any] struct {
 	watch   jetstream.KeyWatcher
 	brief   func(*T) Brief
 	changed func(id string, was Brief, row *T) // nil row: it was deleted
+	doubt   func()                             // a write has failed
 
 	telling sync.Mutex // changed is called for one row at a time, in the order of the revisions
 
@@ -38,7 +39,7 @@ type Table[T any] struct {
 
 func newTable[T any](brief func(*T) Brief) *Table[T] {
 	return &Table[T]{
-		brief: brief, rows: map[string]versioned{}, gone: map[string]deleted{}, open: map[string]*T{},
+		brief: brief, doubt: func() {}, rows: map[string]versioned{}, gone: map[string]deleted{}, open: map[string]*T{},
 		recent: recent[T]{rows: map[string]*T{}},
 	}
 }
@@ -100,6 +101,12 @@ func (t *Table[T]) between(f func()) {
 	f()
 }
 
+// unwritten is the error of a write, which has the queue looked at.
+func (t *Table[T]) unwritten(err error) error {
+	t.doubt()
+	return fmt.Errorf("queue: %s: %w", t.kv.Bucket(), err)
+}
+
 // Create adds a row, or returns ErrExists.
 func (t *Table[T]) Create(ctx context.Context, id string, row *T) error {
 	b, err := json.Marshal(row)
@@ -111,7 +118,7 @@ func (t *Table[T]) Create(ctx context.Context, id string, row *T) error {
 		return ErrExists
 	}
 	if err != nil {
-		return fmt.Errorf("queue: %s: %w", t.kv.Bucket(), err)
+		return t.unwritten(err)
 	}
 	t.apply(id, row, len(b), revision)
 	return nil
@@ -125,7 +132,7 @@ func (t *Table[T]) Put(ctx context.Context, id string, row *T) error {
 	}
 	revision, err := t.kv.Put(ctx, id, b)
 	if err != nil {
-		return fmt.Errorf("queue: %s: %w", t.kv.Bucket(), err)
+		return t.unwritten(err)
 	}
 	t.apply(id, row, len(b), revision)
 	return nil
@@ -174,7 +181,7 @@ func (t *Table[T]) Update(ctx context.Context, id string, change func(*T) error)
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("queue: %s: %w", t.kv.Bucket(), err)
+			return nil, t.unwritten(err)
 		}
 		t.apply(id, row, len(b), next)
 		return row, nil
@@ -187,7 +194,7 @@ func (t *Table[T]) Delete(ctx context.Context, id string) error {
 	revision := t.revision(id)
 	t.mu.RUnlock()
 	if err := t.kv.Purge(ctx, id); err != nil {
-		return fmt.Errorf("queue: %s: %w", t.kv.Bucket(), err)
+		return t.unwritten(err)
 	}
 	t.apply(id, nil, 0, revision+1) // the deletion has this revision or a later one, which the watch tells
 	return nil
