@@ -177,7 +177,7 @@ type ServerDevice struct {
 	Models []string `json:"models,omitempty"`
 	Name   string   `json:"name"`
 
-	// State idle, busy, or lost: it is opened anew
+	// State idle, busy, or lost: it could not be opened again, and is tried again
 	State string `json:"state"`
 
 	// TotalBytes of its memory; 0: unknown

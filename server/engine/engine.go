@@ -304,10 +304,10 @@ func (o *owner) keepOpen(ctx context.Context) {
 	}
 }
 
-// lose forgets a device that is gone, and what was on it.
+// lose forgets a device that is gone, and what was on it. Jobs are taken while it is opened
+// anew: it counts as lost when that fails.
 func (o *owner) lose() {
 	o.log.Error("the device is lost; it is opened anew")
-	o.set(func(d *api.ServerDevice) { d.State = "lost" })
 	o.shut()
 }
 
