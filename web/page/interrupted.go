@@ -159,10 +159,8 @@ func (p *Page) ResumeInterrupted() {
 	p.openFiles(i.files, series, i.Name)
 }
 
-// resumeShown goes on as soon as the scan is there.
-func (p *Page) resumeShown() {
-	i := p.Open.resuming
-	p.Open.resuming, p.Open.interrupted = nil, nil
+// resumeShown goes on with i, if there is one, as soon as its scan is there.
+func (p *Page) resumeShown(i *Interrupted) {
 	switch {
 	case i == nil:
 		return

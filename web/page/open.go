@@ -299,6 +299,8 @@ func (p *Page) look(s *Scan) {
 		}
 		s.Look, s.SentAt = *a.Looked, p.Host.Facts().Sent
 		p.leave()
+		resuming := p.Open.resuming // of this scan: another may be on its way when it is shown
+		p.Open.resuming, p.Open.interrupted = nil, nil
 		p.over(DialogExport, DialogCancel)
 		p.Scan, p.Result, p.Other, p.Alert = s, nil, nil, nil
 		p.Screen, p.Panel, p.Open.Busy, p.Open.List = ScreenWork, PanelScan, "", nil
@@ -315,7 +317,7 @@ func (p *Page) look(s *Scan) {
 				return
 			}
 			p.SetWindow(p.View.Low, p.View.High, p.View.Preset) // it may have been changed meanwhile
-			p.resumeShown()
+			p.resumeShown(resuming)
 		})
 		p.Host.Focus(".panel [data-first]")
 	})
