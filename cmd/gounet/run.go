@@ -255,6 +255,6 @@ func (f *runFlags) runDemo(ctx context.Context, a *app, w *workspace) error {
 		return err
 	}
 	fmt.Fprintf(a.out, "\nmean foreground Dice of %d held-out cases: %.4f\nreport      %s\nlabels      %s\nlook at it with any viewer of NIfTI files, or label your own scans:\n  gounet predict --model %s --input SCANS --output LABELS\n%s",
-		len(s.Cases), s.ForegroundMean.Dice, output, filepath.Join(dir, validationFolder), dir, inBrowser(pageMissing()))
+		len(s.Cases), s.ForegroundMean.Dice, output, filepath.Join(dir, validationFolder), dir, inBrowser(pageMissing() == ""))
 	return nil
 }

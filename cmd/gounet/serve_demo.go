@@ -31,13 +31,13 @@ func pageMissing() string {
 	return ""
 }
 
-// inBrowser says how the demo's model is used in a browser, or what is missing for that.
-func inBrowser(missing string) string {
+// inBrowser says how the demo's model is used in a browser, and what is missing for that.
+func inBrowser(built bool) string {
 	const command = "  gounet serve --demo     # then open http://localhost:8080\n"
-	if missing == "" {
+	if built {
 		return "or in a browser, in this folder:\n" + command
 	}
-	return "or in a browser, in this folder, when the page is there as well; " + missing + "\n  make web && make build\n" + command
+	return "or in a browser, in this folder; the page is not built into gounet yet, which takes node and npm:\n  make web && make build\n" + command
 }
 
 // demoModels makes a folder of models with the one that make demo has trained.

@@ -278,6 +278,31 @@ func TestARunIsPausedForAnotherScanAndFoundAgain(t *testing.T) {
 	assert.Equal(t, "Hippocampus", p.Run.Model())
 }
 
+// The first picture of a scan may come when another one is opened already, with which a run
+// goes on.
+func TestARunGoesOnWithItsOwnScan(t *testing.T) {
+	p, f := opened(t)
+	p.Start()
+	run := f.to()
+	p.Pause()
+	run(api.Answer{Failed: &api.Failed{Code: api.FailedCancelled}}, nil)
+	f.slow = true
+	f.open(t, p, "b.nii")
+	late := f.picture
+	p.OpenAnother()
+	late()
+	require.NotNil(t, p.Interrupted(), "it is still offered")
+	p.OpenAnother()
+	p.ResumeInterrupted()
+	late()
+	assert.Empty(t, p.Run.Stage, "the scan that is shown is not its own")
+	f.answer(api.Answer{Opened: &api.Opened{Name: "scan", Grid: grid(), Channels: 1}})
+	f.answer(looked(), held{})
+	f.picture()
+	require.NotNil(t, f.last().Segment)
+	assert.Equal(t, "Hippocampus", p.Run.Model())
+}
+
 func TestARunWhoseModelIsGoneSaysSo(t *testing.T) {
 	p, f := opened(t)
 	p.Start()
