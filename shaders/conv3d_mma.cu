@@ -261,24 +261,7 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_mma(T *y, float *parts, const T
         there[i] = vd < ad.voxels && vh < ah.voxels && vw < aw.voxels;
         const unsigned od = SCATTER ? vd * SD + rd : vd, oh = SCATTER ? vh * SH + rh : vh, ow = SCATTER ? vw * SW + rw : vw;
         const size_t at_row = (size_t)(((n * OD + od) * OH + oh) * OW + ow) * CO;
-        T *row = y + at_row;
-        UNROLL for (int j = 0; j < NT; j++) {
-            const unsigned co = n0 + j * 8 + (lane & 3) * 2;
-            float *pair = &sums[i / 2][j][i % 2 * 2];
-            if (SPLITS > 1) {
-                if (there[i] && co < CO) {
-                    store_pair(false, of_split + at_row + co, pair[0], pair[1], CO - co);
-                }
-                continue;
-            }
-            if (HAS_B && co < CO) {
-                pair[0] += b[co];
-                pair[1] += co + 1 < CO ? b[co + 1] : 0.0f;
-            }
-            if (there[i] && co < CO) {
-                store_pair(CO % 2 == 0, row + co, pair[0], pair[1], CO - co);
-            }
-        }
+        store_row(SPLITS > 1, HAS_B, y + at_row, of_split + at_row, b, sums, i, there[i], n0, CO);
     }
     if (MOMENTS) {
         const unsigned voxels = min((unsigned)TD, ad.voxels - qd) * min((unsigned)TH, ah.voxels - qh) * min((unsigned)TW, aw.voxels - qw);

@@ -150,24 +150,7 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_wgmma(T *y, float *parts, const
         const unsigned vd = qd + od[i / 2], vh = qh + oh[i / 2] + warp % 4 * 2 + i % 2, vw = qw + ow[i / 2] + lane / 4;
         there[i] = vd < D && vh < H && vw < W;
         const size_t at_row = (size_t)(((n * D + vd) * H + vh) * W + vw) * CO;
-        T *row = y + at_row;
-        UNROLL for (int j = 0; j < NT; j++) {
-            const unsigned co = n0 + j * 8 + (lane & 3) * 2;
-            float *pair = &sums[i / 2][j][i % 2 * 2];
-            if (SPLITS > 1) {
-                if (there[i] && co < CO) {
-                    store_pair(false, of_split + at_row + co, pair[0], pair[1], CO - co);
-                }
-                continue;
-            }
-            if (HAS_B && co < CO) {
-                pair[0] += b[co];
-                pair[1] += co + 1 < CO ? b[co + 1] : 0.0f;
-            }
-            if (there[i] && co < CO) {
-                store_pair(CO % 2 == 0, row + co, pair[0], pair[1], CO - co);
-            }
-        }
+        store_row(SPLITS > 1, HAS_B, y + at_row, of_split + at_row, b, sums, i, there[i], n0, CO);
     }
     if (MOMENTS) {
         const unsigned voxels = min((unsigned)TD, D - qd) * min((unsigned)TH, H - qh) * min((unsigned)TW, W - qw);

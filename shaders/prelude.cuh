@@ -129,6 +129,27 @@ template <class T> DEVICE void store_pair(bool even, T *to, float a, float b, un
     }
 }
 
+// Row i of a lane's fragments, of 16 voxels by 8 channels, from channel first on: with the
+// bias to y, or as it is to what blocks that share a tile leave.
+template <class T, int MT, int NT>
+DEVICE void store_row(bool shared, bool bias, T *y, float *split, const float *b, float (&sums)[MT][NT][4], int i, bool there, unsigned first, unsigned channels) {
+    UNROLL for (int j = 0; j < NT; j++) {
+        const unsigned co = first + j * 8 + (threadIdx.x & 3) * 2;
+        float *pair = &sums[i / 2][j][i % 2 * 2];
+        if (!shared && bias && co < channels) {
+            pair[0] += b[co];
+            pair[1] += co + 1 < channels ? b[co + 1] : 0.0f;
+        }
+        if (there && co < channels) {
+            if (shared) {
+                store_pair(false, split + co, pair[0], pair[1], channels - co);
+            } else {
+                store_pair(channels % 2 == 0, y + co, pair[0], pair[1], channels - co);
+            }
+        }
+    }
+}
+
 // Moments of a tile of results for the norm behind it, to [channels 4]: mean, then squares
 // of deviations, of what was stored. sums are fragments of 16 voxels by 8 channels: a
 // column of the tile is in eight lanes of each warp. memory is [2][WARPS][NT·8] floats, which

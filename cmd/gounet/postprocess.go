@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -133,11 +134,14 @@ func decidePostprocessing(ctx context.Context, p *progress, pairs []metric.Pair,
 
 // apply does the steps to the label maps of folder.
 func (f *postprocessFlags) apply(ctx context.Context, a *app, folder string) error {
-	post, err := metric.ReadPostprocessing(f.steps)
+	files, err := metric.Files(folder)
 	if err != nil {
 		return err
 	}
-	files, err := metric.Files(folder)
+	post, err := metric.ReadPostprocessing(f.steps)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no %s: name the file as --steps, or decide with --references first", f.steps)
+	}
 	if err != nil {
 		return err
 	}
