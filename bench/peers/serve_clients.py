@@ -1,15 +1,14 @@
 #!/usr/bin/env python3
 """Clients of other protocols against a running gounet serve: NVIDIA's tritonclient
-(KServe v2), dicomweb-client (QIDO-RS, WADO-RS), MONAI Label's requests by requests.
+(KServe v2), MONAI Label's own client, dicomweb-client (QIDO-RS, WADO-RS).
 
     bench/peers/serve_clients.py http://localhost:8080 MODEL SCAN.nii.gz [DICOM.zip]
 
 Each gets the labels of the scan; they have to be those of our own REST. Needs
-tritonclient[http], dicomweb-client, nibabel and requests (bench/peers/setup.sh's way
-of a venv is enough). Prints a line a protocol.
+tritonclient[http], dicomweb-client, nibabel, requests and requests_toolbelt, and of
+monailabel its client only (pip install --no-deps monailabel). Prints a line a protocol.
 """
 import gzip
-import json
 import sys
 import time
 
@@ -18,6 +17,7 @@ import numpy as np
 import requests
 import tritonclient.http as triton
 from dicomweb_client.api import DICOMwebClient
+from monailabel.client.client import MONAILabelClient, MONAILabelClientException
 
 url, model, path = sys.argv[1:4]
 api = url + "/api/v1"
@@ -56,12 +56,23 @@ have = client.infer(model, inputs, outputs=[triton.InferRequestedOutput("labels"
 assert (have == want).all(), "tritonclient has other labels"
 print("tritonclient    the same labels")
 
-with open(path, "rb") as f:
-    session = requests.put(f"{url}/monai/session/", files={"files": ("scan.nii.gz", f)}).json()["session_id"]
-answer = requests.post(f"{url}/monai/infer/{model}", params={"session_id": session, "output": "image"}, data={"params": json.dumps({"result_extension": ".nii.gz"})})
-answer.raise_for_status()
-assert (nifti(answer.content) == want).all(), "MONAI Label has other labels"
-print("MONAI Label     the same labels")
+monai = MONAILabelClient(f"{url}/monai", client_id="check")
+assert not monai.auth_enabled() and model in monai.info()["models"]
+session = monai.create_session(path)["session_id"]
+assert monai.get_session(session)
+monai.upload_image(path, "scan")
+assert "scan" in monai.datastore()["objects"]
+for what, question in ("session", {"image_id": "", "session_id": session}), ("image", {"image_id": "scan"}):
+    labels, _ = monai.infer(model, params={"result_extension": ".nii.gz"}, **question)
+    with open(labels, "rb") as f:
+        assert (nifti(f.read()) == want).all(), "MONAI Label has other labels"
+    print(f"MONAI Label     the same labels of the {what}")
+monai.remove_session(session)
+try:
+    monai.get_session(session)
+    raise SystemExit("a session that was removed is still there")
+except MONAILabelClientException:
+    pass
 
 if len(sys.argv) > 4:
     job = rest(sys.argv[4], ["seg"], mirror=False, step=1)
