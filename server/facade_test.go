@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,8 +24,8 @@ import (
 	"github.com/gounet/gounet/server/servertest"
 )
 
-// The requests of tritonclient.http in their order; bench/peers/serve has the client
-// itself.
+// The requests of tritonclient.http in their order; bench/peers/serve_clients.py
+// has the client itself.
 func TestKServeInfersWithBinaryTensors(t *testing.T) {
 	r := start(t, testOptions(t))
 	assert.Equal(t, 200, r.do("GET", "/v2/health/live", nil).StatusCode)
@@ -195,6 +196,44 @@ func TestMONAILabelAnswersInAForm(t *testing.T) {
 	assert.Contains(t, string(gone), `"detail"`)
 	assert.Equal(t, 200, r.do("DELETE", "/monai/session/"+id, nil).StatusCode)
 	assert.Equal(t, 404, r.do("GET", "/monai/session/"+id, nil).StatusCode)
+}
+
+// What a reader corrects and submits is kept with its scan, the last of a tag, and is
+// no scan itself.
+func TestMONAILabelKeepsSubmittedLabels(t *testing.T) {
+	r := start(t, testOptions(t))
+	body, contentType := formOf(t, "", "case_1.nii.gz", nifti(t, small))
+	read(t, r.do("PUT", "/monai/datastore/?image=case_1", body, "Content-Type", contentType), 200)
+	corrected := nifti(t, [3]int{1, 2, 3})
+	for _, b := range [][]byte{nifti(t, small), corrected} {
+		body, contentType = formOf(t, `{"label_info":[]}`, "case_1_corrected.nii.gz", b)
+		read(t, r.do("PUT", "/monai/datastore/label?image=case_1", body, "Content-Type", contentType), 200)
+	}
+	body, contentType = formOf(t, "", "b.nii.gz", corrected)
+	read(t, r.do("PUT", "/monai/datastore/label?image=case_1&tag=b", body, "Content-Type", contentType), 200)
+	a := r.do("GET", "/monai/datastore/label?label=case_1&tag=final", nil)
+	assert.Equal(t, corrected, read(t, a, 200))
+	assert.Contains(t, a.Header.Get("Content-Disposition"), "case_1_corrected.nii.gz")
+	assert.Equal(t, 200, r.do("HEAD", "/monai/datastore/label?image=case_1&tag=b", nil).StatusCode)
+	var store struct {
+		Objects map[string]struct {
+			Labels map[string]struct{ Ext string }
+		}
+	}
+	require.NoError(t, json.Unmarshal(read(t, r.do("GET", "/monai/datastore/?output=all", nil), 200), &store))
+	assert.Equal(t, map[string]struct{ Ext string }{"final": {".nii.gz"}, "b": {".nii.gz"}}, store.Objects["case_1"].Labels)
+	assert.NotContains(t, store.Objects, "case_1_corrected")
+	assert.Contains(t, string(read(t, r.do("GET", "/monai/datastore/", nil), 200)), `"completed":1`)
+	assert.Equal(t, 404, r.do("POST", "/monai/infer/"+modelID+"?image=case_1_corrected", nil).StatusCode)
+	for what, code := range map[string]int{"image=none": 404, "image=case_1&tag=..%2Fb": 422, "image=case_1&tag=" + strings.Repeat("b", 65): 422} {
+		body, contentType = formOf(t, "", "b.nii.gz", corrected)
+		assert.Equal(t, code, r.do("PUT", "/monai/datastore/label?"+what, body, "Content-Type", contentType).StatusCode, what)
+	}
+	assert.Equal(t, 404, r.do("GET", "/monai/datastore/label?label=case_1&tag=none", nil).StatusCode)
+	assert.Equal(t, 200, r.do("DELETE", "/monai/datastore/label?id=case_1&tag=b", nil).StatusCode)
+	assert.Equal(t, 404, r.do("HEAD", "/monai/datastore/label?image=case_1&tag=b", nil).StatusCode)
+	assert.Equal(t, 200, r.do("DELETE", "/monai/datastore/image?id=case_1", nil).StatusCode)
+	assert.Contains(t, string(read(t, r.do("GET", "/monai/datastore/?output=all", nil), 200)), `"objects":{}`, "its labels are gone with an image")
 }
 
 // A run by VolView's backend contract.

@@ -40,8 +40,13 @@ func (s *Server) monaiRoutes(e *echo.Echo) {
 	e.GET("/monai/datastore/image", s.monaiImage)
 	e.HEAD("/monai/datastore/image", s.monaiImage)
 	e.PUT("/monai/datastore/image", s.monaiPut)
-	e.DELETE("/monai/datastore", s.monaiDelete)
-	e.DELETE("/monai/datastore/", s.monaiDelete)
+	for _, path := range []string{"/monai/datastore", "/monai/datastore/", "/monai/datastore/image"} {
+		e.DELETE(path, s.monaiDelete)
+	}
+	e.GET("/monai/datastore/label", s.monaiGetLabel)
+	e.HEAD("/monai/datastore/label", s.monaiGetLabel)
+	e.PUT("/monai/datastore/label", s.monaiPutLabel)
+	e.DELETE("/monai/datastore/label", s.monaiDropLabel)
 	for _, root := range []string{"/monai/session", "/monai/session/"} {
 		e.PUT(root, s.monaiSession)
 	}
@@ -81,19 +86,19 @@ func (s *Server) monaiFind(c echo.Context, image string) (*queue.UploadRecord, e
 	if u, err := s.upload(c, image); err == nil && u.Complete {
 		return u, nil
 	}
-	for u, err := range s.monaiImages(c) {
+	for u, err := range s.monaiUploads(c) {
 		if err != nil {
 			return nil, err
 		}
-		if image != "" && caseOf(u.Name) == caseOf(image) {
+		if u.Label == nil && image != "" && caseOf(u.Name) == caseOf(image) {
 			return u, nil
 		}
 	}
 	return nil, wrong(http.StatusNotFound, "there is no image %.100q: put it into the datastore, or make a session", image)
 }
 
-// monaiImages are the uploads of the one who asks, the newest first.
-func (s *Server) monaiImages(c echo.Context) iter.Seq2[*queue.UploadRecord, error] {
+// monaiUploads are the uploads of the one who asks, images and labels, the newest first.
+func (s *Server) monaiUploads(c echo.Context) iter.Seq2[*queue.UploadRecord, error] {
 	user := who(c).user
 	ids := s.queue.Uploads.Newest(math.MaxInt, "", func(b queue.Brief) bool { return b.Of(user) && b.Over })
 	return s.queue.Uploads.Rows(c.Request().Context(), ids)
@@ -103,26 +108,6 @@ func (s *Server) monaiImages(c echo.Context) iter.Seq2[*queue.UploadRecord, erro
 func caseOf(name string) string {
 	name, _, _ = strings.Cut(filepath.Base(name), ".")
 	return name
-}
-
-func (s *Server) monaiList(c echo.Context) error {
-	objects := map[string]any{}
-	for u, err := range s.monaiImages(c) {
-		if err != nil {
-			return err
-		}
-		if objects[caseOf(u.Name)] == nil { // the newest of a name
-			info := map[string]any{"ts": u.Created.Unix(), "name": u.Name}
-			objects[caseOf(u.Name)] = map[string]any{"image": map[string]any{"ext": strings.TrimPrefix(u.Name, caseOf(u.Name)), "info": info}, "labels": map[string]any{}}
-		}
-	}
-	if c.QueryParam("output") == "stats" || c.QueryParam("output") == "" {
-		return c.JSON(http.StatusOK, map[string]any{"total": len(objects), "completed": 0, "label_tags": map[string]any{}, "label_names": map[string]any{}})
-	}
-	if c.QueryParam("output") == "train" {
-		return c.JSON(http.StatusOK, []any{})
-	}
-	return c.JSON(http.StatusOK, map[string]any{"name": "gounet", "description": "", "objects": objects})
 }
 
 // monaiFile is an upload of a file of a form.
@@ -172,17 +157,6 @@ func (s *Server) monaiImage(c echo.Context) error {
 		return err
 	}
 	return s.sendUpload(c, u)
-}
-
-func (s *Server) monaiDelete(c echo.Context) error {
-	u, err := s.monaiFind(c, c.QueryParam("id"))
-	if err == nil {
-		err = s.dropUpload(c, u.ID)
-	}
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, map[string]any{})
 }
 
 func (s *Server) monaiSession(c echo.Context) error {

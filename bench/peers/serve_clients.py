@@ -67,6 +67,11 @@ for what, question in ("session", {"image_id": "", "session_id": session}), ("im
     with open(labels, "rb") as f:
         assert (nifti(f.read()) == want).all(), "MONAI Label has other labels"
     print(f"MONAI Label     the same labels of the {what}")
+monai.save_label("scan", labels)
+with open(monai.download_label("scan", "final"), "rb") as have, open(labels, "rb") as sent:
+    assert have.read() == sent.read(), "a submitted label comes back as another"
+assert "final" in monai.datastore()["objects"]["scan"]["labels"]
+print("MONAI Label     a submitted label comes back")
 monai.remove_session(session)
 try:
     monai.get_session(session)

@@ -76,6 +76,13 @@ func (r *Record) brief() Brief {
 // UploadRecord is an upload as it is kept.
 type UploadRecord struct {
 	api.Upload
+	Label *Label `json:"label,omitempty"` // nil of a scan
+}
+
+// Label says of which upload another is the label, as people submit it.
+type Label struct {
+	Image string `json:"image"` // an upload's id
+	Tag   string `json:"tag"`
 }
 
 // brief is that of an upload, which is over when it has arrived whole.
