@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"mime"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -90,7 +90,8 @@ func (s *Server) monaiGetLabel(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	c.Response().Header().Set(echo.HeaderContentDisposition, mime.FormatMediaType("attachment", map[string]string{"filename": u.Name}))
+	name := strings.ReplaceAll(url.QueryEscape(u.Name), "+", "%20") // of RFC 5987, the form that MONAI Label's client always reads
+	c.Response().Header().Set(echo.HeaderContentDisposition, "attachment; filename*=UTF-8''"+name)
 	return s.sendUpload(c, u)
 }
 
