@@ -202,6 +202,14 @@ func (s *scope) node(n graph.Node) ([]part, error) {
 		return s.normApply(op, n), nil
 	case graph.NormActGrad:
 		return s.normActGrad(op, n), nil
+	case graph.Moments:
+		return s.moments(op, n), nil
+	case graph.Merged:
+		return s.merged(op, n), nil
+	case graph.NormActGradSums:
+		return s.normActGradSums(op, n), nil
+	case graph.NormActGradInput:
+		return s.normActGradInput(op, n), nil
 	case graph.Estimate:
 		return s.estimate(op, n), nil
 	case graph.Track:

@@ -191,6 +191,12 @@ var mutants = map[string]func(graph.Op) graph.Op{
 	},
 	"NormApply slope":      func(o graph.Op) graph.Op { return graph.NormApply{Slope: o.(graph.NormApply).Slope + 1e-4} },
 	"NormActGrad slope":    func(o graph.Op) graph.Op { return graph.NormActGrad{Slope: o.(graph.NormActGrad).Slope + 1e-4} },
+	"Moments rank":         func(o graph.Op) graph.Op { n := o.(graph.Moments); n.Rank--; return n },
+	"Merged eps":           func(o graph.Op) graph.Op { n := o.(graph.Merged); n.Eps *= 1.01; return n },
+	"NormActGradSums slope": func(o graph.Op) graph.Op {
+		return graph.NormActGradSums{Slope: o.(graph.NormActGradSums).Slope + 1e-4}
+	},
+	"NormActGradInput count": func(o graph.Op) graph.Op { n := o.(graph.NormActGradInput); n.Count++; return n },
 	"ActGrad slope":        func(graph.Op) graph.Op { return graph.ActGrad{Slope: 0.011} },
 	"SegSums no ignore":    func(o graph.Op) graph.Op { n := o.(graph.SegSums); n.Ignore = -1; return n },
 	"SegSums no focus":     func(o graph.Op) graph.Op { n := o.(graph.SegSums); n.Gamma = 0; return n },
