@@ -228,38 +228,50 @@ func TestALostRankLeavesACheckpoint(t *testing.T) {
 }
 
 // A step that a rank leaves in the middle has not been, also not for the running
-// statistics of batch norms, which are the same on every rank.
+// statistics of batch norms, which are the same on every rank: in a sum of the forward pass
+// of those norms, and in the last sum of gradients.
 func TestAStepThatARankLeavesHasNotBeen(t *testing.T) {
 	for _, norm := range []string{plan.InstanceNorm, plan.BatchNorm} {
 		o := options(t)
 		c := &o.Plan.Configurations[0]
 		c.Batch, c.Network.Norm = 3, norm
-		o.Plan.Recipe.Schedule.Epochs = 1
-		_, errs := together(t.Context(), t, 3, o, nil)
-		require.NoError(t, errors.Join(errs...), norm)
-		want := o.Dir
+		s := &o.Plan.Recipe.Schedule
+		s.Epochs, s.Iterations = 1, 3
 		o.Dir = filepath.Join(t.TempDir(), "run")
-		_, errs = together(t.Context(), t, 3, o, func(o *train.Options) {
-			if g := o.Group; g.Rank == 2 {
-				calls := 0
-				o.Device = cpu.Open(cpu.Options{Workers: 1, World: 3, Reduce: func(ctx context.Context, v [][]float32) error {
-					if calls++; calls == 3 {
-						g.Fail(errors.New("no more memory"))
-					}
-					return g.AllReduce(ctx, v)
-				}})
-			}
-		})
-		for _, err := range errs {
-			require.ErrorContains(t, err, "no more memory", norm)
-		}
-		o.Resume = true
-		_, errs = together(t.Context(), t, 3, o, nil)
+		want := o.Dir
+		sums, errs := leaving(t, o, -1)
 		require.NoError(t, errors.Join(errs...), norm)
-		for _, file := range []string{checkpoint.StateFile, checkpoint.WeightsFile} {
-			checkpointtest.SameBits(t, weights(t, want, file), weights(t, o.Dir, file), norm)
+		require.Zero(t, sums%s.Iterations)
+		for _, at := range []int{3, 2 * sums / s.Iterations} {
+			o.Dir, o.Resume = filepath.Join(t.TempDir(), "run"), false
+			_, errs = leaving(t, o, at)
+			for _, err := range errs {
+				require.ErrorContains(t, err, "no more memory", norm)
+			}
+			o.Resume = true
+			_, errs = together(t.Context(), t, 3, o, nil)
+			require.NoError(t, errors.Join(errs...), norm)
+			for _, file := range []string{checkpoint.StateFile, checkpoint.WeightsFile} {
+				checkpointtest.SameBits(t, weights(t, want, file), weights(t, o.Dir, file), "%s, sum %d of %d", norm, at, sums)
+			}
 		}
 	}
+}
+
+// leaving is a training of three ranks, of which the last ends in its sum number at. It
+// returns the number of its sums.
+func leaving(t *testing.T, o train.Options, at int) (sums int, errs []error) {
+	_, errs = together(t.Context(), t, 3, o, func(o *train.Options) {
+		if g := o.Group; g.Rank == 2 {
+			o.Device = cpu.Open(cpu.Options{Workers: 1, World: 3, Reduce: func(ctx context.Context, v [][]float32) error {
+				if sums++; sums == at {
+					g.Fail(errors.New("no more memory"))
+				}
+				return g.AllReduce(ctx, v)
+			}})
+		}
+	})
+	return sums, errs
 }
 
 // Where each rank has statistics of its own, running ones move towards their mean over all
