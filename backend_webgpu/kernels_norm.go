@@ -86,37 +86,74 @@ func (s *scope) normApply(slope float32, y graph.Value, in []graph.Value, stats 
 }
 
 func (s *scope) normActGrad(op graph.NormActGrad, n graph.Node) error {
-	x := n.In[1]
-	t := s.Type(x).Shape
-	c, blocks := s.blocked(x)
-	c["SLOPE"] = op.Slope
-	parts := s.partial(int64(2 * t[0] * t[4] * blocks))
+	t := s.Type(n.In[1]).Shape
 	sums := s.partial(int64(2 * t[0] * t[4]))
-	var in []operand // dy, x, gamma, beta, stats
-	for _, v := range n.In {
-		in = append(in, s.value(v))
-	}
-	if err := s.each("norm_grad_sums", t[0]*blocks*t[4], c, append([]operand{parts}, in...)...); err != nil {
-		return err
-	}
-	f := shaders.Consts{"N": t[0], "C": t[4], "BLOCKS": blocks}
-	if err := s.each("norm_grad_fold", t[4], f, sums, s.value(n.Out[1]), s.value(n.Out[2]), parts); err != nil {
+	if err := s.normGradSums(op.Slope, n.In, sums, s.value(n.Out[1]), s.value(n.Out[2])); err != nil {
 		return err
 	}
 	if _, ok := s.Place(n.Out[0]); !ok {
 		return nil // nobody reads it
 	}
 	if op.Shared() {
-		p := poolConsts(op.Pool, t)
-		p["V"] = t[1] * t[2] * t[3]
-		means := s.partial(int64(2 * t[0] * t[4]))
-		if err := s.each("norm_grad_pool", t[0]*t[4], p, means, sums, s.value(n.In[2])); err != nil {
-			return err
-		}
-		sums = means
+		return s.normGradPooled(op.Slope, op.Pool, t[1]*t[2]*t[3], n, sums)
 	}
-	d := shaders.Consts{"V": t[1] * t[2] * t[3], "C": t[4], "SLOPE": op.Slope, "POOLED": op.Shared()}
-	return s.words("norm_grad", n.Out[0], d, append(in, sums)...)
+	return s.normGrad(op.Slope, false, n, sums)
+}
+
+// normGradSums adds the kernels of the sums of each sample, dγ and dβ; in is dy, x, gamma,
+// beta, stats.
+func (s *scope) normGradSums(slope float32, in []graph.Value, sums, dgamma, dbeta operand) error {
+	t := s.Type(in[1]).Shape
+	c, blocks := s.blocked(in[1])
+	c["SLOPE"] = slope
+	parts := s.partial(int64(2 * t[0] * t[4] * blocks))
+	if err := s.each("norm_grad_sums", t[0]*blocks*t[4], c, append([]operand{parts}, s.values(in)...)...); err != nil {
+		return err
+	}
+	f := shaders.Consts{"N": t[0], "C": t[4], "BLOCKS": blocks}
+	return s.each("norm_grad_fold", t[4], f, sums, dgamma, dbeta, parts)
+}
+
+// normGradPooled adds the kernels of dx where statistics are shared; a sum is of so many
+// voxels.
+func (s *scope) normGradPooled(slope float32, pool graph.Pool, voxels int, n graph.Node, sums operand) error {
+	t := s.Type(n.In[1]).Shape
+	p := poolConsts(pool, t)
+	p["V"] = voxels
+	means := s.partial(int64(2 * t[0] * t[4]))
+	if err := s.each("norm_grad_pool", t[0]*t[4], p, means, sums, s.value(n.In[2])); err != nil {
+		return err
+	}
+	return s.normGrad(slope, true, n, means)
+}
+
+// normGrad adds the kernel of dx.
+func (s *scope) normGrad(slope float32, pooled bool, n graph.Node, sums operand) error {
+	t := s.Type(n.In[1]).Shape
+	c := shaders.Consts{"V": t[1] * t[2] * t[3], "C": t[4], "SLOPE": slope, "POOLED": pooled}
+	return s.words("norm_grad", n.Out[0], c, append(s.values(n.In[:5]), sums)...)
+}
+
+// momentsRow is Moments.
+func (s *scope) momentsRow(op graph.Moments, n graph.Node) error {
+	t := s.Type(n.In[0]).Shape
+	whole, count := s.partial(int64(4*t[0]*t[4])), op.World*t[4]
+	if err := s.moments(n.In[0], whole, false, 0); err != nil {
+		return err
+	}
+	c := shaders.Consts{"N": t[0], "C": t[4], "RANK": op.Rank, "COUNT": count}
+	return s.each("moments_row", count, c, s.value(n.Out[0]), whole)
+}
+
+func (s *scope) merged(op graph.Merged, n graph.Node) error {
+	t := s.Type(n.In[0]).Shape
+	c := shaders.Consts{"C": t[1], "WORLD": t[0], "COUNT": op.N * t[1], "EPS": op.Eps}
+	return s.each("merged", op.N*t[1], c, s.value(n.Out[0]), s.value(n.In[0]))
+}
+
+func (s *scope) normActGradInput(op graph.NormActGradInput, n graph.Node) error {
+	samples := s.Type(n.In[1]).Shape[0]
+	return s.normGradPooled(op.Slope, graph.Pool{Batch: true}, op.Count/samples, n, s.value(n.In[5]))
 }
 
 // poolConsts are the sets of a norm of x that share statistics.
