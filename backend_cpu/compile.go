@@ -202,14 +202,6 @@ func (s *scope) node(n graph.Node) ([]part, error) {
 		return s.normApply(op, n), nil
 	case graph.NormActGrad:
 		return s.normActGrad(op, n), nil
-	case graph.Moments:
-		return s.moments(op, n), nil
-	case graph.Merged:
-		return s.merged(op, n), nil
-	case graph.NormActGradSums:
-		return s.normActGradSums(op, n), nil
-	case graph.NormActGradInput:
-		return s.normActGradInput(op, n), nil
 	case graph.Estimate:
 		return s.estimate(op, n), nil
 	case graph.Track:
@@ -269,6 +261,9 @@ func (s *scope) other(n graph.Node) ([]part, error) {
 		return s.lowRes(op, n), nil
 	case graph.Intensity:
 		return s.intensity(op, n), nil
+	}
+	if list := s.several(n); list != nil {
+		return list, nil
 	}
 	return nil, fmt.Errorf("the cpu backend does not have this op")
 }

@@ -1,3 +1,5 @@
+//go:build !js
+
 package cpu
 
 import (
@@ -5,6 +7,21 @@ import (
 
 	"github.com/gounet/gounet/core/graph"
 )
+
+// several is the ops of norms over several devices; nil of others.
+func (s *scope) several(n graph.Node) []part {
+	switch op := n.Op.(type) {
+	case graph.Moments:
+		return s.moments(op, n)
+	case graph.Merged:
+		return s.merged(op, n)
+	case graph.NormActGradSums:
+		return s.normActGradSums(op, n)
+	case graph.NormActGradInput:
+		return s.normActGradInput(op, n)
+	}
+	return nil
+}
 
 // moments makes a row of mean and variance of the channels of all samples, and 0 in the
 // rows of other devices.

@@ -154,10 +154,7 @@ func (s *scope) normActGrad(op graph.NormActGrad, n graph.Node) error {
 	if _, ok := s.Place(n.Out[0]); !ok {
 		return nil // nobody reads it
 	}
-	if op.Shared() {
-		return s.normGradPooled(op.Slope, op.Pool, t[1]*t[2]*t[3], n, sums)
-	}
-	return s.voxels("norm_grad", n.Out[0], consts{"SLOPE": op.Slope, "POOLED": false}, append(s.values(n.In...), sums)...)
+	return s.normGrad(op.Slope, op.Pool, t[1]*t[2]*t[3], n, sums)
 }
 
 // normGradSums adds the kernels of the sums of each sample, dγ and dβ; in is dy, x, gamma,
@@ -176,17 +173,19 @@ func (s *scope) normGradSums(slope float32, in []graph.Value, sums, dgamma, dbet
 	return s.blocks("norm_grad_fold", t[4], lanes(blocks), f, sums, dgamma, dbeta, parts)
 }
 
-// normGradPooled adds the kernels of dx where statistics are shared; a sum is of so many
-// voxels.
-func (s *scope) normGradPooled(slope float32, pool graph.Pool, voxels int, n graph.Node, sums place) error {
-	t := s.Type(n.In[1]).Shape
-	p := poolConsts(pool, t)
-	p["V"] = voxels
-	means := s.floats(2 * t[0] * t[4])
-	if err := s.each("norm_grad_pool", t[0]*t[4], p, means, sums, s.value(n.In[2])); err != nil {
-		return err
+// normGrad adds the kernels of dx, of sums over so many voxels of a sample and channel.
+func (s *scope) normGrad(slope float32, pool graph.Pool, voxels int, n graph.Node, sums place) error {
+	if pool.Shared() {
+		t := s.Type(n.In[1]).Shape
+		p := poolConsts(pool, t)
+		p["V"] = voxels
+		means := s.floats(2 * t[0] * t[4])
+		if err := s.each("norm_grad_pool", t[0]*t[4], p, means, sums, s.value(n.In[2])); err != nil {
+			return err
+		}
+		sums = means
 	}
-	return s.voxels("norm_grad", n.Out[0], consts{"SLOPE": slope, "POOLED": true}, append(s.values(n.In[:5]...), means)...)
+	return s.voxels("norm_grad", n.Out[0], consts{"SLOPE": slope, "POOLED": pool.Shared()}, append(s.values(n.In[:5]...), sums)...)
 }
 
 // momentsRow is Moments.
@@ -206,7 +205,7 @@ func (s *scope) merged(op graph.Merged, n graph.Node) error {
 
 func (s *scope) normActGradInput(op graph.NormActGradInput, n graph.Node) error {
 	samples := s.Type(n.In[1]).Shape[0]
-	return s.normGradPooled(op.Slope, graph.Pool{Batch: true}, op.Count/samples, n, s.value(n.In[5]))
+	return s.normGrad(op.Slope, graph.Pool{Batch: true}, op.Count/samples, n, s.value(n.In[5]))
 }
 
 func (s *scope) estimate(op graph.Estimate, n graph.Node) error {

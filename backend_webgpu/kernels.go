@@ -1,6 +1,7 @@
 package webgpu
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 
@@ -30,14 +31,6 @@ func (s *scope) node(n graph.Node) error {
 		return s.normApply(op.Slope, n.Out[0], n.In, s.value(n.In[3]))
 	case graph.NormActGrad:
 		return s.normActGrad(op, n)
-	case graph.Moments:
-		return s.momentsRow(op, n)
-	case graph.Merged:
-		return s.merged(op, n)
-	case graph.NormActGradSums:
-		return s.normGradSums(op.Slope, n.In, s.value(n.Out[2]), s.value(n.Out[0]), s.value(n.Out[1]))
-	case graph.NormActGradInput:
-		return s.normActGradInput(op, n)
 	case graph.Estimate:
 		return s.estimate(op, n)
 	case graph.Track:
@@ -98,8 +91,10 @@ func (s *scope) other(n graph.Node) error {
 	case graph.Intensity:
 		return s.intensity(op, n)
 	}
-	return fmt.Errorf("the webgpu backend does not have this op")
+	return s.several(n)
 }
+
+var errNoOp = errors.New("the webgpu backend does not have this op")
 
 // perWord is the elements of d in a word.
 func perWord(d graph.DType) int { return 4 / d.Size() }

@@ -94,10 +94,7 @@ func (s *scope) normActGrad(op graph.NormActGrad, n graph.Node) error {
 	if _, ok := s.Place(n.Out[0]); !ok {
 		return nil // nobody reads it
 	}
-	if op.Shared() {
-		return s.normGradPooled(op.Slope, op.Pool, t[1]*t[2]*t[3], n, sums)
-	}
-	return s.normGrad(op.Slope, false, n, sums)
+	return s.normGrad(op.Slope, op.Pool, t[1]*t[2]*t[3], n, sums)
 }
 
 // normGradSums adds the kernels of the sums of each sample, dγ and dβ; in is dy, x, gamma,
@@ -114,46 +111,20 @@ func (s *scope) normGradSums(slope float32, in []graph.Value, sums, dgamma, dbet
 	return s.each("norm_grad_fold", t[4], f, sums, dgamma, dbeta, parts)
 }
 
-// normGradPooled adds the kernels of dx where statistics are shared; a sum is of so many
-// voxels.
-func (s *scope) normGradPooled(slope float32, pool graph.Pool, voxels int, n graph.Node, sums operand) error {
+// normGrad adds the kernels of dx, of sums over so many voxels of a sample and channel.
+func (s *scope) normGrad(slope float32, pool graph.Pool, voxels int, n graph.Node, sums operand) error {
 	t := s.Type(n.In[1]).Shape
-	p := poolConsts(pool, t)
-	p["V"] = voxels
-	means := s.partial(int64(2 * t[0] * t[4]))
-	if err := s.each("norm_grad_pool", t[0]*t[4], p, means, sums, s.value(n.In[2])); err != nil {
-		return err
+	if pool.Shared() {
+		p := poolConsts(pool, t)
+		p["V"] = voxels
+		means := s.partial(int64(2 * t[0] * t[4]))
+		if err := s.each("norm_grad_pool", t[0]*t[4], p, means, sums, s.value(n.In[2])); err != nil {
+			return err
+		}
+		sums = means
 	}
-	return s.normGrad(slope, true, n, means)
-}
-
-// normGrad adds the kernel of dx.
-func (s *scope) normGrad(slope float32, pooled bool, n graph.Node, sums operand) error {
-	t := s.Type(n.In[1]).Shape
-	c := shaders.Consts{"V": t[1] * t[2] * t[3], "C": t[4], "SLOPE": slope, "POOLED": pooled}
+	c := shaders.Consts{"V": t[1] * t[2] * t[3], "C": t[4], "SLOPE": slope, "POOLED": pool.Shared()}
 	return s.words("norm_grad", n.Out[0], c, append(s.values(n.In[:5]), sums)...)
-}
-
-// momentsRow is Moments.
-func (s *scope) momentsRow(op graph.Moments, n graph.Node) error {
-	t := s.Type(n.In[0]).Shape
-	whole, count := s.partial(int64(4*t[0]*t[4])), op.World*t[4]
-	if err := s.moments(n.In[0], whole, false, 0); err != nil {
-		return err
-	}
-	c := shaders.Consts{"N": t[0], "C": t[4], "RANK": op.Rank, "COUNT": count}
-	return s.each("moments_row", count, c, s.value(n.Out[0]), whole)
-}
-
-func (s *scope) merged(op graph.Merged, n graph.Node) error {
-	t := s.Type(n.In[0]).Shape
-	c := shaders.Consts{"C": t[1], "WORLD": t[0], "COUNT": op.N * t[1], "EPS": op.Eps}
-	return s.each("merged", op.N*t[1], c, s.value(n.Out[0]), s.value(n.In[0]))
-}
-
-func (s *scope) normActGradInput(op graph.NormActGradInput, n graph.Node) error {
-	samples := s.Type(n.In[1]).Shape[0]
-	return s.normGradPooled(op.Slope, graph.Pool{Batch: true}, op.Count/samples, n, s.value(n.In[5]))
 }
 
 // poolConsts are the sets of a norm of x that share statistics.

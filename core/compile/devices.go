@@ -1,3 +1,5 @@
+//go:build !js
+
 package compile
 
 import (
@@ -15,6 +17,9 @@ import (
 // It comes behind rematerialise, which knows NormAct. On one device they are batch norms
 // like others.
 func shareNorms(g *graph.Graph, world, rank int) *graph.Graph {
+	if world <= 1 {
+		return g
+	}
 	s := &sharing{out: *g, world: world, rank: rank, shared: map[graph.Value]bool{}, read: map[graph.Value]bool{}}
 	s.out.Nodes, s.out.Values = nil, slices.Clone(g.Values)
 	for _, v := range g.Outputs {
@@ -48,19 +53,15 @@ type sharing struct {
 func (s *sharing) node(n graph.Node) {
 	switch op := n.Op.(type) {
 	case graph.NormAct:
-		if op.Devices && s.world > 1 {
+		if op.Devices {
 			s.norm(n, op)
 			return
 		}
-		op.Devices = false
-		n.Op = op
 	case graph.NormActGrad:
-		if op.Devices && s.world > 1 {
+		if op.Devices {
 			s.grad(n, op)
 			return
 		}
-		op.Devices = false
-		n.Op = op
 	case graph.Estimate:
 		if s.shared[n.In[0]] {
 			op.Count *= s.world

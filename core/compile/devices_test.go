@@ -1,3 +1,5 @@
+//go:build !js
+
 package compile
 
 import (
@@ -52,16 +54,7 @@ func dump(t *testing.T, p *Program) string {
 func TestOnOneDeviceABatchNormOfAllIsABatchNorm(t *testing.T) {
 	for _, world := range []int{0, 1} {
 		o := Options{Rematerialise: true, World: world}
-		p := mustCompile(t, newShared(t, true), o)
-		assert.Equal(t, dump(t, mustCompile(t, newShared(t, false), o)), dump(t, p))
-		for _, n := range p.Nodes {
-			switch op := n.Op.(type) {
-			case graph.NormAct:
-				assert.Equal(t, graph.Pool{Batch: true}, op.Pool)
-			case graph.NormActGrad:
-				assert.Equal(t, graph.Pool{Batch: true}, op.Pool)
-			}
-		}
+		assert.Equal(t, dump(t, mustCompile(t, newShared(t, false), o)), dump(t, mustCompile(t, newShared(t, true), o)))
 	}
 }
 

@@ -22,8 +22,8 @@ type Pool struct {
 	Groups int  // of channels that follow each other, C/Groups in each; 0: every channel has its own
 	Batch  bool // all samples
 	// Devices is set with Batch and without Groups: the samples are those of all devices
-	// that take part in AllReduce, as many of each. The compiler makes such a norm of others;
-	// where there is one device it clears the field.
+	// that take part in AllReduce, as many of each. The compiler makes such a norm of other
+	// ops; where there is one device it leaves it, and the field says nothing.
 	Devices bool
 }
 
