@@ -262,5 +262,8 @@ func (s *scope) other(n graph.Node) ([]part, error) {
 	case graph.Intensity:
 		return s.intensity(op, n), nil
 	}
+	if list := s.several(n); list != nil {
+		return list, nil
+	}
 	return nil, fmt.Errorf("the cpu backend does not have this op")
 }

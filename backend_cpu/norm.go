@@ -296,22 +296,27 @@ func (p *normPlan) sets(f func(n0, n1, c0, c1 int)) {
 // its first sums.
 func (p *normPlan) pairs(n, c0, c1 int) []float64 { return p.partial(n, 0)[2*c0 : 2*c1] }
 
+// pooled is the mean and the variance of a set, of those of its samples and channels.
+func (p *normPlan) pooled(n0, n1, c0, c1 int) (mean, variance float64) {
+	count := float64((n1 - n0) * (c1 - c0))
+	for n := n0; n < n1; n++ {
+		for m := p.pairs(n, c0, c1); len(m) > 0; m = m[2:] {
+			mean += m[0] / count
+		}
+	}
+	for n := n0; n < n1; n++ {
+		for m := p.pairs(n, c0, c1); len(m) > 0; m = m[2:] {
+			d := m[0] - mean
+			variance += (m[1] + d*d) / count
+		}
+	}
+	return mean, variance
+}
+
 // poolStatistics makes stats of the means and variances of all that shares them.
 func (p *normPlan) poolStatistics(eps float64) {
 	p.sets(func(n0, n1, c0, c1 int) {
-		count := float64((n1 - n0) * (c1 - c0))
-		mean, variance := 0.0, 0.0
-		for n := n0; n < n1; n++ {
-			for m := p.pairs(n, c0, c1); len(m) > 0; m = m[2:] {
-				mean += m[0] / count
-			}
-		}
-		for n := n0; n < n1; n++ {
-			for m := p.pairs(n, c0, c1); len(m) > 0; m = m[2:] {
-				d := m[0] - mean
-				variance += (m[1] + d*d) / count
-			}
-		}
+		mean, variance := p.pooled(n0, n1, c0, c1)
 		for n := n0; n < n1; n++ {
 			for c := c0; c < c1; c++ {
 				p.setStats(n, c, mean, variance+eps)

@@ -2,11 +2,12 @@ package cpu
 
 import "github.com/gounet/gounet/core/graph"
 
-// normGrad is a NormActGrad.
+// normGrad is a NormActGrad, or the part of one before or behind a sum over devices.
 type normGrad struct {
 	*normPlan
 	dy, dx        tensor
 	dgamma, dbeta []float32
+	shared        []float32 // [N C 2]: Σ g and Σ g·x̂ of samples, that are to be added or have been
 }
 
 // normActGrad makes dx, dγ and dβ.
@@ -15,16 +16,21 @@ func (s *scope) normActGrad(op graph.NormActGrad, n graph.Node) []part {
 		normPlan: s.normPlan(op.Slope, op.Pool, n.In[1], n.In[2], n.In[3], n.In[4]),
 		dy:       s.tensor(n.In[0]), dx: s.tensor(n.Out[0]), dgamma: s.f32(n.Out[1]), dbeta: s.f32(n.Out[2]),
 	}
-	groups := ceil(p.c, channelGroup)
-	list := []part{
-		s.parallel(p.n*groups, func(_ *worker, unit int) { p.columns(unit) }),
-		s.parallel(p.n*p.units, p.sums),
-		s.parallel(groups, p.reduce),
-	}
+	list := p.reduced()
 	if op.Shared() {
 		list = append(list, serial(p.poolSums))
 	}
 	return append(list, s.parallel(p.n*p.units, p.apply))
+}
+
+// reduced makes the columns, the sums of channels, dγ and dβ.
+func (p *normGrad) reduced() []part {
+	groups := ceil(p.c, channelGroup)
+	return []part{
+		p.parallel(p.n*groups, func(_ *worker, unit int) { p.columns(unit) }),
+		p.parallel(p.n*p.units, p.sums),
+		p.parallel(groups, p.reduce),
+	}
 }
 
 // sums makes the partial sums of a unit: Σ g and Σ g·d, d = x − mean.
@@ -50,7 +56,8 @@ func (p *normGrad) sums(w *worker, unit int) {
 //
 //	dβ = Σ g   dγ = Σ g·d·rstd   k0 = scale·Σg/V   k1 = scale·rstd²·Σ(g·d)/V
 //
-// Where statistics are shared γ·Σg and γ·Σ(g·d) take the place of the first sums.
+// Where statistics are shared γ·Σg and γ·Σ(g·d) take the place of the first sums; where
+// devices share them the sums of each sample are handed out.
 func (p *normGrad) reduce(_ *worker, group int) {
 	_, from, to := p.channels(group)
 	var dgamma, dbeta [channelGroup]float64
@@ -67,6 +74,11 @@ func (p *normGrad) reduce(_ *worker, group int) {
 			i, rstd := c-from, float64(p.stats[(n*p.c+c)*2+1])
 			dbeta[i] += g[i]
 			dgamma[i] += gd[i] * rstd
+			if p.shared != nil {
+				m := p.shared[(n*p.c+c)*2:][:2]
+				m[0], m[1] = float32(g[i]), float32(gd[i]*rstd)
+				continue
+			}
 			if p.over.Shared() {
 				m := p.pairs(n, c, c+1)
 				m[0], m[1] = float64(p.gamma[c])*g[i], float64(p.gamma[c])*gd[i]

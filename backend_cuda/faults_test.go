@@ -101,6 +101,8 @@ var faults = []fault{
 	{"a mean that is not made yet", "moments_fold", "whole = all;\n    }\n    __syncthreads();", "whole = all;\n    }", "f32/^NormAct$/many_voxels$"},
 	{"squares that are not made yet", "moments_fold", "squares[own] = square;\n    __syncthreads();", "squares[own] = square;", "f32/^NormAct$/many_voxels$"},
 	{"a sum of a sample over that of the last", "norm_grad_fold", "all_product += product;\n        }\n        __syncthreads();", "all_product += product;\n        }", "f32/^NormActGrad$/two_samples_of_33_channels$"},
+	{"the row of another device", "moments_row", "i / C == RANK", "i / C == 0", "f32/^Moments$/a_batch$"},
+	{"variances within devices only", "merged", " + (m[0] - mean) * (m[0] - mean)", "", "f32/^Merged$/a_batch$"},
 	{"squares of values", "moments", "[(size_t)v * C]) - mean;", "[(size_t)v * C]);", "TestSimpleKernels/f32/^NormAct$/3-D$"},
 	{"channels of another vector", "norm_apply_blocked", "gamma[c0 + c]", "gamma[c]", "f16/^NormApply$/32_channels$"},
 	{"a voxel of the next sample", "norm_grad_blocked", "first + j < V", "true", "bf16/^NormActGrad$/2-D$"},

@@ -75,14 +75,26 @@ type kept struct {
 	parts       place
 }
 
-// normed says that the next node is the norm of y.
+// normed says that the next node makes moments of y.
 func (s *scope) normed(y graph.Value) bool {
 	if s.at+1 >= len(s.Nodes) {
 		return false
 	}
 	next := s.Nodes[s.at+1]
-	_, ok := next.Op.(graph.NormAct)
-	return ok && next.In[0] == y
+	switch next.Op.(type) {
+	case graph.NormAct, graph.Moments:
+		return next.In[0] == y
+	}
+	return false
+}
+
+// momentsOf is moments of the input of a node, from what the node before it has left or
+// from the input.
+func (s *scope) momentsOf(x graph.Value, out place, stats bool, eps float32) error {
+	if k := s.kept; k.of == x && k.at == s.at-1 {
+		return s.foldTiles(s.Type(x).Shape, [3]int(s.Type(x).Shape[1:4]), k.tile, k.count, out, k.parts, stats, eps)
+	}
+	return s.moments(x, out, stats, eps)
 }
 
 func (s *scope) normAct(op graph.NormAct, n graph.Node) error {
@@ -92,12 +104,7 @@ func (s *scope) normAct(op graph.NormAct, n graph.Node) error {
 	if op.Shared() {
 		whole = s.floats(4 * t[0] * t[4])
 	}
-	var err error
-	if k := s.kept; k.of == n.In[0] && k.at == s.at-1 {
-		err = s.foldTiles(t, [3]int(t[1:4]), k.tile, k.count, whole, k.parts, !op.Shared(), op.Eps)
-	} else {
-		err = s.moments(n.In[0], whole, !op.Shared(), op.Eps)
-	}
+	err := s.momentsOf(n.In[0], whole, !op.Shared(), op.Eps)
 	if err == nil && op.Shared() {
 		c := poolConsts(op.Pool, t)
 		c["EPS"] = op.Eps
@@ -139,34 +146,66 @@ func (s *scope) normApply(slope float32, y graph.Value, in []graph.Value, stats 
 }
 
 func (s *scope) normActGrad(op graph.NormActGrad, n graph.Node) error {
-	x := n.In[1]
-	t := s.Type(x).Shape
-	name, across := s.vectors("norm_grad_sums", x)
-	c, blocks := s.blocked(x, across)
-	c["SLOPE"], c["T"] = op.Slope, s.Type(x).DType
-	parts := s.floats(2 * t[0] * t[4] * blocks)
+	t := s.Type(n.In[1]).Shape
 	sums := s.floats(2 * t[0] * t[4])
-	in := s.values(n.In...) // dy, x, gamma, beta, stats
-	if err := s.each(name, t[0]*blocks*across, c, append([]place{parts}, in...)...); err != nil {
-		return err
-	}
-	f := consts{"N": t[0], "C": t[4], "BLOCKS": blocks, "LANES": fixed(lanes(blocks))}
-	if err := s.blocks("norm_grad_fold", t[4], lanes(blocks), f, sums, s.value(n.Out[1]), s.value(n.Out[2]), parts); err != nil {
+	if err := s.normGradSums(op.Slope, n.In, sums, s.value(n.Out[1]), s.value(n.Out[2])); err != nil {
 		return err
 	}
 	if _, ok := s.Place(n.Out[0]); !ok {
 		return nil // nobody reads it
 	}
-	if op.Shared() {
-		p := poolConsts(op.Pool, t)
-		p["V"] = t[1] * t[2] * t[3]
+	return s.normGrad(op.Slope, op.Pool, t[1]*t[2]*t[3], n, sums)
+}
+
+// normGradSums adds the kernels of the sums of each sample, dγ and dβ; in is dy, x, gamma,
+// beta, stats.
+func (s *scope) normGradSums(slope float32, in []graph.Value, sums, dgamma, dbeta place) error {
+	x := in[1]
+	t := s.Type(x).Shape
+	name, across := s.vectors("norm_grad_sums", x)
+	c, blocks := s.blocked(x, across)
+	c["SLOPE"], c["T"] = slope, s.Type(x).DType
+	parts := s.floats(2 * t[0] * t[4] * blocks)
+	if err := s.each(name, t[0]*blocks*across, c, append([]place{parts}, s.values(in...)...)...); err != nil {
+		return err
+	}
+	f := consts{"N": t[0], "C": t[4], "BLOCKS": blocks, "LANES": fixed(lanes(blocks))}
+	return s.blocks("norm_grad_fold", t[4], lanes(blocks), f, sums, dgamma, dbeta, parts)
+}
+
+// normGrad adds the kernels of dx, of sums over so many voxels of a sample and channel.
+func (s *scope) normGrad(slope float32, pool graph.Pool, voxels int, n graph.Node, sums place) error {
+	if pool.Shared() {
+		t := s.Type(n.In[1]).Shape
+		p := poolConsts(pool, t)
+		p["V"] = voxels
 		means := s.floats(2 * t[0] * t[4])
 		if err := s.each("norm_grad_pool", t[0]*t[4], p, means, sums, s.value(n.In[2])); err != nil {
 			return err
 		}
 		sums = means
 	}
-	return s.voxels("norm_grad", n.Out[0], consts{"SLOPE": op.Slope, "POOLED": op.Shared()}, append(in, sums)...)
+	return s.voxels("norm_grad", n.Out[0], consts{"SLOPE": slope, "POOLED": pool.Shared()}, append(s.values(n.In[:5]...), sums)...)
+}
+
+// momentsRow is Moments.
+func (s *scope) momentsRow(op graph.Moments, n graph.Node) error {
+	t := s.Type(n.In[0]).Shape
+	whole := s.floats(4 * t[0] * t[4])
+	if err := s.momentsOf(n.In[0], whole, false, 0); err != nil {
+		return err
+	}
+	return s.each("moments_row", op.World*t[4], consts{"N": t[0], "C": t[4], "RANK": op.Rank}, s.value(n.Out[0]), whole)
+}
+
+func (s *scope) merged(op graph.Merged, n graph.Node) error {
+	t := s.Type(n.In[0]).Shape
+	return s.each("merged", op.N*t[1], consts{"C": t[1], "WORLD": t[0], "EPS": op.Eps}, s.value(n.Out[0]), s.value(n.In[0]))
+}
+
+func (s *scope) normActGradInput(op graph.NormActGradInput, n graph.Node) error {
+	samples := s.Type(n.In[1]).Shape[0]
+	return s.normGrad(op.Slope, graph.Pool{Batch: true}, op.Count/samples, n, s.value(n.In[5]))
 }
 
 func (s *scope) estimate(op graph.Estimate, n graph.Node) error {

@@ -35,6 +35,14 @@ func (s *scope) node(n graph.Node) error {
 		return s.normApply(op.Slope, n.Out[0], n.In, s.value(n.In[3]))
 	case graph.NormActGrad:
 		return s.normActGrad(op, n)
+	case graph.Moments:
+		return s.momentsRow(op, n)
+	case graph.Merged:
+		return s.merged(op, n)
+	case graph.NormActGradSums:
+		return s.normGradSums(op.Slope, n.In, s.value(n.Out[2]), s.value(n.Out[0]), s.value(n.Out[1]))
+	case graph.NormActGradInput:
+		return s.normActGradInput(op, n)
 	case graph.Estimate:
 		return s.estimate(op, n)
 	case graph.Track:

@@ -73,7 +73,7 @@ func realLaunches(t *testing.T, c *plan.Configuration, storage graph.DType, to t
 	for _, p := range realPrograms(t, c, storage) {
 		ls, err := launchesOf(p, to)
 		require.NoError(t, err)
-		all = append(all, ls.List...)
+		all = append(all, slices.DeleteFunc(ls.List, func(l launch) bool { return l.Reduce != nil })...)
 	}
 	return all
 }
@@ -92,7 +92,8 @@ func otherLaunches(t *testing.T, c *plan.Configuration, storage graph.DType, to 
 	return all
 }
 
-// realPrograms are training and prediction with a plan.
+// realPrograms are training and prediction with a plan; where it has batch norms, training
+// on two GPUs too.
 func realPrograms(t *testing.T, c *plan.Configuration, storage graph.DType) (all []*compile.Program) {
 	p := &plan.Plan{Ignore: -1, Recipe: plan.NNUNet(c.Dim)}
 	for i := range 4 {
@@ -106,10 +107,15 @@ func realPrograms(t *testing.T, c *plan.Configuration, storage graph.DType) (all
 	require.NoError(t, err)
 	tile, err := unet.NewTile(p, c, unet.TileOptions{Rows: 2, Volume: [3]int{160, 240, 240}, Planes: 160})
 	require.NoError(t, err)
-	for _, g := range []*graph.Graph{train.Graph, tile.Graph} {
-		program, err := compile.Compile(g, compile.Options{Storage: storage, Rematerialise: true, World: 1, InPlace: true})
+	add := func(g *graph.Graph, world int) {
+		program, err := compile.Compile(g, compile.Options{Storage: storage, Rematerialise: true, World: world, InPlace: true})
 		require.NoError(t, err)
 		all = append(all, program)
+	}
+	add(train.Graph, 1)
+	add(tile.Graph, 1)
+	if c.Network.Norm == plan.BatchNorm {
+		add(train.Graph, 2)
 	}
 	return all
 }

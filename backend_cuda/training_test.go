@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -152,49 +154,116 @@ func TestATrainingGoesOnAfterALostDevice(t *testing.T) {
 	}
 }
 
-// Four GPUs train with sums of gradients beside the backward pass: with the bits of one
-// node after the other, on every rank.
-func TestWhatRunsBesideTheBackwardPassChangesNoBit(t *testing.T) {
-	if testing.Short() {
-		t.Skip("trains for seconds")
-	}
-	const world = 4
-	p := tiny()
-	p.Configurations[0].Batch, p.Configurations[0].BatchDice = world, true
-	p.Recipe.Schedule.Epochs = 1
+// sampled is a training of p on the first cases of the hippocampus.
+func sampled(t *testing.T, p *plan.Plan) train.Options {
 	raw, err := dataset.Open("../testdata/hippocampus")
 	require.NoError(t, err)
 	raw.Cases = raw.Cases[:4]
 	st, err := raw.Preprocess(t.Context(), p, &p.Configurations[0], t.TempDir(), nil)
 	require.NoError(t, err)
-	defer func() { assert.NoError(t, st.Close()) }()
-	run := func(careful bool) map[string][]float32 {
-		groups, err := ranks.JoinAll(t.Context(), world, ranks.Options{World: world})
-		require.NoError(t, err)
-		devices, m := emulatedGroup(t, world)
-		o := train.Options{
-			Plan: p, Configuration: plan.ConfigFullRes, Fold: "0", Train: st.Samples[:3], Val: st.Samples[3:],
-			Dir: filepath.Join(t.TempDir(), "run"), Seed: 7, Storage: graph.F16, BucketBytes: 1000,
-		}
-		errs := make([]error, world)
-		var all sync.WaitGroup
-		for rank, d := range devices {
-			d.careful = careful
-			all.Go(func() {
-				mine := o
-				mine.Group, mine.Device = groups[rank], d
-				if _, errs[rank] = train.Run(t.Context(), mine); errs[rank] != nil {
-					m.end(errs[rank])
-				}
-				errs[rank] = errors.Join(errs[rank], groups[rank].Close(), d.Close())
-			})
-		}
-		all.Wait()
-		require.NoError(t, errors.Join(errs...))
-		return tensors(t, o.Dir, checkpoint.StateFile)
+	t.Cleanup(func() { assert.NoError(t, st.Close()) })
+	return train.Options{
+		Plan: p, Configuration: plan.ConfigFullRes, Fold: "0", Train: st.Samples[:3], Val: st.Samples[3:],
+		Dir: filepath.Join(t.TempDir(), "run"), Seed: 7, BucketBytes: 1000,
 	}
-	assert.Equal(t, run(true), run(false))
 }
+
+// together trains on GPUs of one group.
+func together(t *testing.T, world int, o train.Options, careful bool) {
+	groups, err := ranks.JoinAll(t.Context(), world, ranks.Options{World: world})
+	require.NoError(t, err)
+	devices, m := emulatedGroup(t, world)
+	errs := make([]error, world)
+	var all sync.WaitGroup
+	for rank, d := range devices {
+		d.careful = careful
+		all.Go(func() {
+			mine := o
+			mine.Group, mine.Device = groups[rank], d
+			if _, errs[rank] = train.Run(t.Context(), mine); errs[rank] != nil {
+				m.end(errs[rank])
+			}
+			errs[rank] = errors.Join(errs[rank], groups[rank].Close(), d.Close())
+		})
+	}
+	all.Wait()
+	require.NoError(t, errors.Join(errs...))
+}
+
+// Four GPUs train with sums of gradients beside the backward pass, and with those of batch
+// norms within it: with the bits of one node after the other, on every rank.
+func TestWhatRunsBesideTheBackwardPassChangesNoBit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for seconds")
+	}
+	const world = 4
+	for _, norm := range []string{plan.InstanceNorm, plan.BatchNorm} {
+		p := tiny()
+		c := &p.Configurations[0]
+		c.Batch, c.BatchDice, c.Network.Norm = world, true, norm
+		p.Recipe.Schedule.Epochs = 1
+		o := sampled(t, p)
+		o.Storage = graph.F16
+		run := func(careful bool) map[string][]float32 {
+			o.Dir = filepath.Join(t.TempDir(), "run")
+			together(t, world, o, careful)
+			return tensors(t, o.Dir, checkpoint.StateFile)
+		}
+		assert.Equal(t, run(true), run(false), norm)
+	}
+}
+
+// Two GPUs train a network of batch norms as one does with their batch, running statistics
+// included: each is wrong by no more units of what it moved than a sum over the voxels of
+// a batch is, in every step.
+func TestGPUsShareTheStatisticsOfBatchNorms(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for seconds")
+	}
+	p := tiny()
+	c := &p.Configurations[0]
+	c.Batch, c.Network.Norm = 4, plan.BatchNorm
+	const steps = 3
+	p.Recipe.Schedule.Epochs, p.Recipe.Schedule.Iterations = 1, steps
+	o := sampled(t, p)
+	alone := o
+	alone.Device = opened(t)
+	alone.Device.(*device).simple = true
+	_, err := train.Run(t.Context(), alone)
+	require.NoError(t, err)
+	want := tensors(t, o.Dir, checkpoint.WeightsFile)
+
+	p.Recipe.Schedule.Iterations = 1
+	start := alone
+	start.Dir = filepath.Join(t.TempDir(), "start")
+	_, err = train.Run(t.Context(), start)
+	require.NoError(t, err)
+	require.NoError(t, alone.Device.Close())
+	before := tensors(t, start.Dir, checkpoint.WeightsFile)
+	p.Recipe.Schedule.Iterations = steps
+
+	o.Dir = filepath.Join(t.TempDir(), "group")
+	together(t, 2, o, false)
+	got := tensors(t, o.Dir, checkpoint.WeightsFile)
+	require.Len(t, got, len(want))
+	moved, wrong := map[bool]float64{}, map[bool]float64{}
+	for name := range want {
+		running := strings.Contains(name, ".running_")
+		for i, w := range want[name] {
+			moved[running] += square(w - before[name][i])
+			wrong[running] += square(w - got[name][i])
+		}
+	}
+	units := math.Sqrt(float64(c.Batch*c.Patch[0]*c.Patch[1]*c.Patch[2])) * 0x1p-24
+	require.Len(t, moved, 2)
+	for running, m := range moved {
+		share := math.Sqrt(wrong[running] / m)
+		t.Logf("running statistics %v: moved by %.3g, and differ by %.3g of that", running, math.Sqrt(m), share)
+		assert.Less(t, share, steps*units)
+	}
+}
+
+func square(x float32) float64 { return float64(x) * float64(x) }
 
 func tensors(t *testing.T, dir, file string) map[string][]float32 {
 	f, err := safetensors.Open(filepath.Join(dir, file))

@@ -122,6 +122,14 @@ func (s *scope) value(v graph.Value) operand {
 	return operand{span: span{s.bind[at.Region][at.Chunk].m, at.Offset, roundUp(at.Bytes, 4)}}
 }
 
+func (s *scope) values(list []graph.Value) []operand {
+	var os []operand
+	for _, v := range list {
+		os = append(os, s.value(v))
+	}
+	return os
+}
+
 // nothing fills a binding that a kernel does not touch.
 func (s *scope) nothing() operand { return s.partial(2) } // a pair of words
 

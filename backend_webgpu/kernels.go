@@ -1,6 +1,7 @@
 package webgpu
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 
@@ -90,8 +91,10 @@ func (s *scope) other(n graph.Node) error {
 	case graph.Intensity:
 		return s.intensity(op, n)
 	}
-	return fmt.Errorf("the webgpu backend does not have this op")
+	return s.several(n)
 }
+
+var errNoOp = errors.New("the webgpu backend does not have this op")
 
 // perWord is the elements of d in a word.
 func perWord(d graph.DType) int { return 4 / d.Size() }

@@ -86,37 +86,45 @@ func (s *scope) normApply(slope float32, y graph.Value, in []graph.Value, stats 
 }
 
 func (s *scope) normActGrad(op graph.NormActGrad, n graph.Node) error {
-	x := n.In[1]
-	t := s.Type(x).Shape
-	c, blocks := s.blocked(x)
-	c["SLOPE"] = op.Slope
-	parts := s.partial(int64(2 * t[0] * t[4] * blocks))
+	t := s.Type(n.In[1]).Shape
 	sums := s.partial(int64(2 * t[0] * t[4]))
-	var in []operand // dy, x, gamma, beta, stats
-	for _, v := range n.In {
-		in = append(in, s.value(v))
-	}
-	if err := s.each("norm_grad_sums", t[0]*blocks*t[4], c, append([]operand{parts}, in...)...); err != nil {
-		return err
-	}
-	f := shaders.Consts{"N": t[0], "C": t[4], "BLOCKS": blocks}
-	if err := s.each("norm_grad_fold", t[4], f, sums, s.value(n.Out[1]), s.value(n.Out[2]), parts); err != nil {
+	if err := s.normGradSums(op.Slope, n.In, sums, s.value(n.Out[1]), s.value(n.Out[2])); err != nil {
 		return err
 	}
 	if _, ok := s.Place(n.Out[0]); !ok {
 		return nil // nobody reads it
 	}
-	if op.Shared() {
-		p := poolConsts(op.Pool, t)
-		p["V"] = t[1] * t[2] * t[3]
+	return s.normGrad(op.Slope, op.Pool, t[1]*t[2]*t[3], n, sums)
+}
+
+// normGradSums adds the kernels of the sums of each sample, dγ and dβ; in is dy, x, gamma,
+// beta, stats.
+func (s *scope) normGradSums(slope float32, in []graph.Value, sums, dgamma, dbeta operand) error {
+	t := s.Type(in[1]).Shape
+	c, blocks := s.blocked(in[1])
+	c["SLOPE"] = slope
+	parts := s.partial(int64(2 * t[0] * t[4] * blocks))
+	if err := s.each("norm_grad_sums", t[0]*blocks*t[4], c, append([]operand{parts}, s.values(in)...)...); err != nil {
+		return err
+	}
+	f := shaders.Consts{"N": t[0], "C": t[4], "BLOCKS": blocks}
+	return s.each("norm_grad_fold", t[4], f, sums, dgamma, dbeta, parts)
+}
+
+// normGrad adds the kernels of dx, of sums over so many voxels of a sample and channel.
+func (s *scope) normGrad(slope float32, pool graph.Pool, voxels int, n graph.Node, sums operand) error {
+	t := s.Type(n.In[1]).Shape
+	if pool.Shared() {
+		p := poolConsts(pool, t)
+		p["V"] = voxels
 		means := s.partial(int64(2 * t[0] * t[4]))
 		if err := s.each("norm_grad_pool", t[0]*t[4], p, means, sums, s.value(n.In[2])); err != nil {
 			return err
 		}
 		sums = means
 	}
-	d := shaders.Consts{"V": t[1] * t[2] * t[3], "C": t[4], "SLOPE": op.Slope, "POOLED": op.Shared()}
-	return s.words("norm_grad", n.Out[0], d, append(in, sums)...)
+	c := shaders.Consts{"V": t[1] * t[2] * t[3], "C": t[4], "SLOPE": slope, "POOLED": pool.Shared()}
+	return s.words("norm_grad", n.Out[0], c, append(s.values(n.In[:5]), sums)...)
 }
 
 // poolConsts are the sets of a norm of x that share statistics.

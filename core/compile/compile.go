@@ -12,6 +12,7 @@ type Options struct {
 	Storage       graph.DType // of activations: F32 (the zero value), F16 or BF16
 	Rematerialise bool        // rebuild NormAct results in the backward pass: less memory, a little more time
 	World         int         // devices that take part in AllReduce; 0 and 1: this one alone
+	Rank          int         // this device's place among them
 	BufferBytes   int64       // largest buffer of the device; 0: no limit
 	ValueBytes    int64       // largest value that a kernel can bind; 0: no limit
 	BucketBytes   int64       // of values that AllReduce adds up at once; 0: 16 MiB
@@ -34,6 +35,7 @@ func Compile(g *graph.Graph, o Options) (*Program, error) {
 	if o.Rematerialise {
 		g = rematerialise(g)
 	}
+	g = shareNorms(g, o.World, o.Rank)
 	g = reduceEarly(g, o.BucketBytes)
 	p, err := place(g, o)
 	if err != nil {

@@ -21,6 +21,10 @@ type NormAct struct {
 type Pool struct {
 	Groups int  // of channels that follow each other, C/Groups in each; 0: every channel has its own
 	Batch  bool // all samples
+	// Devices is set with Batch and without Groups: the samples are those of all devices
+	// that take part in AllReduce, as many of each. The compiler makes such a norm of other
+	// ops; where there is one device it leaves it, and the field says nothing.
+	Devices bool
 }
 
 // Shared says whether anything is pooled.
@@ -41,6 +45,9 @@ func (p Pool) Sizes(n, c int) (samples, channels int) {
 func (p Pool) check(x Type) error {
 	if c := x.Shape[4]; p.Groups < 0 || p.Groups > 0 && c%p.Groups != 0 {
 		return fmt.Errorf("the %d channels of x %v are not %d groups of one size", c, x, p.Groups)
+	}
+	if p.Devices && (!p.Batch || p.Groups > 0) {
+		return fmt.Errorf("devices share the statistics of batch norms only, without groups: %+v", p)
 	}
 	return nil
 }

@@ -12,9 +12,10 @@ type Recipe struct {
 	Optimizer       Optimizer       `json:"optimizer"`
 	Schedule        Schedule        `json:"schedule"`
 	DeepSupervision DeepSupervision `json:"deep_supervision"`
-	Oversample      float64         `json:"oversample"`              // share of a batch whose patches are forced to hold foreground
-	OversampleBy    string          `json:"oversample_by,omitempty"` // ByComponent, ByChance, or "": as nnU-Net does
-	Interpolation   string          `json:"interpolation,omitempty"` // of patches that are scaled, rotated or deformed: Cubic, or "": linear
+	Oversample      float64         `json:"oversample"`                // share of a batch whose patches are forced to hold foreground
+	OversampleBy    string          `json:"oversample_by,omitempty"`   // ByComponent, ByChance, or "": as nnU-Net does
+	Interpolation   string          `json:"interpolation,omitempty"`   // of patches that are scaled, rotated or deformed: Cubic, or "": linear
+	SyncBatchNorm   bool            `json:"sync_batch_norm,omitempty"` // batch norms are over the samples of all ranks, else each rank has its own
 	Augmentation    []Transform     `json:"augmentation"`
 	Inference       Inference       `json:"inference"`
 }
@@ -195,6 +196,7 @@ func NNUNet(dim int) Recipe {
 		Schedule:        Schedule{Kind: Poly, Power: 0.9, Epochs: 1000, Iterations: 250, ValIterations: 50},
 		DeepSupervision: DeepSupervision{Decay: 0.5, DropLowest: true},
 		Oversample:      0.33,
+		SyncBatchNorm:   true, // its DDP converts them to torch's SyncBatchNorm
 		Augmentation: []Transform{
 			{Op: Rotation, P: 0.2, PChannel: 1, Shared: true, Axes: all, Ranges: map[string]Range{
 				"angle_3d": {-30, 30}, "angle_2d": {-180, 180}, "angle_2d_long": {-15, 15},

@@ -64,3 +64,17 @@ func TestSupervisionWeightsSumToOne(t *testing.T) {
 	one := DeepSupervision{Heads: 1, Decay: 0.5}
 	assert.Equal(t, []float64{1, 0, 0}, one.Weights(4))
 }
+
+// nnU-Net's DDP converts batch norms to SyncBatchNorm; NVIDIA's training, and plans that do
+// not say it, leave each rank its own.
+func TestRecipesSayWhatABatchNormIsOver(t *testing.T) {
+	for _, dim := range []int{2, 3} {
+		assert.True(t, NNUNet(dim).SyncBatchNorm)
+	}
+	assert.False(t, NVIDIA(false).SyncBatchNorm)
+	n := Network{Norm: BatchNorm}
+	assert.Equal(t, ", batch norm over all ranks", n.otherNorm(true))
+	assert.Equal(t, ", batch norm", n.otherNorm(false))
+	instance := Network{}
+	assert.Empty(t, instance.otherNorm(true))
+}

@@ -79,7 +79,9 @@ func fields() []field {
 			return "sample"
 		}},
 		{"cascade", func(_ *Plan, c *Configuration) string { return cascade(c) }},
-		{"network", func(_ *Plan, c *Configuration) string { return c.Network.Kind + c.Network.otherNorm() }},
+		{"network", func(p *Plan, c *Configuration) string {
+			return c.Network.Kind + c.Network.otherNorm(p.Recipe.SyncBatchNorm)
+		}},
 		{"features", func(_ *Plan, c *Configuration) string { return join(c.Network.Features, " ") }},
 		{"convolutions", func(_ *Plan, c *Configuration) string {
 			return depths(c.Network.Convs) + " down, " + depths(c.Network.DecoderConvs) + " up"
@@ -234,12 +236,15 @@ func (l Loss) String() string {
 	return fmt.Sprintf("%s × %s + %s × Dice", short(l.VoxelWeight), voxel, short(l.DiceWeight))
 }
 
-// otherNorm says which norm it is if it is not that of nnU-Net.
-func (n *Network) otherNorm() string {
-	switch n.Norm {
-	case BatchNorm:
+// otherNorm says which norm it is if it is not that of nnU-Net; shared ones are of all
+// ranks.
+func (n *Network) otherNorm(shared bool) string {
+	switch {
+	case n.Norm == BatchNorm && shared:
+		return ", batch norm over all ranks"
+	case n.Norm == BatchNorm:
 		return ", batch norm"
-	case GroupNorm:
+	case n.Norm == GroupNorm:
 		return fmt.Sprintf(", norm of %d groups", n.Groups)
 	}
 	return ""

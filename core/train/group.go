@@ -17,7 +17,14 @@ import (
 )
 
 // leads says whether this rank has the run folder.
-func (t *trainer) leads() bool { return t.Group == nil || t.Group.Rank == 0 }
+func (t *trainer) leads() bool { return t.rank() == 0 }
+
+func (t *trainer) rank() int {
+	if t.Group == nil {
+		return 0
+	}
+	return t.Group.Rank
+}
 
 func (t *trainer) world() int {
 	if t.Group == nil {
@@ -37,9 +44,7 @@ func (t *trainer) share() error {
 		return fmt.Errorf("a batch of %d samples cannot be shared by %d ranks: choose --batch %d, or another number of ranks", t.config.Batch, n, up)
 	}
 	t.local = t.config.Batch / n
-	if t.Group != nil {
-		t.first = t.Group.Rank * t.local
-	}
+	t.first = t.rank() * t.local
 	return nil
 }
 

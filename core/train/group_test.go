@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -49,57 +51,71 @@ func together(ctx context.Context, t *testing.T, n int, o train.Options, change 
 	return results[0], errs
 }
 
-// TestRanksTrainAsOneDeviceDoesWithTheirBatch compares weights. Ranks add the same
-// terms in another order. The gradient of a weight is a sum of n terms, one a voxel of
-// the batch, whose rounding is about √n units of the sum of their absolute values. A step
-// may then be wrong by √n units of itself, of which nothing was seen to cancel here; a
-// sample, a factor or a noise that differs changes it by hundredths. The errors of steps
-// add up.
+// TestRanksTrainAsOneDeviceDoesWithTheirBatch compares weights, and apart from them running
+// statistics. Ranks add the same terms in another order. The gradient of a weight is a sum
+// of n terms, one a voxel of the batch, whose rounding is about √n units of the sum of
+// their absolute values. A step may then be wrong by √n units of itself, of which nothing
+// was seen to cancel here; a sample, a factor or a noise that differs changes it by
+// hundredths. The errors of steps add up.
 func TestRanksTrainAsOneDeviceDoesWithTheirBatch(t *testing.T) {
-	for _, batchDice := range []bool{false, true} {
-		o := options(t)
-		c := &o.Plan.Configurations[0]
-		c.Batch, c.BatchDice = 4, batchDice
-		for i := range o.Plan.Recipe.Augmentation {
-			o.Plan.Recipe.Augmentation[i].P = 1 // so that each is seen
+	for _, norm := range []string{plan.InstanceNorm, plan.BatchNorm} {
+		for _, batchDice := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s norms, batch Dice %v", norm, batchDice), func(t *testing.T) {
+				o := options(t)
+				c := &o.Plan.Configurations[0]
+				c.Batch, c.BatchDice, c.Network.Norm = 4, batchDice, norm
+				trainAsOne(t, o, []int{2, 4})
+			})
 		}
-		s := &o.Plan.Recipe.Schedule
-		s.Epochs, s.Iterations, s.ValIterations = 2, 2, 1
-		units := math.Sqrt(float64(c.Batch*c.Patch[0]*c.Patch[1]*c.Patch[2])) * 0x1p-24
-		one, err := train.Run(t.Context(), o)
-		require.NoError(t, err)
-		want := weights(t, o.Dir, checkpoint.WeightsFile)
+	}
+}
 
-		start := o
-		start.Dir = filepath.Join(t.TempDir(), "start")
-		ctx, cancel := context.WithCancel(t.Context())
-		start.Progress = func(train.Progress) { cancel() } // after the first step
-		_, err = train.Run(ctx, start)
-		require.ErrorIs(t, err, context.Canceled)
-		before := weights(t, start.Dir, checkpoint.WeightsFile)
+func trainAsOne(t *testing.T, o train.Options, worlds []int) {
+	c := &o.Plan.Configurations[0]
+	for i := range o.Plan.Recipe.Augmentation {
+		o.Plan.Recipe.Augmentation[i].P = 1 // so that each is seen
+	}
+	s := &o.Plan.Recipe.Schedule
+	s.Epochs, s.Iterations, s.ValIterations = 2, 2, 1
+	units := math.Sqrt(float64(c.Batch*c.Patch[0]*c.Patch[1]*c.Patch[2])) * 0x1p-24
+	one, err := train.Run(t.Context(), o)
+	require.NoError(t, err)
+	want := weights(t, o.Dir, checkpoint.WeightsFile)
 
-		for _, n := range []int{2, 4} {
-			o.Dir = filepath.Join(t.TempDir(), "run")
-			res, errs := together(t.Context(), t, n, o, nil)
-			require.NoError(t, errors.Join(errs...))
-			got := weights(t, o.Dir, checkpoint.WeightsFile)
-			require.Len(t, got, len(want))
-			steps := float64(s.Epochs * s.Iterations)
-			moved, wrong := 0.0, 0.0
-			for name := range want {
-				for i, w := range want[name] {
-					moved += square(w - before[name][i])
-					wrong += square(w - got[name][i])
-				}
+	start := o
+	start.Dir = filepath.Join(t.TempDir(), "start")
+	ctx, cancel := context.WithCancel(t.Context())
+	start.Progress = func(train.Progress) { cancel() } // after the first step
+	_, err = train.Run(ctx, start)
+	require.ErrorIs(t, err, context.Canceled)
+	before := weights(t, start.Dir, checkpoint.WeightsFile)
+
+	for _, n := range worlds {
+		o.Dir = filepath.Join(t.TempDir(), "run")
+		res, errs := together(t.Context(), t, n, o, nil)
+		require.NoError(t, errors.Join(errs...))
+		got := weights(t, o.Dir, checkpoint.WeightsFile)
+		require.Len(t, got, len(want))
+		steps := float64(s.Epochs * s.Iterations)
+		moved, wrong := map[bool]float64{}, map[bool]float64{}
+		for name := range want {
+			running := strings.Contains(name, ".running_")
+			for i, w := range want[name] {
+				moved[running] += square(w - before[name][i])
+				wrong[running] += square(w - got[name][i])
 			}
-			t.Logf("batch Dice %v, %d ranks: weights moved by %.3g, and differ by %.3g of that", batchDice, n, math.Sqrt(moved), math.Sqrt(wrong/moved))
-			assert.Less(t, math.Sqrt(wrong/moved), steps*units)
-			for i, e := range one.Epochs {
-				assert.InDelta(t, float64(e.TrainLoss), float64(res.Epochs[i].TrainLoss), steps*units)
-				assert.InDelta(t, float64(e.ValLoss), float64(res.Epochs[i].ValLoss), steps*units)
-				for k := range e.Dice { // decided labels: a voxel in a thousand may fall on the other side
-					assert.InDelta(t, float64(e.Dice[k]), float64(res.Epochs[i].Dice[k]), 2e-3)
-				}
+		}
+		require.Len(t, moved, map[string]int{plan.InstanceNorm: 1, plan.BatchNorm: 2}[cmp.Or(c.Network.Norm, plan.InstanceNorm)])
+		for running, m := range moved {
+			share := math.Sqrt(wrong[running] / m)
+			t.Logf("%d ranks: running statistics %v: moved by %.3g, and differ by %.3g of that", n, running, math.Sqrt(m), share)
+			assert.Less(t, share, steps*units)
+		}
+		for i, e := range one.Epochs {
+			assert.InDelta(t, float64(e.TrainLoss), float64(res.Epochs[i].TrainLoss), steps*units)
+			assert.InDelta(t, float64(e.ValLoss), float64(res.Epochs[i].ValLoss), steps*units)
+			for k := range e.Dice { // decided labels: a voxel in a thousand may fall on the other side
+				assert.InDelta(t, float64(e.Dice[k]), float64(res.Epochs[i].Dice[k]), 2e-3)
 			}
 		}
 	}
@@ -108,10 +124,16 @@ func TestRanksTrainAsOneDeviceDoesWithTheirBatch(t *testing.T) {
 func square(x float32) float64 { return float64(x) * float64(x) }
 
 func TestRanksHaveTheSameBitsInEveryRunAndAfterAnInterruption(t *testing.T) {
+	for _, norm := range []string{plan.InstanceNorm, plan.BatchNorm} {
+		t.Run(norm+" norms", func(t *testing.T) { sameBitsOfRanks(t, norm) })
+	}
+}
+
+func sameBitsOfRanks(t *testing.T, norm string) {
 	o := options(t)
 	o.Storage = graph.F16 // a scale that is decided by all
 	c := &o.Plan.Configurations[0]
-	c.Batch, c.BatchDice = 3, true
+	c.Batch, c.BatchDice, c.Network.Norm = 3, true, norm
 	o.Plan.Recipe.Schedule.Epochs = 2
 	whole, errs := together(t.Context(), t, 3, o, nil)
 	require.NoError(t, errors.Join(errs...))
@@ -206,48 +228,62 @@ func TestALostRankLeavesACheckpoint(t *testing.T) {
 }
 
 // A step that a rank leaves in the middle has not been, also not for the running
-// statistics of batch norms, which are the same on every rank.
+// statistics of batch norms, which are the same on every rank: in a sum of the forward pass
+// of those norms, and in the last sum of gradients.
 func TestAStepThatARankLeavesHasNotBeen(t *testing.T) {
 	for _, norm := range []string{plan.InstanceNorm, plan.BatchNorm} {
 		o := options(t)
 		c := &o.Plan.Configurations[0]
 		c.Batch, c.Network.Norm = 3, norm
-		o.Plan.Recipe.Schedule.Epochs = 1
-		_, errs := together(t.Context(), t, 3, o, nil)
-		require.NoError(t, errors.Join(errs...), norm)
-		want := o.Dir
+		s := &o.Plan.Recipe.Schedule
+		s.Epochs, s.Iterations = 1, 3
 		o.Dir = filepath.Join(t.TempDir(), "run")
-		_, errs = together(t.Context(), t, 3, o, func(o *train.Options) {
-			if g := o.Group; g.Rank == 2 {
-				calls := 0
-				o.Device = cpu.Open(cpu.Options{Workers: 1, World: 3, Reduce: func(ctx context.Context, v [][]float32) error {
-					if calls++; calls == 3 {
-						g.Fail(errors.New("no more memory"))
-					}
-					return g.AllReduce(ctx, v)
-				}})
-			}
-		})
-		for _, err := range errs {
-			require.ErrorContains(t, err, "no more memory", norm)
-		}
-		o.Resume = true
-		_, errs = together(t.Context(), t, 3, o, nil)
+		want := o.Dir
+		sums, errs := leaving(t, o, -1)
 		require.NoError(t, errors.Join(errs...), norm)
-		for _, file := range []string{checkpoint.StateFile, checkpoint.WeightsFile} {
-			checkpointtest.SameBits(t, weights(t, want, file), weights(t, o.Dir, file), norm)
+		require.Zero(t, sums%s.Iterations)
+		for _, at := range []int{3, 2 * sums / s.Iterations} {
+			o.Dir, o.Resume = filepath.Join(t.TempDir(), "run"), false
+			_, errs = leaving(t, o, at)
+			for _, err := range errs {
+				require.ErrorContains(t, err, "no more memory", norm)
+			}
+			o.Resume = true
+			_, errs = together(t.Context(), t, 3, o, nil)
+			require.NoError(t, errors.Join(errs...), norm)
+			for _, file := range []string{checkpoint.StateFile, checkpoint.WeightsFile} {
+				checkpointtest.SameBits(t, weights(t, want, file), weights(t, o.Dir, file), "%s, sum %d of %d", norm, at, sums)
+			}
 		}
 	}
 }
 
-// Running statistics move towards the mean over all ranks, not those of one: in the first
+// leaving is a training of three ranks, of which the last ends in its sum number at. It
+// returns the number of its sums.
+func leaving(t *testing.T, o train.Options, at int) (sums int, errs []error) {
+	_, errs = together(t.Context(), t, 3, o, func(o *train.Options) {
+		if g := o.Group; g.Rank == 2 {
+			o.Device = cpu.Open(cpu.Options{Workers: 1, World: 3, Reduce: func(ctx context.Context, v [][]float32) error {
+				if sums++; sums == at {
+					g.Fail(errors.New("no more memory"))
+				}
+				return g.AllReduce(ctx, v)
+			}})
+		}
+	})
+	return sums, errs
+}
+
+// Where each rank has statistics of its own, running ones move towards their mean over all
+// ranks, not those of one: in the first
 // layer, whose input does not depend on the norm, they have the mean of one device with the
 // whole batch, up to the rounding of a mean of V values, √V units of their size. The
 // variances of ranks leave out what lies between their means.
-func TestRunningStatisticsAreThoseOfAllRanks(t *testing.T) {
+func TestRunningStatisticsOfRanksAreTheirMean(t *testing.T) {
 	o := options(t)
 	c := &o.Plan.Configurations[0]
 	c.Batch, c.Network.Norm = 4, plan.BatchNorm
+	o.Plan.Recipe.SyncBatchNorm = false
 	s := &o.Plan.Recipe.Schedule
 	s.Epochs, s.Iterations, s.ValIterations = 1, 1, 0
 	const first = "encoder.stages.0.0.convs.0.norm.running_"
@@ -307,9 +343,15 @@ func (e profiled) Run(ctx context.Context) error {
 // Gradients that are added up while the backward pass goes on are those that are added up
 // after it, bit for bit; of two ranks also where all are added at once.
 func TestWhatRunsBesideTheBackwardPassChangesNoBit(t *testing.T) {
+	for _, norm := range []string{plan.InstanceNorm, plan.BatchNorm} {
+		t.Run(norm+" norms", func(t *testing.T) { besideChangesNoBit(t, norm) })
+	}
+}
+
+func besideChangesNoBit(t *testing.T, norm string) {
 	o := options(t)
 	c := &o.Plan.Configurations[0]
-	c.Batch, c.BatchDice = 4, true
+	c.Batch, c.BatchDice, c.Network.Norm = 4, true, norm
 	o.Plan.Recipe.Schedule.Epochs = 1
 	run := func(n int, change func(*train.Options)) map[string][]float32 {
 		o.Dir = filepath.Join(t.TempDir(), "run")

@@ -82,7 +82,7 @@ func (t *trainer) programs(limits backend.Limits) (step, val *compile.Program, e
 		return nil, nil, err
 	}
 	co := compile.Options{
-		Storage: t.Storage, Rematerialise: t.Rematerialise, World: limits.World, BucketBytes: t.BucketBytes, Linked: true,
+		Storage: t.Storage, Rematerialise: t.Rematerialise, World: limits.World, Rank: t.rank(), BucketBytes: t.BucketBytes, Linked: true,
 		BufferBytes: limits.BufferBytes, ValueBytes: limits.ValueBytes, InPlace: limits.InPlace,
 	}
 	if step, err = compile.Compile(t.step.Graph, co); err != nil {

@@ -83,7 +83,7 @@ func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, r plan.Recipe, s
 		if c.Previous != "" {
 			t.Stage, before = newStage(b, p, c, n)
 		}
-		network := &net{Builder: b, Network: c.Network, training: step}
+		network := &net{Builder: b, Network: c.Network, training: step, devices: r.SyncBatchNorm}
 		var logits []graph.Value
 		logits, t.Params = network.forward(x, before, p.Classes(), heads)
 		hard := segSums(p, one)
@@ -113,8 +113,9 @@ func build(p *plan.Plan, c *plan.Configuration, o TrainOptions, r plan.Recipe, s
 // device has the loss of all, and its part of the gradient, so that gradients are
 // added. Without it each has the loss of its samples, and both are averaged.
 //
-// A batch norm has the statistics of its device, as in PyTorch's DDP; its running ones
-// move towards the mean of those of all devices, where DDP has those of the first.
+// A batch norm has the statistics of all samples, and its running ones move towards them,
+// where the recipe says so. Else it has those of its device, as in PyTorch's DDP, and its
+// running ones move towards their mean over all devices, where DDP has those of the first.
 //
 // Nothing that lasts is changed before that: a step in which a device is lost has not been.
 func update(b *graph.Builder, p *plan.Plan, c *plan.Configuration, t *Train, growth int, tracks []track) {
@@ -134,7 +135,7 @@ func update(b *graph.Builder, p *plan.Plan, c *plan.Configuration, t *Train, gro
 	for _, n := range tracks {
 		batches = append(batches, n.batch...)
 	}
-	if len(batches) > 0 {
+	if len(batches) > 0 && !p.Recipe.SyncBatchNorm {
 		b.Apply("reduce.batch", graph.AllReduce{Mean: true}, batches...)
 	}
 	for _, n := range tracks {

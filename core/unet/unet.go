@@ -19,6 +19,7 @@ type net struct {
 	*graph.Builder
 	plan.Network
 	training bool // batch norms take the statistics of the batch
+	devices  bool // of that of all devices
 	params   []graph.Value
 	tracks   []track // of batch norms
 }
@@ -160,7 +161,7 @@ func (n *net) batchNorm(name string, x, gamma, beta graph.Value, slope float32) 
 		stats := n.Apply(name+".running", graph.Running{Eps: n.NormEps, N: s[0]}, mean, variance)[0]
 		return n.Apply(name, graph.NormApply{Slope: slope}, x, gamma, beta, stats)[0]
 	}
-	out := n.Apply(name, graph.NormAct{Eps: n.NormEps, Slope: slope, Pool: graph.Pool{Batch: true}}, x, gamma, beta)
+	out := n.Apply(name, graph.NormAct{Eps: n.NormEps, Slope: slope, Pool: graph.Pool{Batch: true, Devices: n.devices}}, x, gamma, beta)
 	batch := n.Apply(name+".batch", graph.Estimate{Eps: n.NormEps, Count: s.Elems() / s[4]}, out[1])
 	n.Place(batch[0], graph.IO)
 	n.Place(batch[1], graph.IO)

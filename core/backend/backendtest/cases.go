@@ -292,6 +292,7 @@ func normCases() []testCase {
 		{"a batch", []int{3, 2, 5, 7, 8}, 0.01, 0.5, 2, graph.Pool{Batch: true}},
 		{"a batch of 17 channels", []int{2, 3, 4, 5, 17}, 0.01, -4, 1, graph.Pool{Batch: true}},
 		{"a batch of single voxels", []int{5, 1, 1, 1, 4}, 1, 0, 1, graph.Pool{Batch: true}},
+		{"a batch of small values", []int{2, 1, 4, 4, 3}, 0.01, 0, 1e-3, graph.Pool{Batch: true}},
 		{"groups", []int{2, 3, 4, 5, 32}, 0.01, 0.5, 2, graph.Pool{Groups: 4}},
 		{"one group", []int{2, 1, 4, 5, 6}, 0, 8, 1, graph.Pool{Groups: 1}},
 		{"groups of 5 channels", []int{1, 2, 4, 5, 15}, 0.01, 0, 1, graph.Pool{Groups: 3}},
@@ -347,6 +348,9 @@ func normCasesOf(name string, slope float32, pool graph.Pool, x, gamma, beta, dy
 				float("m", graph.IO, newSource(411).normal, c), float("v", graph.IO, constant(1.5), c), running("mean", 0.5), running("variance", 2),
 			}},
 			testCase{name: name, op: graph.Running{Eps: eps, N: x.shape[0]}, in: []operand{running("mean", 0.5), running("variance", 2)}})
+		if pool.Groups == 0 {
+			list = append(list, sharedCasesOf(name, eps, slope, x, gamma, beta, dy, stats)...)
+		}
 	}
 	return list
 }

@@ -15,7 +15,8 @@ import (
 )
 
 // RunGroup checks AllReduce over devices that take part in one group, each
-// owned by its own goroutine, as in training: by itself, and beside other nodes.
+// owned by its own goroutine, as in training: by itself, beside other nodes, and in batch
+// norms over the samples of all.
 func RunGroup(t *testing.T, open func(t testing.TB) []backend.Device) {
 	devs := open(t)
 	t.Cleanup(func() {
@@ -40,6 +41,7 @@ func RunGroup(t *testing.T, open func(t testing.TB) []backend.Device) {
 		})
 	}
 	all("beside other nodes", CheckBeside)
+	all("batch norms of all samples", checkNorms)
 }
 
 // CheckBeside is the part of one rank of a program in which sums over all devices are

@@ -146,3 +146,37 @@ func TestASumThatNobodyWaitsForIsNoticed(t *testing.T) {
 	})
 	assert.ErrorContains(t, err, "rank 1: z0: ")
 }
+
+// A device that keeps the statistics, or the sums of gradients, of its own samples is
+// noticed by what it makes of them.
+func TestABatchNormOfOneDeviceIsNoticed(t *testing.T) {
+	for name, c := range map[string]struct {
+		mutant func(graph.Op) graph.Op
+		says   string
+	}{
+		"of a rank": {func(o graph.Op) graph.Op {
+			if n, ok := o.(graph.Moments); ok {
+				n.Rank = 0
+				return n
+			}
+			return o
+		}, "rank 1: f32: batch.1: "},
+		"of own sums": {func(o graph.Op) graph.Op {
+			if n, ok := o.(graph.NormActGradInput); ok {
+				n.Count /= 2
+				return n
+			}
+			return o
+		}, "rank 1: f32: grad: "},
+	} {
+		devs := groupOf(2)
+		devs[1].(*member).mutant = c.mutant
+		errs := make([]error, len(devs))
+		var wg sync.WaitGroup
+		for rank, d := range devs {
+			wg.Go(func() { errs[rank] = checkNorms(t.Context(), d, rank, len(devs)) })
+		}
+		wg.Wait()
+		assert.ErrorContains(t, errs[1], c.says, name)
+	}
+}

@@ -59,6 +59,14 @@ func evaluate(c call) (out []array, mutated map[int]array) {
 		normApply(op.Slope, in[0], in[1], in[2], in[3], out[0])
 	case graph.NormActGrad:
 		normActGrad(op, in, out)
+	case graph.Moments:
+		momentsOf(op, in[0], out[0])
+	case graph.Merged:
+		merged(op, in[0], out[0])
+	case graph.NormActGradSums:
+		normActGradSums(op, in, out)
+	case graph.NormActGradInput:
+		normActGradInput(op, in, out[0])
 	case graph.Estimate:
 		estimate(op, in[0], out[0], out[1])
 	case graph.Track:

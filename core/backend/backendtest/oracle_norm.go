@@ -79,17 +79,15 @@ func normApply(slope float32, x, gamma, beta, stats, y array) {
 }
 
 func normActGrad(op graph.NormActGrad, in, out []array) {
-	dy, x, gamma, beta, stats := in[0], in[1], in[2], in[3], in[4]
-	dx, dgamma, dbeta := out[0], make([]sum, len(gamma.v)), make([]sum, len(beta.v))
+	x, gamma, stats := in[1], in[2], in[4]
+	dx, dgamma, dbeta := out[0], make([]sum, len(gamma.v)), make([]sum, len(gamma.v))
 	pooled(x.typ.Shape, op.Pool, func(is, at []int) {
-		mean, rstd := stats.v[at[0]], stats.v[at[0]+1]
+		rstd := stats.v[at[0]+1]
 		g, xhat := make([]num, len(is)), make([]num, len(is))
 		var sg, sgx sum
 		for j, i := range is {
 			c := i % len(gamma.v)
-			xhat[j] = total(x.v[i].times(rstd), mean.times(rstd).neg())
-			pre := total(xhat[j].times(gamma.v[c]), beta.v[c])
-			g[j] = slopeOf(pre, dy.v[i], op.Slope)
+			xhat[j], g[j] = active(op.Slope, in, i, at[0])
 			dbeta[c].add(g[j])
 			dgamma[c].mul(g[j], xhat[j])
 			g[j] = g[j].times(gamma.v[c])
@@ -104,6 +102,15 @@ func normActGrad(op graph.NormActGrad, in, out []array) {
 	})
 	finish(dgamma, out[1].v)
 	finish(dbeta, out[2].v)
+}
+
+// active are x̂ and g of NormActGrad in element i, of the statistics at s.
+func active(slope float32, in []array, i, s int) (xhat, g num) {
+	dy, x, gamma, beta, stats := in[0], in[1], in[2], in[3], in[4]
+	c := i % len(gamma.v)
+	rstd := stats.v[s+1]
+	xhat = total(x.v[i].times(rstd), stats.v[s].times(rstd).neg())
+	return xhat, slopeOf(total(xhat.times(gamma.v[c]), beta.v[c]), dy.v[i], slope)
 }
 
 // estimate has the variance back from 1/√(variance + eps).
