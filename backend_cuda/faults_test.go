@@ -107,6 +107,8 @@ var faults = []fault{
 	{"squares of values", "moments_blocked", "(e[c] - mean[c]) * (e[c] - mean[c])", "e[c] * e[c]", "f16/^NormAct$/mean_above_deviation$"},
 	{"a tree without barriers", "grad_norm_parts", "            faults[lane] += faults[lane + n];\n        }\n        __syncthreads();", "            faults[lane] += faults[lane + n];\n        }", "f32/^GradNorm$/no_clipping$"},
 	{"a step that is not finite", "step", " || ctl[4] == 0.0f", "", "f32/^Step$/sgd_nesterov_true_decay_3e-05_step_0$"},
+	{"the change of the gradient left out", "adan", "d + BETA2 * e", "d", "f32/^Step$/adan_nesterov_false_decay_0.02_step_2$"},
+	{"a step that is not finite", "adan", " || ctl[4] == 0.0f", "", "f32/^Step$/adan_nesterov_false_decay_0.02_step_0$"},
 	{"labels that do not count", "seg_sums", "label == IGNORE", "false", "f32/^SegSums$/softmax_ignore$"},
 	{"a derivative of labels that do not count", "seg_grad", "label == IGNORE", "false", "f32/^SegGrad$/softmax_ignore$"},
 	{"the last of equals", "labels", "e > best", "e >= best", "f32/^Labels$/same_grid$"},

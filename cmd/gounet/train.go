@@ -99,7 +99,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	flags.IntVar(&f.batch, "batch", 0, "samples a step")
 	flags.IntVar(&f.width, "width", 0, "features of the first stage; each stage has twice as many, up to the plan's limit")
 	flags.Float64Var(&f.rate, "learning-rate", 0, "initial learning rate")
-	flags.StringVar(&f.optimizer, "optimizer", "", "sgd, adam or adamw")
+	flags.StringVar(&f.optimizer, "optimizer", "", "sgd, adam, adamw or adan")
 	flags.StringVar(&f.schedule, "schedule", "", "poly, cosine or constant")
 	flags.IntVar(&f.warmup, "warmup", 0, "epochs in which the learning rate rises, before the schedule begins")
 	flags.StringVar(&f.pretrained, "pretrained", "", "begin with the weights of this `model` where they fit: layers of one shape, channels and classes of one name")
@@ -134,7 +134,7 @@ func (f *trainFlags) check(a *app) error {
 		}
 	}
 	err := errors.Join(
-		oneOf("optimizer", f.optimizer, plan.SGD, plan.Adam, plan.AdamW),
+		oneOf("optimizer", f.optimizer, plan.SGD, plan.Adam, plan.AdamW, plan.Adan),
 		oneOf("schedule", f.schedule, plan.Poly, plan.Cosine, plan.Constant),
 		oneOf("loss", f.loss, slices.Sorted(maps.Keys(losses))...),
 	)
@@ -229,7 +229,9 @@ func (f *trainFlags) override(c *plan.Configuration, r *plan.Recipe, regions boo
 	}
 	set(&r.Loss.Smoothing, f.smoothing)
 	set(&r.Optimizer.LearningRate, f.rate)
-	set(&r.Optimizer.Kind, f.optimizer)
+	if f.optimizer != "" {
+		r.Optimizer.Use(f.optimizer)
+	}
 	set(&r.Schedule.Kind, f.schedule)
 	if f.valBatches >= 0 {
 		r.Schedule.ValIterations = f.valBatches

@@ -61,6 +61,7 @@ const (
 	SGD   = "sgd"
 	Adam  = "adam"
 	AdamW = "adamw" // weight decay apart from the gradient
+	Adan  = "adan"  // with the moments of the change of gradients: that of nnU-Net's nnUNetTrainerAdan
 )
 
 // Optimizer is the rule of a step.
@@ -70,10 +71,22 @@ type Optimizer struct {
 	Momentum     float64 `json:"momentum"` // SGD
 	Nesterov     bool    `json:"nesterov"` // SGD
 	WeightDecay  float64 `json:"weight_decay"`
-	Beta1        float64 `json:"beta1"`     // Adam, AdamW
-	Beta2        float64 `json:"beta2"`     // Adam, AdamW
-	Epsilon      float64 `json:"epsilon"`   // Adam, AdamW
-	ClipNorm     float64 `json:"clip_norm"` // largest norm of the whole gradient, 0: no limit
+	Beta1        float64 `json:"beta1"`           // Adam, AdamW, Adan: the share of a moment that stays
+	Beta2        float64 `json:"beta2"`           // Adam, AdamW, Adan
+	Beta3        float64 `json:"beta3,omitempty"` // Adan
+	Epsilon      float64 `json:"epsilon"`         // Adam, AdamW, Adan
+	ClipNorm     float64 `json:"clip_norm"`       // largest norm of the whole gradient, 0: no limit
+}
+
+// Use changes the rule to kind. Betas go with it where Adan, which has others, begins or ends.
+func (o *Optimizer) Use(kind string) {
+	switch {
+	case kind == Adan && o.Kind != Adan:
+		o.Beta1, o.Beta2, o.Beta3 = 0.98, 0.92, 0.99 // adan-pytorch's (0.02, 0.08, 0.01) are 1 − β
+	case kind != Adan && o.Kind == Adan:
+		o.Beta1, o.Beta2, o.Beta3 = 0.9, 0.999, 0
+	}
+	o.Kind = kind
 }
 
 // Values of Schedule.Kind.

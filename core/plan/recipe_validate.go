@@ -53,10 +53,12 @@ func (l Loss) validate(e problems) {
 }
 
 func (o Optimizer) validate(e problems) {
-	oneOf(e, "kind", o.Kind, SGD, Adam, AdamW)
+	oneOf(e, "kind", o.Kind, SGD, Adam, AdamW, Adan)
 	e.need(o.LearningRate > 0 && o.LearningRate <= maxFactor, "learning_rate is %v, wanted above 0, at most %v", o.LearningRate, maxFactor)
 	between(e, "weight_decay", o.WeightDecay, 0, 1)
 	between(e, "clip_norm", o.ClipNorm, 0, maxWeight)
+	below1(e, "beta3", o.Beta3)
+	e.need((o.Kind == Adan) == (o.Beta3 > 0), "beta3 is %v, wanted above 0 for %q, and nothing for others", o.Beta3, Adan)
 	if o.Kind == SGD {
 		below1(e, "momentum", o.Momentum)
 		return

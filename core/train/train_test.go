@@ -73,8 +73,15 @@ func weights(t *testing.T, dir, file string) map[string][]float32 {
 }
 
 func TestResumedTrainingHasTheBitsOfAnUninterruptedOne(t *testing.T) {
+	for _, optimizer := range []string{plan.SGD, plan.Adan} {
+		t.Run(optimizer, func(t *testing.T) { resumes(t, optimizer) })
+	}
+}
+
+func resumes(t *testing.T, optimizer string) {
 	ctx := context.Background()
 	o := options(t)
+	o.Plan.Recipe.Optimizer.Use(optimizer)
 	whole, err := train.Run(ctx, o)
 	require.NoError(t, err)
 	want := weights(t, o.Dir, checkpoint.StateFile)

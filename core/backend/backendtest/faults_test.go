@@ -215,6 +215,7 @@ var mutants = map[string]func(graph.Op) graph.Op{
 		}
 		return n
 	},
+	"Step beta 3":     func(o graph.Op) graph.Op { n := o.(graph.Step); n.Beta3 = 0; return n },
 	"Cut row":         func(o graph.Op) graph.Op { n := o.(graph.Cut); n.Ctl--; return n },
 	"Cut fill":        func(o graph.Op) graph.Op { n := o.(graph.Cut); n.Fill ^= 1; return n },
 	"TileLoad row":    func(o graph.Op) graph.Op { n := o.(graph.TileLoad); n.Ctl--; return n },
