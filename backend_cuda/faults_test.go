@@ -116,6 +116,13 @@ var faults = []fault{
 	{"rows of another length", "cut", "((size_t)d * vh + h) * vw", "((size_t)d * vh + h) * W", "f32/^Cut$"},
 	{"a case that begins elsewhere", "cut", "row[1] << 16", "row[1] << 8", "f32/^Cut$"},
 	{"a corner behind the volume", "tile_load", "w < VW", "w <= VW", "f32/^TileLoad$/eight_mirrors$"},
+	{"a border that is not repeated", "median", "-1 - i", "-i", "f32/^Median$"},
+	{"a window to the other side", "median", "- (int)(sw / 2)", "- (int)((sw - 1) / 2)", "f32/^Median$/even"},
+	{"boxes over what was there", "blank_values", "v = means[j];", "", "f32/^Blank$"},
+	{"a mean that is not made yet", "blank_values", "values[channel * BOXES + b] = means[b];\n        }\n        __syncthreads();", "values[channel * BOXES + b] = means[b];\n        }", "f32/^Blank$"},
+	{"the first of boxes", "blank", "unsigned b = BOXES; b > 0; b--", "unsigned b = 1; b <= BOXES; b++", "f32/^Blank$"},
+	{"factors of the wrong axis", "local", "f[D + H + i / C % W]", "f[D + i / C % W]", "f32/^Local$"},
+	{"a voxel of the next row", "sharpen", "o + 1 == size ? i : i + stride", "i + stride", "f32/^Sharpen$"},
 	{"the border twice", "blur", "i < 0 ? -i", "i < 0 ? -i - 1", "f32/^Blur$"},
 	{"the other share", "warp", "j & 1u ? p.fw", "j & 1u ? p.fh", "f32/^Warp$"},
 }
