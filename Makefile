@@ -88,9 +88,9 @@ BROWSER_SKIP ?= TestConformance/f16|TestConformance/network/(learns|rematerialis
 WORKER_RUN   ?= InABrowser|NoRequest
 
 # Without inlining in Go's library it is a tenth smaller compressed; the kernels are not
-# of that library.
+# of that library. It does not train: the tag leaves those ops out.
 worker: ## bin/worker.wasm, the program of the browser's worker: at most 3 MB compressed
-	GOOS=js GOARCH=wasm $(GO) build -trimpath -gcflags=std=-l -ldflags '-s -w -X main.version=$(VERSION)' -o bin/worker.wasm ./wasm
+	GOOS=js GOARCH=wasm $(GO) build -tags predict -trimpath -gcflags=std=-l -ldflags '-s -w -X main.version=$(VERSION)' -o bin/worker.wasm ./wasm
 	@n=$$(gzip -9 -c bin/worker.wasm | wc -c); test $$n -le 3000000 || { echo "bin/worker.wasm has $$n bytes compressed, at most 3000000 are allowed"; exit 1; }
 
 web: worker ## web/dist, the page: vugu's program, NiiVue, the worker; at most 2.5 MB compressed before the worker

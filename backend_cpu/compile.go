@@ -186,50 +186,22 @@ func (s *scope) node(n graph.Node) ([]part, error) {
 	switch op := n.Op.(type) {
 	case graph.Conv3D:
 		return s.conv3D(op, n), nil
-	case graph.Conv3DGradInput:
-		return s.conv3DGradInput(op, n), nil
-	case graph.Conv3DGradWeight:
-		return s.conv3DGradWeight(op, n), nil
 	case graph.UpConv3D:
 		return s.upConv3D(n), nil
-	case graph.UpConv3DGradInput:
-		return s.upConv3DGradInput(n), nil
-	case graph.UpConv3DGradWeight:
-		return s.upConv3DGradWeight(n), nil
 	case graph.NormAct:
 		return s.normAct(op, n), nil
 	case graph.NormApply:
 		return s.normApply(op, n), nil
-	case graph.NormActGrad:
-		return s.normActGrad(op, n), nil
-	case graph.Estimate:
-		return s.estimate(op, n), nil
-	case graph.Track:
-		return s.track(op, n), nil
 	case graph.Running:
 		return s.running(op, n), nil
 	case graph.Add:
 		return s.add(1, n), nil
 	case graph.AddAct:
 		return s.add(op.Slope, n), nil
-	case graph.ActGrad:
-		return s.actGrad(op, n), nil
 	case graph.AvgPool:
 		return s.avgPool(op.Stride, n), nil
-	case graph.AvgPoolGrad:
-		return s.avgPoolGrad(op.Stride, n), nil
 	case graph.Enlarge:
 		return s.enlarge(n), nil
-	case graph.EnlargeGrad:
-		return s.enlargeGrad(n), nil
-	case graph.SegSums:
-		return s.segSums(op, n), nil
-	case graph.SegGrad:
-		return s.segGrad(op.SegSums, n), nil
-	case graph.SegLoss:
-		return s.segLoss(op, n), nil
-	case graph.Hardest:
-		return s.hardest(op, n), nil
 	}
 	return s.other(n)
 }
@@ -237,33 +209,12 @@ func (s *scope) node(n graph.Node) ([]part, error) {
 // other binds the ops that do not belong to the network.
 func (s *scope) other(n graph.Node) ([]part, error) {
 	switch op := n.Op.(type) {
-	case graph.AllReduce:
-		return s.allReduce(op, n)
-	case graph.GradNorm:
-		return s.gradNorm(op, n), nil
-	case graph.Step:
-		return s.step(op, n), nil
-	case graph.Cut:
-		return s.cut(op, n), nil
 	case graph.TileLoad:
 		return s.tileLoad(op, n), nil
 	case graph.TileBlend:
 		return s.tileBlend(op, n), nil
 	case graph.Labels:
 		return s.labels(op, n), nil
-	case graph.Warp:
-		return s.warp(op, n), nil
-	case graph.Mask:
-		return s.mask(op, n), nil
-	case graph.Blur:
-		return s.blur(op, n), nil
-	case graph.LowRes:
-		return s.lowRes(op, n), nil
-	case graph.Intensity:
-		return s.intensity(op, n), nil
 	}
-	if list := s.several(n); list != nil {
-		return list, nil
-	}
-	return nil, fmt.Errorf("the cpu backend does not have this op")
+	return s.training(n)
 }

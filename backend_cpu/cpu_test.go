@@ -30,7 +30,7 @@ func network(b *graph.Builder) []graph.Value {
 	one, two := [3]int{1, 1, 1}, [3]int{2, 2, 2}
 	source := b.Declare("source", graph.IO, graph.F32, 2, 20, 30, 28, 2)
 	labels := b.Declare("labels", graph.IO, graph.U8, 2, 20, 30, 28)
-	ctl := b.Declare("ctl", graph.IO, graph.F32, 128)
+	ctl := b.Declare("ctl", graph.IO, graph.F32, 512)
 	warped := b.Apply("warp", graph.Warp{Patch: [3]int{16, 24, 24}, Ctl: 16}, source, labels, ctl)
 	x, y := warped[0], warped[1]
 	for a := range 3 {
@@ -38,7 +38,13 @@ func network(b *graph.Builder) []graph.Value {
 	}
 	x = b.Apply("low", graph.LowRes{Ctl: 44}, x, ctl)[0]
 	for k := graph.Noise; k <= graph.GammaInvert; k++ {
-		x = b.Apply(k.String(), graph.Intensity{Kind: k, Ctl: 48 + 4*int(k), Seed: 70}, x, ctl)[0]
+		x = b.Apply(k.String(), graph.Intensity{Kind: k, Ctl: 48 + 4*int(k), Seed: 100}, x, ctl)[0]
+	}
+	x = b.Apply("median", graph.Median{Most: 3, Ctl: 44}, x, ctl)[0]
+	x = b.Apply("sharpen", graph.Sharpen{Ctl: 44}, x, ctl)[0]
+	x = b.Apply("blank", graph.Blank{Boxes: 1, Ctl: 128}, x, ctl)[0]
+	for _, gamma := range []bool{false, true} {
+		x = b.Apply(map[bool]string{true: "gamma"}[gamma]+"local", graph.Local{Gamma: gamma, Ctl: 128}, x, ctl)[0]
 	}
 	var params []graph.Value
 	conv := func(name string, co int, stride [3]int, x ...graph.Value) graph.Value {

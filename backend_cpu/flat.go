@@ -26,8 +26,8 @@ type flat struct {
 	// channels, or of voxels that are next bytes apart; nil: there are none.
 	foldChannels, foldVoxels func(dst *float32, src unsafe.Pointer, step, next, vectors int)
 
-	squares   func(sum *float64, x *float32, vectors int) // sum[j] += Σ x[i·4+j]², j < 4
-	sgd, adam func(u *update, vectors int)
+	squares         func(sum *float64, x *float32, vectors int) // sum[j] += Σ x[i·4+j]², j < 4
+	sgd, adam, adan func(u *update, vectors int)
 
 	// Of the loss and of gamma: see lossRows.
 	expSub func(e, x, m *float32, vectors int) // e = exp(x − m) for x ≤ m: within 1 ulp, 0 below 2^-126
@@ -73,19 +73,22 @@ type sweep struct {
 	slope              float32
 }
 
-// update is the argument of the optimizer kernels: w, g and states m, v.
+// update is the argument of the optimizer kernels: w, g and states m, v, n, p.
 //
 //	sgd   d = factor·g + decay·w   m = beta1·m + d   w −= rate·(own·d + of·m)
 //	adam  w −= shrink·w   d = factor·g + decay·w   m = beta1·m + rest1·d   v = beta2·v + rest2·d²
 //	      w −= rate·m / (√v·root + epsilon)
+//	adan  d = factor·g   e = d − p   m += rest1·(d − m)   v += rest2·(e − v)   n += rest3·((d + beta2·e)² − n)
+//	      w = (w − (rate·m + of·v) / (√n·root + epsilon))·shrink   p = d
 //
 // gen knows the offsets of the fields.
 type update struct {
-	w, g, m, v            *float32
+	w, g, m, v, n, p      *float32
 	factor, decay, rate   float32
 	beta1, own, of        float32
 	rest1, beta2, rest2   float32
 	shrink, root, epsilon float32
+	rest3                 float32
 }
 
 // read returns elements off … off+n of t: in place where they are f32, else in buf.

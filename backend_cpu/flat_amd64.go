@@ -7,7 +7,7 @@ var flatAVX2 = flat{
 	halves: &sweeps{sumsHalfAVX2, momentsHalfAVX2, normHalfAVX2, gradSumsHalfAVX2, gradHalfAVX2, leakyAddHalfAVX2, leakyGradHalfAVX2},
 	axpy:   axpyAVX2, blend: blendAVX2, squares: squaresAVX2,
 	heads: headsAVX2,
-	sgd:   sgdAVX2, adam: adamAVX2,
+	sgd:   sgdAVX2, adam: adamAVX2, adan: adanAVX2,
 	expSub: expSubAVX2, log: logsAVX2,
 	lossKernels: lossKernels{
 		split:   [5]func(dst, src *float32, step, vectors int){2: split2AVX2, 3: split3AVX2, 4: split4AVX2},
@@ -25,7 +25,7 @@ var flatAVX512 = flat{
 	halves:  &sweeps{sumsHalfAVX512, momentsHalfAVX512, normHalfAVX512, gradSumsHalfAVX512, gradHalfAVX512, leakyAddHalfAVX512, leakyGradHalfAVX512},
 	squares: squaresAVX512,
 	heads:   headsAVX512, foldChannels: foldChannelsAVX512, foldVoxels: foldVoxelsAVX512,
-	sgd: sgdAVX512, adam: adamAVX512,
+	sgd: sgdAVX512, adam: adamAVX512, adan: adanAVX512,
 	expSub: expSubAVX512, log: logsAVX512,
 	lossKernels: lossKernels{
 		split:   [5]func(dst, src *float32, step, vectors int){2: split2AVX512, 3: split3AVX512, 4: split4AVX512},

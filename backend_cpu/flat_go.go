@@ -22,6 +22,7 @@ var plainFlat = flat{
 	squares: squaresGo,
 	sgd:     func(u *update, vectors int) { sgd(u, 4*vectors) },
 	adam:    func(u *update, vectors int) { adam(u, 4*vectors) },
+	adan:    func(u *update, vectors int) { adan(u, 4*vectors) },
 	expSub:  expSubGo, log: logGo,
 	lossKernels: lossKernels{
 		classes: classesGo, softmax: softmaxGo, hard: hardGo, classSums: classSumsGo, softSums: softSumsGo,
@@ -204,5 +205,29 @@ func adam(u *update, n int) {
 		m[i] = u.beta1*m[i] + u.rest1*d
 		v[i] = u.beta2*v[i] + u.rest2*d*d
 		w[i] = x - u.rate*m[i]/(float32(math.Sqrt(float64(v[i])))*u.root+u.epsilon)
+	}
+}
+
+// adan updates n weights.
+func adan(u *update, n int) {
+	w, g, p := unsafe.Slice(u.w, n), unsafe.Slice(u.g, n), unsafe.Slice(u.p, n)
+	m, v, s := unsafe.Slice(u.m, n), unsafe.Slice(u.v, n), unsafe.Slice(u.n, n)
+	for i := range w {
+		d := u.factor * g[i]
+		e := d - p[i]
+		q := d + u.beta2*e
+		m[i] += u.rest1 * (d - m[i])
+		v[i] += u.rest2 * (e - v[i])
+		s[i] += u.rest3 * (q*q - s[i])
+		by := (u.rate*m[i] + u.of*v[i]) / (float32(math.Sqrt(float64(s[i])))*u.root + u.epsilon)
+		w[i], p[i] = (w[i]-by)*u.shrink, d
+	}
+}
+
+// firstAdan is adan where no gradient came before.
+func firstAdan(u *update, n int) {
+	w, g, p := unsafe.Slice(u.w, n), unsafe.Slice(u.g, n), unsafe.Slice(u.p, n)
+	for i := range w {
+		w[i], p[i] = w[i]*u.shrink, u.factor*g[i]
 	}
 }

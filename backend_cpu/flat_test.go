@@ -154,12 +154,12 @@ func TestOptimizersAgreeWithPlainGo(t *testing.T) {
 		for _, k := range []struct {
 			fast func(*update, int)
 			slow func(*update, int)
-		}{{f.sgd, sgd}, {f.adam, adam}} {
-			var p [2][4][]float32
+		}{{f.sgd, sgd}, {f.adam, adam}, {f.adan, adan}} {
+			var p [2][6][]float32
 			for i := range p[0] {
 				p[0][i] = numbers(r, n)
 				for j := range p[0][i] {
-					if i == 3 {
+					if i == 3 || i == 4 {
 						p[0][i][j] *= p[0][i][j] // the second moment
 					}
 				}
@@ -167,10 +167,10 @@ func TestOptimizersAgreeWithPlainGo(t *testing.T) {
 			}
 			u := update{
 				factor: 0.5, decay: 0.1, rate: 0.3, beta1: 0.9, own: 1, of: 0.9, rest1: 0.1, beta2: 0.99,
-				rest2: 0.01, shrink: 0.03, root: 1.1, epsilon: 0.01,
+				rest2: 0.01, rest3: 0.02, shrink: 0.03, root: 1.1, epsilon: 0.01,
 			}
 			for i, run := range []func(*update, int){func(u *update, n int) { k.fast(u, n/f.lanes) }, k.slow} {
-				u.w, u.g, u.m, u.v = &p[i][0][0], &p[i][1][0], &p[i][2][0], &p[i][3][0]
+				u.w, u.g, u.m, u.v, u.n, u.p = &p[i][0][0], &p[i][1][0], &p[i][2][0], &p[i][3][0], &p[i][4][0], &p[i][5][0]
 				run(&u, n)
 			}
 			for i := range p[0] {

@@ -25,14 +25,14 @@ func (s *scope) intensity(op graph.Intensity, n graph.Node) []part {
 	planes := p.n * p.size[0]
 	s.pool.reserve(need{worker: 2*p.plane + 2*s.flat.lanes})
 	apply := s.parallel(planes, p.apply)
-	if op.Kind == graph.Noise || op.Kind == graph.Brightness {
+	if op.Kind < graph.Contrast {
 		return []part{apply}
 	}
 	p.of, p.parts = make([]moment, p.n*p.c), make([]moment, planes*p.c)
 	list := p.measure(p.of, func(w *worker, unit int) []float32 {
 		return p.isa.read(p.x, unit*p.plane, p.plane, w.scratch)
 	})
-	if op.Kind != graph.Contrast && op.Kind != graph.ContrastZero {
+	if op.Kind >= graph.Gamma {
 		p.power = make([]moment, p.n*p.c)
 		s.pool.reserve(need{shared: planes * p.plane})
 		list = append(list, s.parallel(planes, p.raise))
@@ -166,15 +166,22 @@ func (p *intense) channel(n, c, at int, a float32, x, y []float32) {
 		for i := c; i < len(x); i += p.c {
 			y[i] = x[i] * a
 		}
-	case graph.Contrast, graph.ContrastZero:
+	case graph.Shift:
+		for i := c; i < len(x); i += p.c {
+			y[i] = x[i] + a
+		}
+	case graph.Contrast, graph.ContrastZero, graph.ContrastOpen:
 		m := &p.of[n*p.c+c]
-		around := m.mean
-		if p.op.Kind == graph.ContrastZero {
+		around, low, high := m.mean, m.low, m.high
+		switch p.op.Kind {
+		case graph.ContrastZero:
 			around = 0
+		case graph.ContrastOpen:
+			low, high = math.Inf(-1), math.Inf(1)
 		}
 		for i := c; i < len(x); i += p.c {
 			v := (float64(x[i])-around)*float64(a) + around
-			y[i] = float32(min(max(v, m.low), m.high))
+			y[i] = float32(min(max(v, low), high))
 		}
 	default:
 		m, q := &p.of[n*p.c+c], &p.power[n*p.c+c]

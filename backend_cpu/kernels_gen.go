@@ -848,6 +848,9 @@ func sgdAVX2(u *update, vectors int)
 func adamAVX2(u *update, vectors int)
 
 //go:noescape
+func adanAVX2(u *update, vectors int)
+
+//go:noescape
 func expSubAVX2(e, x, m *float32, vectors int)
 
 //go:noescape
@@ -984,6 +987,9 @@ func sgdAVX512(u *update, vectors int)
 
 //go:noescape
 func adamAVX512(u *update, vectors int)
+
+//go:noescape
+func adanAVX512(u *update, vectors int)
 
 //go:noescape
 func expSubAVX512(e, x, m *float32, vectors int)

@@ -17,8 +17,12 @@ func (s *scope) lowRes(op graph.LowRes, n graph.Node) []part {
 		s.parallel(p.n*p.c, func(_ *worker, unit int) {
 			t := tables[unit*length:]
 			scale := float64(p.ctl[p.first+unit])
-			for _, size := range p.size {
-				coarse(t[:size], scale)
+			for a, size := range p.size {
+				m := max(1, int(math.Round(scale*float64(size))))
+				if op.Keep[a] {
+					m = size
+				}
+				coarse(t[:size], m)
 				t = t[size:]
 			}
 		}),
@@ -38,11 +42,10 @@ func (s *scope) lowRes(op graph.LowRes, n graph.Node) []part {
 	}
 }
 
-// coarse fills the positions of an axis: indices of x, where the coarse voxels
+// coarse fills the positions of an axis: indices of x, where the m coarse voxels
 // come from.
-func coarse(t []between, scale float64) {
+func coarse(t []between, m int) {
 	size := len(t)
-	m := max(1, int(math.Round(scale*float64(size))))
 	for o := range t {
 		b := halfPixel(o, m, size)
 		t[o] = between{(2*b.i0 + 1) * size / (2 * m), (2*b.i1 + 1) * size / (2 * m), b.f}

@@ -36,7 +36,7 @@ func (s *scope) blur(op graph.Blur, n graph.Node) error {
 
 func (s *scope) lowRes(op graph.LowRes, n graph.Node) error {
 	t := s.Type(n.In[0]).Shape
-	return s.elements("low_res", n.Out[0], merged(axes("", t), consts{"C": t[4], "CTL": op.Ctl}), s.values(n.In...)...)
+	return s.elements("low_res", n.Out[0], merged(axes("", t), consts{"C": t[4], "CTL": op.Ctl, "KEEPD": op.Keep[0], "KEEPH": op.Keep[1], "KEEPW": op.Keep[2]}), s.values(n.In...)...)
 }
 
 func (s *scope) intensity(op graph.Intensity, n graph.Node) error {

@@ -117,6 +117,14 @@ func (s *scope) other(n graph.Node) error {
 		return s.lowRes(op, n)
 	case graph.Intensity:
 		return s.intensity(op, n)
+	case graph.Median:
+		return s.median(op, n)
+	case graph.Sharpen:
+		return s.sharpen(op, n)
+	case graph.Blank:
+		return s.blank(op, n)
+	case graph.Local:
+		return s.local(op, n)
 	}
 	return fmt.Errorf("the cuda backend does not have this op")
 }

@@ -89,18 +89,27 @@ func (s *scope) step(op graph.Step, n graph.Node) error {
 		"NESTEROV": op.Nesterov, "RULE": int(op.Rule), "MOMENTUM": op.Momentum, "DECAY": op.Decay,
 		"BETA1": op.Beta1, "BETA2": op.Beta2, "AWAY1": 1 - op.Beta1, "AWAY2": 1 - op.Beta2, "EPSILON": op.Epsilon,
 	}
+	kernel, slots := "step", 2
+	if op.Rule == graph.Adan {
+		kernel, slots = "adan", 4
+		c = consts{
+			"DECAY": op.Decay, "BETA1": op.Beta1, "BETA2": op.Beta2, "BETA3": op.Beta3,
+			"AWAY1": 1 - op.Beta1, "AWAY2": 1 - op.Beta2, "AWAY3": 1 - op.Beta3, "EPSILON": op.Epsilon,
+		}
+	}
 	for _, r := range s.runs(weights) {
 		g, err := s.follow(r, grads, index)
 		if err != nil {
 			return err
 		}
-		var states [2]place
+		places := make([]place, 1+slots)
+		places[0] = placed(r.place)
 		for slot := range op.Rule.Slots() {
-			if states[slot], err = s.follow(r, op.States(n.In, slot), index); err != nil {
+			if places[1+slot], err = s.follow(r, op.States(n.In, slot), index); err != nil {
 				return err
 			}
 		}
-		if err := s.each("step", int(r.place.Bytes/4), merged(c), placed(r.place), states[0], states[1], ctl, g); err != nil {
+		if err := s.each(kernel, int(r.place.Bytes/4), merged(c), append(places, ctl, g)...); err != nil {
 			return err
 		}
 	}

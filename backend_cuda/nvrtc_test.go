@@ -102,6 +102,8 @@ func realPrograms(t *testing.T, c *plan.Configuration, storage graph.DType) (all
 	}
 	if c.Network.Kind == plan.PreNorm {
 		p.Recipe.Loss.Voxel, p.Recipe.Loss.TopK = plan.TopK, 0.1
+		p.Recipe.Optimizer.Use(plan.Adan)
+		p.Recipe.Augment(plan.AugmentDA5, 3)
 	}
 	train, err := unet.NewTrain(p, c, unet.TrainOptions{Store: 1 << 32}) // cases: 4 GiB of labels
 	require.NoError(t, err)

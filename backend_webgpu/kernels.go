@@ -1,7 +1,6 @@
 package webgpu
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 
@@ -15,50 +14,22 @@ func (s *scope) node(n graph.Node) error {
 	switch op := n.Op.(type) {
 	case graph.Conv3D:
 		return s.conv3D(op, n)
-	case graph.Conv3DGradInput:
-		return s.conv3DGradInput(op, n)
-	case graph.Conv3DGradWeight:
-		return s.conv3DGradWeight(op, n)
 	case graph.UpConv3D:
 		return s.upConv3D(n)
-	case graph.UpConv3DGradInput:
-		return s.upConv3DGradInput(n)
-	case graph.UpConv3DGradWeight:
-		return s.upConv3DGradWeight(op, n)
 	case graph.NormAct:
 		return s.normAct(op, n)
 	case graph.NormApply:
 		return s.normApply(op.Slope, n.Out[0], n.In, s.value(n.In[3]))
-	case graph.NormActGrad:
-		return s.normActGrad(op, n)
-	case graph.Estimate:
-		return s.estimate(op, n)
-	case graph.Track:
-		return s.track(op, n)
 	case graph.Running:
 		return s.running(op, n)
 	case graph.Add:
 		return s.add(shaders.Consts{"GRAD": false, "SLOPE": float32(1)}, n)
 	case graph.AddAct:
 		return s.add(shaders.Consts{"GRAD": false, "SLOPE": op.Slope}, n)
-	case graph.ActGrad:
-		return s.add(shaders.Consts{"GRAD": true, "SLOPE": op.Slope}, n)
 	case graph.AvgPool:
 		return s.pool("avg_pool", op.Stride, s.Type(n.Out[0]).Shape, n)
-	case graph.AvgPoolGrad:
-		return s.pool("avg_pool_grad", op.Stride, s.Type(n.In[0]).Shape, n)
 	case graph.Enlarge:
 		return s.stretch("enlarge", op.Stride, s.Type(n.In[0]).Shape, n)
-	case graph.EnlargeGrad:
-		return s.stretch("enlarge_grad", op.Stride, s.Type(n.Out[0]).Shape, n)
-	case graph.SegSums:
-		return s.segSums(op, n)
-	case graph.SegGrad:
-		return s.segGrad(op.SegSums, n)
-	case graph.SegLoss:
-		return s.segLoss(op, n)
-	case graph.Hardest:
-		return s.hardest(op, n)
 	}
 	return s.other(n)
 }
@@ -66,35 +37,15 @@ func (s *scope) node(n graph.Node) error {
 // other adds the kernels of ops that do not belong to the network.
 func (s *scope) other(n graph.Node) error {
 	switch op := n.Op.(type) {
-	case graph.AllReduce:
-		return nil // of one device
-	case graph.GradNorm:
-		return s.gradNorm(op, n)
-	case graph.Step:
-		return s.step(op, n)
-	case graph.Cut:
-		return s.cut(op, n)
 	case graph.TileLoad:
 		return s.tileLoad(op, n)
 	case graph.TileBlend:
 		return s.tileBlend(op, n)
 	case graph.Labels:
 		return s.labels(op, n)
-	case graph.Warp:
-		return s.warp(op, n)
-	case graph.Mask:
-		return s.mask(op, n)
-	case graph.Blur:
-		return s.blur(op, n)
-	case graph.LowRes:
-		return s.lowRes(op, n)
-	case graph.Intensity:
-		return s.intensity(op, n)
 	}
-	return s.several(n)
+	return s.training(n)
 }
-
-var errNoOp = errors.New("the webgpu backend does not have this op")
 
 // perWord is the elements of d in a word.
 func perWord(d graph.DType) int { return 4 / d.Size() }

@@ -43,7 +43,7 @@ func (s *scope) blur(op graph.Blur, n graph.Node) error {
 
 func (s *scope) lowRes(op graph.LowRes, n graph.Node) error {
 	t := s.Type(n.In[0]).Shape
-	c := merged(axes("", t), shaders.Consts{"C": t[4], "CTL": op.Ctl})
+	c := merged(axes("", t), shaders.Consts{"C": t[4], "CTL": op.Ctl, "KEEPD": op.Keep[0], "KEEPH": op.Keep[1], "KEEPW": op.Keep[2]})
 	return s.words("low_res", n.Out[0], c, s.value(n.In[0]), s.value(n.In[1]))
 }
 

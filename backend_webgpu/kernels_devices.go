@@ -1,8 +1,10 @@
-//go:build !js
+//go:build !predict
 
 package webgpu
 
 import (
+	"errors"
+
 	"github.com/gounet/gounet/core/graph"
 	"github.com/gounet/gounet/shaders"
 )
@@ -19,7 +21,7 @@ func (s *scope) several(n graph.Node) error {
 	case graph.NormActGradInput:
 		return s.normActGradInput(op, n)
 	}
-	return errNoOp
+	return errors.New("the webgpu backend does not have this op")
 }
 
 // momentsRow is Moments.

@@ -100,21 +100,34 @@ func (s *scope) step(op graph.Step, n graph.Node) error {
 		"NESTEROV": op.Nesterov, "RULE": int(op.Rule), "MOMENTUM": op.Momentum, "DECAY": op.Decay,
 		"BETA1": op.Beta1, "BETA2": op.Beta2, "AWAY1": 1 - op.Beta1, "AWAY2": 1 - op.Beta2, "EPSILON": op.Epsilon,
 	}
+	kernel := "step"
+	if op.Rule == graph.Adan {
+		kernel = "adan"
+		c = shaders.Consts{
+			"DECAY": op.Decay, "BETA1": op.Beta1, "BETA2": op.Beta2, "BETA3": op.Beta3,
+			"AWAY1": 1 - op.Beta1, "AWAY2": 1 - op.Beta2, "AWAY3": 1 - op.Beta3, "EPSILON": op.Epsilon,
+		}
+	}
 	for _, r := range s.runs(weights) {
 		follow := func(list []graph.Value) (operand, error) { return s.follow(r, list, index) }
 		g, err := follow(grads)
 		if err != nil {
 			return err
 		}
-		states := []operand{{}, s.nothing()}
+		operands := []operand{s.operand(r.place)}
 		for slot := range op.Rule.Slots() {
-			if states[slot], err = follow(op.States(n.In, slot)); err != nil {
+			state, err := follow(op.States(n.In, slot))
+			if err != nil {
 				return err
 			}
+			operands = append(operands, state)
+		}
+		if op.Rule == graph.SGD {
+			operands = append(operands, s.nothing())
 		}
 		count := int(r.place.Bytes / 4)
 		own := merged(c, shaders.Consts{"COUNT": count})
-		if err := s.each("step", count, own, s.operand(r.place), states[0], states[1], ctl, g); err != nil {
+		if err := s.each(kernel, count, own, append(operands, ctl, g)...); err != nil {
 			return err
 		}
 	}

@@ -1,8 +1,8 @@
 // Intensity: what KIND does with a value v and its parameter a; a = 0 changes nothing
 //
 //   x, y T [N V C]   ctl: a of [N C] from CTL on, seed at SEED   whole, powers [N C 4]: moments of x and of gamma's powers
-//   0 noise: v + a·normal   1 brightness: v·a   2 contrast: (v − mean)·a + mean within [min, max]
-//   3 v·a within [min, max]   4 gamma, 5 on −v: the power a of v's place in [min, max], with mean and deviation as before
+//   0 noise: v + a·normal   1 brightness: v·a   2 shift: v + a   3 contrast: (v − mean)·a + mean within [min, max]
+//   4 v·a within [min, max]   5 as 3 without bounds   6 gamma, 7 on −v: the power a of v's place in [min, max], with mean and deviation as before
 //
 // normal = √(−2·ln u)·cos(2π·t) of two words of Philox 2×32-10 (Salmon et al.
 // 2011). One thread makes one element of y. Threads: COUNT.
@@ -48,13 +48,21 @@ KERNEL intensity(T *y, const T *x, const float *ctl, const float *whole, const f
         y[i] = stored<T>(v * a);
         return;
     }
+    if (KIND == 2) {
+        y[i] = stored<T>(v + a);
+        return;
+    }
     const float *m = whole + 4 * channel;
     const float mean = m[0], low = m[2], high = m[3];
-    if (KIND == 2) {
+    if (KIND == 3) {
         y[i] = stored<T>(fminf(fmaxf((v - mean) * a + mean, low), high));
         return;
     }
-    if (KIND == 3) {
+    if (KIND == 5) {
+        y[i] = stored<T>((v - mean) * a + mean);
+        return;
+    }
+    if (KIND == 4) {
         y[i] = stored<T>(fminf(fmaxf(v * a, low), high));
         return;
     }

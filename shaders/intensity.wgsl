@@ -1,8 +1,8 @@
 // Intensity: what KIND does with a value v and its parameter a; a = 0 changes nothing
 //
 //   x, y [N V C]   ctl: a of [N C] from CTL on, seed at SEED   whole, powers [N C 4]: moments of x and of gamma's powers
-//   0 noise: v + a·normal   1 brightness: v·a   2 contrast: (v − mean)·a + mean within [min, max]
-//   3 v·a within [min, max]   4 gamma, 5 on −v: the power a of v's place in [min, max], with mean and deviation as before
+//   0 noise: v + a·normal   1 brightness: v·a   2 shift: v + a   3 contrast: (v − mean)·a + mean within [min, max]
+//   4 v·a within [min, max]   5 as 3 without bounds   6 gamma, 7 on −v: the power a of v's place in [min, max], with mean and deviation as before
 //
 // normal = √(−2·ln u)·cos(2π·t) of two words of Philox 2×32-10 (Salmon et al.
 // 2011). One invocation makes one word of y. Dispatch: WORDS.
@@ -66,13 +66,19 @@ fn element(i: u32) -> f32 {
     if KIND == 1u {
         return v * a;
     }
+    if KIND == 2u {
+        return v + a;
+    }
     let mean = whole[4u * channel];
     let low = whole[4u * channel + 2u];
     let high = whole[4u * channel + 3u];
-    if KIND == 2u {
+    if KIND == 3u {
         return clamp((v - mean) * a + mean, low, high);
     }
-    if KIND == 3u {
+    if KIND == 5u {
+        return (v - mean) * a + mean;
+    }
+    if KIND == 4u {
         return clamp(v * a, low, high);
     }
     if low == high {

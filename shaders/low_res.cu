@@ -3,9 +3,9 @@
 //   x, y T [N D H W C]   ctl: scale of [N C] from CTL on, 0 and 1: unchanged
 //
 // Coarse voxel j is x[⌊(j + ½)·size/m⌋]; voxel i lies at (i + ½)·m/size − ½,
-// clamped. One thread makes one element of y. Threads: COUNT.
+// clamped. Axes with KEEP stay as they are. One thread makes one element of y. Threads: COUNT.
 //
-// Prelude: T; D, H, W, C, CTL, COUNT (unsigned).
+// Prelude: T; KEEPD, KEEPH, KEEPW (bool); D, H, W, C, CTL, COUNT (unsigned).
 
 struct Between {
     unsigned low, high;
@@ -46,9 +46,9 @@ KERNEL low_res(T *y, const T *x, const float *ctl) {
         y[i] = x[i];
         return;
     }
-    const Between d = between(i / (C * W * H) % D, scale, D);
-    const Between h = between(i / (C * W) % H, scale, H);
-    const Between w = between(i / C % W, scale, W);
+    const Between d = between(i / (C * W * H) % D, KEEPD ? 1.0f : scale, D);
+    const Between h = between(i / (C * W) % H, KEEPH ? 1.0f : scale, H);
+    const Between w = between(i / C % W, KEEPW ? 1.0f : scale, W);
     const T *from = x + (size_t)n * D * H * W * C + c;
     const float near = plane(from + (size_t)d.low * H * W * C, h, w);
     const float far = plane(from + (size_t)d.high * H * W * C, h, w);

@@ -3,9 +3,9 @@
 //   x, y [N D H W C]   ctl: scale of [N C] from CTL on, 0 and 1: unchanged
 //
 // Coarse voxel j is x[⌊(j + ½)·size/m⌋]; voxel i lies at (i + ½)·m/size − ½,
-// clamped. One invocation makes one word of y. Dispatch: WORDS.
+// clamped. Axes with KEEP stay as they are. One invocation makes one word of y. Dispatch: WORDS.
 //
-// Prelude: T_HALF (bool); D, H, W, C, CTL, COUNT, WORDS, GRID (u32).
+// Prelude: T_HALF, KEEPD, KEEPH, KEEPW (bool); D, H, W, C, CTL, COUNT, WORDS, GRID (u32).
 
 @group(0) @binding(0) var<storage, read_write> y: array<u32>;
 @group(0) @binding(1) var<storage, read_write> x: array<u32>;
@@ -49,9 +49,9 @@ fn element(i: u32) -> f32 {
     if scale == 0.0 || scale == 1.0 {
         return x_at(i);
     }
-    let d = between(i / (C * W * H) % D, scale, D);
-    let h = between(i / (C * W) % H, scale, H);
-    let w = between(i / C % W, scale, W);
+    let d = between(i / (C * W * H) % D, select(scale, 1.0, KEEPD), D);
+    let h = between(i / (C * W) % H, select(scale, 1.0, KEEPH), H);
+    let w = between(i / C % W, select(scale, 1.0, KEEPW), W);
     let rest = n * D * H * W * C + c;
     let near = (1.0 - h.f) * along(d.low, h.low, w, rest) + h.f * along(d.low, h.high, w, rest);
     let far = (1.0 - h.f) * along(d.high, h.low, w, rest) + h.f * along(d.high, h.high, w, rest);

@@ -2,7 +2,7 @@
 // GPU or the processor of the machine that the page is on. What it does is package
 // worker; here are JavaScript's messages, blobs and addresses.
 //
-//	GOOS=js GOARCH=wasm go build -trimpath -ldflags '-s -w' -o bin/worker.wasm ./wasm
+//	GOOS=js GOARCH=wasm go build -tags predict -trimpath -ldflags '-s -w' -o bin/worker.wasm ./wasm
 //
 // worker.js starts it. A page needs the addresses of that file, of Go's
 // wasm_exec.js and of worker.wasm, and to be cross-origin isolated for more than

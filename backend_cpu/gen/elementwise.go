@@ -36,6 +36,7 @@ func elementwise(v vec) {
 	squares(v)
 	sgd(v)
 	adam(v)
+	adan(v)
 	losses(v)
 }
 

@@ -8,11 +8,12 @@ import (
 
 // Offsets of the fields of cpu.update.
 const (
-	uW, uG, uM, uV           = 0, 8, 16, 24
-	uFactor, uDecay, uRate   = 32, 36, 40
-	uBeta1, uOwn, uOf        = 44, 48, 52
-	uRest1, uBeta2, uRest2   = 56, 60, 64
-	uShrink, uRoot, uEpsilon = 68, 72, 76
+	uW, uG, uM, uV, uN, uP   = 0, 8, 16, 24, 32, 40
+	uFactor, uDecay, uRate   = 48, 52, 56
+	uBeta1, uOwn, uOf        = 60, 64, 68
+	uRest1, uBeta2, uRest2   = 72, 76, 80
+	uShrink, uRoot, uEpsilon = 84, 88, 92
+	uRest3                   = 96
 )
 
 // squares adds in f64: lane j takes elements j mod 4.
@@ -109,5 +110,37 @@ func adam(v vec) {
 		VFNMADD231PS(w, c[7], w)
 		VSUBPS(m, w, w)
 		VMOVUPS(w, p[0])
+	})
+}
+
+// adan has the formula of cpu.update.
+func adan(v vec) {
+	fields := []int{uFactor, uRate, uOf, uRest1, uBeta2, uRest2, uRest3, uShrink, uRoot, uEpsilon}
+	updates(v, "adan", []int{uW, uG, uM, uV, uN, uP}, fields, func(p []Mem, c []reg.VecVirtual) {
+		factor, rate, of, rest1, beta2, rest2, rest3, shrink, root, epsilon := c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8], c[9]
+		d, e, m, s, t := v.reg(), v.reg(), v.reg(), v.reg(), v.reg()
+		VMULPS(p[1], factor, d)
+		VSUBPS(p[5], d, e)
+		VMOVUPS(d, p[5])
+		moment := func(at Mem, of, rest, m reg.VecVirtual) {
+			VMOVUPS(at, m)
+			VSUBPS(m, of, t)
+			VFMADD231PS(t, rest, m)
+			VMOVUPS(m, at)
+		}
+		moment(p[2], d, rest1, m)
+		moment(p[3], e, rest2, s)
+		VMULPS(rate, m, m)
+		VFMADD231PS(s, of, m)
+		VFMADD231PS(e, beta2, d)
+		VMULPS(d, d, d)
+		moment(p[4], d, rest3, s)
+		VSQRTPS(s, s)
+		VFMADD213PS(epsilon, root, s)
+		VDIVPS(s, m, m)
+		VMOVUPS(p[0], t)
+		VSUBPS(m, t, t)
+		VMULPS(shrink, t, t)
+		VMOVUPS(t, p[0])
 	})
 }

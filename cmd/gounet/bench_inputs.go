@@ -121,6 +121,21 @@ func typicalCtl(g *graph.Graph, n int) []float32 {
 			each(op.Ctl, 0.75) // voxels, nnU-Net's middle
 		case graph.LowRes:
 			each(op.Ctl, 0.75)
+		case graph.Median:
+			each(op.Ctl, float32(op.Most))
+		case graph.Sharpen:
+			each(op.Ctl, 0.5)
+		case graph.Blank:
+			for i := range x[0] * x[4] * op.Boxes { // a third of each edge, as DA5's largest
+				for a := range 3 {
+					ctl[op.Ctl+i*graph.BoxLen+graph.BoxSize+a] = float32(max(1, x[a+1]/3))
+				}
+			}
+		case graph.Local:
+			length := graph.LocalFactors + x[1] + x[2] + x[3]
+			for i := range x[0] * x[4] * length {
+				ctl[op.Ctl+i] = 0.5
+			}
 		case graph.Intensity:
 			each(op.Ctl, 0.9)
 			if op.Kind == graph.Noise {

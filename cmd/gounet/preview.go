@@ -22,6 +22,7 @@ import (
 type previewFlags struct {
 	deviceFlags
 	work, config, output string
+	augmentation         string
 	augment              bool
 	samples              int
 	seed                 uint64
@@ -35,8 +36,9 @@ func newPreview(a *app) *cobra.Command {
 		Long: `preview cuts patches out of a data set as a training does and draws the middle slice
 of each, with its labels. With --augment a second row shows what the recipe makes of
 each: the very voxels that the network would get in the first steps of a training with
-this seed.`,
-		Example: `  gounet preview Task04_Hippocampus --augment --output augmented.png`,
+this seed. --augmentation names another list than the recipe has.`,
+		Example: `  gounet preview Task04_Hippocampus --augment --output augmented.png
+  gounet preview Task04_Hippocampus --augmentation da5`,
 		Args:    wantArgs("DATASET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w, err := openWorkspace(args[0], f.work)
@@ -55,6 +57,7 @@ this seed.`,
 	flags.StringVar(&f.config, "configuration", plan.ConfigFullRes, "`name` of the configuration")
 	flags.StringVar(&f.output, "output", "preview.png", "`file` for the picture, PNG")
 	flags.BoolVar(&f.augment, "augment", false, "also what the recipe makes of each patch")
+	flags.StringVar(&f.augmentation, "augmentation", "", augmentationHelp+"; with --augment")
 	flags.IntVar(&f.samples, "samples", 8, "patches")
 	flags.Uint64Var(&f.seed, "seed", 0, "that of the training")
 	return cmd
@@ -70,6 +73,9 @@ func (f *previewFlags) run(ctx context.Context, a *app, w *workspace) (err error
 		return usagef("--samples is %d, wanted 1 to %d", f.samples, mostSamples)
 	}
 	if err := checkOutput("--output", f.output); err != nil {
+		return err
+	}
+	if err := oneOf("augmentation", f.augmentation, plan.AugmentNNUNet, plan.AugmentDA5); err != nil {
 		return err
 	}
 	p := a.progressOf()
@@ -93,12 +99,15 @@ func (f *previewFlags) run(ctx context.Context, a *app, w *workspace) (err error
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
 	c.Batch = 1
+	if f.augmentation != "" {
+		made.Recipe.Augment(f.augmentation, c.Dim)
+	}
 	cut, changed, err := train.Look(ctx, train.Options{Plan: made, Configuration: c.Name, Train: store.Samples, Device: dev, Seed: f.seed}, f.samples)
 	if err != nil {
 		return err
 	}
 	rows := [][]train.Patch{cut}
-	if f.augment {
+	if f.augment || f.augmentation != "" {
 		rows = append(rows, changed)
 	}
 	picture := drawPatches(rows)

@@ -37,6 +37,10 @@ func TestPreviewShowsWhatTheNetworkGets(t *testing.T) {
 	assert.Equal(t, cut, both[:len(cut)], "the first row is what was cut")
 	assert.NotEqual(t, cut, both[len(cut):])
 	assert.Equal(t, both, read("--augment"), "the same seed, the same picture")
+	heavy := read("--augmentation", "da5")
+	require.Len(t, heavy, 2*len(cut))
+	assert.NotEqual(t, both, heavy, "another list of transforms")
+	assert.Equal(t, both, read("--augmentation", "nnunet"), "the plan's own")
 	coloured := 0
 	for _, row := range both {
 		for _, c := range row {

@@ -29,6 +29,7 @@ type trainFlags struct {
 	batch, width                    int
 	rate                            float64
 	optimizer, schedule, loss       string
+	augmentation                    string
 	classWeights                    []float64
 	smoothing                       float64
 	patience, every, warmup         int
@@ -99,7 +100,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	flags.IntVar(&f.batch, "batch", 0, "samples a step")
 	flags.IntVar(&f.width, "width", 0, "features of the first stage; each stage has twice as many, up to the plan's limit")
 	flags.Float64Var(&f.rate, "learning-rate", 0, "initial learning rate")
-	flags.StringVar(&f.optimizer, "optimizer", "", "sgd, adam or adamw")
+	flags.StringVar(&f.optimizer, "optimizer", "", "sgd, adam, adamw or adan")
 	flags.StringVar(&f.schedule, "schedule", "", "poly, cosine or constant")
 	flags.IntVar(&f.warmup, "warmup", 0, "epochs in which the learning rate rises, before the schedule begins")
 	flags.StringVar(&f.pretrained, "pretrained", "", "begin with the weights of this `model` where they fit: layers of one shape, channels and classes of one name")
@@ -114,6 +115,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.noValidation, "no-validation", false, "do not label and score the held-out cases in the end")
 	flags.BoolVar(&f.probabilities, "save-probabilities", false, "also keep the probabilities of the held-out cases, which ensembles of configurations need")
 	flags.BoolVar(&f.noAugment, "no-augment", false, "train without augmentation")
+	flags.StringVar(&f.augmentation, "augmentation", "", augmentationHelp)
 	flags.IntVar(&f.gpus, "gpus", 0, "train on so many NVIDIA GPUs of this machine together")
 	flags.IntVar(&f.ranks, "ranks", 0, "train on so many parts of this processor together, as over machines: for tries without GPUs")
 	flags.Float64Var(&f.residentGB, "resident-gb", -1, "`GB` of the device for training cases, which the host otherwise gives crop by crop; 0: none. By default what a GPU has left, but for a tenth")
@@ -133,8 +135,12 @@ func (f *trainFlags) check(a *app) error {
 			return err
 		}
 	}
+	if f.noAugment && f.augmentation != "" {
+		return usagef("--no-augment and --augmentation exclude each other")
+	}
 	err := errors.Join(
-		oneOf("optimizer", f.optimizer, plan.SGD, plan.Adam, plan.AdamW),
+		oneOf("optimizer", f.optimizer, plan.SGD, plan.Adam, plan.AdamW, plan.Adan),
+		oneOf("augmentation", f.augmentation, plan.AugmentNNUNet, plan.AugmentDA5),
 		oneOf("schedule", f.schedule, plan.Poly, plan.Cosine, plan.Constant),
 		oneOf("loss", f.loss, slices.Sorted(maps.Keys(losses))...),
 	)
@@ -190,7 +196,7 @@ func (f *trainFlags) planOf(made *plan.Plan, name, dir string) (*plan.Plan, erro
 // planSettings are the values of a plan that flags change, by the names of the flags.
 func planSettings(c *plan.Configuration, r plan.Recipe) map[string]any {
 	return map[string]any{
-		"batch": c.Batch, "width": c.Network.Features[0], "no-augment": len(r.Augmentation) == 0,
+		"batch": c.Batch, "width": c.Network.Features[0], "no-augment": len(r.Augmentation) == 0, "augmentation": r.AugmentationName(),
 		"epochs": r.Schedule.Epochs, "iterations": r.Schedule.Iterations, "val-iterations": r.Schedule.ValIterations,
 		"loss": r.Loss.String(), "patience": r.Schedule.Patience, "schedule": r.Schedule.Kind, "optimizer": r.Optimizer.Kind, "learning-rate": r.Optimizer.LearningRate,
 	}
@@ -229,7 +235,9 @@ func (f *trainFlags) override(c *plan.Configuration, r *plan.Recipe, regions boo
 	}
 	set(&r.Loss.Smoothing, f.smoothing)
 	set(&r.Optimizer.LearningRate, f.rate)
-	set(&r.Optimizer.Kind, f.optimizer)
+	if f.optimizer != "" {
+		r.Optimizer.Use(f.optimizer)
+	}
 	set(&r.Schedule.Kind, f.schedule)
 	if f.valBatches >= 0 {
 		r.Schedule.ValIterations = f.valBatches
@@ -239,10 +247,16 @@ func (f *trainFlags) override(c *plan.Configuration, r *plan.Recipe, regions boo
 			c.Network.Features[i] = min(f.width<<i, plan.MostFeatures(c.Dim))
 		}
 	}
+	if f.augmentation != "" {
+		r.Augment(f.augmentation, c.Dim)
+	}
 	if f.noAugment {
 		r.Augmentation = nil
 	}
 }
+
+// augmentationHelp says what --augmentation is, of train and of preview.
+const augmentationHelp = "list of transforms: nnunet, that of nnU-Net's default trainer, or da5, the heavy one of its nnUNetTrainerDA5 (default the plan's)"
 
 // losses are the values of --loss.
 var losses = map[string]func(*plan.Loss){

@@ -97,6 +97,8 @@ func TestTrainNamesWhatIsWrong(t *testing.T) {
 		"there are 5 folds, 0 to 4": {"train", hippocampus, "3d_fullres", "--work", work, "--fold", "5"},
 		`fold "x"`:                  {"train", hippocampus, "3d_fullres", "--work", work, "--fold", "x"},
 		`device "gpu"`:              {"train", hippocampus, "3d_fullres", "--work", work, "--device", "gpu"},
+		"--augmentation x: wanted":  {"train", hippocampus, "3d_fullres", "--work", work, "--augmentation", "x"},
+		"exclude each other":        {"train", hippocampus, "3d_fullres", "--work", work, "--augmentation", "da5", "--no-augment"},
 		"--optimizer x: wanted":     {"train", hippocampus, "3d_fullres", "--work", work, "--optimizer", "x"},
 		`precision "f8"`:            {"train", hippocampus, "3d_fullres", "--work", work, "--precision", "f8"},
 		`processor has kernels for`: {"train", hippocampus, "3d_fullres", "--work", work, "--device", "cpu:neon"},

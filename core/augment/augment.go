@@ -20,7 +20,7 @@ const shrink = 0.85
 
 // SourceShape is the size of the crops that patches are cut out of, D H W in
 // voxels: the patch, its extent after the recipe's largest rotation about each
-// axis, divided by 0.85 if the recipe shows more than the patch of a scan. r must be
+// axis, divided by 0.85, or the room of its scaling, if the recipe shows more than the patch of a scan. r must be
 // fitted to the configuration (Recipe.For). Source: nnU-Net v2's get_patch_size.
 func SourceShape(r plan.Recipe, patch [3]int) [3]int {
 	var size [3]float64
@@ -44,7 +44,11 @@ func SourceShape(r plan.Recipe, patch [3]int) [3]int {
 	var shape [3]int
 	for a := range shape {
 		if scaling != nil && scaling.Axes[a] && scaling.Ranges["scale"][1] > 1 {
-			out[a] /= shrink
+			room := shrink
+			if r, ok := scaling.Ranges["room"]; ok {
+				room = r[0]
+			}
+			out[a] /= room
 		}
 		shape[a] = int(out[a])
 	}

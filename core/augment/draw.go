@@ -40,23 +40,34 @@ func (b Batch) Draw(ctl []float32, seed uint64, step int) {
 func (b Batch) sample(ctl []float32, i int, r *rand.Rand, first bool) {
 	b.affine(ctl[b.Slots[0].Ctl+i*graph.WarpLen:][:graph.WarpLen], r)
 	slot := 1
-	for _, t := range b.Recipe.Augmentation {
+	chosen := choices{r: r}
+	for of, t := range b.Recipe.Augmentation {
 		// A transform may have several slots, one an axis; each is drawn for itself.
 		fires := r.Float64() < t.P
+		if t.Choice != "" && !chosen.is(b.Recipe.Augmentation, of) {
+			fires = false
+		}
 		channels := make([]bool, b.Channels)
 		for c := range channels {
 			channels[c] = r.Float64() < t.PChannel
 		}
-		for slot < len(b.Slots) && b.Slots[slot].Op == t.Op {
+		var drawn []float32 // of the axis before
+		for slot < len(b.Slots) && b.Slots[slot].Of == of {
 			s := b.Slots[slot]
-			b.values(ctl[s.Ctl+i*b.Channels:][:b.Channels], t, fires, channels, r)
+			rows := ctl[s.Ctl+i*b.Channels*s.Len:][:b.Channels*s.Len]
+			switch {
+			case t.Draw == plan.AllAxes && drawn != nil:
+				copy(rows, drawn)
+			case s.Len > 1:
+				b.rows(rows, t, fires, channels, r)
+			default:
+				b.values(rows, t, fires, channels, r)
+			}
+			drawn = rows
 			if s.Seed != 0 && first {
 				ctl[s.Seed], ctl[s.Seed+1] = float32(r.IntN(1<<24)), float32(r.IntN(1<<24))
 			}
 			slot++
-			if t.Op != plan.Blur {
-				break
-			}
 		}
 	}
 }
@@ -85,6 +96,13 @@ func parameter(t plan.Transform, r *rand.Rand) float64 {
 		return uniform(t.Ranges["scale"], r)
 	case plan.Rotation:
 		return uniform(t.Ranges["angle"], r)
+	case plan.Median:
+		size := t.Ranges["size"]
+		return size[0] + float64(r.IntN(int(size[1]-size[0])+1))
+	case plan.Sharpening:
+		return uniform(t.Ranges["strength"], r)
+	case plan.Shift:
+		return r.NormFloat64() * uniform(t.Ranges["sigma"], r)
 	}
 	if f, ok := t.Ranges["factor"]; ok {
 		return uniform(f, r)
@@ -98,7 +116,7 @@ func parameter(t plan.Transform, r *rand.Rand) float64 {
 func uniform(v plan.Range, r *rand.Rand) float64 { return v[0] + (v[1]-v[0])*r.Float64() }
 
 // affine draws the row of Warp: rotations about the axes D, H, W in this order,
-// one scale, mirroring. The centre of the patch lies on the voxel grid of the
+// scales, quarter turns, the order of axes, mirroring. The centre of the patch lies on the voxel grid of the
 // crop as nnU-Net crops, so that a sample that is neither rotated nor scaled is
 // copied exactly.
 func (b Batch) affine(row []float32, r *rand.Rand) {
@@ -109,18 +127,27 @@ func (b Batch) affine(row []float32, r *rand.Rand) {
 			fires := r.Float64() < t.P
 			for a := range 3 {
 				angle := parameter(t, r)
-				if fires && t.Axes[a] {
+				own := t.PAxis == 0 || r.Float64() < t.PAxis
+				if fires && own && t.Axes[a] {
 					m = multiply(m, rotation(a, angle*math.Pi/180))
 				}
 			}
 		case plan.Scaling:
 			fires, s := r.Float64() < t.P, parameter(t, r)
 			for a := range 3 {
+				if t.Draw == plan.EachAxis {
+					s = parameter(t, r)
+				}
 				if fires && t.Axes[a] {
 					for i := range 3 { // columns: the patch is scaled before it is rotated
 						m[i][a] *= s
 					}
 				}
+			}
+		case plan.Rotation90, plan.Transposition:
+			fires, p := r.Float64() < t.P, turned(t, r)
+			if fires {
+				m = multiply(m, p)
 			}
 		case plan.Mirror:
 			for a := range 3 {

@@ -183,6 +183,7 @@ func TestNamesOfRegionsRulesAndTypes(t *testing.T) {
 		assert.NotEmpty(t, r.String())
 	}
 	assert.Equal(t, 2, AdamW.Slots())
+	assert.Equal(t, 4, Adan.Slots())
 	assert.Equal(t, "Conv3D", OpName(Conv3D{}))
 	assert.Equal(t, "SegGrad", OpName(&SegGrad{}))
 }

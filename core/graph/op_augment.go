@@ -81,11 +81,12 @@ func (op Blur) Types(in []Type) ([]Type, error) { return sampleChannels(in, op.C
 //	x T[N D H W C]   ctl → y T[N D H W C]
 //
 // On the way down coarse voxel j is x[⌊(j + ½)·size/m⌋], a quotient of integers;
-// on the way up voxel i lies at (i + ½)·m/size − ½, clamped. Axes of one voxel
-// stay as they are.
+// on the way up voxel i lies at (i + ½)·m/size − ½, clamped. Axes of one voxel, and those
+// to Keep, stay as they are.
 type LowRes struct {
 	noGrad
-	Ctl int
+	Ctl  int
+	Keep [3]bool // D H W
 }
 
 func (op LowRes) Types(in []Type) ([]Type, error) { return sampleChannels(in, op.Ctl, 1) }
@@ -97,14 +98,16 @@ type IntensityKind uint8
 const (
 	Noise        IntensityKind = iota // v + a·normal(seed, index); a = 0 changes nothing
 	Brightness                        // v·a; a = 0 changes nothing
+	Shift                             // v + a
 	Contrast                          // (v − mean)·a + mean, kept within [min, max]; a = 0 changes nothing
 	ContrastZero                      // v·a, kept within [min, max]; a = 0 changes nothing
+	ContrastOpen                      // (v − mean)·a + mean; a = 0 changes nothing
 	Gamma                             // the power a of v's place in [min, max], then mean and deviation as before; a = 0 changes nothing
 	GammaInvert                       // −Gamma(−v)
 )
 
 func (k IntensityKind) String() string {
-	return [...]string{"noise", "brightness", "contrast", "contrast-zero", "gamma", "gamma-invert"}[k]
+	return [...]string{"noise", "brightness", "shift", "contrast", "contrast-zero", "contrast-open", "gamma", "gamma-invert"}[k]
 }
 
 // Intensity changes the values of a channel. Each sample and channel has its

@@ -51,12 +51,21 @@ const (
 	SGD   Rule = iota // d = g + λw; m = μm + d; w −= η(d + μm) with Nesterov, ηm without
 	Adam              // d = g + λw; m, v moments of d; w −= η·m̂/(√v̂ + ε)
 	AdamW             // w −= ηλw; then as Adam with d = g
+
+	// Adan (Xie et al. 2022, without restarts) has the gradient of the step before, p, as
+	// its last state, and moments m of g, v of the difference e = g − p, n of (g + β₂e)²:
+	//
+	//	w = (w − η(m̂ + β₂v̂)/(√n̂ + ε)) / (1 + ηλ)   p = g
+	//
+	// The first step has no difference: it leaves m, v and n alone, and w only shrinks, as in
+	// adan-pytorch, which nnU-Net takes and whose betas are 1 − β.
+	Adan
 )
 
-func (r Rule) String() string { return [...]string{"sgd", "adam", "adamw"}[r] }
+func (r Rule) String() string { return [...]string{"sgd", "adam", "adamw", "adan"}[r] }
 
 // Slots is the number of states that a rule keeps for each weight.
-func (r Rule) Slots() int { return [...]int{1, 2, 2}[r] }
+func (r Rule) Slots() int { return [...]int{1, 2, 2, 4}[r] }
 
 // Step updates N parameters, and their 16-bit copies if there are any:
 //
@@ -71,7 +80,8 @@ type Step struct {
 	N                     int
 	Momentum, Decay       float32
 	Nesterov              bool
-	Beta1, Beta2, Epsilon float32
+	Beta1, Beta2, Epsilon float32 // β: the share of a moment that stays
+	Beta3                 float32 // of Adan's n
 }
 
 // Mutates lists weights, state and half.

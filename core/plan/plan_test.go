@@ -135,6 +135,8 @@ func TestValidateBoundsNumbers(t *testing.T) {
 		{"step is 1e-09, wanted 0.01 to 1", func(r *Recipe) { r.Inference.Step = 1e-9 }},
 		{"iterations is 1000000000000, wanted 1 to 1000000", func(r *Recipe) { r.Schedule.Iterations = 1e12 }},
 		{"min_rate is 5", func(r *Recipe) { r.Schedule.MinRate = 5 }},
+		{"beta3 is 0.9, wanted above 0", func(r *Recipe) { r.Optimizer.Beta3 = 0.9 }},
+		{"beta3 is 0, wanted above 0", func(r *Recipe) { r.Optimizer.Kind = Adan }},
 		{"weight_decay is 1e+30", func(r *Recipe) { r.Optimizer.WeightDecay = 1e30 }},
 		{`smoothing is 0.1 with the voxel loss "focal"`, func(r *Recipe) { r.Loss.Voxel, r.Loss.Smoothing = Focal, 0.1 }},
 		{`smoothing is 0.1 with the voxel loss "ce" and class_weights [1 2]`, func(r *Recipe) { r.Loss.Smoothing, r.Loss.ClassWeights = 0.1, []float64{1, 2} }},

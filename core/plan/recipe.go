@@ -62,6 +62,7 @@ const (
 	SGD   = "sgd"
 	Adam  = "adam"
 	AdamW = "adamw" // weight decay apart from the gradient
+	Adan  = "adan"  // with the moments of the change of gradients: that of nnU-Net's nnUNetTrainerAdan
 )
 
 // Optimizer is the rule of a step.
@@ -71,10 +72,22 @@ type Optimizer struct {
 	Momentum     float64 `json:"momentum"` // SGD
 	Nesterov     bool    `json:"nesterov"` // SGD
 	WeightDecay  float64 `json:"weight_decay"`
-	Beta1        float64 `json:"beta1"`     // Adam, AdamW
-	Beta2        float64 `json:"beta2"`     // Adam, AdamW
-	Epsilon      float64 `json:"epsilon"`   // Adam, AdamW
-	ClipNorm     float64 `json:"clip_norm"` // largest norm of the whole gradient, 0: no limit
+	Beta1        float64 `json:"beta1"`           // Adam, AdamW, Adan: the share of a moment that stays
+	Beta2        float64 `json:"beta2"`           // Adam, AdamW, Adan
+	Beta3        float64 `json:"beta3,omitempty"` // Adan
+	Epsilon      float64 `json:"epsilon"`         // Adam, AdamW, Adan
+	ClipNorm     float64 `json:"clip_norm"`       // largest norm of the whole gradient, 0: no limit
+}
+
+// Use changes the rule to kind. Betas go with it where Adan, which has others, begins or ends.
+func (o *Optimizer) Use(kind string) {
+	switch {
+	case kind == Adan && o.Kind != Adan:
+		o.Beta1, o.Beta2, o.Beta3 = 0.98, 0.92, 0.99 // adan-pytorch's (0.02, 0.08, 0.01) are 1 − β
+	case kind != Adan && o.Kind == Adan:
+		o.Beta1, o.Beta2, o.Beta3 = 0.9, 0.999, 0
+	}
+	o.Kind = kind
 }
 
 // Values of Schedule.Kind.
@@ -132,16 +145,25 @@ func (s DeepSupervision) Weights(stages int) []float64 {
 
 // Values of Transform.Op, with the names of their ranges.
 const (
-	Rotation      = "rotation"       // angle_3d, angle_2d, angle_2d_long (degrees), long, planar → For → angle
-	Scaling       = "scaling"        // scale: one factor for all axes; above 1 shows more of the scan
+	Rotation      = "rotation"       // angle_3d, angle_2d, angle_2d_long (degrees), long, planar → For → angle; PAxis
+	Scaling       = "scaling"        // scale: one factor for all axes; above 1 shows more of the scan. room: the smallest that crops allow for, 0.85 without
+	Rotation90    = "rotation_90"    // 0 to 3 quarter turns in a plane of two of its axes, which For chooses: those of the most common size
+	Transposition = "transposition"  // any order of these axes
 	Noise         = "noise"          // sigma of Gaussian noise
 	Blur          = "blur"           // sigma in voxels, drawn for each axis
+	Median        = "median"         // size: of the window, whole voxels
+	Sharpening    = "sharpening"     // strength: of the negative Laplacian
 	Brightness    = "brightness"     // factor; or below, above: one of the two by a coin, then a factor of it
 	Contrast      = "contrast"       // the same, factor around the mean, range kept
 	ContrastZero  = "contrast_zero"  // the same, factor around 0, range kept
+	ContrastOpen  = "contrast_open"  // the same, factor around the mean, range not kept
+	Shift         = "shift"          // sigma: of a normal distribution, of which the number is that is added
 	LowRes        = "low_resolution" // scale: nearest down, linear up
 	GammaInverted = "gamma_inverted" // below, above: exponent, of the inverted image; mean and std kept
 	Gamma         = "gamma"          // below, above: exponent; mean and std kept
+	BlankBoxes    = "blank_boxes"    // count, edge: as a share of the patch's, whole voxels, the upper end excluded; boxes become their mean
+	Gradient      = "gradient"       // below, above: strength of a bell that is added; scale and place of it as shares of the patch's edge, for each axis, scale by its logarithm
+	LocalGamma    = "local_gamma"    // the same, exponent within the bell
 	Mirror        = "mirror"         // none: P is of each axis
 	Elastic       = "elastic"        // sigma of the waves as a share of the patch's edge, magnitude: largest displacement in voxels; drawn for each axis, sigma once if Shared
 
@@ -158,12 +180,26 @@ type Range [2]float64
 
 // Transform is a step of augmentation.
 type Transform struct {
-	Op       string           `json:"op"`        // Rotation …
-	P        float64          `json:"p"`         // probability for a sample (Mirror: for an axis)
-	PChannel float64          `json:"p_channel"` // then for each channel
-	Shared   bool             `json:"shared"`    // all channels get the same draw
-	Axes     [3]bool          `json:"axes"`      // D H W: mirrored, scaled, blurred along them, rotated about them
+	Op       string           `json:"op"`               // Rotation …
+	P        float64          `json:"p"`                // probability for a sample (Mirror: for an axis)
+	PChannel float64          `json:"p_channel"`        // then for each channel
+	Shared   bool             `json:"shared"`           // all channels get the same draw
+	Axes     [3]bool          `json:"axes"`             // D H W: mirrored, scaled, blurred along them, rotated about them
+	PAxis    float64          `json:"p_axis,omitempty"` // of Rotation, then for each axis; 0: all of them
+	Draw     string           `json:"draw,omitempty"`   // EachAxis of Scaling, AllAxes of Blur; "": as the op says
+	Choice   string           `json:"choice,omitempty"` // of the transforms with this name one is chosen for a sample, all equally often, and fires or not
 	Ranges   map[string]Range `json:"ranges,omitempty"`
+}
+
+// Values of Transform.Draw.
+const (
+	EachAxis = "each" // axes get draws of their own
+	AllAxes  = "all"  // axes get the same draw
+)
+
+// InSpace says whether op moves voxels: such transforms are one Warp.
+func InSpace(op string) bool {
+	return slices.Contains([]string{Rotation, Scaling, Rotation90, Transposition, Mirror, Elastic}, op)
 }
 
 // Values of Inference.Blend.
@@ -233,7 +269,8 @@ func (r Recipe) Clone() Recipe {
 // patch is more than planar times its D ("dummy 2-D"). Rotation then has one
 // range, angle in degrees about each of its Axes: angle_3d; in the plane
 // angle_2d, or angle_2d_long where a 2-D patch is longer than long times its width.
-// What changes the labels of a previous stage is left out where there is none.
+// What changes the labels of a previous stage is left out where there is none, and quarter
+// turns and transpositions where no two axes of the patch have one size.
 func (r Recipe) For(c *Configuration) Recipe {
 	r = r.Clone()
 	longest := float64(max(c.Patch[0], c.Patch[1], c.Patch[2]))
@@ -241,9 +278,15 @@ func (r Recipe) For(c *Configuration) Recipe {
 	if c.Previous == "" {
 		r.Augmentation = slices.DeleteFunc(r.Augmentation, func(t Transform) bool { return OnPrevious(t.Op) })
 	}
+	equal, two := equalAxes(c)
+	if !two {
+		r.Augmentation = slices.DeleteFunc(r.Augmentation, turns)
+	}
 	for i := range r.Augmentation {
 		t := &r.Augmentation[i]
 		switch {
+		case turns(*t):
+			t.Axes = equal
 		case t.Op == Rotation:
 			r.planar(c, longest, i)
 		case flat:

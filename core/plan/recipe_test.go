@@ -78,3 +78,17 @@ func TestRecipesSayWhatABatchNormIsOver(t *testing.T) {
 	instance := Network{}
 	assert.Empty(t, instance.otherNorm(true))
 }
+
+// Adan's betas are others than Adam's: those of adan-pytorch, whose are 1 − β.
+func TestBetasGoWithTheOptimizer(t *testing.T) {
+	o := NNUNet(3).Optimizer
+	before := o
+	o.Use(Adan)
+	assert.Equal(t, [3]float64{0.98, 0.92, 0.99}, [3]float64{o.Beta1, o.Beta2, o.Beta3})
+	assert.Equal(t, [2]float64{0.01, 3e-5}, [2]float64{o.LearningRate, o.WeightDecay}, "nnUNetTrainerAdan keeps the rate and the decay of the default trainer")
+	o.Beta1 = 0.97
+	o.Use(Adan)
+	assert.InDelta(t, 0.97, o.Beta1, 0, "chosen again, nothing changes")
+	o.Use(SGD)
+	assert.Equal(t, before, o)
+}

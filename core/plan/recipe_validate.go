@@ -19,6 +19,7 @@ func (r *Recipe) validate(e problems) {
 	between(e, "oversample", r.Oversample, 0, 1)
 	e.need(slices.Contains([]string{"", ByComponent, ByChance}, r.OversampleBy), "oversample_by is %q, wanted nothing, %s or %s", r.OversampleBy, ByComponent, ByChance)
 	e.need(r.Interpolation == "" || r.Interpolation == Cubic, "interpolation is %q, wanted nothing (linear) or %s", r.Interpolation, Cubic)
+	e.need(len(r.Augmentation) <= maxTransforms, "augmentation has %d transforms, wanted at most %d", len(r.Augmentation), maxTransforms)
 	for i, t := range r.Augmentation {
 		t.validate(e.in("augmentation[%d] %q", i, t.Op))
 	}
@@ -53,10 +54,12 @@ func (l Loss) validate(e problems) {
 }
 
 func (o Optimizer) validate(e problems) {
-	oneOf(e, "kind", o.Kind, SGD, Adam, AdamW)
+	oneOf(e, "kind", o.Kind, SGD, Adam, AdamW, Adan)
 	e.need(o.LearningRate > 0 && o.LearningRate <= maxFactor, "learning_rate is %v, wanted above 0, at most %v", o.LearningRate, maxFactor)
 	between(e, "weight_decay", o.WeightDecay, 0, 1)
 	between(e, "clip_norm", o.ClipNorm, 0, maxWeight)
+	below1(e, "beta3", o.Beta3)
+	e.need((o.Kind == Adan) == (o.Beta3 > 0), "beta3 is %v, wanted above 0 for %q, and nothing for others", o.Beta3, Adan)
 	if o.Kind == SGD {
 		below1(e, "momentum", o.Momentum)
 		return
@@ -93,15 +96,20 @@ type bound struct {
 // ops lists the transforms with the ranges that each must have, and their bounds: far
 // beyond what the originals use, but values that a network can learn from.
 func ops() map[string][]bound {
-	angle := bound{"angle", -360, 360} // degrees
-	sigma := bound{"sigma", 0, 1e4}    // of intensities; those of a CT that are not normalised are thousands
+	angle := bound{"angle", -360, 360}                          // degrees
+	sigma1 := []bound{{"sigma", 0, 1e4}}                        // of intensities; those of a CT that are not normalised are thousands
+	bell := []bound{{"scale", 1e-3, 100}, {"place", -100, 100}} // of a patch's edge
 	below, above := bound{"below", 1 / maxFactor, maxFactor}, bound{"above", 1 / maxFactor, maxFactor}
 	change := []bound{below, above}
 	return map[string][]bound{
-		Rotation: {angle}, Scaling: {{"scale", 0.1, 10}}, Noise: {sigma}, Blur: {{"sigma", 0, maxBlur}},
+		Rotation: {angle}, Scaling: {{"scale", 0.1, 10}}, Noise: sigma1, Blur: {{"sigma", 0, maxBlur}},
 		Brightness: change, Contrast: change, ContrastZero: change, LowRes: {{"scale", 1 / maxFactor, 1}},
-		GammaInverted: change, Gamma: change, Mirror: nil,
-		Elastic: {{"sigma", 0, 1}, {"magnitude", 0, maxEdge}}, Morphology: {{"radius", 1, maxKernel}}, Removal: {{"share", 0, 1}},
+		GammaInverted: change, Gamma: change, Mirror: nil, Rotation90: nil, Transposition: nil,
+		Median: {{"size", 1, maxWindow}}, Sharpening: {{"strength", 0, maxFactor}}, Shift: sigma1, ContrastOpen: change,
+		BlankBoxes: {{"count", 1, maxBoxes}, {"edge", 0, 1}},
+		Gradient:   slices.Concat(bell, []bound{{"below", -1e4, 0}, {"above", 0, 1e4}}),
+		LocalGamma: slices.Concat(bell, change),
+		Elastic:    {{"sigma", 0, 1}, {"magnitude", 0, maxEdge}}, Morphology: {{"radius", 1, maxKernel}}, Removal: {{"share", 0, 1}},
 	}
 }
 
@@ -112,6 +120,10 @@ func (t Transform) validate(e problems) {
 	}
 	between(e, "p", t.P, 0, 1)
 	between(e, "p_channel", t.PChannel, 0, 1)
+	between(e, "p_axis", t.PAxis, 0, 1)
+	e.need(t.PAxis == 0 || t.Op == Rotation, "p_axis is of %s only", Rotation)
+	e.need(t.Draw == "" || t.Draw == EachAxis && t.Op == Scaling || t.Draw == AllAxes && t.Op == Blur, "draw is %q, wanted %s of %s, %s of %s, or nothing", t.Draw, EachAxis, Scaling, AllAxes, Blur)
+	e.need(t.Choice == "" || !InSpace(t.Op) && !OnPrevious(t.Op), "choice is %q, wanted nothing: only what changes intensities is chosen from", t.Choice)
 	if _, whole := t.Ranges["angle_3d"]; whole && t.Op == Rotation {
 		edge := bound{"long", 0, maxEdge} // of sides
 		bounds = []bound{bounds[0], bounds[0], bounds[0], edge, edge}
@@ -119,6 +131,9 @@ func (t Transform) validate(e problems) {
 	}
 	if _, ok := t.Ranges["factor"]; ok && (t.Op == Brightness || t.Op == Contrast || t.Op == ContrastZero) {
 		bounds = []bound{{"factor", 1 / maxFactor, maxFactor}}
+	}
+	if _, ok := t.Ranges["room"]; ok && t.Op == Scaling {
+		bounds = append(bounds, bound{"room", 0.1, 1})
 	}
 	for _, b := range bounds {
 		r, ok := t.Ranges[b.name]
@@ -133,11 +148,14 @@ func (t Transform) validate(e problems) {
 }
 
 const (
-	maxSteps  = 1_000_000 // epochs, and steps of an epoch
-	minStep   = 0.01      // of the sliding window: a hundredth of the patch
-	maxWeight = 1e6       // of parts of a loss: sums stay far from the end of float32
-	maxFactor = 100.0     // and, upside down, the smallest factor
-	maxBlur   = 64        // voxels; a blur sums over six of them along each axis, the originals have 1.5 at most
+	maxSteps      = 1_000_000 // epochs, and steps of an epoch
+	minStep       = 0.01      // of the sliding window: a hundredth of the patch
+	maxWeight     = 1e6       // of parts of a loss: sums stay far from the end of float32
+	maxFactor     = 100.0     // and, upside down, the smallest factor
+	maxWindow     = 9         // voxels along an axis of a median; the original has 7
+	maxBoxes      = 64
+	maxTransforms = 256
+	maxBlur       = 64 // voxels; a blur sums over six of them along each axis, the originals have 1.5 at most
 )
 
 func oneOf(e problems, what, v string, choice ...string) {

@@ -73,8 +73,19 @@ func weights(t *testing.T, dir, file string) map[string][]float32 {
 }
 
 func TestResumedTrainingHasTheBitsOfAnUninterruptedOne(t *testing.T) {
+	for name, change := range map[string]func(*plan.Recipe){
+		"standard": func(*plan.Recipe) {},
+		"adan":     func(r *plan.Recipe) { r.Optimizer.Use(plan.Adan) },
+		"da5":      func(r *plan.Recipe) { r.Augment(plan.AugmentDA5, 3) },
+	} {
+		t.Run(name, func(t *testing.T) { resumes(t, change) })
+	}
+}
+
+func resumes(t *testing.T, change func(*plan.Recipe)) {
 	ctx := context.Background()
 	o := options(t)
+	change(&o.Plan.Recipe)
 	whole, err := train.Run(ctx, o)
 	require.NoError(t, err)
 	want := weights(t, o.Dir, checkpoint.StateFile)

@@ -12,8 +12,10 @@ import (
 // core/augment's business.
 type Slot struct {
 	Op   string // of the recipe's transform; "" for the affine maps of Warp
+	Of   int    // which of the recipe's transforms that is
 	Axis int    // of Blur
-	Ctl  int    // first slot: a value for each sample and channel, or WarpLen values a sample
+	Ctl  int    // first slot: Len values for each sample and channel, or WarpLen values a sample
+	Len  int    // 1, or the length of a row
 	Seed int    // of Noise: two slots of 24 bits
 }
 
@@ -41,13 +43,28 @@ func (t *Train) augmentation(b *graph.Builder, r plan.Recipe, c *plan.Configurat
 	x, y = out[0], out[1]
 	for _, s := range t.Slots[1:] {
 		name := "augment." + s.Op
+		if slices.ContainsFunc(ts[:s.Of], func(before plan.Transform) bool { return before.Op == s.Op }) {
+			name = fmt.Sprintf("%s.%d", name, s.Of)
+		}
 		var op graph.Op
-		switch s.Op {
+		switch of := ts[s.Of]; s.Op {
 		case plan.Blur:
 			name = fmt.Sprintf("%s.%d", name, s.Axis)
 			op = graph.Blur{Axis: s.Axis, Radius: blurRadius(ts), Ctl: s.Ctl}
+		case plan.Median:
+			op = graph.Median{Most: int(of.Ranges["size"][1]), Ctl: s.Ctl}
+		case plan.Sharpening:
+			op = graph.Sharpen{Ctl: s.Ctl}
+		case plan.BlankBoxes:
+			op = graph.Blank{Boxes: s.Len / graph.BoxLen, Ctl: s.Ctl}
+		case plan.Gradient, plan.LocalGamma:
+			op = graph.Local{Gamma: s.Op == plan.LocalGamma, Ctl: s.Ctl}
 		case plan.LowRes:
-			op = graph.LowRes{Ctl: s.Ctl}
+			low := graph.LowRes{Ctl: s.Ctl}
+			for a := range low.Keep {
+				low.Keep[a] = !of.Axes[a]
+			}
+			op = low
 		default:
 			i := graph.Intensity{Kind: intensities[s.Op], Ctl: s.Ctl, Seed: s.Seed}
 			if s.Op == plan.Noise {
@@ -69,6 +86,7 @@ func (t *Train) augmentation(b *graph.Builder, r plan.Recipe, c *plan.Configurat
 
 var intensities = map[string]graph.IntensityKind{
 	plan.Noise: graph.Noise, plan.Brightness: graph.Brightness, plan.Contrast: graph.Contrast, plan.ContrastZero: graph.ContrastZero,
+	plan.Shift: graph.Shift, plan.ContrastOpen: graph.ContrastOpen,
 	plan.Gamma: graph.Gamma, plan.GammaInverted: graph.GammaInvert,
 }
 
@@ -81,20 +99,28 @@ func slotsOf(ts []plan.Transform, patch [3]int, n, c int) (slots []Slot, length 
 		slots = append(slots, s)
 	}
 	take(Slot{}, n*graph.WarpLen)
-	for _, t := range ts {
+	for i, t := range ts {
+		s := Slot{Op: t.Op, Of: i, Len: 1}
 		switch t.Op {
-		case plan.Rotation, plan.Scaling, plan.Mirror, plan.Elastic: // in the warp
-		case plan.Morphology, plan.Removal: // of labels, on the host
-		case plan.Blur:
+		case plan.BlankBoxes:
+			s.Len = int(t.Ranges["count"][1]) * graph.BoxLen
+		case plan.Gradient, plan.LocalGamma:
+			s.Len = graph.LocalFactors + patch[0] + patch[1] + patch[2]
+		}
+		switch {
+		case plan.InSpace(t.Op): // in the warp
+		case plan.OnPrevious(t.Op): // of labels, on the host
+		case t.Op == plan.Blur:
 			for a := range 3 {
-				if t.Axes[a] && patch[a] > 1 {
-					take(Slot{Op: t.Op, Axis: a}, n*c)
+				if s.Axis = a; t.Axes[a] && patch[a] > 1 {
+					take(s, n*c)
 				}
 			}
-		case plan.Noise:
-			take(Slot{Op: t.Op, Seed: next + n*c}, n*c+2)
+		case t.Op == plan.Noise:
+			s.Seed = next + n*c
+			take(s, n*c+2)
 		default:
-			take(Slot{Op: t.Op}, n*c)
+			take(s, n*c*s.Len)
 		}
 	}
 	return slots, next

@@ -17,7 +17,7 @@ import (
 	"github.com/gounet/gounet/core/graph"
 )
 
-// TestOptimizersAreThoseOfPyTorch takes five steps with fixed gradients. The
+// TestOptimizersAreThoseOfPyTorch takes five steps with fixed gradients. Adan is adan-pytorch's. The
 // file stands beside the script that made it.
 func TestOptimizersAreThoseOfPyTorch(t *testing.T) {
 	b, err := os.ReadFile("testdata/optimizers.json")
@@ -35,7 +35,7 @@ func TestOptimizersAreThoseOfPyTorch(t *testing.T) {
 		}
 	}
 	require.NoError(t, json.Unmarshal(b, &file))
-	require.Len(t, file.Cases, 12)
+	require.Len(t, file.Cases, 16)
 	ctx := context.Background()
 	for name, c := range file.Cases {
 		t.Run(name, func(t *testing.T) {
@@ -43,7 +43,10 @@ func TestOptimizersAreThoseOfPyTorch(t *testing.T) {
 			if c.Betas != nil {
 				op.Beta1, op.Beta2 = c.Betas[0], c.Betas[1]
 			}
-			op.Rule = map[string]graph.Rule{"sgd": graph.SGD, "adam": graph.Adam, "adamw": graph.AdamW}[strings.Fields(name)[0]]
+			if len(c.Betas) == 3 { // adan-pytorch's are 1 − β
+				op.Beta1, op.Beta2, op.Beta3 = 1-c.Betas[0], 1-c.Betas[1], 1-c.Betas[2]
+			}
+			op.Rule = map[string]graph.Rule{"sgd": graph.SGD, "adam": graph.Adam, "adamw": graph.AdamW, "adan": graph.Adan}[strings.Fields(name)[0]]
 			var ctl, w, g graph.Value
 			gr, err := graph.Build(func(b *graph.Builder) []graph.Value {
 				ctl = b.Declare("ctl", graph.IO, graph.F32, graph.CtlRows)

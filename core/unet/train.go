@@ -145,7 +145,7 @@ func update(b *graph.Builder, p *plan.Plan, c *plan.Configuration, t *Train, gro
 	o := p.Recipe.Optimizer
 	op := graph.Step{
 		Rule: rules[o.Kind], N: len(trained), Momentum: float32(o.Momentum), Decay: float32(o.WeightDecay),
-		Nesterov: o.Nesterov, Beta1: float32(o.Beta1), Beta2: float32(o.Beta2), Epsilon: float32(o.Epsilon),
+		Nesterov: o.Nesterov, Beta1: float32(o.Beta1), Beta2: float32(o.Beta2), Beta3: float32(o.Beta3), Epsilon: float32(o.Epsilon),
 	}
 	in := append([]graph.Value{ctl}, trained...)
 	in = append(in, grads...)
@@ -157,4 +157,4 @@ func update(b *graph.Builder, p *plan.Plan, c *plan.Configuration, t *Train, gro
 	b.Apply("step", op, in...)
 }
 
-var rules = map[string]graph.Rule{plan.SGD: graph.SGD, plan.Adam: graph.Adam, plan.AdamW: graph.AdamW}
+var rules = map[string]graph.Rule{plan.SGD: graph.SGD, plan.Adam: graph.Adam, plan.AdamW: graph.AdamW, plan.Adan: graph.Adan}

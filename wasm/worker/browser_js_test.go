@@ -16,7 +16,7 @@ import (
 
 // These tests talk to the built program in a Worker of its own, as a page does:
 //
-//	GOOS=js GOARCH=wasm go build -trimpath -ldflags '-s -w' -o bin/worker.wasm ./wasm
+//	GOOS=js GOARCH=wasm go build -tags predict -trimpath -ldflags '-s -w' -o bin/worker.wasm ./wasm
 //	GOOS=js GOARCH=wasm go test -exec "$PWD/bin/browserexec" ./wasm/worker
 //
 // GOUNET_WORKER names another program below the module.

@@ -152,6 +152,7 @@ func stepCases() []testCase {
 		{Rule: graph.SGD, Decay: 0.1},
 		{Rule: graph.Adam, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, Decay: 0.01},
 		{Rule: graph.AdamW, Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-6, Decay: 0.05},
+		{Rule: graph.Adan, Beta1: 0.98, Beta2: 0.92, Beta3: 0.99, Epsilon: 1e-8, Decay: 0.02},
 	} {
 		for _, half := range []bool{false, true} {
 			for i, steps := range []int{0, 1, 2, 1000} {
@@ -239,8 +240,13 @@ func stepCase(op graph.Step, steps int, half bool, r source) testCase {
 		first, positive = constant(0), constant(0)
 	}
 	add("m", graph.State, first, 0)
-	if op.Rule.Slots() == 2 {
+	switch op.Rule.Slots() {
+	case 2:
 		add("v", graph.State, positive, 1)
+	case 4:
+		add("v", graph.State, first, 1)
+		add("n", graph.State, positive, 2)
+		add("p", graph.State, first, 3)
 	}
 	name := fmt.Sprintf("%v nesterov %v decay %v step %d", op.Rule, op.Nesterov, op.Decay, steps)
 	if half {

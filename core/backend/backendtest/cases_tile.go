@@ -230,6 +230,7 @@ func maskCases() []testCase {
 
 func augmentCases() []testCase {
 	cs := append(warpCases(), maskCases()...)
+	cs = append(cs, localCases()...)
 	shapes := [][]int{{2, 4, 6, 7, 2}, {1, 1, 9, 8, 3}, {1, 3, 5, 17, 17}, {3, 1, 1, 1, 1}, {1, 5, 1, 2, 1}}
 	for i, shape := range shapes {
 		r := newSource(8100 + i)
@@ -254,6 +255,7 @@ func augmentCases() []testCase {
 		cs = append(cs,
 			testCase{name: "nothing " + name, op: graph.Blur{Axis: 2, Radius: 3, Ctl: first}, in: []operand{x, params(0)}, exact: true},
 			testCase{name: name, op: graph.LowRes{Ctl: first}, in: []operand{x, params(0.55, 0, 0.8, 1, 0.66)}},
+			testCase{name: "D as it is " + name, op: graph.LowRes{Ctl: first, Keep: [3]bool{true}}, in: []operand{x, params(0.55, 0, 0.8)}},
 			testCase{name: "tiny " + name, op: graph.LowRes{Ctl: first}, in: []operand{x, params(0.05)}},
 			testCase{name: "nothing " + name, op: graph.LowRes{Ctl: first}, in: []operand{x, params(0, 1)}, exact: true},
 			testCase{

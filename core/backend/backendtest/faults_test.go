@@ -221,6 +221,7 @@ var mutants = map[string]func(graph.Op) graph.Op{
 		}
 		return n
 	},
+	"Step beta 3":     func(o graph.Op) graph.Op { n := o.(graph.Step); n.Beta3 = 0; return n },
 	"Cut row":         func(o graph.Op) graph.Op { n := o.(graph.Cut); n.Ctl--; return n },
 	"Cut fill":        func(o graph.Op) graph.Op { n := o.(graph.Cut); n.Fill ^= 1; return n },
 	"TileLoad row":    func(o graph.Op) graph.Op { n := o.(graph.TileLoad); n.Ctl--; return n },
@@ -236,6 +237,11 @@ var mutants = map[string]func(graph.Op) graph.Op{
 	"Blur radius":  func(o graph.Op) graph.Op { n := o.(graph.Blur); n.Radius--; return n },
 	"Blur axis":    func(o graph.Op) graph.Op { n := o.(graph.Blur); n.Axis = (n.Axis + 1) % 3; return n },
 	"LowRes param": func(graph.Op) graph.Op { return graph.LowRes{Ctl: 19} },
+	"LowRes keep":  func(o graph.Op) graph.Op { n := o.(graph.LowRes); n.Keep[2] = !n.Keep[2]; return n },
+	"Median row":   func(o graph.Op) graph.Op { n := o.(graph.Median); n.Ctl--; return n },
+	"Sharpen row":  func(o graph.Op) graph.Op { n := o.(graph.Sharpen); n.Ctl--; return n },
+	"Blank boxes":  func(o graph.Op) graph.Op { n := o.(graph.Blank); n.Boxes--; return n },
+	"Local gamma":  func(o graph.Op) graph.Op { n := o.(graph.Local); n.Gamma = !n.Gamma; return n },
 	"Intensity inverted": func(o graph.Op) graph.Op {
 		n := o.(graph.Intensity)
 		if n.Kind == graph.Gamma {

@@ -110,6 +110,14 @@ func evaluate(c call) (out []array, mutated map[int]array) {
 		lowRes(op, in[0], in[1], out[0])
 	case graph.Intensity:
 		intensity(op, in[0], in[1], out[0])
+	case graph.Median:
+		median(op, in[0], in[1], out[0])
+	case graph.Sharpen:
+		sharpen(op, in[0], in[1], out[0])
+	case graph.Blank:
+		blank(op, in[0], in[1], out[0])
+	case graph.Local:
+		local(op, in[0], in[1], out[0])
 	default:
 		panic(fmt.Sprintf("the oracle has no definition of %s", graph.OpName(op)))
 	}

@@ -223,6 +223,9 @@ func lowRes(op graph.LowRes, x, ctl, y array) {
 		var coarse [3]int
 		for a := range coarse {
 			coarse[a] = max(1, int(math.Round(scale*float64(size[a]))))
+			if op.Keep[a] {
+				coarse[a] = size[a]
+			}
 		}
 		voxels(size, func(o [3]int) {
 			var p [3]place
@@ -268,11 +271,19 @@ func intensity(op graph.Intensity, x, ctl, y array) {
 				v[j] = v[j].times(exact(a))
 			}
 			set(v)
-		case graph.Contrast:
+		case graph.Shift:
+			for j := range v {
+				v[j] = total(v[j], exact(a))
+			}
+			set(v)
+		case graph.Contrast, graph.ContrastOpen:
 			mean, _ := moments(x.v, is)
 			for j := range v {
 				d := total(v[j], mean.neg()).times(exact(a))
-				v[j] = total(d, mean).bound(func(x float64) float64 { return min(max(x, low), high) })
+				v[j] = total(d, mean)
+				if op.Kind == graph.Contrast {
+					v[j] = v[j].bound(func(x float64) float64 { return min(max(x, low), high) })
+				}
 			}
 			set(v)
 		case graph.ContrastZero:

@@ -49,18 +49,20 @@ func step(op graph.Step, c call, written map[int]array) {
 	}
 	n := op.N
 	for i := range n {
-		w, g, s := written[1+i].v, c.in[1+n+i].v, written[1+2*n+i].v
-		var second []num
-		if op.Rule.Slots() == 2 {
-			second = written[1+3*n+i].v
+		w, g := written[1+i].v, c.in[1+n+i].v
+		var states [4][]num
+		for slot := range op.Rule.Slots() {
+			states[slot] = written[1+(2+slot)*n+i].v
 		}
 		for j := range w {
 			d := g[j].times(ctl[graph.CtlFactor])
 			switch op.Rule {
 			case graph.SGD:
-				w[j], s[j] = sgd(op, ctl[graph.CtlRate], w[j], d, s[j])
+				w[j], states[0][j] = sgd(op, ctl[graph.CtlRate], w[j], d, states[0][j])
+			case graph.Adan:
+				w[j] = adan(op, ctl, w[j], d, states, j)
 			default:
-				w[j], s[j], second[j] = adam(op, ctl, w[j], d, s[j], second[j])
+				w[j], states[0][j], states[1][j] = adam(op, ctl, w[j], d, states[0][j], states[1][j])
 			}
 		}
 	}
@@ -97,4 +99,30 @@ func adam(op graph.Step, ctl []num, w, g, m, v num) (num, num, num) {
 	vhat := v.over(one.minus(exact(b2).pow(t)))
 	by := mhat.over(total(vhat.sqrt(), exact(float64(op.Epsilon))))
 	return total(w, rate.times(by).neg()), m, v
+}
+
+// adan returns the weight after a step, and changes states j.
+func adan(op graph.Step, ctl []num, w, g num, states [4][]num, j int) num {
+	one, rate, t := exact(1), ctl[graph.CtlRate], ctl[graph.CtlSteps].v
+	shrink := total(one, rate.times(exact(float64(op.Decay))))
+	before := states[3][j]
+	states[3][j] = g
+	if t <= 1 {
+		return w.over(shrink)
+	}
+	keep := exact(float64(op.Beta2))
+	e := g.minus(before)
+	look := total(g, keep.times(e))
+	var hat [3]num
+	for slot, x := range []struct {
+		beta float32
+		of   num
+	}{{op.Beta1, g}, {op.Beta2, e}, {op.Beta3, look.times(look)}} {
+		b := float64(x.beta)
+		moment := total(exact(b).times(states[slot][j]), exact(1-b).times(x.of))
+		states[slot][j] = moment
+		hat[slot] = moment.over(one.minus(exact(b).pow(t)))
+	}
+	by := total(hat[0], keep.times(hat[1])).over(total(hat[2].sqrt(), exact(float64(op.Epsilon))))
+	return total(w, rate.times(by).neg()).over(shrink)
 }

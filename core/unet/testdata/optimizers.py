@@ -1,10 +1,11 @@
-"""Weights after each of five steps of PyTorch's optimizers on fixed gradients.
+"""Weights after each of five steps of PyTorch's optimizers, and of adan-pytorch, on fixed gradients.
 
-    python optimizers.py > optimizers.json        (torch 2.15.0)
+    python optimizers.py > optimizers.json        (torch 2.15.0, adan-pytorch 0.1.0)
 """
 import json
 
 import torch
+from adan_pytorch import Adan
 
 torch.manual_seed(7)
 weights = torch.randn(24)
@@ -16,6 +17,8 @@ cases = {
     "adam": (torch.optim.Adam, dict(lr=8e-4, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-4)),
     "adamw": (torch.optim.AdamW, dict(lr=8e-4, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-4)),
     "adamw strong decay": (torch.optim.AdamW, dict(lr=3e-3, betas=(0.8, 0.95), eps=1e-5, weight_decay=0.1)),
+    "adan": (Adan, dict(lr=0.01, betas=(0.02, 0.08, 0.01), eps=1e-8, weight_decay=3e-5)),
+    "adan strong decay": (Adan, dict(lr=3e-3, betas=(0.1, 0.2, 0.05), eps=1e-5, weight_decay=0.1)),
 }
 out = {"weights": weights.tolist(), "grads": [g.tolist() for g in grads], "clip": 4.0, "cases": {}}
 for name, (make, options) in cases.items():

@@ -1,6 +1,8 @@
+//go:build predict
+
 package compile
 
 import "github.com/gounet/gounet/core/graph"
 
-// shareNorms has nothing to do: a browser is one device.
+// shareNorms has nothing to do: norms over several devices are of a training.
 func shareNorms(g *graph.Graph, _, _ int) *graph.Graph { return g }

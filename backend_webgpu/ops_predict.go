@@ -1,0 +1,14 @@
+//go:build predict
+
+package webgpu
+
+import (
+	"errors"
+
+	"github.com/gounet/gounet/core/graph"
+)
+
+// training: a program that only predicts, as the browser's worker does, is without these ops.
+func (s *scope) training(graph.Node) error {
+	return errors.New("this program was built to predict: it does not train")
+}
