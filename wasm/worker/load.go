@@ -181,7 +181,7 @@ func voxelFile(f given, all map[string]given) voxel.File {
 	return voxel.File{
 		Name: f.name, Size: f.Size,
 		Open: func() (io.ReadCloser, error) {
-			return io.NopCloser(bufio.NewReaderSize(io.NewSectionReader(f, 0, f.Size), int(min(f.Size, pieceBytes)))), nil
+			return seekable{bufio.NewReaderSize(io.NewSectionReader(f, 0, f.Size), int(min(f.Size, pieceBytes))), f}, nil
 		},
 		Folder: func(name string) (voxel.File, error) {
 			other, ok := all[path.Join(path.Dir(f.name), name)]
@@ -194,6 +194,14 @@ func voxelFile(f given, all map[string]given) voxel.File {
 		},
 	}
 }
+
+// seekable is a file from its beginning on, and from any place.
+type seekable struct {
+	*bufio.Reader
+	io.ReaderAt
+}
+
+func (seekable) Close() error { return nil }
 
 func gridOf(g volume.Grid) api.Grid {
 	return api.Grid{Shape: g.Shape, Spacing: g.Spacing, Affine: g.Affine}
