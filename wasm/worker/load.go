@@ -138,6 +138,9 @@ func (w *Worker) load(j *job) (*api.Loaded, error) {
 		return nil, fail(api.FailedModel, err)
 	}
 	w.model = &model{m, loaded.SHA256}
+	if m.Before != nil {
+		loaded.Networks = 2
+	}
 	loaded.Dataset, loaded.Configuration, loaded.Patch = m.Plan.Dataset, c.Name, c.Patch
 	loaded.Description, loaded.Licence = m.Plan.Description, m.Plan.Licence
 	for _, f := range m.Folds {
