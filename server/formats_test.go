@@ -49,3 +49,17 @@ func TestTheReasonOfAFailureHasNoPaths(t *testing.T) {
 	require.Equal(t, api.JobFailed, j.State)
 	assert.Equal(t, "test: scan.nii.gz: no room between the tracks", j.Failed.Reason)
 }
+
+// A stack of TIFF has its spacing in a file of its own, which is a result, too.
+func TestASpacingBesideLabelsIsAResult(t *testing.T) {
+	r := start(t, testOptions(t))
+	s := r.tiny()
+	s.Formats = []string{"tiff"}
+	j := r.wait(r.submit(s).ID)
+	require.Equal(t, api.JobDone, j.State)
+	var got []string
+	for _, f := range j.Results {
+		got = append(got, f.Name+" "+f.Format+" "+f.MediaType)
+	}
+	assert.Equal(t, []string{"scan.tif tiff image/tiff", "scan.json tiff.json application/json"}, got)
+}

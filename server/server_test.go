@@ -48,7 +48,7 @@ func complete(o Options) Options {
 	o.Version = "test"
 	o.Devices = []engine.Device{{Name: "cpu", Open: func() (backend.Device, error) { return cpu.Open(cpu.Options{Workers: 1}), nil }}}
 	o.Formats = func(*api.Submit, *plan.Plan, []byte) []scan.Format { return scan.Formats() }
-	o.FormatNames = []string{"nifti", "seg.nrrd", "nrrd", "mha", "mgz", "png"}
+	o.FormatNames = []string{"nifti", "seg.nrrd", "nrrd", "mha", "mgz", "png", "tiff"}
 	return o
 }
 

@@ -2,6 +2,8 @@ package main
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +28,12 @@ func (f *trainFlags) done(p *progress, made *plan.Plan, w *workspace, name strin
 	if err := f.sameCases(dir, fold); err != nil {
 		return false, err
 	}
+	if why, err := f.outdated(made, w, name, fold); why != "" || err != nil {
+		if errors.Is(err, errFirstStage) {
+			err = nil // then it is not sure what this one is
+		}
+		return false, err
+	}
 	if len(fold.Val) == 0 { // fold all: there is no validation that says so
 		return f.ended(made, name, dir)
 	}
@@ -47,6 +55,63 @@ func (f *trainFlags) done(p *progress, made *plan.Plan, w *workspace, name strin
 	}
 	w.warnEdited(p, dir, fold)
 	return true, nil
+}
+
+// outdated says why the second stage of a cascade is not of its first stage of today; ""
+// if it is, and of all other trainings.
+func (f *trainFlags) outdated(made *plan.Plan, w *workspace, name string, fold dataset.Fold) (string, error) {
+	c, err := configuration(made, name)
+	if err != nil || c.Previous == "" {
+		return "", err
+	}
+	ids := slices.Concat(fold.Train, fold.Val)
+	before, err := w.stageBefore(f.splits, c)
+	if err == nil {
+		err = before.trained(ids)
+	}
+	if err != nil {
+		return "", err
+	}
+	return before.outdated(w.run(name, f.fold), ids)
+}
+
+// outdatedFolder is where run keeps trainings of second stages whose first stage was
+// trained anew, in the folder of their configuration.
+const outdatedFolder = "outdated"
+
+// renew puts a training that is outdated out of the way of one that begins anew.
+func (f *trainFlags) renew(p *progress, made *plan.Plan, w *workspace, name string) (err error) {
+	fold, err := w.split(f.splits, f.fold)
+	if err != nil {
+		return err
+	}
+	why, err := f.outdated(made, w, name, fold)
+	if why == "" || err != nil {
+		return err
+	}
+	dir := w.run(name, f.fold)
+	release, err := train.TakeFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	to := filepath.Join(w.dir, name, outdatedFolder)
+	if err := os.MkdirAll(to, 0o777); err != nil {
+		return err
+	}
+	to = filepath.Join(to, filepath.Base(dir))
+	for n, free := 2, to; ; n++ {
+		if _, err := os.Lstat(free); err != nil {
+			to = free
+			break
+		}
+		free = fmt.Sprintf("%s_%d", to, n)
+	}
+	if err := os.Rename(dir, to); err != nil {
+		return err
+	}
+	p.print("outdated  %s: it is trained again; what was there is kept as %s, remove it if it is not wanted", why, to)
+	return nil
 }
 
 // ended says whether a training without held-out cases has all its epochs.

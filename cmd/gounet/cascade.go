@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +18,7 @@ import (
 	"github.com/gounet/gounet/core/dataset"
 	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/predict"
+	"github.com/gounet/gounet/core/train"
 )
 
 // nextStageFolder is where a first stage keeps what the second one trains on.
@@ -27,6 +32,7 @@ type stage struct {
 	runs    []string
 	folds   []dataset.Fold // of each run
 	heldOut map[string]int // case → index of the run that has not seen it
+	keys    map[int]string // of runs, see key
 	done    int            // cases that predict has made
 }
 
@@ -37,7 +43,7 @@ func (w *workspace) stageBefore(splits string, c *plan.Configuration) (*stage, e
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{w: w, name: c.Previous, next: c.Name, folds: folds, heldOut: map[string]int{}}
+	s := &stage{w: w, name: c.Previous, next: c.Name, folds: folds, heldOut: map[string]int{}, keys: map[int]string{}}
 	for n, fold := range folds {
 		s.runs = append(s.runs, w.run(c.Previous, strconv.Itoa(n)))
 		for _, id := range fold.Val {
@@ -99,7 +105,7 @@ func (s *stage) give(ctx context.Context, a *app, p *progress, f *deviceFlags, s
 	count := 0
 	for _, sample := range samples {
 		n := s.heldOut[sample.ID]
-		key, err := weightsKey(s.runs[n])
+		key, err := s.caseKey(sample.ID)
 		if err != nil {
 			return err
 		}
@@ -119,7 +125,7 @@ func (s *stage) give(ctx context.Context, a *app, p *progress, f *deviceFlags, s
 	defer t.end()
 	for n, list := range todo {
 		if len(list) > 0 {
-			if err := s.predict(ctx, a, t, f, s.runs[n], dir, list); err != nil {
+			if err := s.predict(ctx, a, t, f, n, dir, list); err != nil {
 				return fmt.Errorf("%s: %w", s.runs[n], err)
 			}
 		}
@@ -127,29 +133,89 @@ func (s *stage) give(ctx context.Context, a *app, p *progress, f *deviceFlags, s
 	return nil
 }
 
-// weightsKey changes with the weights of a run.
-func weightsKey(run string) (string, error) {
-	st, err := os.Stat(filepath.Join(run, checkpoint.WeightsFile))
+// key is a hash of the network of run n.
+func (s *stage) key(n int) (string, error) {
+	if key := s.keys[n]; key != "" {
+		return key, nil
+	}
+	f, err := os.Open(filepath.Join(s.runs[n], checkpoint.WeightsFile))
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d %d", st.Size(), st.ModTime().UnixNano()), nil
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	s.keys[n] = hex.EncodeToString(h.Sum(nil))
+	return s.keys[n], nil
+}
+
+// caseKey changes with the network that labels a case, and with the scan.
+func (s *stage) caseKey(id string) (string, error) {
+	key, err := s.key(s.heldOut[id])
+	if err != nil {
+		return "", err
+	}
+	stamp, err := s.caseOf(id).Stamp()
+	return key + " " + stamp, err
+}
+
+func (s *stage) caseOf(id string) dataset.Case {
+	return s.w.raw.Cases[slices.IndexFunc(s.w.raw.Cases, func(c dataset.Case) bool { return c.ID == id })]
+}
+
+// before are the keys of the runs that label the cases ids, by fold: what
+// train.Options has of them.
+func (s *stage) before(ids []string) (map[string]string, error) {
+	keys := map[string]string{}
+	for _, id := range ids {
+		n := s.heldOut[id]
+		key, err := s.key(n)
+		if err != nil {
+			return nil, err
+		}
+		keys[strconv.Itoa(n)] = key
+	}
+	return keys, nil
+}
+
+// outdated says which networks of this stage are others than those whose labels the
+// training in dir, of the next stage and the cases ids, was begun with; "": none.
+func (s *stage) outdated(dir string, ids []string) (string, error) {
+	was, err := train.BeforeOf(dir)
+	if err != nil || len(was) == 0 {
+		return "", err
+	}
+	now, err := s.before(ids)
+	if err != nil {
+		return "", err
+	}
+	var changed []string
+	for _, fold := range slices.Sorted(maps.Keys(now)) {
+		if now[fold] != was[fold] {
+			changed = append(changed, fold)
+		}
+	}
+	if len(changed) == 0 {
+		return "", nil
+	}
+	return fmt.Sprintf("%s was begun with the labels of other networks: %s was trained anew since, fold %s", dir, s.name, join(changed, ", ")), nil
 }
 
 // predict makes the labels of one fold.
-func (s *stage) predict(ctx context.Context, a *app, t *task, f *deviceFlags, run, dir string, samples []*dataset.Sample) (err error) {
-	key, err := weightsKey(run)
-	if err != nil {
-		return err
-	}
-	pr, release, err := f.predictor(a, run, checkpoint.Options{})
+func (s *stage) predict(ctx context.Context, a *app, t *task, f *deviceFlags, n int, dir string, samples []*dataset.Sample) (err error) {
+	pr, release, err := f.predictor(a, s.runs[n], checkpoint.Options{})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
 	for _, sample := range samples {
-		i := slices.IndexFunc(s.w.raw.Cases, func(c dataset.Case) bool { return c.ID == sample.ID })
-		im, _, _, err := s.w.raw.Cases[i].Read()
+		key, err := s.caseKey(sample.ID)
+		if err != nil {
+			return err
+		}
+		im, _, _, err := s.caseOf(sample.ID).Read()
 		if err != nil {
 			return err
 		}

@@ -32,9 +32,10 @@ func newConvert(a *app) *cobra.Command {
 		Use:   "convert IN... OUT",
 		Short: "write a scan or label map in another format",
 		Long: `convert reads a scan or a label map of any format and writes it in the one that
-the ending of OUT names: scans as .nii.gz, .nii, .nrrd or .mha; label maps also
-as .mhd, .seg.nrrd, .mgz or .png, as the DICOM objects .seg.dcm, .labelmap.dcm and
-.rtstruct.dcm, and as the surfaces .glb, .stl and .obj. Voxels stay where they
+the ending of OUT names: scans as .nii.gz, .nii, .nrrd, .mha or .tif (one channel,
+its spacing in a .json beside it); label maps also as .mhd, .seg.nrrd, .mgz or .png,
+as the DICOM objects .seg.dcm, .labelmap.dcm and .rtstruct.dcm, and as the surfaces
+.glb, .stl and .obj. Voxels stay where they
 are: nothing is resampled or turned, but labels of the voxels of --reference are
 put into its order.
 
@@ -89,6 +90,9 @@ func (f *convertFlags) run(ctx context.Context, a *app, in []string, out string)
 		return f.explain(err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	if s.Assumed != "" {
+		a.progressOf().warnAssumed([]string{s.Name + ": " + s.Assumed})
+	}
 	if f.labels || s.Kind == scan.SEG || len(s.Segments()) > 0 || onlyLabels(out) {
 		l, segments, err := s.Labels()
 		if err != nil && onlyLabels(out) && !f.labels {

@@ -188,7 +188,7 @@ func labelsOf(dir string) (structures, error) {
 	var seen [256]bool
 	for _, entry := range entries {
 		name := entry.Name()
-		if entry.IsDir() || strings.HasPrefix(name, ".") || !slices.Contains(scan.LabelSources(), voxel.Ending(name)) {
+		if entry.IsDir() || strings.HasPrefix(name, ".") || !slices.Contains(scan.LabelEndings(), voxel.Ending(name)) {
 			continue
 		}
 		m, err := scan.ReadLabels(filepath.Join(dir, name))

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/image/tiff"
 )
 
-// tiffDataset has six pictures with a bright square each, and one to label.
-func tiffDataset(t *testing.T) string {
+// flatTIFFs has six pictures with a bright square each, and one to label.
+func flatTIFFs(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "Dataset778_Pictures")
 	write := func(folder, name string, value func(inside bool, x, y int) uint8, at int) {
@@ -54,19 +54,19 @@ func tiffDataset(t *testing.T) string {
 	return dir
 }
 
-func TestTIFFIsTrainedScoredAndLabelledAsPNG(t *testing.T) {
+func TestTIFFIsTrainedScoredAndLabelledAsTIFF(t *testing.T) {
 	if testing.Short() {
 		t.Skip("trains for seconds")
 	}
-	dir, work := tiffDataset(t), filepath.Join(t.TempDir(), "work")
+	dir, work := flatTIFFs(t), filepath.Join(t.TempDir(), "work")
 	got := gounet(t, append([]string{"run", dir, "--work", work, "--folds", "0", "--configs", "2d"}, short...)...)
 	require.Equal(t, exitOK, got.code, got.err)
 	assert.FileExists(t, filepath.Join(work, "2d", "fold_0", validationFolder, summaryFile))
-	assert.FileExists(t, filepath.Join(work, predictionsFolder, "c6.png"))
+	assert.FileExists(t, filepath.Join(work, predictionsFolder, "c6.tif"))
 	got = gounet(t, "evaluate", filepath.Join(dir, "labelsTr"), filepath.Join(work, "2d", "fold_0", validationFolder), "--subset")
 	assert.Equal(t, exitOK, got.code, got.err)
 	out := filepath.Join(t.TempDir(), "out")
 	got = gounet(t, "predict", "--model", filepath.Join(work, "2d", "fold_0"), "--input", filepath.Join(dir, "imagesTs"), "--output", out)
 	require.Equal(t, exitOK, got.code, got.err)
-	assert.FileExists(t, filepath.Join(out, "c6.png"))
+	assert.FileExists(t, filepath.Join(out, "c6.tif"))
 }

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -186,6 +187,7 @@ func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor,
 	start := time.Now()
 	bar := shown.start("predict", "scans", len(cases))
 	segments := predict.Segments(p.Model.Plan)
+	assumed := map[string]bool{}
 	err := predict.Folder(ctx, p, cases, f.output, predict.FolderOptions{
 		Formats:       func(*scan.Scan) []scan.Format { return formats },
 		Segments:      segments,
@@ -200,9 +202,13 @@ func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor,
 				note += fmt.Sprintf(", tile %d/%d", v.Tiles.Done, v.Tiles.Total)
 			}
 			bar.set(v.N, note)
+			if v.Assumed != "" {
+				assumed[v.Case+": "+v.Assumed] = true
+			}
 		},
 	})
 	bar.end()
+	shown.warnAssumed(slices.Sorted(maps.Keys(assumed)))
 	if err != nil {
 		return err
 	}

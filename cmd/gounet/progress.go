@@ -71,6 +71,18 @@ func (p *progress) print(format string, args ...any) {
 	_, _ = io.WriteString(p.out, line)
 }
 
+// warnAssumed prints what the files of cases do not say and what was taken instead, a
+// line a case: the first, and how many there are.
+func (p *progress) warnAssumed(lines []string) {
+	switch len(lines) {
+	case 0:
+	case 1:
+		p.print("warning   %s", lines[0])
+	default:
+		p.print("warning   %s; so it is of %s", lines[0], count(len(lines)-1, "other case"))
+	}
+}
+
 // task is one bar: name, done of total units, and a note such as a loss.
 type task struct {
 	p     *progress

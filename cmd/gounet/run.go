@@ -154,7 +154,9 @@ func (f *runFlags) trainAll(ctx context.Context, a *app, w *workspace, made *pla
 	try := func(t training, mine bool) (done bool, err error) {
 		done, err = t.done(p, made, w, t.name)
 		if err == nil && !done && mine {
-			err = t.run(ctx, a, w, t.name)
+			if err = t.renew(p, made, w, t.name); err == nil {
+				err = t.run(ctx, a, w, t.name)
+			}
 			done = err == nil
 		}
 		if errors.Is(err, errFirstStage) && n > 1 {

@@ -161,8 +161,13 @@ func (c *crew) agree(ctx context.Context, f *trainFlags, r *ready) error {
 		}
 		return text
 	}
+	before, err := json.Marshal(r.Before)
+	if err != nil {
+		return err
+	}
 	facts := map[string]string{
-		"plan": digest(string(made)), "list of cases": digest(ids(r.Train) + "\n" + ids(r.Val)), "--low-memory": strconv.FormatBool(f.rematerialise),
+		"networks of the first stage": digest(string(before)),
+		"plan":                        digest(string(made)), "list of cases": digest(ids(r.Train) + "\n" + ids(r.Val)), "--low-memory": strconv.FormatBool(f.rematerialise),
 	}
 	return c.each(func(g *ranks.Group) error {
 		for _, name := range slices.Sorted(maps.Keys(facts)) {

@@ -101,6 +101,18 @@ func (f *trainFlags) prepare(ctx context.Context, a *app, w *workspace, p *progr
 		}
 		w.warnEdited(p, r.Dir, r.fold)
 	}
+	if r.before != nil {
+		if r.Before, err = r.before.before(all); err != nil {
+			return err
+		}
+	}
+	if f.resume && r.before != nil {
+		if why, err := r.before.outdated(r.Dir, all); err != nil {
+			return err
+		} else if why != "" {
+			return usagef("%s: remove that folder to train again, or choose another %s", why, f.elsewhere())
+		}
+	}
 	if err := f.pretrain(r); err != nil {
 		return err
 	}

@@ -51,9 +51,10 @@ func (r *Raw) Measure(ctx context.Context, progress Progress) (*plan.Fingerprint
 	known := r.known()
 	seen := make([][256]bool, len(r.Cases))
 	found, read := make([][]string, len(r.Cases)), make([]bool, len(r.Cases))
+	assumed := make([]string, len(r.Cases))
 	err := each(ctx, len(r.Cases), progress, func(i int) (string, error) {
 		c := r.Cases[i]
-		im, seg, why := r.inspect(c, known, &seen[i])
+		im, seg, why := r.inspect(c, known, &seen[i], &assumed[i])
 		found[i] = why
 		read[i] = seg != nil
 		if len(why) > 0 {
@@ -67,6 +68,7 @@ func (r *Raw) Measure(ctx context.Context, progress Progress) (*plan.Fingerprint
 	if err != nil {
 		return nil, err
 	}
+	r.Assumed = slices.DeleteFunc(assumed, func(s string) bool { return s == "" })
 	problems = append(problems, slices.Concat(found...)...)
 	if !slices.Contains(read, false) { // else one of the others may have the label
 		problems = append(problems, r.absent(seen)...)
@@ -77,8 +79,8 @@ func (r *Raw) Measure(ctx context.Context, progress Progress) (*plan.Fingerprint
 	return f.Finish()
 }
 
-// inspect reads a case and says what is wrong with it.
-func (r *Raw) inspect(c Case, known [256]bool, seen *[256]bool) (*volume.Image, *volume.Labels, []string) {
+// inspect reads a case and says what is wrong with it, and what it does not say.
+func (r *Raw) inspect(c Case, known [256]bool, seen *[256]bool, assumed *string) (*volume.Image, *volume.Labels, []string) {
 	var why []string
 	for _, path := range append(slices.Clone(c.Images), c.Label) {
 		if _, err := os.Stat(path); err != nil {
@@ -88,7 +90,7 @@ func (r *Raw) inspect(c Case, known [256]bool, seen *[256]bool) (*volume.Image, 
 	if len(why) > 0 {
 		return nil, nil, why
 	}
-	im, seg, _, err := c.Read()
+	im, seg, s, err := c.Read()
 	if err != nil {
 		why = []string{strings.TrimPrefix(err.Error(), "dataset: ")}
 		if _, bad := scan.ReadLabels(c.Label); bad != nil && !strings.Contains(err.Error(), bad.Error()) {
@@ -97,7 +99,13 @@ func (r *Raw) inspect(c Case, known [256]bool, seen *[256]bool) (*volume.Image, 
 		return nil, nil, why
 	}
 	add := func(format string, a ...any) { why = append(why, c.ID+": "+fmt.Sprintf(format, a...)) }
+	if s.Assumed != "" {
+		*assumed = c.ID + ": " + s.Assumed
+	}
 	if d := scan.Differ(im.Grid, seg.Grid); d != "" {
+		if strings.HasPrefix(d, "spacing") && s.Kind == scan.TIFF {
+			d += fmt.Sprintf(": each has its spacing in a file %s.json beside it", c.ID)
+		}
 		add("the label does not lie on the grid of the image: %s", d)
 	}
 	if im.C != len(r.JSON.Channels) {

@@ -92,16 +92,16 @@ func (v *converter) images(ctx context.Context, c Case, folder string) error {
 	same := voxel.Ending(c.Images[0]) == v.ending
 	switch {
 	case v.form == MSD && channels == 1 && same:
-		return copyFile(c.Images[0], whole)
+		return v.copy(c, c.Images[0], whole)
 	case v.form != MSD && len(c.Images) == channels && same:
 		for i, from := range c.Images {
-			if err := copyFile(from, name(i)); err != nil {
+			if err := v.copy(c, from, name(i)); err != nil {
 				return err
 			}
 		}
 		return nil
 	case v.form == NNUNetV2 && len(c.Images) == 1 && same && slices.Contains(pictures, v.ending):
-		return copyFile(c.Images[0], name(0)) // with all its colours
+		return v.copy(c, c.Images[0], name(0)) // with all its colours
 	}
 	s, err := c.Open(ctx)
 	if err != nil {
@@ -126,11 +126,21 @@ func (v *converter) images(ctx context.Context, c Case, folder string) error {
 	return nil
 }
 
+// copy copies a file of a case, and the one with its spacing where it has that.
+func (v *converter) copy(c Case, from, to string) error {
+	if beside := scan.SpacingFile(from); beside != "" {
+		if err := copyFile(beside, filepath.Join(filepath.Dir(to), c.ID+".json")); err != nil {
+			return err
+		}
+	}
+	return copyFile(from, to)
+}
+
 // label writes the label of a case.
 func (v *converter) label(c Case) error {
 	to := filepath.Join(v.dir, "labelsTr", c.ID+v.ending)
 	if voxel.Ending(c.Label) == v.ending {
-		if err := copyFile(c.Label, to); err != nil {
+		if err := v.copy(c, c.Label, to); err != nil {
 			return fmt.Errorf("dataset: %s: %w", c.ID, err)
 		}
 		return nil

@@ -38,6 +38,7 @@ type Raw struct {
 	Cases []Case // with labels, in byte-wise order of their IDs
 	Test  []Case
 
+	Assumed  []string // after Measure: what files do not say and was taken instead, a line a case
 	problems []string // of the folders: files of no case, test cases without a channel
 }
 

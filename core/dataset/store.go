@@ -17,6 +17,7 @@ import (
 	"unsafe"
 
 	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/scan"
 	"github.com/gounet/gounet/core/volume"
 	"github.com/gounet/gounet/internal/atomicfile"
 	"github.com/gounet/gounet/internal/safetensors"
@@ -122,7 +123,13 @@ type source struct {
 
 // sources are the files at paths, and those in them where they are folders.
 func (c Case) sources(paths []string) (all []source, err error) {
+	whole := slices.Clone(paths)
 	for _, path := range paths {
+		if beside := scan.SpacingFile(path); beside != "" {
+			whole = append(whole, beside)
+		}
+	}
+	for _, path := range whole {
 		err := filepath.WalkDir(path, func(file string, e fs.DirEntry, err error) error {
 			if err != nil {
 				return err

@@ -221,7 +221,7 @@ func labelFiles(dir string) ([]file, error) {
 	for _, e := range entries {
 		ending := voxel.Ending(e.Name())
 		name := e.Name()[:len(e.Name())-len(ending)]
-		if e.IsDir() || strings.HasPrefix(name, ".") || !slices.Contains(scan.LabelSources(), ending) {
+		if e.IsDir() || strings.HasPrefix(name, ".") || !slices.Contains(scan.LabelEndings(), ending) {
 			continue
 		}
 		files = append(files, file{name: name, path: filepath.Join(dir, e.Name())})
@@ -231,7 +231,7 @@ func labelFiles(dir string) ([]file, error) {
 		files = slices.DeleteFunc(files, isPicture) // of the maps
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("%s has no %s files", dir, strings.Join(scan.LabelSources(), ", "))
+		return nil, fmt.Errorf("%s has no %s files", dir, strings.Join(scan.LabelEndings(), ", "))
 	}
 	slices.SortFunc(files, func(a, b file) int { return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.path, b.path)) })
 	for i := 1; i < len(files); i++ {

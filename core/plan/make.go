@@ -163,13 +163,27 @@ func (d *dataset) finish(p *Plan) (*Plan, error) {
 	return p, nil
 }
 
+// reader is the class that nnU-Net chooses to read the data set, unless dataset.json
+// does: that of pictures for pictures, and Tiff3DIO for a TIFF of several slices.
+func (d *dataset) reader() string {
+	switch flat := !slices.ContainsFunc(d.fp.Shapes, func(s [3]int) bool { return s[0] > 1 }); {
+	case d.ds.Reader != "" && d.ds.Reader != "None":
+		return d.ds.Reader
+	case flat && slices.Contains([]string{".png", ".tif"}, d.ds.FileEnding):
+		return "NaturalImage2DIO"
+	case slices.Contains([]string{".tif", ".tiff"}, d.ds.FileEnding):
+		return "Tiff3DIO"
+	}
+	return "SimpleITKIO"
+}
+
 // frame is the plan without its configurations.
 func (d *dataset) frame(spacing [3]float64) *Plan {
 	p := &Plan{
 		Version: FormatVersion, Dataset: d.Dataset, Name: d.Name, Planner: d.Planner, Description: d.ds.Description, Licence: d.ds.Licence,
 		Labels: d.ds.Labels, RegionOrder: d.ds.RegionOrder, Ignore: d.ds.Ignore,
 		Intensities: d.fp.Intensities, FileEnding: d.ds.FileEnding,
-		Reader: first(d.ds.Reader, "SimpleITKIO"), Transpose: [3]int{0, 1, 2}, Recipe: NNUNet(3),
+		Reader: d.reader(), Transpose: [3]int{0, 1, 2}, Recipe: NNUNet(3),
 	}
 	if !d.NoTranspose {
 		p.Transpose = coarsestFirst(spacing)

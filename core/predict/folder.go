@@ -41,7 +41,8 @@ type FolderProgress struct {
 	Case     string // the one that the device works on, or that is over
 	N, Total int    // cases that are over, well or not
 	Tiles    Progress
-	Err      error // why the case that is over has no labels
+	Err      error  // why the case that is over has no labels
+	Assumed  string // what its files do not say and was taken instead, see scan.Scan
 }
 
 // Labelled is a case whose labels are written.
@@ -225,7 +226,11 @@ func (f *folder) predict(ctx context.Context, ready <-chan *job, finished chan<-
 
 func (f *folder) tell(j *job, tiles Progress) {
 	if f.o.Progress != nil {
-		f.o.Progress(FolderProgress{Case: j.c.ID, N: f.over, Total: f.total, Tiles: tiles, Err: j.err})
+		p := FolderProgress{Case: j.c.ID, N: f.over, Total: f.total, Tiles: tiles, Err: j.err}
+		if j.scan != nil {
+			p.Assumed = j.scan.Assumed
+		}
+		f.o.Progress(p)
 	}
 }
 

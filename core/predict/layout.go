@@ -43,6 +43,7 @@ func (l *layout) slabs() bool { return l.planes < l.volume[0] }
 type Memory struct {
 	Bytes  [graph.Regions]int64 // by graph.Region
 	Tiles  int                  // places of the patch in the volume
+	Steps  int                  // tiles, mirrored ones and folds counted each: Progress.Total
 	Runs   int                  // of the device, for all tiles, mirrors and folds
 	Rows   int                  // tiles, mirrored ones counted each, in one run
 	Planes int                  // of the accumulator and of the volume on the device
@@ -95,6 +96,7 @@ func (p *Predictor) Plan(g volume.Grid) (Memory, error) {
 // memory is what programs take, and the host for a scan that is placed so.
 func (p *Predictor) memory(pr *programs, at volume.Placement) Memory {
 	m := pr.memory()
+	m.Steps = m.Tiles * len(p.mirrors) * len(p.Model.Folds)
 	m.Host = hostBytes(at, p.plan.InputChannels(p.config))
 	m.Unsure = unsureBytes(&pr.layout, p.plan.Classes(), at)
 	if p.cubic(at) {

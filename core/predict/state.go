@@ -25,6 +25,9 @@ var ErrPaused = errors.New("paused")
 // decided, and how many tiles are in the sums; scan and model are not in it.
 type State struct {
 	Done, Total int // tiles, as in Progress
+	// Previous are the labels of the first stage of a cascade, [D H W] of the scan, for
+	// who goes on with the second one; nil: none were put here.
+	Previous []uint8
 
 	of         string // what it belongs to
 	next, kept int
@@ -122,6 +125,7 @@ const (
 	metaFormat  = "format"
 	metaOf      = "of"
 	metaSum     = "crc64"
+	previousKey = "previous"
 )
 
 // counts are the numbers of a state by their names in the file.
@@ -137,7 +141,7 @@ var table = crc64.MakeTable(crc64.ECMA)
 func (st *State) sum() string {
 	c := crc64.New(table)
 	fmt.Fprintf(c, "%q %d %d %d %d\n", st.of, st.Done, st.Total, st.next, st.kept)
-	for _, b := range [][]byte{backend.F32Bytes(st.acc), backend.F32Bytes(st.norm), st.labels} {
+	for _, b := range [][]byte{backend.F32Bytes(st.acc), backend.F32Bytes(st.norm), st.labels, st.Previous} {
 		_, _ = c.Write(b) // never fails
 	}
 	return fmt.Sprintf("%016x", c.Sum64())
@@ -146,7 +150,7 @@ func (st *State) sum() string {
 // Bytes is how many Write writes, or a few more.
 func (st *State) Bytes() int64 {
 	const header = 1 << 12
-	return header + 4*int64(len(st.acc)+len(st.norm)) + int64(len(st.labels))
+	return header + 4*int64(len(st.acc)+len(st.norm)) + int64(len(st.labels)+len(st.Previous))
 }
 
 // Write writes the state to w.
@@ -155,11 +159,15 @@ func (st *State) Write(w io.Writer) error {
 	for name, n := range st.counts() {
 		meta[name] = strconv.Itoa(*n)
 	}
-	return safetensors.Write(w, meta, []safetensors.Tensor{
+	tensors := []safetensors.Tensor{
 		{Name: "acc", DType: safetensors.F32, Shape: []int{len(st.acc)}, Float32s: st.acc},
 		{Name: "norm", DType: safetensors.F32, Shape: []int{len(st.norm)}, Float32s: st.norm},
 		{Name: "labels", DType: safetensors.U8, Shape: []int{len(st.labels)}, Bytes: st.labels},
-	})
+	}
+	if st.Previous != nil {
+		tensors = append(tensors, safetensors.Tensor{Name: previousKey, DType: safetensors.U8, Shape: []int{len(st.Previous)}, Bytes: st.Previous})
+	}
+	return safetensors.Write(w, meta, tensors)
 }
 
 // ReadState reads the size bytes of a state. Errors call it name.
@@ -186,6 +194,11 @@ func ReadState(r io.ReaderAt, size int64, name string) (*State, error) {
 	}
 	if st.labels, err = f.Bytes("labels"); err != nil {
 		return nil, fmt.Errorf("predict: %w", err)
+	}
+	if _, ok := f.Info(previousKey); ok {
+		if st.Previous, err = f.Bytes(previousKey); err != nil {
+			return nil, fmt.Errorf("predict: %w", err)
+		}
 	}
 	if st.sum() != meta[metaSum] {
 		return nil, fmt.Errorf("predict: %s: its numbers are not those that were saved: it is damaged, begin anew", name)

@@ -2,7 +2,6 @@ package raster
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 
@@ -59,44 +58,4 @@ func (d *idat) Read(b []byte) (int, error) {
 		_, err = io.CopyN(io.Discard, d.r, 4) // checksum
 	}
 	return n, err
-}
-
-// checkPages refuses a TIFF with more than one directory, of which a decoder would
-// read the first and say nothing of the others, and those whose values are not
-// whole numbers.
-func checkPages(r io.Reader) error {
-	var head [8]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return err
-	}
-	var order binary.ByteOrder = binary.LittleEndian
-	if head[0] == 'M' {
-		order = binary.BigEndian
-	}
-	at := int64(order.Uint32(head[4:]))
-	if at < 8 {
-		return fmt.Errorf("byte 4: the directory is at byte %d: the file is damaged", at)
-	}
-	if _, err := io.CopyN(io.Discard, r, at-8); err != nil {
-		return fmt.Errorf("byte 4: the directory is at byte %d, behind the end of the file: %w", at, err)
-	}
-	var count [2]byte
-	if _, err := io.ReadFull(r, count[:]); err != nil {
-		return fmt.Errorf("byte %d: the directory: %w", at, err)
-	}
-	n := int64(order.Uint16(count[:]))
-	directory := make([]byte, 12*n+4)
-	if _, err := io.ReadFull(r, directory); err != nil {
-		return fmt.Errorf("byte %d: a directory of %d entries: %w", at, n, err)
-	}
-	for e := directory[:12*n]; len(e) > 0; e = e[12:] {
-		const sampleFormat = 339
-		if order.Uint16(e) == sampleFormat && order.Uint32(e[4:]) == 1 && order.Uint16(e[8:]) != 1 {
-			return errors.New("tag 339: values that are signed or floats are not read: convert it to NIfTI, or to unsigned")
-		}
-	}
-	if order.Uint32(directory[12*n:]) != 0 {
-		return fmt.Errorf("byte %d: a second page, a picture has one: convert stacks to NIfTI", at+2+12*n)
-	}
-	return nil
 }

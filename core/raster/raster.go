@@ -1,11 +1,14 @@
-// Package raster reads pictures as 2-D scans, PNG and TIFF, and writes label maps as
-// PNG, as nnU-Net's NaturalImage2DIO does: one channel for grey, three for colours,
-// four with transparency, of 8 or 16 bits; the values are those of the file. A
-// picture is one slice; its spacing is 999, 1, 1 mm and its affine zero, since it
-// says nothing of its place.
+// Package raster reads pictures as 2-D scans, PNG and TIFF, as nnU-Net's
+// NaturalImage2DIO does: one channel for grey, three for colours, four with
+// transparency, of 8 or 16 bits; the values are those of the file. A picture is one
+// slice; its spacing is 999, 1, 1 mm and its affine zero, since it says nothing of its
+// place.
 //
-// TIFF files of several pages, of floats, or tiled for a pathologist's viewer are
-// refused; the decoder is golang.org/x/image/tiff.
+// A TIFF of several pages is a volume, as for nnU-Net's Tiff3DIO: a slice a page, whose
+// spacing is in a JSON file beside it, see ReadSpacing. Values are whole numbers or
+// floats; the entries of a palette, and black and white, are numbers as they stand. The
+// reader is of this package, since that of golang.org/x/image knows one page, no floats
+// and no BigTIFF; it keeps a strip or a row of tiles in memory.
 package raster
 
 import (
@@ -16,8 +19,7 @@ import (
 	"image/color"
 	"image/png"
 	"io"
-
-	"golang.org/x/image/tiff"
+	"path/filepath"
 
 	"github.com/gounet/gounet/core/volume"
 	"github.com/gounet/gounet/core/voxel"
@@ -28,12 +30,14 @@ import (
 type Header struct {
 	Grid     volume.Grid
 	Channels int
-	Type     string // uint8 or uint16
+	Type     string // of the values
 	TIFF     bool
+	Pages    int  // of a TIFF
 	Paletted bool // the values are colours of a table; of a label map, the entries
 
 	file  voxel.File
 	model color.Model
+	stack *stack // of a TIFF
 }
 
 const (
@@ -58,17 +62,16 @@ func open(f voxel.File) (*Header, error) {
 	}
 	h := &Header{file: f, TIFF: string(magic) != "\x89PNG\r\n\x1a\n"}
 	if h.TIFF {
-		if err := read(f, checkPages); err != nil {
+		s, err := openStack(f)
+		if err != nil {
 			return nil, err
 		}
+		h.ofStack(s)
+		return h, nil
 	}
 	var c image.Config
 	err := read(f, func(r io.Reader) (err error) {
-		if h.TIFF {
-			c, err = tiff.DecodeConfig(r)
-		} else {
-			c, err = png.DecodeConfig(r)
-		}
+		c, err = png.DecodeConfig(r)
 		return err
 	})
 	if err != nil {
@@ -80,6 +83,15 @@ func open(f voxel.File) (*Header, error) {
 	h.Grid = volume.Grid{Shape: [3]int{1, c.Height, c.Width}, Spacing: [3]float64{flatSpacing, 1, 1}}
 	h.model = c.ColorModel
 	return h, h.interpret()
+}
+
+// ofStack takes the size and type of a stack. A single page has the spacing of a picture.
+func (h *Header) ofStack(s *stack) {
+	h.stack, h.Pages, h.Channels, h.Type = s, len(s.pages), int(s.samples), s.typ().String()
+	h.Grid = volume.Grid{Shape: [3]int{h.Pages, int(s.height), int(s.width)}, Spacing: [3]float64{1, 1, 1}}
+	if h.Pages == 1 {
+		h.Grid.Spacing[0] = flatSpacing
+	}
 }
 
 // read opens f for one purpose.
@@ -135,14 +147,11 @@ func (h *Header) checkSize() error {
 		return fmt.Errorf("%d × %d pixels of %d × %s need %d bytes, the file holds at most %d: it is truncated, fetch it again",
 			h.Grid.Shape[2], h.Grid.Shape[1], h.Channels, h.Type, bytes, most)
 	}
-	// Decoders take the memory of all pixels at once; a file that shrank further than
-	// pictures do must prove them, which only PNG can in passing.
+	// The decoder takes the memory of all pixels at once; a file that shrank further than
+	// pictures do must prove them.
 	const free, ratio = 16 << 20, 16
 	if pixels*int64(h.Channels) <= max(free, ratio*h.file.Size) {
 		return nil
-	}
-	if h.TIFF {
-		return fmt.Errorf("%d × %d pixels in %d bytes: a TIFF that shrank so far is not read, convert it to PNG", h.Grid.Shape[2], h.Grid.Shape[1], h.file.Size)
 	}
 	return read(h.file, func(r io.Reader) error { return provePNG(r, bytes) })
 }
@@ -151,11 +160,7 @@ func (h *Header) checkSize() error {
 // theirs; fuzzing found none.
 func (h *Header) decode() (m image.Image, err error) {
 	err = read(h.file, func(r io.Reader) error {
-		if h.TIFF {
-			m, err = tiff.Decode(r)
-		} else {
-			m, err = png.Decode(r)
-		}
+		m, err = png.Decode(r)
 		return err
 	})
 	if err != nil {
@@ -167,8 +172,15 @@ func (h *Header) decode() (m image.Image, err error) {
 	return m, nil
 }
 
-// Image reads the picture as float32 [1 H W C].
+// Image reads a picture as float32 [1 H W C], a volume as [D H W 1].
 func (h *Header) Image() (*volume.Image, error) {
+	if h.stack != nil {
+		d, err := h.stack.data(h.Grid)
+		if err != nil {
+			return nil, fmt.Errorf("raster: %s: %w", h.file.Name, err)
+		}
+		return d.Image()
+	}
 	m, err := h.decode()
 	if err != nil {
 		return nil, fmt.Errorf("raster: %s: %w", h.file.Name, err)
@@ -213,6 +225,13 @@ func valuesOf(m image.Image) func(x, y int) [4]uint16 {
 
 // Labels reads a label map: grey values, or the entries of a palette, as they are.
 func (h *Header) Labels() (*volume.Labels, error) {
+	if h.stack != nil {
+		d, err := h.stack.data(h.Grid)
+		if err != nil {
+			return nil, fmt.Errorf("raster: %s: %w", h.file.Name, err)
+		}
+		return d.Labels()
+	}
 	l, err := h.labels()
 	if err != nil {
 		return nil, fmt.Errorf("raster: %s: %w", h.file.Name, err)
@@ -247,9 +266,13 @@ func (h *Header) labels() (*volume.Labels, error) {
 	return l, nil
 }
 
-// WriteLabels writes a label map of one slice as a grey PNG whose values are the
-// labels, as nnU-Net does. The file appears whole or not at all.
+// WriteLabels writes a label map as nnU-Net does, by the ending of path: of one slice as
+// a grey PNG whose values are the labels, or as a TIFF with a page a slice, deflated, and
+// a file with the spacing beside it. The TIFF appears whole or not at all, after that.
 func WriteLabels(path string, l *volume.Labels) error {
+	if IsTIFF(path) {
+		return writeStack(path, path[:len(path)-len(filepath.Ext(path))]+".json", l.Grid, l.Data, 1, true)
+	}
 	return atomicfile.Write(path, func(w io.Writer) error { return EncodeLabels(w, path, l) })
 }
 

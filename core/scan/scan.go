@@ -64,6 +64,7 @@ type Scan struct {
 	Channels int
 	Type     string   // of the values on disk
 	Details  []Detail // what else the first file says of itself, for people
+	Assumed  string   // what the first file does not say and was taken instead; "": nothing
 
 	sources []*source
 	closers []func() error
@@ -81,6 +82,7 @@ type source struct {
 	channels int
 	dtype    string
 	details  []Detail
+	assumed  string
 	segments []Segment // that the file names
 	image    func(context.Context) (*volume.Image, error)
 	labels   func() (*volume.Labels, []Segment, error)
@@ -93,7 +95,7 @@ func newScan(name string, sources []*source) (*Scan, error) {
 	first := sources[0]
 	s := &Scan{
 		Name: name, Kind: first.kind, Grid: first.grid, Type: first.dtype,
-		Details: first.details, sources: sources,
+		Details: first.details, Assumed: first.assumed, sources: sources,
 	}
 	for _, c := range sources {
 		s.Files = append(s.Files, c.files...)

@@ -147,7 +147,11 @@ func TestLabelsAreWrittenWhereTheirScanLies(t *testing.T) {
 				got, names, err := r.Labels()
 				require.NoError(t, err)
 				assert.Equal(t, l.Data, got.Data, e)
-				assertSamePlace(t, s.Grid, r.Grid)
+				want := s.Grid
+				if f.Name == "tiff" {
+					want.Affine = volume.Grid{}.Affine // it has none
+				}
+				assertSamePlace(t, want, r.Grid)
 				if e == ".seg.nrrd" {
 					require.Len(t, names, 3)
 					assert.Equal(t, segments[0], names[0])

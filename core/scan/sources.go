@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strconv"
 
@@ -89,15 +90,70 @@ func openRaster(f voxel.File) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	kind := PNG
-	if h.TIFF {
-		kind = TIFF
-	}
-	return &source{
-		kind: kind, name: f.Name, files: []string{f.Name}, grid: h.Grid, channels: h.Channels, dtype: h.Type, like: h,
+	s := &source{
+		kind: PNG, name: f.Name, files: []string{f.Name}, channels: h.Channels, dtype: h.Type, like: h,
 		image:  func(context.Context) (*volume.Image, error) { return h.Image() },
 		labels: func() (*volume.Labels, []Segment, error) { l, err := h.Labels(); return l, nil, err },
-	}, nil
+	}
+	if h.TIFF {
+		s.kind = TIFF
+		if s.assumed, err = space(h, f); err != nil {
+			return nil, err
+		}
+	}
+	s.grid = h.Grid
+	if s.assumed != "" {
+		s.details = []Detail{{"spacing", "assumed: " + s.assumed}}
+	}
+	return s, nil
+}
+
+// space gives the picture or stack of f the spacing of the file beside it. Without one a
+// stack has 1 mm, which assumed says.
+func space(h *raster.Header, f voxel.File) (assumed string, err error) {
+	names := spacingNames(f.Name)
+	for _, name := range names {
+		beside, err := partner(f, name)
+		if err != nil {
+			continue // it is not there, or not at hand
+		}
+		s, err := raster.ReadSpacing(beside)
+		if err == nil {
+			h.Grid.Spacing = s
+			return "", nil
+		}
+		if h.Pages > 1 {
+			return "", err
+		}
+	}
+	if h.Pages < 2 { // a picture, beside which other things may lie
+		return "", nil
+	}
+	return fmt.Sprintf("there is no %s, 1 mm along each axis is taken", filepath.Base(names[len(names)-1])), nil
+}
+
+// spacingNames are the files with the spacing of the TIFF that is called name: its own,
+// and the one that nnU-Net has for all channels of a case.
+func spacingNames(name string) []string {
+	stem := name[:len(name)-len(filepath.Ext(name))]
+	names := []string{stem + ".json"}
+	if id, channel := SplitChannel(stem); channel >= 0 {
+		names = append(names, id+".json")
+	}
+	return names
+}
+
+// SpacingFile is the file with the spacing of the TIFF at path, "" where there is none
+// and for all other scans.
+func SpacingFile(path string) string {
+	if raster.IsTIFF(path) {
+		for _, name := range spacingNames(path) {
+			if _, err := os.Stat(name); err == nil {
+				return name
+			}
+		}
+	}
+	return ""
 }
 
 // openNIfTI opens a file by its content, or a pair by either of its names.

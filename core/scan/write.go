@@ -55,7 +55,8 @@ func Formats() []Format {
 		{"nrrd", []string{".nrrd"}, writeNRRD, nil},
 		{"mha", []string{".mha", ".mhd"}, writeMetaImage, nil},
 		{"mgz", []string{".mgz", ".mgh"}, writeMGH, nil},
-		{"png", []string{".png"}, writePNG, onePlane},
+		{"png", []string{".png"}, writeRaster, onePlane},
+		{"tiff", []string{".tif", ".tiff"}, writeRaster, nil},
 	}
 }
 
@@ -92,16 +93,12 @@ func endings(formats []Format) (out []string) {
 	return out
 }
 
-// LabelSources are what files end in that label maps are read from: LabelEndings, and
-// those of the pictures that are read and not written.
-func LabelSources() []string { return append(LabelEndings(), tiffEndings...) }
-
 // LabelEndings are what the files of label maps end in.
 func LabelEndings() []string { return endings(Formats()) }
 
 // own is the name of the format of results for each kind of scan: its own where it
 // is written, else NIfTI.
-var own = map[Kind]string{NIfTI: "nifti", NRRD: "nrrd", MetaImage: "mha", MGH: "mgz", Analyze: "nifti", DICOM: "nifti", SEG: "nifti", PNG: "png", TIFF: "png"}
+var own = map[Kind]string{NIfTI: "nifti", NRRD: "nrrd", MetaImage: "mha", MGH: "mgz", Analyze: "nifti", DICOM: "nifti", SEG: "nifti", PNG: "png", TIFF: "tiff"}
 
 // ResultFormat is the format of results for scans whose files end in ending. Where
 // labels can be written with that ending they are.
@@ -110,16 +107,9 @@ func ResultFormat(ending string) Format {
 		f.Endings = []string{ending}
 		return f
 	}
-	name := own[NIfTI]
-	if slices.Contains(tiffEndings, strings.ToLower(ending)) {
-		name = own[TIFF]
-	}
-	i := slices.IndexFunc(Formats(), func(f Format) bool { return f.Name == name })
+	i := slices.IndexFunc(Formats(), func(f Format) bool { return f.Name == own[NIfTI] })
 	return Formats()[i]
 }
-
-// tiffEndings are those of the one kind of pictures that is read and not written.
-var tiffEndings = []string{".tif", ".tiff"}
 
 // OwnFormat is the name of the format in which results of s are written unless
 // another is chosen.
@@ -161,6 +151,8 @@ var images = []struct {
 		like, _ := header.(*nrrd.Header)
 		return nrrd.WriteImage(path, im, like)
 	}},
+	{".tif", writeTIFF},
+	{".tiff", writeTIFF},
 	{".mha", func(path string, im *volume.Image, header any) error {
 		like, _ := header.(*metaimage.Header)
 		return metaimage.WriteImage(path, im, like)
@@ -226,7 +218,13 @@ func onePlane(s *Scan) error {
 	return nil
 }
 
-func writePNG(path string, _ *Scan, l *volume.Labels, _ []Segment) error {
+// writeTIFF writes the spacing where nnU-Net looks for that of an image.
+func writeTIFF(path string, im *volume.Image, _ any) error {
+	names := spacingNames(path)
+	return raster.WriteImage(path, names[len(names)-1], im)
+}
+
+func writeRaster(path string, _ *Scan, l *volume.Labels, _ []Segment) error {
 	return raster.WriteLabels(path, l)
 }
 

@@ -182,7 +182,7 @@ func (t *trainer) broken(ctx context.Context, err error) error {
 // system closes before its files.
 func inherit(dir string) (release func() error, err error) {
 	for range 50 {
-		if release, err = takeFolder(dir); err == nil {
+		if release, err = TakeFolder(dir); err == nil {
 			return release, nil
 		}
 		time.Sleep(100 * time.Millisecond)

@@ -12,8 +12,9 @@ import (
 // LockFile is the file in a run folder that a training locks while it goes on.
 const LockFile = "lock"
 
-// takeFolder makes the folder and this process its only writer, until release.
-func takeFolder(dir string) (release func() error, err error) {
+// TakeFolder makes the folder and this process its only writer, until release. A
+// training that writes there is an error.
+func TakeFolder(dir string) (release func() error, err error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, err
 	}

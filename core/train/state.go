@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -38,25 +39,38 @@ type state struct {
 	Iterations    int    `json:"iterations"`
 	Ranks         int    `json:"ranks,omitempty"` // 0: one, as before there were several
 
-	Cases dataset.Fold `json:"cases"` // by their IDs; none: a state of before they were kept
+	Cases  dataset.Fold      `json:"cases"`            // by their IDs; none: a state of before they were kept
+	Before map[string]string `json:"before,omitempty"` // Options.Before; none: as Cases, or no cascade
 }
 
 // CasesOf are the cases that the training in the run folder dir learns from and is
 // measured on, in the order that it has them. There are none where there is no
 // checkpoint yet, or one that does not say.
 func CasesOf(dir string) (dataset.Fold, error) {
+	s, err := stateOf(dir)
+	return s.Cases, err
+}
+
+// BeforeOf is Options.Before of the training in the run folder dir. It is empty where
+// CasesOf has no cases, and for all but second stages of cascades.
+func BeforeOf(dir string) (map[string]string, error) {
+	s, err := stateOf(dir)
+	return s.Before, err
+}
+
+// stateOf is the state in a run folder, an empty one where there is none.
+func stateOf(dir string) (s state, err error) {
 	meta, err := checkpoint.RunMeta(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return dataset.Fold{}, nil
+		return s, nil
 	}
-	var s state
 	if err == nil {
 		err = json.Unmarshal([]byte(meta[stateKey]), &s)
 	}
 	if err != nil {
-		return dataset.Fold{}, fmt.Errorf("train: %s: %w", dir, err)
+		return state{}, fmt.Errorf("train: %s: %w", dir, err)
 	}
-	return s.Cases, nil
+	return s, nil
 }
 
 func idsOf(samples []*dataset.Sample) (ids []string) {
@@ -78,7 +92,7 @@ func (t *trainer) begin(ctx context.Context) error {
 	t.state = state{
 		BestEpoch: -1, Seed: t.Seed, Configuration: t.Configuration, Fold: t.Fold,
 		Storage: t.Storage.String(), Batch: t.config.Batch, Iterations: t.recipe.Schedule.Iterations, Ranks: t.world(),
-		Cases: dataset.Fold{Train: idsOf(t.Train), Val: idsOf(t.Val)},
+		Cases: dataset.Fold{Train: idsOf(t.Train), Val: idsOf(t.Val)}, Before: t.Before,
 	}
 	if t.leads() {
 		if err := t.beginHere(ctx); err != nil {
@@ -240,6 +254,9 @@ func (s *state) same(o state) error {
 	}
 	if !slices.Equal(s.Cases.Train, o.Cases.Train) || !slices.Equal(s.Cases.Val, o.Cases.Val) {
 		return errors.New("the training began with its cases in another order: resume with the same")
+	}
+	if len(o.Before) > 0 && !maps.Equal(s.Before, o.Before) {
+		return errors.New("the training began with labels of other networks of the first stage: begin it anew")
 	}
 	return nil
 }

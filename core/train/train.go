@@ -30,7 +30,8 @@ type Options struct {
 	Configuration string
 	Fold          string // "0" … or "all"; goes into the checkpoint
 	Train, Val    []*dataset.Sample
-	Dir           string // the run folder
+	Before        map[string]string // of a cascade: by fold, a hash of the network of the first stage whose labels the samples have
+	Dir           string            // the run folder
 	Device        backend.Device
 	Group         *ranks.Group // the ranks that train together, Device's part in AllReduce among them; nil: this one alone
 	Storage       graph.DType  // of activations
@@ -120,7 +121,7 @@ func runInFolder(ctx context.Context, o Options) (*Result, error) {
 	if o.Group != nil && o.Group.Rank != 0 {
 		return train(ctx, o)
 	}
-	release, err := takeFolder(o.Dir)
+	release, err := TakeFolder(o.Dir)
 	if err != nil {
 		return nil, err
 	}

@@ -122,6 +122,7 @@ type Loaded struct {
 	Patch         [3]int   `json:"patch"` // D H W
 	Channels      []string `json:"channels"`
 	Labels        []Label  `json:"labels"`
+	Networks      int      `json:"networks,omitempty"` // of a cascade, that run one after the other: 2; 0: one
 	Bytes         int64    `json:"bytes"`
 	SHA256        string   `json:"sha256"` // of the file, or of all names and hashes
 }
@@ -171,7 +172,7 @@ const (
 	StageFetch      = "fetch"      // bytes
 	StageRead       = "read"       // voxels of the scan; no numbers
 	StagePreprocess = "preprocess" // no numbers
-	StageSegment    = "segment"    // tiles, mirrored ones and folds counted each
+	StageSegment    = "segment"    // tiles, mirrored ones and folds counted each, of all networks of a cascade
 )
 
 // Last tells whether no other answer to the request follows.
@@ -183,11 +184,16 @@ type Progress struct {
 	Done   int64   `json:"done"`
 	Of     int64   `json:"of"`      // 0: unknown
 	LeftMS float64 `json:"left_ms"` // estimate; 0: unknown
+	// Network is the one of Networks of a cascade that is at work, from 1 on; both are 0
+	// for other models.
+	Network  int `json:"network,omitempty"`
+	Networks int `json:"networks,omitempty"`
 	// Next is the tile that comes next, in the grid of Looked; nil unless Segment.Page.
 	Next *Box `json:"next,omitempty"`
 }
 
-// Saved has the state of a segmentation in buffer 0, to be kept for Segment.Resume.
+// Saved has the state of a segmentation in buffer 0, to be kept for Segment.Resume. That
+// of the second network of a cascade has the labels of the first one.
 // It is as large as the sums on the device: 4·(K+1) bytes for each voxel of the
 // resampled scan, K being the classes, and one byte for each label.
 type Saved struct {
@@ -216,7 +222,8 @@ type Times struct {
 	TotalMS      float64 `json:"total_ms"`
 }
 
-// Memory is what a segmentation takes.
+// Memory is what a segmentation takes; of the networks of a cascade, the most, and the
+// tiles and runs of all.
 type Memory struct {
 	DeviceBytes int64 `json:"device_bytes"`
 	HostBytes   int64 `json:"host_bytes"` // at most, beside what the program has

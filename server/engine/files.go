@@ -22,6 +22,7 @@ var mediaTypes = []struct{ ending, mediaType string }{
 	{".json", "application/json"},
 	{".csv", "text/csv; charset=utf-8"},
 	{".png", "image/png"},
+	{".tif", "image/tiff"},
 	{".glb", "model/gltf-binary"},
 	{".stl", "model/stl"},
 	{".obj", "model/obj"},
@@ -81,6 +82,10 @@ func (o *owner) files(j *job, folder string) (made []api.JobResult, err error) {
 			return nil, failed(api.FailedScan, err)
 		}
 		made = append(made, api.JobResult{Name: file, Format: name, MediaType: mediaType(file)})
+		if beside := scan.SpacingFile(filepath.Join(folder, file)); beside != "" {
+			file := filepath.Base(beside)
+			made = append(made, api.JobResult{Name: file, Format: name + ".json", MediaType: mediaType(file)})
+		}
 	}
 	add := func(ending, format string, write func(path string) error) error {
 		file := base + ending

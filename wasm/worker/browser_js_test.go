@@ -179,6 +179,25 @@ func TestAWorkerInABrowserTellsCancelsAndGoesOn(t *testing.T) {
 	assert.Equal(t, whole.buffers, m.buffers, "the bits of one that was not interrupted")
 }
 
+func TestAWorkerInABrowserRunsBothNetworksOfACascade(t *testing.T) {
+	p, _ := newTab(t)
+	m := p.asked(loadOne("cascade.gounet"), cascadeFile(t))
+	require.NotNil(t, m.Loaded, "%+v", m.Failed)
+	require.NotNil(t, p.asked(openOne(), cascadeScan(t)).Opened)
+	m, before := p.end(p.post(api.Request{Segment: &api.Segment{Device: api.DeviceCPU}}))
+	require.NotNil(t, m.Done, "%+v", m.Failed)
+	n := differ(t, m.buffers[0])
+	t.Logf("%d of %d voxels differ from the native labels", n, len(m.buffers[0]))
+	assert.Less(t, n, nearby)
+	seen := map[int]bool{}
+	for _, b := range before {
+		if b.Progress != nil {
+			seen[b.Progress.Network] = true
+		}
+	}
+	assert.True(t, seen[1] && seen[2])
+}
+
 // Between two submits: long before the kernels of a software adapter are compiled.
 func TestAWorkerInABrowserCancelsOnWebGPU(t *testing.T) {
 	p, _ := newTab(t)

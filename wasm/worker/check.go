@@ -26,28 +26,31 @@ func (w *Worker) check(j *job) (*api.Checked, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := w.predictor(dev, s)
+	nets, err := w.networks(dev, s)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := w.fits(p, s); err != nil {
-		return nil, err
+	c := &api.Checked{Device: dev.describe(why), Uncertainty: nets.plans[len(nets.plans)-1].Unsure}
+	for _, m := range nets.plans {
+		add(&c.Memory, m)
+		c.State = max(c.State, m.State)
 	}
-	m, err := p.Plan(w.scan.Grid)
-	if err != nil {
-		return nil, err
-	}
-	c := &api.Checked{Device: dev.describe(why), State: m.State, Uncertainty: m.Unsure, Memory: api.Memory{
-		DeviceBytes: m.Total(), HostBytes: m.Host, Tiles: m.Tiles, Runs: m.Runs, Planes: m.Planes, Depth: m.Depth,
-	}}
 	if j.Check.Plan {
 		return c, nil
 	}
-	pre, err := w.preprocessed(j, p, &api.Times{})
+	p, err := w.predictor(dev, nets.models[0], s)
 	if err != nil {
 		return nil, err
 	}
-	return c, w.time(j, p, pre, c)
+	pre, err := w.preprocessed(j, p, nil, &api.Times{})
+	if err != nil {
+		return nil, err
+	}
+	err = w.time(j, p, pre, c)
+	for _, m := range nets.plans[1:] { // by the pace of the first
+		c.Rows += m.Steps
+	}
+	return c, err
 }
 
 // patience is how long a first run may take for another to be waited for: the first

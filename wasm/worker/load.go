@@ -138,6 +138,9 @@ func (w *Worker) load(j *job) (*api.Loaded, error) {
 		return nil, fail(api.FailedModel, err)
 	}
 	w.model = &model{m, loaded.SHA256}
+	if m.Before != nil {
+		loaded.Networks = 2
+	}
 	loaded.Dataset, loaded.Configuration, loaded.Patch = m.Plan.Dataset, c.Name, c.Patch
 	loaded.Description, loaded.Licence = m.Plan.Description, m.Plan.Licence
 	for _, f := range m.Folds {
@@ -181,7 +184,7 @@ func voxelFile(f given, all map[string]given) voxel.File {
 	return voxel.File{
 		Name: f.name, Size: f.Size,
 		Open: func() (io.ReadCloser, error) {
-			return io.NopCloser(bufio.NewReaderSize(io.NewSectionReader(f, 0, f.Size), int(min(f.Size, pieceBytes)))), nil
+			return seekable{bufio.NewReaderSize(io.NewSectionReader(f, 0, f.Size), int(min(f.Size, pieceBytes))), f}, nil
 		},
 		Folder: func(name string) (voxel.File, error) {
 			other, ok := all[path.Join(path.Dir(f.name), name)]
@@ -194,6 +197,14 @@ func voxelFile(f given, all map[string]given) voxel.File {
 		},
 	}
 }
+
+// seekable is a file from its beginning on, and from any place.
+type seekable struct {
+	*bufio.Reader
+	io.ReaderAt
+}
+
+func (seekable) Close() error { return nil }
 
 func gridOf(g volume.Grid) api.Grid {
 	return api.Grid{Shape: g.Shape, Spacing: g.Spacing, Affine: g.Affine}

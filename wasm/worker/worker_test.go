@@ -7,10 +7,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"testing"
 
@@ -175,36 +173,6 @@ func TestAModelIsDescribedAndHashed(t *testing.T) {
 	assert.Equal(t, api.FailedRequest, p.failed(api.Request{Segment: &api.Segment{}}).Code, "the model before is forgotten")
 	f = p.failed(loadOne("m.gounet"), file[:len(file)/2])
 	assert.Equal(t, api.FailedModel, f.Code)
-}
-
-// TestACascadeIsForAServer refuses a model of two networks before a scan is read.
-func TestACascadeIsForAServer(t *testing.T) {
-	m := tinyModel()
-	first := *m
-	p := *m.Plan
-	second := p.Configurations[0]
-	second.Name, second.Previous = "second", m.Configuration
-	p.Configurations = append(p.Configurations[:1:1], second)
-	m.Plan, m.Configuration, m.Before = &p, second.Name, &first
-	m.Folds = slices.Clone(m.Folds)
-	m.Folds[0].Weights = maps.Clone(m.Folds[0].Weights)
-	for _, want := range checkpoint.Parameters(&p, &second) {
-		n := 1
-		for _, d := range want.Shape {
-			n *= d
-		}
-		m.Folds[0].Weights[want.Name] = checkpoint.Tensor{Shape: want.Shape, Data: make([]float32, n)}
-	}
-	var b bytes.Buffer
-	require.NoError(t, checkpoint.Write(&b, m))
-	page := newPage(t, Host{})
-	require.NotNil(t, page.asked(loadOne("m.gounet"), b.Bytes()).Loaded, "its labels and channels are shown")
-	require.NotNil(t, page.asked(openOne(), scanFile(t)).Opened)
-	for _, r := range []api.Request{{PageRequest: api.PageRequest{Check: &api.Check{}}}, {Segment: &api.Segment{}}} {
-		f := page.failed(r)
-		assert.Equal(t, api.FailedModel, f.Code)
-		assert.Contains(t, f.Reason, "second is the second of two networks, behind "+first.Configuration+": a browser runs one, send the scan to a server")
-	}
 }
 
 func TestAModelComesFromAnAddress(t *testing.T) {

@@ -21,6 +21,8 @@ type Run struct {
 	Stage     string // "": none
 	Doing     string // of the stages of package api
 	Done, Of  int64
+	Network   int // of a cascade: the one at work
+	Networks  int // of it; 0: another model
 	Left      time.Duration
 	Begun     time.Time
 	Tiles     time.Time // when the first tile began
@@ -126,6 +128,10 @@ func (p *Page) progress(g *api.Progress) {
 		}
 	}
 	r.Done, r.Of, r.Left, r.next = g.Done, g.Of, ms(g.LeftMS), g.Next
+	if g.Network != r.Network {
+		r.Network, r.Networks = g.Network, g.Networks
+		p.Host.Announce(r.NetworkText())
+	}
 	if g.Of > 0 {
 		if share := g.Done * spokenShares / g.Of; share > r.spoken {
 			r.spoken = share
@@ -154,6 +160,14 @@ func (p *Page) endPartial() {
 		p.paint()
 		p.measure(false)
 	}
+}
+
+// NetworkText says which network of a cascade is at work, "" of other models.
+func (r *Run) NetworkText() string {
+	if r.Networks < 2 {
+		return ""
+	}
+	return fmt.Sprintf("stage %d of %d", r.Network, r.Networks)
 }
 
 // PerTile is the time of a tile so far.

@@ -69,3 +69,19 @@ func TestAModelForMRWarnsOfWhatLooksLikeCT(t *testing.T) {
 	assert.Empty(t, p.FitOf(p.Model()).Why, "the file knows")
 	assert.Empty(t, p.Scan.Unit())
 }
+
+func TestARunOfACascadeSaysWhichStageItIs(t *testing.T) {
+	p, f := opened(t)
+	p.Start()
+	run := f.to()
+	tell := func(done int64, network, of int) {
+		run(api.Answer{Progress: &api.Progress{Stage: api.StageSegment, Done: done, Of: 8, Network: network, Networks: of}}, nil)
+	}
+	tell(1, 1, 2)
+	assert.Equal(t, "stage 1 of 2", p.Run.NetworkText())
+	tell(5, 2, 2)
+	assert.Equal(t, "stage 2 of 2", p.Run.NetworkText())
+	run(api.Answer{Done: &api.Done{}}, []Bytes{held("")})
+	p.Start()
+	assert.Empty(t, p.Run.NetworkText())
+}

@@ -32,7 +32,11 @@ func (c *CheckPanel) meta() string {
 	if m == nil {
 		return ""
 	}
-	return strings.Join(m.Channels, ", ") + " · " + page.Plural(len(m.Labels), "label", "labels") + " · " + page.Size(m.Bytes)
+	text := strings.Join(m.Channels, ", ") + " · " + page.Plural(len(m.Labels), "label", "labels") + " · " + page.Size(m.Bytes)
+	if m.Networks > 1 {	// one after the other, each of whose labels the next one reads
+		text += " · " + page.Plural(m.Networks, "stage", "stages")
+	}
+	return text
 }
 
 func (c *CheckPanel) time() string {

@@ -30,6 +30,9 @@ func (c *ModelCard) place() string {
 
 func (c *ModelCard) meta() []string {
 	m := []string{strings.Join(c.M.Channels, ", "), page.Plural(len(c.M.Labels), "label", "labels"), page.Size(c.M.Bytes), c.licence()}
+	if c.M.Networks > 1 {
+		m = append(m, page.Plural(c.M.Networks, "stage", "stages"))
+	}
 	if n := c.P.NeedText(c.M); n != "" {
 		m = append(m, n)
 	}

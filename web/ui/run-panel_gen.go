@@ -53,7 +53,11 @@ func (c *RunPanel) count() string {
 	if c.P.Run.Of == 0 {
 		return ""
 	}
-	return page.Count(c.P.Run.Done) + " of " + page.Plural(int(c.P.Run.Of), "tile", "tiles")
+	text := page.Count(c.P.Run.Done) + " of " + page.Plural(int(c.P.Run.Of), "tile", "tiles")
+	if stage := c.P.Run.NetworkText(); stage != "" {
+		text += ", " + stage
+	}
+	return text
 }
 
 func (c *RunPanel) bar() string	{ return width(float64(c.P.Run.Done) / float64(max(c.P.Run.Of, 1))) }
