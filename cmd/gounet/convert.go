@@ -99,6 +99,9 @@ func (f *convertFlags) run(ctx context.Context, a *app, in []string, out string)
 		}
 		return f.writeLabels(a, s, l, segments, out)
 	}
+	for _, w := range s.Warnings {
+		a.lines().warn("warning   %s", w)
+	}
 	im, err := s.Image(ctx)
 	if err != nil {
 		return err

@@ -195,6 +195,9 @@ func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor,
 		Probabilities: f.probabilities,
 		Continue:      f.resume,
 		Progress: func(v predict.FolderProgress) {
+			for _, w := range v.Warnings {
+				shown.warn("warning   %s: %s", v.Case, w)
+			}
 			note := v.Case
 			if v.Tiles.Total > 0 {
 				note += fmt.Sprintf(", tile %d/%d", v.Tiles.Done, v.Tiles.Total)

@@ -60,9 +60,13 @@ func (p *progress) wait() {
 
 // print writes a line that stays, above the bars. Nothing under --quiet.
 func (p *progress) print(format string, args ...any) {
-	if p.quiet {
-		return
+	if !p.quiet {
+		p.warn(format, args...)
 	}
+}
+
+// warn writes a line that stays, also under --quiet: it is about results.
+func (p *progress) warn(format string, args ...any) {
 	line := printable(fmt.Sprintf(format, args...)) + "\n"
 	if p.bars != nil {
 		_, _ = io.WriteString(p.bars, line) // progress is no result: the work goes on without it

@@ -88,7 +88,10 @@ type Job struct {
 	// Submit asks for the labels of a scan.
 	Submit Submit `json:"submit"`
 	Times  *Times `json:"times,omitempty"`
-	Worker string `json:"worker,omitempty"`
+
+	// Warnings what was mended in the scan, such as slices that are missing: sentences for people
+	Warnings []string `json:"warnings,omitempty"`
+	Worker   string   `json:"worker,omitempty"`
 }
 
 // JobList is a page of jobs.

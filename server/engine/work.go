@@ -61,7 +61,7 @@ func (o *owner) prepare(j *job) error {
 		return err
 	}
 	grid := api.Grid{Shape: j.scan.Grid.Shape, Spacing: j.scan.Grid.Spacing, Affine: j.scan.Grid.Affine}
-	if err := j.Update(j.ctx, func(r *queue.Record) { r.Grid = &grid }); err != nil {
+	if err := j.Update(j.ctx, func(r *queue.Record) { r.Grid, r.Warnings = &grid, j.scan.Warnings }); err != nil {
 		return err
 	}
 	j.Progress(api.Progress{Stage: api.StageRead})

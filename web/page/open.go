@@ -197,6 +197,7 @@ func (p *Page) listed(l *api.Listed) {
 	for i := range l.Series {
 		s := &l.Series[i]
 		s.Name, s.Modality, s.Why = short(s.Name, longName), short(s.Modality, longName), short(s.Why, longest)
+		shorten(s.Warnings)
 	}
 	for i := range l.Skipped {
 		l.Skipped[i] = api.Skipped{Name: short(l.Skipped[i].Name, longest), Why: short(l.Skipped[i].Why, longest)}
@@ -280,6 +281,7 @@ func (p *Page) openOver(files []File, series []string, name string) {
 				s.Name = name
 			}
 			s.Name = short(s.Name, longName)
+			shorten(s.Warnings)
 			if len(series) > 0 {
 				s.Series = series[0]
 			}
