@@ -101,6 +101,7 @@ type Looked struct {
 	Unit      string     `json:"unit,omitempty"`
 	Modality  string     `json:"modality,omitempty"`
 	Histogram []int      `json:"histogram"` // of the values from Min to Max
+	Hash      string     `json:"hash"`      // of grid and voxels: the same for the same scan
 }
 
 // Check asks what a segmentation would take, and runs a tile to know how long.

@@ -36,6 +36,7 @@ type Scan struct {
 	Bytes    int64  // of the files
 	SentAt   int64  // bytes that the page had sent when it was opened
 	ToServer bool   // it was sent there, or is on its way
+	Kept     *Kept  // labels of it that are offered
 	gone     bool   // the worker was asked for another one
 }
 
@@ -262,7 +263,7 @@ func (p *Page) OpenSeries() {
 
 // openFiles opens a scan in place of the one before.
 func (p *Page) openFiles(files []File, series []string, name string) {
-	p.unlessLost("Open another scan?", "Open without them", func() { p.openOver(files, series, name) })
+	p.unlessLost("Open another scan?", "Open without them", false, func() { p.openOver(files, series, name) })
 }
 
 func (p *Page) openOver(files []File, series []string, name string) {
@@ -300,6 +301,7 @@ func (p *Page) look(s *Scan) {
 			return
 		}
 		s.Look, s.SentAt = *a.Looked, p.Host.Facts().Sent
+		p.keepAtOnce()
 		p.leave()
 		resuming := p.Open.resuming // of this scan: another may be on its way when it is shown
 		p.Open.resuming, p.Open.interrupted = nil, nil
@@ -320,6 +322,7 @@ func (p *Page) look(s *Scan) {
 			}
 			p.SetWindow(p.View.Low, p.View.High, p.View.Preset) // it may have been changed meanwhile
 			p.resumeShown(resuming)
+			p.findKept(s)
 		})
 		p.Host.Focus(".panel [data-first]")
 	})

@@ -346,6 +346,8 @@ func (p *Page) fetchResult() {
 				labels, model := s.Job.Labels, s.Title
 				p.closeJob()
 				p.setResult(labels, got[0], model+", on the server")
+				p.keepLabels()
+				p.keepAtOnce()
 				p.Host.Announce("The labels are there")
 			}, func(f *api.Failed) {
 				if still() {
