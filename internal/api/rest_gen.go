@@ -211,6 +211,9 @@ type Submit struct {
 	// Name of the results; absent: the first file's
 	Name string `json:"name,omitempty"`
 
+	// Partial labels of the tiles that are done can be had while it runs
+	Partial bool `json:"partial,omitempty"`
+
 	// Preview also a picture of three planes and the surfaces
 	Preview bool `json:"preview,omitempty"`
 

@@ -358,6 +358,7 @@ func (p *Page) Go(panel Panel) {
 	if p.Panel == PanelEdit && panel != PanelEdit {
 		p.View.setTool(p, "cross")
 	}
+	p.endPart()
 	p.Panel, p.Alert = panel, nil
 	switch panel {
 	case PanelModels:
