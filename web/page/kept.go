@@ -49,8 +49,8 @@ func (p *Page) keepLabels() {
 	})
 }
 
-// keepAtOnce keeps what keepLabels still waits with.
-func (p *Page) keepAtOnce() {
+// KeepAtOnce keeps what keepLabels still waits with.
+func (p *Page) KeepAtOnce() {
 	if r := p.Result; r != nil && r.changes > 0 && !r.kept {
 		p.putLabels()
 	}

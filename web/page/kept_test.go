@@ -136,7 +136,7 @@ func TestKeptLabelsAreListedAndRemoved(t *testing.T) {
 	assert.Empty(t, p.Stored.Labels)
 	assert.False(t, p.Result.IsKept(), "that of the scan that is seen is gone, too")
 	assert.Zero(t, f.kept(labelsKey))
-	p.keepAtOnce()
+	p.KeepAtOnce()
 	assert.Zero(t, f.kept(labelsKey), "and stays so until they are changed")
 	p.SetColour(0, 4)
 	assert.Equal(t, 1, f.kept(labelsKey))
@@ -257,4 +257,9 @@ func TestWhatIsOnItsWayToBeKeptIsKeptBeforeAnotherScan(t *testing.T) {
 	p = again(t, f, "one")
 	p.ShowKept()
 	assert.Equal(t, Palette[5], p.Result.Labels[0].RGB)
+	p.SetColour(0, 6)
+	p.KeepAtOnce() // the page is left
+	p = again(t, f, "one")
+	p.ShowKept()
+	assert.Equal(t, Palette[6], p.Result.Labels[0].RGB)
 }

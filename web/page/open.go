@@ -301,7 +301,7 @@ func (p *Page) look(s *Scan) {
 			return
 		}
 		s.Look, s.SentAt = *a.Looked, p.Host.Facts().Sent
-		p.keepAtOnce()
+		p.KeepAtOnce()
 		p.leave()
 		resuming := p.Open.resuming // of this scan: another may be on its way when it is shown
 		p.Open.resuming, p.Open.interrupted = nil, nil

@@ -287,5 +287,5 @@ func (p *Page) finished(d *api.Done, b []Bytes) {
 		p.Result.Unsure = b[1].Copy()
 	}
 	p.keepLabels()
-	p.keepAtOnce()
+	p.KeepAtOnce()
 }

@@ -351,7 +351,7 @@ func (p *Page) fetchResult() {
 				p.closeJob()
 				p.setResult(labels, got[0], model+", on the server")
 				p.keepLabels()
-				p.keepAtOnce()
+				p.KeepAtOnce()
 				p.Host.Announce("The labels are there")
 			}, func(f *api.Failed) {
 				if still() {
