@@ -35,6 +35,9 @@ type ServerInterface interface {
 	// WatchJob What happens to a job, as server-sent events
 	// (GET /jobs/{id}/events)
 	WatchJob(ctx echo.Context, id ObjectID, params WatchJobParams) error
+	// GetPartial Labels of the tiles of a running job that are done
+	// (GET /jobs/{id}/partial)
+	GetPartial(ctx echo.Context, id ObjectID) error
 	// GetResult A result, with ETag and ranges
 	// (GET /jobs/{id}/results/{name})
 	GetResult(ctx echo.Context, id ObjectID, name string) error
@@ -231,6 +234,22 @@ func (w *ServerInterfaceWrapper) WatchJob(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.WatchJob(ctx, id, params)
+	return err
+}
+
+// GetPartial converts echo context to params.
+func (w *ServerInterfaceWrapper) GetPartial(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ObjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetPartial(ctx, id)
 	return err
 }
 
@@ -435,6 +454,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/jobs/:id", wrapper.GetJob, options.OperationMiddlewares["getJob"]...)
 	router.POST(options.BaseURL+"/jobs/:id/cancel", wrapper.CancelJob, options.OperationMiddlewares["cancelJob"]...)
 	router.GET(options.BaseURL+"/jobs/:id/events", wrapper.WatchJob, options.OperationMiddlewares["watchJob"]...)
+	router.GET(options.BaseURL+"/jobs/:id/partial", wrapper.GetPartial, options.OperationMiddlewares["getPartial"]...)
 	router.GET(options.BaseURL+"/jobs/:id/results/:name", wrapper.GetResult, options.OperationMiddlewares["getResult"]...)
 
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -25,6 +26,32 @@ func (s rest) GetResult(c echo.Context, id api.ObjectID, name string) error {
 		return wrong(http.StatusNotFound, "job %s has no result of this name: the job lists those that it has", id)
 	}
 	return s.sendResult(c, r, r.Results[at])
+}
+
+// GetPartial hands out the labels of the tiles of a running job that are done.
+func (s rest) GetPartial(c echo.Context, id api.ObjectID) error {
+	r, err := s.job(c, id)
+	if err != nil {
+		return err
+	}
+	if api.JobOver(r.State) {
+		return wrong(http.StatusNotFound, "job %s is over: its results have the labels, if it is done", id)
+	}
+	b, err := s.blobs.Open(c.Request().Context(), engine.PartialBlob(r.ID, r.Attempts))
+	if errors.Is(err, blob.ErrNotFound) {
+		return c.NoContent(http.StatusNoContent)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = b.Close() }() // only read from
+	s.audit(c, "read", "partial", r.ID)
+	h := c.Response().Header()
+	h.Set(echo.HeaderContentType, "application/gzip")
+	h.Set("ETag", fmt.Sprintf(`"%d-%x"`, r.Attempts, b.Info().Changed.UnixNano()))
+	h.Set(echo.HeaderCacheControl, "no-store")
+	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, b)
+	return nil
 }
 
 // resultBlob is the name of the blob of a result.

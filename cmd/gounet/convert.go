@@ -90,8 +90,8 @@ func (f *convertFlags) run(ctx context.Context, a *app, in []string, out string)
 		return f.explain(err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if s.Assumed != "" {
-		a.progressOf().warnAssumed([]string{s.Name + ": " + s.Assumed})
+	for _, w := range s.Warnings {
+		a.lines().warn("warning   %s", w)
 	}
 	if f.labels || s.Kind == scan.SEG || len(s.Segments()) > 0 || onlyLabels(out) {
 		l, segments, err := s.Labels()

@@ -169,6 +169,9 @@ func TestPredictTakesDICOMAndWritesWhatIsAsked(t *testing.T) {
 		assert.Equal(t, want, used[name], "%s: the value that was used", name)
 	}
 	assert.Positive(t, used["memory-gb"])
+	got = gounet(t, "predict", "--quiet", "--model", run, "--input", lacking(t), "--output", filepath.Join(dir, "lacking"), "--no-mirror")
+	require.Equal(t, exitOK, got.code, got.err)
+	assert.Contains(t, got.err, "warning   short: Slices are missing from the series, 1 of 32")
 	got = gounet(t, "predict", "--model", run, "--input", study, "--output", out, "--no-mirror", "--resume", "--checkpoint", "best")
 	assert.Equal(t, exitUsage, got.code)
 	assert.Contains(t, got.err, "checkpoint final instead of best:")

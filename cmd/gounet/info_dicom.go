@@ -30,6 +30,7 @@ type seriesInfo struct {
 	Affine    [4][4]number `json:"affine"`
 	Unit      string       `json:"unit,omitempty"`
 	Problem   string       `json:"problem,omitempty"` // why it cannot be read
+	Warning   string       `json:"warning,omitempty"` // what was mended
 }
 
 // readStudy lists the series of a folder or zip. Names and identifiers of patients
@@ -43,7 +44,7 @@ func readStudy(path string) (*studyInfo, error) {
 	for _, series := range c.Series {
 		for _, v := range series.Volumes {
 			i := seriesInfo{
-				Number: series.Number, UID: series.UID, Modality: series.Modality, Localizer: series.Localizer, Volume: v.Name,
+				Number: series.Number, UID: series.UID, Modality: series.Modality, Localizer: series.Localizer, Volume: v.Name, Warning: v.Warning(),
 				Shape: []int{v.Shape[2], v.Shape[1], v.Shape[0]}, Unit: v.Unit,
 				SpacingMM: numbers([]float64{v.Spacing[2], v.Spacing[1], v.Spacing[0]}),
 			}
@@ -82,6 +83,9 @@ func (s *studyInfo) print(w io.Writer) error {
 		last = i.UID
 		if i.Problem != "" {
 			fmt.Fprintf(t, "\tcannot be read: %s\n", i.Problem)
+		}
+		if i.Warning != "" {
+			fmt.Fprintf(t, "\twarning: %s\n", i.Warning)
 		}
 	}
 	return t.Flush()

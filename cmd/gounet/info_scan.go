@@ -33,6 +33,7 @@ type scanInfo struct {
 	Extensions int          `json:"extensions"`
 
 	Segments []segmentInfo `json:"segments,omitempty"` // that the file names
+	Warnings []string      `json:"warnings,omitempty"` // what was mended
 
 	details []scan.Detail // of other formats than NIfTI, for people
 }
@@ -102,6 +103,7 @@ func readOther(path string) (*scanInfo, error) {
 		Shape:     []int{g.Shape[2], g.Shape[1], g.Shape[0]},
 		SpacingMM: numbers([]float64{g.Spacing[2], g.Spacing[1], g.Spacing[0]}),
 		Segments:  segmentsInfo(f.Segments()),
+		Warnings:  f.Warnings,
 		details:   f.Details,
 	}
 	if f.Channels > 1 {
@@ -152,6 +154,9 @@ func (s *scanInfo) print(w io.Writer) error {
 	fmt.Fprintf(t, "format\t%s%s\n", s.Format, files)
 	for _, d := range s.details {
 		fmt.Fprintf(t, "%s\t%s\n", d.Name, d.Value)
+	}
+	for _, w := range s.Warnings {
+		fmt.Fprintf(t, "warning\t%s\n", w)
 	}
 	fmt.Fprintf(t, "shape\t%s voxels (x y z …)\n", join(s.Shape, " × "))
 	fmt.Fprintf(t, "spacing\t%s mm\n", join(s.SpacingMM, " × "))

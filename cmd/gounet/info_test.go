@@ -156,3 +156,29 @@ func plainType(numpy string) string {
 	}
 	return numpy
 }
+
+// lacking is a copy of the hippocampus series without one slice in its middle.
+func lacking(t *testing.T) string {
+	dir := filepath.Join(t.TempDir(), "short")
+	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join(series(t), "13_HCropVolume"))))
+	require.NoError(t, os.Remove(filepath.Join(dir, "7.dcm")))
+	return dir
+}
+
+func TestMissingSlicesAreAWarning(t *testing.T) {
+	dir := lacking(t)
+	const want = "Slices are missing from the series, 1 of 32: 1 between "
+	got := gounet(t, "info", dir)
+	require.Equal(t, exitOK, got.code, got.err)
+	assert.Contains(t, got.out, "warning: "+want)
+	got = gounet(t, "info", dir, "--json")
+	require.Equal(t, exitOK, got.code, got.err)
+	var study studyInfo
+	require.NoError(t, json.Unmarshal([]byte(got.out), &study))
+	require.Len(t, study.Series, 1)
+	assert.Empty(t, study.Series[0].Problem)
+	assert.Contains(t, study.Series[0].Warning, want)
+	got = gounet(t, "convert", "--quiet", dir, filepath.Join(t.TempDir(), "a.nii.gz"))
+	require.Equal(t, exitOK, got.code, got.err)
+	assert.Contains(t, got.err, "warning   "+want)
+}

@@ -158,6 +158,16 @@ func (f *jobsFlags) list(ctx context.Context, a *app) error {
 
 // describeJob is how far a job is, in a line.
 func describeJob(j *api.Job) string {
+	text := describeState(j)
+	if api.JobOver(j.State) {
+		for _, w := range j.Warnings {
+			text += "; warning: " + w
+		}
+	}
+	return text
+}
+
+func describeState(j *api.Job) string {
 	switch {
 	case j.Failed != nil:
 		return j.State + ": " + j.Failed.Reason

@@ -10,7 +10,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -187,7 +186,7 @@ func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor,
 	start := time.Now()
 	bar := shown.start("predict", "scans", len(cases))
 	segments := predict.Segments(p.Model.Plan)
-	assumed := map[string]bool{}
+	warnings := map[string][]string{}
 	err := predict.Folder(ctx, p, cases, f.output, predict.FolderOptions{
 		Formats:       func(*scan.Scan) []scan.Format { return formats },
 		Segments:      segments,
@@ -197,18 +196,18 @@ func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor,
 		Probabilities: f.probabilities,
 		Continue:      f.resume,
 		Progress: func(v predict.FolderProgress) {
+			for _, w := range v.Warnings {
+				warnings[w] = append(warnings[w], v.Case)
+			}
 			note := v.Case
 			if v.Tiles.Total > 0 {
 				note += fmt.Sprintf(", tile %d/%d", v.Tiles.Done, v.Tiles.Total)
 			}
 			bar.set(v.N, note)
-			if v.Assumed != "" {
-				assumed[v.Case+": "+v.Assumed] = true
-			}
 		},
 	})
 	bar.end()
-	shown.warnAssumed(slices.Sorted(maps.Keys(assumed)))
+	shown.warnCases(warnings)
 	if err != nil {
 		return err
 	}

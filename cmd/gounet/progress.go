@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,9 +62,13 @@ func (p *progress) wait() {
 
 // print writes a line that stays, above the bars. Nothing under --quiet.
 func (p *progress) print(format string, args ...any) {
-	if p.quiet {
-		return
+	if !p.quiet {
+		p.warn(format, args...)
 	}
+}
+
+// warn writes a line that stays, also under --quiet: it is about results.
+func (p *progress) warn(format string, args ...any) {
 	line := printable(fmt.Sprintf(format, args...)) + "\n"
 	if p.bars != nil {
 		_, _ = io.WriteString(p.bars, line) // progress is no result: the work goes on without it
@@ -71,15 +77,16 @@ func (p *progress) print(format string, args ...any) {
 	_, _ = io.WriteString(p.out, line)
 }
 
-// warnAssumed prints what the files of cases do not say and what was taken instead, a
-// line a case: the first, and how many there are.
-func (p *progress) warnAssumed(lines []string) {
-	switch len(lines) {
-	case 0:
-	case 1:
-		p.print("warning   %s", lines[0])
-	default:
-		p.print("warning   %s; so it is of %s", lines[0], count(len(lines)-1, "other case"))
+// warnCases prints what scans warn of, a line a sentence: with the first of its cases,
+// and how many there are.
+func (p *progress) warnCases(warnings map[string][]string) {
+	for _, w := range slices.Sorted(maps.Keys(warnings)) {
+		cases := warnings[w]
+		others := ""
+		if n := len(cases) - 1; n > 0 {
+			others = "; so it is of " + count(n, "other case")
+		}
+		p.warn("warning   %s: %s%s", slices.Min(cases), w, others)
 	}
 }
 

@@ -105,9 +105,9 @@ func TestStacksOfTIFFAreTrainedOnAndLabelled(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(dir, "imagesTs", "tiny_6.json")))
 	got = gounet(t, "predict", "--model", model, "--input", filepath.Join(dir, "imagesTs"), "--output", filepath.Join(t.TempDir(), "out"))
 	require.Equal(t, exitOK, got.code, got.err)
-	assert.Contains(t, got.err, "warning   tiny_6: there is no tiny_6.json, 1 mm along each axis is taken\n")
+	assert.Contains(t, got.err, "warning   tiny_6: no .json file of its name says its spacing: 1 mm along each axis is taken\n")
 	got = gounet(t, "info", scanFile)
-	assert.Contains(t, got.out, "assumed: there is no tiny_6.json")
+	assert.Contains(t, got.out, "no .json file of its name says its spacing")
 }
 
 func TestSpacingsOfStacksBelongToTheirDataSet(t *testing.T) {
@@ -129,7 +129,7 @@ func TestSpacingsOfStacksBelongToTheirDataSet(t *testing.T) {
 	}
 	got = gounet(t, args...)
 	require.Equal(t, exitOK, got.code, got.err)
-	assert.Contains(t, got.err, "warning   tiny_0: there is no tiny_0.json, 1 mm along each axis is taken; so it is of 5 other cases\n")
+	assert.Contains(t, got.err, "warning   tiny_0: no .json file of its name says its spacing: 1 mm along each axis is taken; so it is of 5 other cases\n")
 
 	// A file that changes makes its case anew.
 	stamp := func() os.FileInfo {

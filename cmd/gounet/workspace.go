@@ -100,7 +100,7 @@ func (w *workspace) measure(ctx context.Context, p *progress) (*plan.Fingerprint
 		return nil, err
 	}
 	t.set(len(w.raw.Cases), "")
-	p.warnAssumed(w.raw.Assumed)
+	p.warnCases(w.raw.Warnings)
 	if err := w.claim(); err != nil {
 		return nil, err
 	}

@@ -51,10 +51,10 @@ func (r *Raw) Measure(ctx context.Context, progress Progress) (*plan.Fingerprint
 	known := r.known()
 	seen := make([][256]bool, len(r.Cases))
 	found, read := make([][]string, len(r.Cases)), make([]bool, len(r.Cases))
-	assumed := make([]string, len(r.Cases))
+	warnings := make([][]string, len(r.Cases))
 	err := each(ctx, len(r.Cases), progress, func(i int) (string, error) {
 		c := r.Cases[i]
-		im, seg, why := r.inspect(c, known, &seen[i], &assumed[i])
+		im, seg, why := r.inspect(c, known, &seen[i], &warnings[i])
 		found[i] = why
 		read[i] = seg != nil
 		if len(why) > 0 {
@@ -68,7 +68,12 @@ func (r *Raw) Measure(ctx context.Context, progress Progress) (*plan.Fingerprint
 	if err != nil {
 		return nil, err
 	}
-	r.Assumed = slices.DeleteFunc(assumed, func(s string) bool { return s == "" })
+	r.Warnings = map[string][]string{}
+	for i, list := range warnings {
+		for _, w := range list {
+			r.Warnings[w] = append(r.Warnings[w], r.Cases[i].ID)
+		}
+	}
 	problems = append(problems, slices.Concat(found...)...)
 	if !slices.Contains(read, false) { // else one of the others may have the label
 		problems = append(problems, r.absent(seen)...)
@@ -79,8 +84,8 @@ func (r *Raw) Measure(ctx context.Context, progress Progress) (*plan.Fingerprint
 	return f.Finish()
 }
 
-// inspect reads a case and says what is wrong with it, and what it does not say.
-func (r *Raw) inspect(c Case, known [256]bool, seen *[256]bool, assumed *string) (*volume.Image, *volume.Labels, []string) {
+// inspect reads a case and says what is wrong with it, and what its files warn of.
+func (r *Raw) inspect(c Case, known [256]bool, seen *[256]bool, warnings *[]string) (*volume.Image, *volume.Labels, []string) {
 	var why []string
 	for _, path := range append(slices.Clone(c.Images), c.Label) {
 		if _, err := os.Stat(path); err != nil {
@@ -99,9 +104,7 @@ func (r *Raw) inspect(c Case, known [256]bool, seen *[256]bool, assumed *string)
 		return nil, nil, why
 	}
 	add := func(format string, a ...any) { why = append(why, c.ID+": "+fmt.Sprintf(format, a...)) }
-	if s.Assumed != "" {
-		*assumed = c.ID + ": " + s.Assumed
-	}
+	*warnings = s.Warnings
 	if d := scan.Differ(im.Grid, seg.Grid); d != "" {
 		if strings.HasPrefix(d, "spacing") && s.Kind == scan.TIFF {
 			d += fmt.Sprintf(": each has its spacing in a file %s.json beside it", c.ID)

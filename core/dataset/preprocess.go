@@ -71,7 +71,7 @@ func (r *Raw) Preprocess(ctx context.Context, p *plan.Plan, c *plan.Configuratio
 				return k.ID, nil
 			}
 		}
-		im, seg, why := r.inspect(k, known, new([256]bool), new(string)) // it may have changed since it was planned
+		im, seg, why := r.inspect(k, known, new([256]bool), new([]string)) // it may have changed since it was planned
 		if len(why) > 0 {
 			return "", &ProblemsError{Dir: r.Dir, Problems: why}
 		}

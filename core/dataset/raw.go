@@ -38,8 +38,8 @@ type Raw struct {
 	Cases []Case // with labels, in byte-wise order of their IDs
 	Test  []Case
 
-	Assumed  []string // after Measure: what files do not say and was taken instead, a line a case
-	problems []string // of the folders: files of no case, test cases without a channel
+	Warnings map[string][]string // after Measure: what a scan warns of → the cases that do
+	problems []string            // of the folders: files of no case, test cases without a channel
 }
 
 // Name is the name of the data set: that of its folder.

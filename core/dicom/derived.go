@@ -247,7 +247,7 @@ func (d *derived) sourceFiles() []int {
 	var first []int
 	seen := map[string]bool{}
 	for i, in := range d.volume.Instances {
-		if !seen[in.SOPInstanceUID] {
+		if d.volume.exists(i) && !seen[in.SOPInstanceUID] {
 			seen[in.SOPInstanceUID] = true
 			first = append(first, i)
 		}

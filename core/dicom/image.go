@@ -12,6 +12,7 @@ import (
 )
 
 // Image reads the volume: float32 [D H W 1] in modality units, which are HU for CT.
+// Missing slices are interpolated.
 // It fails with v.Err if that is set.
 func (v *Volume) Image(ctx context.Context) (*volume.Image, error) {
 	return readImage(ctx, []*Volume{v})
@@ -65,7 +66,9 @@ func readImage(ctx context.Context, volumes []*Volume) (*volume.Image, error) {
 			return nil, fmt.Errorf("dicom: %w", v.Err)
 		}
 		for d, p := range v.planes {
-			put(target{p: p, d: d, c: c})
+			if v.exists(d) {
+				put(target{p: p, d: d, c: c})
+			}
 		}
 	}
 	if n := int64(volumes[0].Voxels()) * int64(len(volumes)); n > maxVoxels {
@@ -74,6 +77,9 @@ func readImage(ctx context.Context, volumes []*Volume) (*volume.Image, error) {
 	im := volume.NewImage(volumes[0].Grid, len(volumes))
 	if err := readPlanes(ctx, im, order, targets); err != nil {
 		return nil, err
+	}
+	for c, v := range volumes {
+		v.interpolate(im.Data, im.C, c)
 	}
 	clear(targets)
 	order = nil

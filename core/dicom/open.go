@@ -239,7 +239,7 @@ func (c *Collection) blame(name string, in *instance, err error) {
 			continue
 		}
 		for _, v := range s.Volumes {
-			beside := func(i Instance) bool { return path.Dir(i.File) == path.Dir(name) }
+			beside := func(i Instance) bool { return i.File != "" && path.Dir(i.File) == path.Dir(name) }
 			if v.Err == nil && (in != nil || slices.ContainsFunc(v.Instances, beside)) {
 				v.Err = fmt.Errorf("%s, in the same series or folder: %w: repair or remove the file", name, err)
 			}

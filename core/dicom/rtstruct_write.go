@@ -125,7 +125,7 @@ func (s *structureWriter) structure(ctx context.Context, g Segment, t *tracer) (
 	n := 0
 	for i := range s.boxes {
 		b := s.boxes[i][g.Label]
-		if b.y1 == 0 {
+		if b.y1 == 0 || !s.volume.exists(i) { // a contour refers to an image
 			continue
 		}
 		if err := ctx.Err(); err != nil {

@@ -19,7 +19,8 @@ const (
 
 // segWriter writes a segmentation (PS3.3 A.51): a frame is a slice of one segment in
 // bits, or, of a label map, a slice with the labels in bytes. Frames without a voxel
-// are left out; an object without any voxel has one blank frame, since one is needed.
+// are left out, as are slices that no image exists of, which nothing could refer to; an
+// object without any voxel has one blank frame, since one is needed.
 type segWriter struct {
 	*derived
 	labelMap bool
@@ -67,7 +68,7 @@ func (s *segWriter) choose() {
 	used := make([]bool, len(s.present))
 	list := func(segment int, has func(p *[256]bool) bool) {
 		for i := range s.present {
-			if has(&s.present[i]) {
+			if s.volume.exists(i) && has(&s.present[i]) {
 				s.frames = append(s.frames, segFrame{i, segment})
 				used[i] = true
 			}

@@ -39,7 +39,8 @@ type Series struct {
 	Volumes             []*Volume // more than one for times, echoes, b-values, acquisitions
 }
 
-// Volume is a stack of slices at equal distances.
+// Volume is a stack of slices at equal distances. Up to a quarter of them may be missing
+// between the others: Image interpolates these.
 type Volume struct {
 	volume.Grid
 	Name      string  // what tells it apart from others of the series: "time 3"; "" for a single one
@@ -47,6 +48,7 @@ type Volume struct {
 	Inverted  bool    // MONOCHROME1: the file asks viewers to show low values bright; values are as they are
 	Tilt      float64 // degrees between the stack and the normal of its slices; the affine has it
 	Instances []Instance
+	Missing   []int // slices that no file has, along D; their instances are empty
 	Err       error // why the volume cannot be read; nil if it can
 
 	planes []*plane
@@ -141,10 +143,14 @@ func split(planes []*plane) []*Volume {
 	})
 	planes = withoutCopies(planes)
 	whole := newVolume(planes, normal)
-	if whole.Err == nil && len(whole.twins) == 0 || !planes[0].placed {
+	simple := whole.Err == nil && len(whole.twins) == 0
+	if simple && len(whole.Missing) == 0 || !planes[0].placed {
 		return []*Volume{whole}
 	}
-	groups, by := tellApart(planes, normal)
+	groups, by := tellApart(planes, normal, false)
+	if len(groups) == 1 && !simple { // volumes with gaps of their own
+		groups, by = tellApart(planes, normal, true)
+	}
 	if len(groups) == 1 {
 		return []*Volume{whole}
 	}
@@ -187,8 +193,9 @@ type planeGroup struct {
 const samePlace = 0.01
 
 // tellApart finds the first key, or pair of keys, by which the planes fall into sound
-// volumes; else the turns of a slice, if all slices have as many.
-func tellApart(planes []*plane, normal vec) ([]planeGroup, string) {
+// volumes, which may have missing slices if gaps is set; else the turns of a slice, if
+// all slices have as many.
+func tellApart(planes []*plane, normal vec, gaps bool) ([]planeGroup, string) {
 	most := mostInPlace(planes, normal)
 	// sound groups are as many as there are slices in one place. Stacks and
 	// acquisitions may be more, since they need not cover the same.
@@ -197,7 +204,7 @@ func tellApart(planes []*plane, normal vec) ([]planeGroup, string) {
 			if len(groups) != most && (!parts || len(g.planes) < 2) {
 				return false
 			}
-			if v := newVolume(g.planes, normal); v.Err != nil || len(v.twins) > 0 {
+			if v := newVolume(g.planes, normal); v.Err != nil || len(v.twins) > 0 || len(v.Missing) > 0 && !gaps {
 				return false
 			}
 		}

@@ -68,15 +68,6 @@ func TestScalingIsOfEachSlice(t *testing.T) {
 	assert.Equal(t, []float32{10, 21, 32}, []float32{im.Data[0], im.Data[12], im.Data[24]})
 }
 
-func TestMissingSlicesAreNamed(t *testing.T) {
-	all := stack(9, nil)
-	c := open(t, append(append([]slice{}, all[:3]...), all[5:]...)...)
-	require.Len(t, c.Series, 1)
-	_, err := c.Series[0].Image(context.Background())
-	require.ErrorContains(t, err, "2 of 9 slices are missing, the first after scan/002 (instance 7) at -1 mm")
-	assert.NotContains(t, err.Error(), "Secret")
-}
-
 func TestVariableSpacingIsNamed(t *testing.T) {
 	c := open(t, stack(6, func(i int, s *slice) {
 		if i > 3 {

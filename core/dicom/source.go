@@ -109,6 +109,9 @@ func newSource(v *Volume, o *WriteOptions, class string) (*source, error) {
 		return nil, fmt.Errorf("%s: elements %v and %v are missing, so that a segmentation has no place: save it as NIfTI", first.name(), tagPosition, tagOrientation)
 	}
 	for i, in := range v.Instances {
+		if !v.exists(i) {
+			continue
+		}
 		missing := tagSOPClass
 		if isUID(in.SOPClassUID) {
 			missing = tagSOPInstance

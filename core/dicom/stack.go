@@ -3,7 +3,6 @@ package dicom
 import (
 	"fmt"
 	"math"
-	"slices"
 )
 
 // newVolume makes a stack of planes that are sorted along normal, and finds whether
@@ -27,7 +26,13 @@ func newVolume(planes []*plane, normal vec) *Volume {
 	if v.Unit == "" && first.in.modality == "CT" {
 		v.Unit = "HU"
 	}
-	for _, p := range v.planes {
+	step := v.step(normal)
+	for d, p := range v.planes {
+		if p.in == nil {
+			v.Missing = append(v.Missing, d)
+			v.Instances = append(v.Instances, Instance{})
+			continue
+		}
 		in := Instance{
 			File: p.in.file.Name, Number: p.in.number,
 			SOPClassUID: p.in.info.text(tagSOPClass), SOPInstanceUID: p.in.info.text(tagSOPInstance),
@@ -38,7 +43,6 @@ func newVolume(planes []*plane, normal vec) *Volume {
 		v.Instances = append(v.Instances, in)
 	}
 	v.Shape = [3]int{len(v.planes), first.rows, first.columns}
-	step := v.step(normal)
 	if v.Err == nil && int64(v.Voxels()) > maxVoxels {
 		v.Err = fmt.Errorf("%d×%d×%d voxels, at most %d are read", v.Shape[0], v.Shape[1], v.Shape[2], int64(maxVoxels))
 	}
@@ -89,8 +93,9 @@ func (v *Volume) thickness() float64 {
 	return 1
 }
 
-// step is the way from one slice to the next. Slices may be off an even spacing by a
-// tenth of it, which is what positions rounded to 0.1 mm need.
+// step is the way from one slice to the next, and fills what is missing between them.
+// Slices may be off an even spacing by a tenth of it, which is what positions rounded to
+// 0.1 mm need.
 func (v *Volume) step(normal vec) vec {
 	n := len(v.planes)
 	first, last := v.planes[0], v.planes[n-1]
@@ -104,9 +109,15 @@ func (v *Volume) step(normal vec) vec {
 		return normal.scale(v.thickness())
 	}
 	const tolerance = 0.1
-	step := last.position.sub(first.position).scale(1 / float64(n-1))
+	at, err := v.places(normal)
+	v.Err = err
+	whole := last.position.sub(first.position)
+	if err == nil {
+		v.fill(at, whole)
+		n = len(v.planes)
+	}
+	step := whole.scale(1 / float64(n-1))
 	spacing := step.dot(normal)
-	v.Err = v.gaps(normal)
 	if v.Err == nil {
 		for i, p := range v.planes {
 			off := p.along(normal) - first.along(normal) - float64(i)*spacing
@@ -134,37 +145,4 @@ func (v *Volume) step(normal vec) vec {
 		}
 	}
 	return step
-}
-
-// gaps finds missing slices: distances that are multiples of the usual one.
-func (v *Volume) gaps(normal vec) error {
-	n := len(v.planes)
-	if n < 3 {
-		return nil
-	}
-	distances := make([]float64, n-1)
-	for i := range distances {
-		distances[i] = v.planes[i+1].along(normal) - v.planes[i].along(normal)
-	}
-	sorted := slices.Clone(distances)
-	slices.Sort(sorted)
-	usual := sorted[len(sorted)/2]
-	missing, at := 0, -1
-	for i, d := range distances {
-		times := math.Round(d / usual)
-		if math.Abs(d-times*usual) > 0.25*usual {
-			return fmt.Errorf("%s: the next slice is %.4g mm away, others %.4g mm: spacing varies", v.planes[i].name(), d, usual)
-		}
-		if times > 1 {
-			if at < 0 {
-				at = i
-			}
-			missing += int(times) - 1
-		}
-	}
-	if missing == 0 {
-		return nil
-	}
-	return fmt.Errorf("%d of %d slices are missing, the first after %s at %.4g mm: ask the archive for the whole series",
-		missing, n+missing, v.planes[at].name(), v.planes[at].along(normal))
 }

@@ -41,8 +41,8 @@ type FolderProgress struct {
 	Case     string // the one that the device works on, or that is over
 	N, Total int    // cases that are over, well or not
 	Tiles    Progress
-	Err      error  // why the case that is over has no labels
-	Assumed  string // what its files do not say and was taken instead, see scan.Scan
+	Err      error    // why the case that is over has no labels
+	Warnings []string // of its scan, once: when the device begins with it
 }
 
 // Labelled is a case whose labels are written.
@@ -202,7 +202,7 @@ func (f *folder) prepare(ctx context.Context, j *job) {
 func (f *folder) predict(ctx context.Context, ready <-chan *job, finished chan<- *job) error {
 	for j := range ready {
 		if j.pre != nil && j.err == nil {
-			f.tell(j, Progress{})
+			f.begin(j)
 			j.result, j.err = f.p.segment(ctx, j.pre, ImageOptions{
 				Probabilities: f.o.Probabilities,
 				Progress:      func(p Progress) { f.tell(j, p) },
@@ -226,11 +226,14 @@ func (f *folder) predict(ctx context.Context, ready <-chan *job, finished chan<-
 
 func (f *folder) tell(j *job, tiles Progress) {
 	if f.o.Progress != nil {
-		p := FolderProgress{Case: j.c.ID, N: f.over, Total: f.total, Tiles: tiles, Err: j.err}
-		if j.scan != nil {
-			p.Assumed = j.scan.Assumed
-		}
-		f.o.Progress(p)
+		f.o.Progress(FolderProgress{Case: j.c.ID, N: f.over, Total: f.total, Tiles: tiles, Err: j.err})
+	}
+}
+
+// begin tells of a job that the device begins with, and of what was mended in its scan.
+func (f *folder) begin(j *job) {
+	if f.o.Progress != nil {
+		f.o.Progress(FolderProgress{Case: j.c.ID, N: f.over, Total: f.total, Warnings: j.scan.Warnings})
 	}
 }
 

@@ -158,9 +158,10 @@ func ofSeries(s *dicom.Series) (*source, error) {
 		kind: DICOM, name: fmt.Sprintf("series %d", s.Number), grid: v.Grid, channels: len(s.Volumes), dtype: "stored values, scaled", series: s,
 		image: func(ctx context.Context) (*volume.Image, error) { return s.Image(ctx) },
 		details: []Detail{
-			{"modality", s.Modality}, {"series", fmt.Sprint(s.Number)}, {"slices", fmt.Sprint(len(v.Instances))},
+			{"modality", s.Modality}, {"series", fmt.Sprint(s.Number)}, {"slices", fmt.Sprint(len(v.Instances) - len(v.Missing))},
 		},
 	}
+	src.warnings = s.Warnings()
 	if v.Unit != "" {
 		src.details = append(src.details, Detail{"unit", v.Unit})
 	}

@@ -103,3 +103,16 @@ func TestNiiVuesNRRDIsItsNIfTI(t *testing.T) {
 	assert.Equal(t, a.Data, b.Data)
 	assert.Empty(t, Differ(a.Grid, b.Grid))
 }
+
+func TestAScanWarnsOfMissingSlices(t *testing.T) {
+	folder := filepath.Join(dataDir(t), "dicom", "series_ref", "udacity", "Study1", "13_HCropVolume")
+	assert.Empty(t, open(t, folder).Warnings)
+	short := filepath.Join(t.TempDir(), "short")
+	require.NoError(t, os.CopyFS(short, os.DirFS(folder)))
+	require.NoError(t, os.Remove(filepath.Join(short, "7.dcm")))
+	s := open(t, short)
+	require.Len(t, s.Warnings, 1)
+	assert.Contains(t, s.Warnings[0], "Slices are missing from the series, 1 of 32: 1 between ")
+	assert.Equal(t, open(t, folder).Grid.Shape, s.Grid.Shape)
+	assert.Contains(t, s.Details, Detail{"slices", "31"})
+}

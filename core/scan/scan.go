@@ -64,7 +64,7 @@ type Scan struct {
 	Channels int
 	Type     string   // of the values on disk
 	Details  []Detail // what else the first file says of itself, for people
-	Assumed  string   // what the first file does not say and was taken instead; "": nothing
+	Warnings []string // sentences for people: what is not as it should be, and was mended
 
 	sources []*source
 	closers []func() error
@@ -82,7 +82,7 @@ type source struct {
 	channels int
 	dtype    string
 	details  []Detail
-	assumed  string
+	warnings []string
 	segments []Segment // that the file names
 	image    func(context.Context) (*volume.Image, error)
 	labels   func() (*volume.Labels, []Segment, error)
@@ -95,11 +95,12 @@ func newScan(name string, sources []*source) (*Scan, error) {
 	first := sources[0]
 	s := &Scan{
 		Name: name, Kind: first.kind, Grid: first.grid, Type: first.dtype,
-		Details: first.details, Assumed: first.assumed, sources: sources,
+		Details: first.details, sources: sources,
 	}
 	for _, c := range sources {
 		s.Files = append(s.Files, c.files...)
 		s.Channels += c.channels
+		s.Warnings = append(s.Warnings, c.warnings...)
 		if len(sources) > 1 && c.channels != 1 {
 			return nil, fmt.Errorf("scan: %s has %d channels, wanted 1: every channel has a file of its own", c.name, c.channels)
 		}

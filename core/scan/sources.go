@@ -97,20 +97,17 @@ func openRaster(f voxel.File) (*source, error) {
 	}
 	if h.TIFF {
 		s.kind = TIFF
-		if s.assumed, err = space(h, f); err != nil {
+		if s.warnings, err = space(h, f); err != nil {
 			return nil, err
 		}
 	}
 	s.grid = h.Grid
-	if s.assumed != "" {
-		s.details = []Detail{{"spacing", "assumed: " + s.assumed}}
-	}
 	return s, nil
 }
 
 // space gives the picture or stack of f the spacing of the file beside it. Without one a
-// stack has 1 mm, which assumed says.
-func space(h *raster.Header, f voxel.File) (assumed string, err error) {
+// stack has 1 mm, of which it warns.
+func space(h *raster.Header, f voxel.File) (warnings []string, err error) {
 	names := spacingNames(f.Name)
 	for _, name := range names {
 		beside, err := partner(f, name)
@@ -120,16 +117,16 @@ func space(h *raster.Header, f voxel.File) (assumed string, err error) {
 		s, err := raster.ReadSpacing(beside)
 		if err == nil {
 			h.Grid.Spacing = s
-			return "", nil
+			return nil, nil
 		}
 		if h.Pages > 1 {
-			return "", err
+			return nil, err
 		}
 	}
 	if h.Pages < 2 { // a picture, beside which other things may lie
-		return "", nil
+		return nil, nil
 	}
-	return fmt.Sprintf("there is no %s, 1 mm along each axis is taken", filepath.Base(names[len(names)-1])), nil
+	return []string{"no .json file of its name says its spacing: 1 mm along each axis is taken"}, nil
 }
 
 // spacingNames are the files with the spacing of the TIFF that is called name: its own,

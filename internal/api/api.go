@@ -165,6 +165,7 @@ type Opened struct {
 	Channels int      `json:"channels"`
 	Type     string   `json:"type"` // of the values in the file
 	Files    []string `json:"files"`
+	Warnings []string `json:"warnings,omitempty"` // sentences: what was mended in it
 }
 
 // Stages of a request.

@@ -53,18 +53,19 @@ type Listed struct {
 
 // Series is a scan that Open takes, by its UID where it is DICOM.
 type Series struct {
-	UID       string `json:"uid,omitempty"` // "": not DICOM, the scan of all files
-	Number    int    `json:"number,omitempty"`
-	Name      string `json:"name"` // the description, or the name of a file
-	Modality  string `json:"modality,omitempty"`
-	Kind      string `json:"kind"`
-	Plane     string `json:"plane,omitempty"` // axial, coronal, sagittal
-	Grid      Grid   `json:"grid"`
-	Channels  int    `json:"channels"`
-	Bytes     int64  `json:"bytes"` // in memory
-	Localizer bool   `json:"localizer,omitempty"`
-	Why       string `json:"why,omitempty"` // it cannot be opened
-	Best      bool   `json:"best,omitempty"`
+	UID       string   `json:"uid,omitempty"` // "": not DICOM, the scan of all files
+	Number    int      `json:"number,omitempty"`
+	Name      string   `json:"name"` // the description, or the name of a file
+	Modality  string   `json:"modality,omitempty"`
+	Kind      string   `json:"kind"`
+	Plane     string   `json:"plane,omitempty"` // axial, coronal, sagittal
+	Grid      Grid     `json:"grid"`
+	Channels  int      `json:"channels"`
+	Bytes     int64    `json:"bytes"` // in memory
+	Localizer bool     `json:"localizer,omitempty"`
+	Why       string   `json:"why,omitempty"`      // it cannot be opened
+	Warnings  []string `json:"warnings,omitempty"` // what was mended in it
+	Best      bool     `json:"best,omitempty"`
 }
 
 // Skipped is a file that is no part of a scan.
@@ -100,6 +101,7 @@ type Looked struct {
 	Unit      string     `json:"unit,omitempty"`
 	Modality  string     `json:"modality,omitempty"`
 	Histogram []int      `json:"histogram"` // of the values from Min to Max
+	Hash      string     `json:"hash"`      // of grid and voxels: the same for the same scan
 }
 
 // Check asks what a segmentation would take, and runs a tile to know how long.

@@ -88,7 +88,10 @@ type Job struct {
 	// Submit asks for the labels of a scan.
 	Submit Submit `json:"submit"`
 	Times  *Times `json:"times,omitempty"`
-	Worker string `json:"worker,omitempty"`
+
+	// Warnings what was mended in the scan, such as slices that are missing: sentences for people
+	Warnings []string `json:"warnings,omitempty"`
+	Worker   string   `json:"worker,omitempty"`
 }
 
 // JobList is a page of jobs.
@@ -207,6 +210,9 @@ type Submit struct {
 
 	// Name of the results; absent: the first file's
 	Name string `json:"name,omitempty"`
+
+	// Partial labels of the tiles that are done can be had while it runs
+	Partial bool `json:"partial,omitempty"`
 
 	// Preview also a picture of three planes and the surfaces
 	Preview bool `json:"preview,omitempty"`

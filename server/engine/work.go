@@ -61,7 +61,7 @@ func (o *owner) prepare(j *job) error {
 		return err
 	}
 	grid := api.Grid{Shape: j.scan.Grid.Shape, Spacing: j.scan.Grid.Spacing, Affine: j.scan.Grid.Affine}
-	if err := j.Update(j.ctx, func(r *queue.Record) { r.Grid = &grid }); err != nil {
+	if err := j.Update(j.ctx, func(r *queue.Record) { r.Grid, r.Warnings = &grid, j.scan.Warnings }); err != nil {
 		return err
 	}
 	j.Progress(api.Progress{Stage: api.StageRead})
@@ -203,6 +203,9 @@ func (o *owner) grant(j *job, options volume.PreprocessOptions) error {
 	if need == math.MaxInt64 {
 		return failed(api.FailedScan, fmt.Errorf("the scan of %v voxels (D H W) of %v mm cannot be resampled to voxels of %v mm: is its spacing right?", j.scan.Grid.Shape, j.scan.Grid.Spacing, options.Spacing))
 	}
+	if j.Submit.Partial { // so far, and as they were when they were written
+		need += 2 * int64(j.scan.Grid.Voxels())
+	}
 	if o.host == nil {
 		return nil
 	}
@@ -272,8 +275,13 @@ func (o *owner) segment(j *job) error {
 	}
 	at = time.Now()
 	p := pace{j: j, o: o}
+	options := predict.ImageOptions{EveryRun: true, Progress: p.tell}
+	if j.Submit.Partial && j.pre != nil { // what the first stage of a cascade finds has other names
+		add, end := o.partials(j)
+		defer end()
+		options.Partial, options.PartialEvery, options.PartialShare = add, partialEvery, partialShare
+	}
 	run := func() (*predict.Result, error) {
-		options := predict.ImageOptions{EveryRun: true, Progress: p.tell}
 		if j.pre == nil { // a cascade
 			return w.Image(j.ctx, j.image, options)
 		}

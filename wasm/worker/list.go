@@ -109,7 +109,7 @@ func seriesOf(s *dicom.Series) api.Series {
 	v := s.Volumes[0]
 	e := api.Series{
 		UID: s.UID, Number: s.Number, Name: s.Description, Modality: s.Modality, Kind: string(scan.DICOM), Grid: gridOf(v.Grid),
-		Channels: len(s.Volumes), Bytes: v.Bytes() * int64(len(s.Volumes)), Localizer: s.Localizer, Plane: planeOf(v.Grid),
+		Channels: len(s.Volumes), Bytes: v.Bytes() * int64(len(s.Volumes)), Localizer: s.Localizer, Plane: planeOf(v.Grid), Warnings: s.Warnings(),
 	}
 	if e.Name == "" {
 		e.Name = fmt.Sprintf("Series %d", s.Number)

@@ -174,7 +174,7 @@ func (w *Worker) open(j *job) (*api.Opened, error) {
 	}
 	w.scan = s
 	return &api.Opened{
-		Name: s.Name, Kind: string(s.Kind), Grid: gridOf(s.Grid), Channels: s.Channels, Type: s.Type, Files: s.Files,
+		Name: s.Name, Kind: string(s.Kind), Grid: gridOf(s.Grid), Channels: s.Channels, Type: s.Type, Files: s.Files, Warnings: s.Warnings,
 	}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc64"
 	"math"
 
 	"github.com/gounet/gounet/core/measure"
@@ -85,7 +86,9 @@ func (w *Worker) look(j *job) (*api.Looked, []byte, error) {
 	if s := w.scan.Series(); s != nil {
 		l.Modality, l.Unit = s.Modality, s.Volumes[0].Unit
 	}
-	return l, niftiOf(im, whole && l.Min >= math.MinInt16 && l.Max <= math.MaxInt16), nil
+	file := niftiOf(im, whole && l.Min >= math.MinInt16 && l.Max <= math.MaxInt16)
+	l.Hash = fmt.Sprintf("%016x", crc64.Checksum(file, crc64.MakeTable(crc64.ECMA)))
+	return l, file, nil
 }
 
 // niftiOf is a NIfTI-1 file of im, of whole numbers or of floats.

@@ -292,3 +292,23 @@ func TestAPageGetsLabelsOfTilesAsTheyAreDone(t *testing.T) {
 		assert.Nil(t, b.Partial, "others do not")
 	}
 }
+
+func TestAScanIsKnownByGridAndVoxels(t *testing.T) {
+	hash := func(change func(*volume.Image)) string {
+		im, _, err := nifti.DecodeImage(bytes.NewReader(scanFile(t)), "scan.nii.gz")
+		require.NoError(t, err)
+		change(im)
+		var b bytes.Buffer
+		require.NoError(t, nifti.EncodeImage(&b, "scan.nii", im, nil))
+		p := newPage(t, Host{})
+		require.NotNil(t, p.asked(openOne(), b.Bytes()).Opened)
+		m := p.asked(pageOf(api.PageRequest{Look: &api.Look{}}))
+		require.NotNil(t, m.Looked, "%+v", m.Failed)
+		return m.Looked.Hash
+	}
+	want := hash(func(*volume.Image) {})
+	assert.Len(t, want, 16)
+	assert.Equal(t, want, hash(func(*volume.Image) {}))
+	assert.NotEqual(t, want, hash(func(im *volume.Image) { im.Data[len(im.Data)/2]++ }), "a voxel")
+	assert.NotEqual(t, want, hash(func(im *volume.Image) { im.Affine[0][3]++ }), "the place")
+}

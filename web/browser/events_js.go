@@ -44,6 +44,12 @@ func (b *Browser) listen() {
 		}
 		return nil
 	}))
+	document.Call("addEventListener", "visibilitychange", js.FuncOf(func(js.Value, []js.Value) any {
+		if document.Get("hidden").Bool() { // it may not come back
+			b.post(b.Page.KeepAtOnce)
+		}
+		return nil
+	}))
 	for _, name := range []string{"online", "offline"} {
 		g.Call("addEventListener", name, js.FuncOf(func(js.Value, []js.Value) any {
 			online := g.Get("navigator").Get("onLine").Bool()

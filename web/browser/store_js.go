@@ -41,6 +41,13 @@ func (b *Browser) Remove(name, key string) {
 	then(store().Call("remove", name, key), func(js.Value, error) {})
 }
 
+// Read is what a blob holds.
+func (b *Browser) Read(x page.Blob, got func(page.Bytes, error)) {
+	then(x.(js.Value).Call("arrayBuffer"), func(v js.Value, err error) {
+		b.post(func() { got(memory{v}, err) })
+	})
+}
+
 // Room is how much is kept, and how much may be.
 func (b *Browser) Room(got func(used, allowed int64)) {
 	then(store().Call("estimate"), func(v js.Value, err error) {

@@ -108,10 +108,10 @@ func (p *Page) Begin() {
 		start = p.StartOnServer
 	}
 	if p.Result != nil && p.Result.Edited { // what was not corrected can be computed again
-		p.unlessLost("Segment again?", "Segment without them", start)
+		p.unlessLost("Segment again?", "Segment without them", true, start)
 		return
 	}
-	start()
+	p.unlessKept(start)
 }
 
 func (p *Page) stopCheck() {

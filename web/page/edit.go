@@ -127,6 +127,7 @@ func (p *Page) Stroke(phase string, view int, at [3]int) {
 		e.Map.End()
 		e.painting, r.unsaved = false, true
 		p.count()
+		p.keepLabels()
 	}
 	p.changed(changed)
 }
@@ -164,6 +165,7 @@ func (p *Page) Undo() {
 	if p.Edit.Map != nil && !p.Edit.painting {
 		p.changed(p.Edit.Map.Undo())
 		p.count()
+		p.keepLabels()
 	}
 }
 
@@ -172,6 +174,7 @@ func (p *Page) Redo() {
 	if p.Edit.Map != nil && !p.Edit.painting {
 		p.changed(p.Edit.Map.Redo())
 		p.count()
+		p.keepLabels()
 	}
 }
 
@@ -190,6 +193,7 @@ func (p *Page) DiscardEdit() {
 	p.count()
 	p.Edit = Edit{}
 	p.Go(PanelLabels)
+	p.keepLabels()
 	p.paint()
 }
 

@@ -141,6 +141,7 @@ func (p *Page) DoExport() {
 		e.Busy = false
 		if all && slices.ContainsFunc(r.Formats, func(f string) bool { return slices.Contains(labelFormats, f) }) {
 			labels.unsaved = false
+			p.keepLabels()
 		}
 		for _, f := range a.Exported.Files {
 			p.Host.Save(f.Name, b[f.Blob].Blob())

@@ -29,6 +29,8 @@ type fake struct {
 	keys    []string // of what is posted once
 	holds   []string
 	full    error // of what is stored
+	waits   bool  // what is for later does not come
+	unread  error // of what is read again
 	now     time.Time
 	fakeViewer
 }
@@ -58,20 +60,30 @@ func (f *fake) Put(store string, s Stored, done func(error)) {
 	f.stored[store+"/"+s.Key] = s
 	done(f.full)
 }
-func (f *fake) Hold(key string)                     { f.holds = append(f.holds, key) }
-func (f *fake) Remove(store, key string)            { delete(f.stored, store+"/"+key) }
-func (f *fake) Room(func(used, allowed int64))      {}
-func (f *fake) After(_ time.Duration, later func()) { later() }
-func (f *fake) Now() time.Time                      { return f.now }
-func (f *fake) Focus(string)                        {}
-func (f *fake) FocusBack()                          {}
-func (f *fake) Reload()                             {}
-func (f *fake) Theme(bool)                          {}
-func (f *fake) Announce(string)                     {}
-func (f *fake) CopyText(string)                     {}
-func (f *fake) Facts() Facts                        { return Facts{Online: true} }
-func (f *fake) Viewer() Viewer                      { return &f.fakeViewer }
-func (f *fake) Net() Net                            { return f }
+func (f *fake) Hold(key string)          { f.holds = append(f.holds, key) }
+func (f *fake) Remove(store, key string) { delete(f.stored, store+"/"+key) }
+func (f *fake) Read(b Blob, got func(Bytes, error)) {
+	bytes, _ := b.([]byte)
+	got(held(bytes), f.unread)
+}
+
+func (f *fake) Room(func(used, allowed int64)) {}
+func (f *fake) Now() time.Time                 { return f.now }
+func (f *fake) Focus(string)                   {}
+func (f *fake) FocusBack()                     {}
+func (f *fake) Reload()                        {}
+func (f *fake) Theme(bool)                     {}
+func (f *fake) Announce(string)                {}
+func (f *fake) CopyText(string)                {}
+func (f *fake) Facts() Facts                   { return Facts{Online: true} }
+func (f *fake) Viewer() Viewer                 { return &f.fakeViewer }
+func (f *fake) Net() Net                       { return f }
+
+func (f *fake) After(_ time.Duration, later func()) {
+	if !f.waits {
+		later()
+	}
+}
 
 func (f *fake) All(store string, got func([]Stored, error)) {
 	var list []Stored

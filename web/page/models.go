@@ -37,6 +37,7 @@ type Models struct {
 // StoredModels is what the browser keeps.
 type StoredModels struct {
 	Used, Allowed int64
+	Labels        []*Kept // of scans, when they were listed last
 }
 
 // storedModel is the JSON of a stored model.
@@ -65,7 +66,12 @@ func (p *Page) loadStored() {
 		}
 		p.findNeeds()
 	})
-	p.Host.Room(func(used, allowed int64) { p.Stored = StoredModels{used, allowed} })
+	p.measureRoom()
+}
+
+// measureRoom finds how much is stored, and how much may be.
+func (p *Page) measureRoom() {
+	p.Host.Room(func(used, allowed int64) { p.Stored.Used, p.Stored.Allowed = used, allowed })
 }
 
 // put adds a model or replaces it.
@@ -168,7 +174,7 @@ func (p *Page) keep(m Model) {
 			p.Notice = "The model cannot be stored in this browser: " + err.Error() + ". It works until the page is closed."
 			return
 		}
-		p.Host.Room(func(used, allowed int64) { p.Stored = StoredModels{used, allowed} })
+		p.measureRoom()
 	})
 }
 
@@ -194,7 +200,7 @@ func (p *Page) RemoveModel(sha string) {
 		}
 		p.take(sha)
 	}
-	p.Host.Room(func(used, allowed int64) { p.Stored = StoredModels{used, allowed} })
+	p.measureRoom()
 }
 
 // RemoveAllModels forgets all.

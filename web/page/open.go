@@ -36,6 +36,7 @@ type Scan struct {
 	Bytes    int64  // of the files
 	SentAt   int64  // bytes that the page had sent when it was opened
 	ToServer bool   // it was sent there, or is on its way
+	Kept     *Kept  // labels of it that are offered
 	gone     bool   // the worker was asked for another one
 }
 
@@ -197,6 +198,7 @@ func (p *Page) listed(l *api.Listed) {
 	for i := range l.Series {
 		s := &l.Series[i]
 		s.Name, s.Modality, s.Why = short(s.Name, longName), short(s.Modality, longName), short(s.Why, longest)
+		shorten(s.Warnings)
 	}
 	for i := range l.Skipped {
 		l.Skipped[i] = api.Skipped{Name: short(l.Skipped[i].Name, longest), Why: short(l.Skipped[i].Why, longest)}
@@ -261,7 +263,7 @@ func (p *Page) OpenSeries() {
 
 // openFiles opens a scan in place of the one before.
 func (p *Page) openFiles(files []File, series []string, name string) {
-	p.unlessLost("Open another scan?", "Open without them", func() { p.openOver(files, series, name) })
+	p.unlessLost("Open another scan?", "Open without them", false, func() { p.openOver(files, series, name) })
 }
 
 func (p *Page) openOver(files []File, series []string, name string) {
@@ -280,6 +282,7 @@ func (p *Page) openOver(files []File, series []string, name string) {
 				s.Name = name
 			}
 			s.Name = short(s.Name, longName)
+			shorten(s.Warnings)
 			if len(series) > 0 {
 				s.Series = series[0]
 			}
@@ -298,6 +301,7 @@ func (p *Page) look(s *Scan) {
 			return
 		}
 		s.Look, s.SentAt = *a.Looked, p.Host.Facts().Sent
+		p.KeepAtOnce()
 		p.leave()
 		resuming := p.Open.resuming // of this scan: another may be on its way when it is shown
 		p.Open.resuming, p.Open.interrupted = nil, nil
@@ -318,6 +322,7 @@ func (p *Page) look(s *Scan) {
 			}
 			p.SetWindow(p.View.Low, p.View.High, p.View.Preset) // it may have been changed meanwhile
 			p.resumeShown(resuming)
+			p.findKept(s)
 		})
 		p.Host.Focus(".panel [data-first]")
 	})

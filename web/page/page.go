@@ -56,6 +56,7 @@ type Host interface {
 	Hold(key string)
 	All(store string, got func([]Stored, error))
 	Remove(store, key string)
+	Read(b Blob, got func(Bytes, error))
 	Room(got func(used, allowed int64))
 	After(d time.Duration, f func())
 	Now() time.Time
@@ -331,6 +332,7 @@ func (p *Page) Show(d Dialog) {
 	}
 	if d == DialogModels {
 		p.loadStored()
+		p.allKept(func(all []*Kept) { p.Stored.Labels = all })
 	}
 }
 
@@ -356,6 +358,7 @@ func (p *Page) Go(panel Panel) {
 	if p.Panel == PanelEdit && panel != PanelEdit {
 		p.View.setTool(p, "cross")
 	}
+	p.endPart()
 	p.Panel, p.Alert = panel, nil
 	switch panel {
 	case PanelModels:

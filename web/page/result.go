@@ -19,6 +19,8 @@ type Result struct {
 	Rename  string // being typed; "\x00": nothing is renamed
 	Edited  bool
 	unsaved bool // no file has it
+	kept    bool // in the browser, as it is
+	changes int  // that were kept or are to be
 	Busy    string
 
 	done, undone []step
@@ -83,8 +85,13 @@ func resultOf(from string, list []api.Label, m []byte) *Result {
 
 // setResult shows labels over the scan.
 func (p *Page) setResult(list []api.Label, m Bytes, from string) {
-	p.Result = resultOf(from, list, m.Copy())
-	p.Result.unsaved = true
+	r := resultOf(from, list, m.Copy())
+	r.unsaved = true
+	p.showResult(r)
+}
+
+func (p *Page) showResult(r *Result) {
+	p.Result = r
 	p.Edit, p.View.Unsure = Edit{}, false
 	p.Panel, p.Alert = PanelLabels, nil
 	p.Host.Viewer().Labels(p.Result.Map)
@@ -291,6 +298,7 @@ func (p *Page) SetColour(i, c int) {
 	l := &p.Result.Labels[i]
 	p.Result.relook("Colour of ", l, look{l.Name, Palette[c]})
 	p.paint()
+	p.keepLabels()
 }
 
 // SetLabelOpacity is that of one label, in percent.
@@ -333,6 +341,7 @@ func (p *Page) EndRename(name string) {
 	if name = strings.TrimSpace(name); name != "" && r.Picked >= 0 {
 		l := &r.Labels[r.Picked]
 		r.relook("Name of ", l, look{cut(name, most), l.RGB})
+		p.keepLabels()
 	}
 	r.Rename = notRenaming
 }

@@ -300,4 +300,6 @@ func (p *Page) finished(d *api.Done, b []Bytes) {
 	if d.Uncertainty && len(b) > 1 {
 		p.Result.Unsure = b[1].Copy()
 	}
+	p.keepLabels()
+	p.KeepAtOnce()
 }

@@ -63,6 +63,7 @@ type Server struct {
 	turn   turn
 	queued time.Time
 	Waited time.Duration
+	part   part
 }
 
 // Model is the name of the one that segments there.
@@ -237,6 +238,7 @@ func (p *Page) watch() {
 			if json.Unmarshal(data, &g) == nil {
 				s.Job.Progress, s.Left = &g, ms(g.LeftMS)
 				s.running(p.Host.Now())
+				p.askPart()
 			}
 			return
 		}
@@ -298,6 +300,7 @@ func (p *Page) jobIs(j api.Job) {
 	switch j.State {
 	case api.JobRunning:
 		s.running(p.Host.Now())
+		p.askPart()
 	case api.JobDone:
 		s.endWatch()
 		p.fetchResult()
@@ -344,8 +347,11 @@ func (p *Page) fetchResult() {
 					return
 				}
 				labels, model := s.Job.Labels, s.Title
+				s.part.shown, p.Run.partial = false, nil // they are replaced
 				p.closeJob()
 				p.setResult(labels, got[0], model+", on the server")
+				p.keepLabels()
+				p.KeepAtOnce()
 				p.Host.Announce("The labels are there")
 			}, func(f *api.Failed) {
 				if still() {

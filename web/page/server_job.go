@@ -7,6 +7,7 @@ import (
 )
 
 func (p *Page) serverFailed(title, why string) {
+	p.endPart()
 	if s := &p.Server; s.Stage != ServerFailed {
 		s.failedAt, s.Stage = s.Stage, ServerFailed
 	}
@@ -43,6 +44,7 @@ func (p *Page) CancelJob() {
 // closeJob deletes job and scan from the server, and forgets them here.
 func (p *Page) closeJob() {
 	s := &p.Server
+	p.endPart()
 	s.endWatch()
 	if id := s.Job.ID; id != "" {
 		p.forgetJob(id, s.uploads)

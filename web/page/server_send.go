@@ -116,7 +116,7 @@ func (p *Page) arrives(i int, id string, bytes int64) {
 func (p *Page) submit() {
 	s := &p.Server
 	still, uploads, mirror := s.turn.still(), s.uploads, s.Mirror
-	r := api.Submit{Model: s.sending.Model, Formats: []string{"nifti"}, Mirror: &mirror}
+	r := api.Submit{Model: s.sending.Model, Formats: []string{"nifti"}, Mirror: &mirror, Partial: true}
 	for _, id := range uploads {
 		r.Inputs = append(r.Inputs, api.Input{Upload: id})
 	}

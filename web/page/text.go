@@ -184,6 +184,13 @@ func short(s string, n int) string {
 	return cut(s, n) + " …"
 }
 
+// shorten is short for each of what a file says.
+func shorten(list []string) {
+	for i, s := range list {
+		list[i] = short(s, longest)
+	}
+}
+
 // cut is s, or its first n bytes as far as they are whole letters.
 func cut(s string, n int) string { return strings.ToValidUTF8(s[:min(len(s), n)], "") }
 

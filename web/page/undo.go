@@ -105,5 +105,6 @@ func (p *Page) apply(s step, to look, voxels []byte, said string) {
 		p.count()
 		p.measure(false)
 	}
+	p.keepLabels()
 	p.Host.Announce(s.what + said)
 }

@@ -14,14 +14,18 @@ func (p *Page) unsavedText() string {
 }
 
 // unlessLost does something by which labels are lost that are in no file, when that was
-// asked about.
-func (p *Page) unlessLost(title, do string, f func()) {
+// asked about. Those that are replaced are not kept either.
+func (p *Page) unlessLost(title, do string, replaced bool, f func()) {
 	if !p.Unsaved() {
 		f()
 		return
 	}
+	text := " They will be lost."
+	if !replaced && p.Result != nil && p.Result.kept && (p.Other == nil || !p.Other.unsaved) {
+		text = " They are kept on this computer, and offered when this scan is opened again."
+	}
 	p.Question = &Alert{
-		Title: title, Text: p.unsavedText() + " They will be lost.",
+		Title: title, Text: p.unsavedText() + text,
 		Do: "Export them first", OnDo: func() {
 			p.Close()
 			if p.Screen != ScreenWork {

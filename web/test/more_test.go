@@ -66,6 +66,21 @@ func TestADICOMFolderBecomesASegmentationAndAStructureSet(t *testing.T) {
 	p.noErrors()
 }
 
+func TestASeriesWithAMissingSliceOpensWithAWarning(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "short")
+	require.NoError(t, os.CopyFS(folder, os.DirFS(data(t, "dicom", "series_ref", "udacity", "Study1", "13_HCropVolume"))))
+	require.NoError(t, os.Remove(filepath.Join(folder, "7.dcm")))
+	p := open(t, newSite(t, nil), 1366, 768)
+	p.give("Choose folder", folder)
+	p.scanIsOpen()
+	assert.Contains(t, p.text(".alert.warn"), "The scan is not complete")
+	assert.Contains(t, p.text(".alert.warn"), "Slices are missing from the series, 1 of 32: 1 between ")
+	assert.Contains(t, p.text(".kv"), "35 × 51 × 32")
+	p.accessible("a missing slice")
+	p.shot("03-missing-slice")
+	p.noErrors()
+}
+
 func TestSeveralSeriesAreChosenFrom(t *testing.T) {
 	folder := data(t, "dicom", "series_ref", "dcm_qa_nih", "In")
 	p := open(t, newSite(t, nil), 1366, 768)

@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -88,5 +89,30 @@ func TestTheCrosshairIsWhereItsVoxelIs(t *testing.T) {
 		p.do(chromedp.EmulateViewport(size[0], size[1]))
 		p.until(fmt.Sprintf("the crosshair at %v", size), fmt.Sprintf(`innerWidth === %d && [1, 2].every(v => document.querySelector("[data-view='" + v + "'] .over").style.getPropertyValue("--y") === "50.000%%")`, size[0]))
 	}
+	p.noErrors()
+}
+
+// Labels lie over the scan while the server segments it, too, and go when that is
+// cancelled.
+func TestLabelsOfTheServerAppearAsTilesAreDone(t *testing.T) {
+	var cut atomic.Bool
+	p := open(t, newSite(t, with(t, segmenter(t), &cut, make(chan struct{}))), 1366, 768)
+	p.give("Choose files", mosaic(t, 3))
+	p.scanIsOpen()
+	p.press("Choose a model")
+	p.press("Continue with Hippocampus")
+	p.chooseServer()
+	p.press("Mirrored")
+	eval[bool](p, `(document.documentElement.dataset.theme = "dark", viewer.go(17, 25, 18), true)`) // the first of the heads that the scan is made of
+	assert.Zero(t, eval[float64](p, coloured))
+	p.press("Run on the server")
+	p.until("labels of some tiles", coloured+".then(n => n > 0)")
+	assert.Regexp(t, `\d of .+ tiles`, p.text(".panel"), "it runs")
+	p.shot("05-server-tiles")
+	p.accessible("tiles of the server")
+	p.click("#cancel")
+	p.until("the panel before", `document.querySelector(".panel h2").innerText === "Before it runs"`)
+	assert.Zero(t, eval[float64](p, coloured))
+	p.until("nothing is left there", `fetch("api/v1/jobs").then(r => r.json()).then(j => j.jobs.length === 0)`)
 	p.noErrors()
 }

@@ -10,6 +10,7 @@ import "github.com/vugu/vugu"
 import js "github.com/vugu/vugu/js"
 import "log"
 
+import "strings"
 import "github.com/gounet/gounet/internal/api"
 import "github.com/gounet/gounet/web/page"
 
@@ -49,6 +50,8 @@ func (c *SeriesRow) warning() string {
 	switch {
 	case c.S.Why != "":
 		return c.S.Why
+	case len(c.S.Warnings) > 0:
+		return strings.Join(c.S.Warnings, " ")
 	case c.S.Grid.Shape[0] == 1:
 		return "One image only: can be looked at, not segmented as a volume."
 	}
