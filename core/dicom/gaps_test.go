@@ -197,3 +197,17 @@ func TestObjectsReferToSlicesThatExist(t *testing.T) {
 		assert.Zero(t, readLabels(t, file, v).Counts()[1], name)
 	}
 }
+
+func TestABrokenFileElsewhereIsNotOfASeriesThatLacksSlices(t *testing.T) {
+	var files []File
+	for i, s := range without(stack(9, nil), 4) {
+		files = append(files, memory(fmt.Sprintf("a/%d", i), s.bytes()))
+	}
+	b := slice{}.bytes()
+	files = append(files, memory("broken", b[:400]))
+	c, err := OpenFiles(context.Background(), files)
+	require.NoError(t, err)
+	require.Len(t, c.Skipped, 1)
+	require.NotErrorIs(t, c.Skipped[0].Err, ErrNotDICOM)
+	assert.NoError(t, c.Series[0].Volumes[0].Err)
+}
