@@ -39,7 +39,7 @@ each: the very voxels that the network would get in the first steps of a trainin
 this seed. --augmentation names another list than the recipe has.`,
 		Example: `  gounet preview Task04_Hippocampus --augment --output augmented.png
   gounet preview Task04_Hippocampus --augmentation da5`,
-		Args:    wantArgs("DATASET"),
+		Args: wantArgs("DATASET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w, err := openWorkspace(args[0], f.work)
 			if err == nil {
