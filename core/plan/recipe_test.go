@@ -92,3 +92,65 @@ func TestBetasGoWithTheOptimizer(t *testing.T) {
 	o.Use(SGD)
 	assert.Equal(t, before, o)
 }
+
+// DA5 turns and transposes axes of one size, the most common of the patch, as nnU-Net does.
+func TestHeavyAugmentationFollowsThePatch(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		dim   int
+		patch [3]int
+		equal [3]bool // none: no turns
+	}{
+		{"cube", 3, [3]int{64, 64, 64}, [3]bool{true, true, true}},
+		{"two of three", 3, [3]int{40, 56, 40}, [3]bool{true, false, true}},
+		{"none", 3, [3]int{40, 56, 48}, [3]bool{}},
+		{"dummy 2-D", 3, [3]int{16, 64, 64}, [3]bool{false, true, true}},
+		{"square", 2, [3]int{1, 64, 64}, [3]bool{false, true, true}},
+		{"plane", 2, [3]int{1, 64, 48}, [3]bool{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := NNUNet(3)
+			r.Augment(AugmentDA5, c.dim)
+			assert.Equal(t, AugmentDA5, r.AugmentationName())
+			config := &Configuration{Dim: c.dim, Patch: c.patch}
+			f := r.For(config)
+			assert.Equal(t, c.equal, op(f, Rotation90).Axes)
+			assert.Equal(t, c.equal, op(f, Transposition).Axes)
+			assert.Equal(t, c.name != "dummy 2-D" && c.dim == 3, op(f, LowRes).Axes[0])
+			assert.Equal(t, f, f.For(config), "fitting twice changes nothing")
+			e := newProblems()
+			f.validate(e)
+			assert.NoError(t, e.err("recipe"))
+			r.Augment(AugmentNNUNet, 3)
+			assert.Equal(t, NNUNet(3), r, "and back")
+		})
+	}
+}
+
+// Axes along which a plan does not mirror stay so, and no transposition exchanges the sides.
+func TestHeavyAugmentationLeavesSidesAlone(t *testing.T) {
+	p := &Plan{Transpose: [3]int{0, 1, 2}, Recipe: NNUNet(3)}
+	p.WithoutMirror(2)
+	p.Recipe.Augment(AugmentDA5, 3)
+	assert.Equal(t, [3]bool{true, true, false}, op(p.Recipe, Mirror).Axes)
+	assert.Empty(t, op(p.Recipe, Transposition).Op)
+	assert.Equal(t, Rotation90, op(p.Recipe, Rotation90).Op)
+	assert.Equal(t, AugmentDA5, p.Recipe.AugmentationName())
+	p.Recipe.Augmentation = p.Recipe.Augmentation[1:]
+	assert.Empty(t, p.Recipe.AugmentationName(), "a list that somebody has changed")
+}
+
+func TestValidateNamesWhatTransformsDoNotHave(t *testing.T) {
+	for want, tr := range map[string]Transform{
+		"draw is \"each\"":          {Op: Blur, Draw: EachAxis, Ranges: map[string]Range{"sigma": {1, 1}}},
+		"p_axis is of rotation":     {Op: Scaling, PAxis: 0.5, Ranges: map[string]Range{"scale": {1, 1}}},
+		"choice is \"a\"":           {Op: Mirror, Choice: "a"},
+		"size is [2 40]":            {Op: Median, Ranges: map[string]Range{"size": {2, 40}}},
+		"the range \"place\" is mi": {Op: Gradient, Ranges: map[string]Range{"scale": {0.2, 1}, "below": {-1, -1}, "above": {1, 1}}},
+		"count is [0 4]":            {Op: BlankBoxes, Ranges: map[string]Range{"count": {0, 4}, "edge": {0.1, 0.3}}},
+	} {
+		e := newProblems()
+		tr.validate(e)
+		assert.ErrorContains(t, e.err("transform"), want)
+	}
+}

@@ -36,3 +36,16 @@ func TestChannelsNormalisedInTheMaskAreMaskedAfterAugmentation(t *testing.T) {
 	assert.Equal(t, "Conv3D", ops[at[0]+1], "it is the last of the augmentation")
 	assert.NotContains(t, ops[:slices.Index(ops, "Mask")], "Conv3D")
 }
+
+// In a patch that is planes for augmentation, nnU-Net's "dummy 2-D", low resolution leaves D alone.
+func TestLowResolutionKeepsPlanesApart(t *testing.T) {
+	p, c := standard()
+	p.Recipe.Augmentation = plan.NNUNet(3).Augmentation
+	for d, keep := range map[int][3]bool{32: {}, 8: {true, false, false}} {
+		c.Patch = [3]int{d, 32, 32}
+		g, err := unet.NewAugmentation(p, c, unet.TrainOptions{Batch: 1, Source: [3]int{40, 40, 40}})
+		require.NoError(t, err)
+		i := slices.IndexFunc(g.Graph.Nodes, func(n graph.Node) bool { return graph.OpName(n.Op) == "LowRes" })
+		assert.Equal(t, keep, g.Graph.Nodes[i].Op.(graph.LowRes).Keep)
+	}
+}
