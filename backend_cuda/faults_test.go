@@ -135,6 +135,7 @@ func plant(m *machine) {
 // Missing barriers, wrong taps, accesses out of bounds: conformance on the CPU
 // notices each.
 func TestFaultsOfKernelsAreNoticed(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("GOUNET_FAULT") != "" {
 		t.Skip("this process has a fault itself")
 	}

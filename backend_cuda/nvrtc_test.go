@@ -193,6 +193,7 @@ func picked(list []compiled, long bool) []compiled {
 // Every kernel of real plans compiles for Turing, Ampere, Hopper and Blackwell, and
 // keeps its variables in registers.
 func TestKernelsOfRealPlansCompile(t *testing.T) {
+	t.Parallel()
 	n, err := nvrtc.Open()
 	if err != nil {
 		t.Skip(err)
