@@ -12,7 +12,8 @@ BROWSEREXEC := $(TOOLS)/browserexec
 
 # What gorgonia.org/cu needs to build without a CUDA toolkit: our declarations, and a
 # libcuda that opens the driver when it is asked to. Elsewhere than on Linux the binary
-# is without CUDA; without a compiler of C and C++ also without native WebGPU.
+# is without CUDA; without a compiler of C and C++ also without native WebGPU. All that is
+# built for this machine has the same flags, or its C is compiled twice.
 STUB := $(TOOLS)/cuda/libcuda.a
 ifeq ($(and $(shell command -v $(CC)),$(shell command -v $(CXX))),)
 export CGO_ENABLED := 0
@@ -66,9 +67,13 @@ nvrtc: ## fetch NVIDIA's compiler of kernels, with which make test compiles them
 	@[ -d $(NVRTC)/nvidia ] || python3 -m pip install -q --no-deps --target $(NVRTC) nvidia-cuda-nvrtc==$(NVRTC_VERSION) || \
 		{ rm -rf $(NVRTC); echo "cannot fetch NVRTC: kernels are not compiled for GPUs"; }
 
+# vet and portable have vetted all that is tested, more than go test would. Tests of servers
+# wait for seconds: one package more than there are processors leaves none idle.
+PACKAGES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+
 test: system vet lint portable generated-unchanged js nvrtc $(CUDA) ## everything that must hold: formats, vet, lint, other machines, generated files, tests
-	$(WITHCUDA) CUDA_HOME=$(NVRTC)/nvidia/cu13 $(GO) test $(CUDATAG) -timeout 20m ./...
-	$(WITHCUDA) $(GO) test -run CUDA ./cmd/gounet
+	$(WITHCUDA) CUDA_HOME=$(NVRTC)/nvidia/cu13 $(GO) test -vet=off -p $(PACKAGES) $(CUDATAG) -timeout 20m ./...
+	$(WITHCUDA) $(GO) test -vet=off -run CUDA ./cmd/gounet
 	$(MAKE) browser
 	$(MAKE) web-test
 
@@ -106,14 +111,14 @@ web: worker ## web/dist, the page: vugu's program, NiiVue, the worker; at most 2
 WEB_SKIP ?= TheCommandLine/webgpu|ALostGPU|APaused|ALargeCT
 
 web-test: web ## the page in a headless Chromium; GOUNET_SCREENS names a folder for pictures of every state
-	$(GO) -C web/test vet ./...
-	$(GO) -C web/test test -timeout 10m -skip '$(WEB_SKIP)' ./...
+	$(WITHCUDA) $(GO) -C web/test vet ./...
+	$(WITHCUDA) $(GO) -C web/test test -vet=off -timeout 10m -skip '$(WEB_SKIP)' ./...
 
 browser: worker ## the tests of backend_webgpu and of the worker in a headless Chromium
-	$(GO) build -o $(BROWSEREXEC) ./internal/browsertest/exec
+	$(WITHCUDA) $(GO) build -o $(BROWSEREXEC) ./internal/browsertest/exec
 	@if $(BROWSEREXEC); then \
-		GOOS=js GOARCH=wasm $(GO) test -exec $(BROWSEREXEC) -timeout 30m -parallel 4 -skip '$(BROWSER_SKIP)' ./backend_webgpu && \
-		GOOS=js GOARCH=wasm $(GO) test -exec $(BROWSEREXEC) -timeout 30m -run '$(WORKER_RUN)' ./wasm/worker; \
+		GOOS=js GOARCH=wasm $(GO) test -vet=off -exec $(BROWSEREXEC) -timeout 30m -parallel 4 -skip '$(BROWSER_SKIP)' ./backend_webgpu && \
+		GOOS=js GOARCH=wasm $(GO) test -vet=off -exec $(BROWSEREXEC) -timeout 30m -run '$(WORKER_RUN)' ./wasm/worker; \
 	else \
 		echo "nothing is tested in a browser"; \
 	fi
@@ -138,7 +143,7 @@ JS_SKIP := TestConformance/go|TestConv|TestProgramsHave.*/training|TestRunsAlloc
 
 js: ## formats of scans and backend_cpu as a browser runs them, in node
 	@command -v node >/dev/null || { echo "no node: nothing runs under js"; exit 0; }; \
-	GOOS=js GOARCH=wasm $(GO) test -short -exec "$$($(GO) env GOROOT)/lib/wasm/go_js_wasm_exec" -skip '$(JS_SKIP)' $(JS)
+	GOOS=js GOARCH=wasm $(GO) test -vet=off -short -exec "$$($(GO) env GOROOT)/lib/wasm/go_js_wasm_exec" -skip '$(JS_SKIP)' $(JS)
 
 vet: $(CUDA)
 	$(WITHCUDA) $(GO) vet $(CUDATAG) ./...

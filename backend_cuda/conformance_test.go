@@ -5,7 +5,6 @@ package cuda
 import (
 	"fmt"
 	"os"
-	"regexp"
 	"testing"
 
 	"github.com/gounet/gounet/core/backend"
@@ -17,16 +16,13 @@ import (
 var hopper = target{Arch: 90, SMs: 2, Groups: never}
 
 func TestConformance(t *testing.T) {
-	backendtest.Run(t, func(t testing.TB) backend.Device {
-		if os.Getenv("GOUNET_LONG") == "" && manySteps.MatchString(t.Name()) {
-			t.Skip("takes a minute: GOUNET_LONG=1. TestConformanceOfTheBackend does it with the simple kernels")
-		}
-		return openEmulated(t, hopper)
-	})
+	t.Parallel()
+	backendtest.Run(t, func(t testing.TB) backend.Device { return openEmulated(t, hopper) })
 }
 
 // Hopper's own instructions, for all that they can make, with what a short run leaves out.
 func TestConformanceOfGroups(t *testing.T) {
+	t.Parallel()
 	groups := hopper
 	groups.Groups, groups.Fold, groups.SMs = always, always, 8
 	only := []string{"f16/Conv3D", "f16/Conv3DGradInput", "f16/Conv3DGradWeight"}
@@ -38,6 +34,7 @@ func TestConformanceOfGroups(t *testing.T) {
 
 // Sums over channels that several blocks share, by both kinds of instructions.
 func TestConformanceOfSplits(t *testing.T) {
+	t.Parallel()
 	for name, groups := range map[string]rule{"warps": never, "groups": always} {
 		t.Run(name, func(t *testing.T) {
 			split := hopper
@@ -50,6 +47,7 @@ func TestConformanceOfSplits(t *testing.T) {
 
 // Every way to cut a product makes it: what is measured to be the fastest may be any.
 func TestConformanceOfWays(t *testing.T) {
+	t.Parallel()
 	ways := []int{2, mostWays - 1}
 	if os.Getenv("GOUNET_LONG") != "" {
 		ways = []int{1, 2, 3, 4, 5, 6, 7}
@@ -62,9 +60,6 @@ func TestConformanceOfWays(t *testing.T) {
 		})
 	}
 }
-
-// manySteps are the tests that train for long.
-var manySteps = regexp.MustCompile("/(learns|an_arena_keeps_the_bits|rematerialisation_keeps_the_bits)$")
 
 // The simple kernels, which are those of old GPUs, and the second reference of the others.
 func TestSimpleKernels(t *testing.T) {

@@ -146,12 +146,14 @@ func plant(m *machine) {
 // Missing barriers, wrong taps, accesses out of bounds: conformance on the CPU
 // notices each.
 func TestFaultsOfKernelsAreNoticed(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("GOUNET_FAULT") != "" {
 		t.Skip("this process has a fault itself")
 	}
 	openEmulated(t, hopper)
 	for i, f := range faults {
 		t.Run(f.kernel+"/"+f.name, func(t *testing.T) {
+			t.Parallel()
 			source, err := shaders.CUDA(f.kernel, "")
 			require.NoError(t, err)
 			require.True(t, strings.Contains(source, f.old), "the fault is not planted") //nolint:testifylint // Contains prints the kernel
@@ -159,7 +161,7 @@ func TestFaultsOfKernelsAreNoticed(t *testing.T) {
 			if !strings.HasPrefix(cases, "Test") {
 				cases = "TestConformance/" + cases
 			}
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+cases)
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+cases, "-test.failfast") // one case is enough
 			cmd.Env = append(os.Environ(), "GOUNET_LONG=1", "GOUNET_FAULT="+strconv.Itoa(i))
 			out, err := cmd.CombinedOutput()
 			assert.Error(t, err, "nobody noticed")

@@ -72,6 +72,7 @@ func (v *normed) check(t *testing.T, session *backend.Session, samples, channels
 // A convolution that leaves moments of its tiles for the norm behind it leaves those
 // of its result, whatever the sizes of grid and tile are.
 func TestMomentsOfTilesAreThoseOfTheResult(t *testing.T) {
+	t.Parallel()
 	for i, s := range []struct {
 		n                    int
 		size, kernel, stride [3]int

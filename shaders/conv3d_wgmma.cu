@@ -118,7 +118,8 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_wgmma(T *y, float *parts, const
     for (int s = 0; s < STAGES - 2; s++) {
         load();
     }
-    for (unsigned s = 0; s < steps; s++) {
+    unsigned s = 0; // a block has a step at least; where a loop may have none, NVRTC waits for each product
+    do {
         copies_wait<STAGES - 3>();
         if ((NORM || NORM2) && s % STEPS == 0) {
             normalise_halo(s / STEPS);
@@ -139,7 +140,7 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) conv3d_wgmma(T *y, float *parts, const
         }
         group_commit();
         group_wait<1>(sums);
-    }
+    } while (++s < steps);
     group_wait<0>(sums);
     copies_wait<0>();
 

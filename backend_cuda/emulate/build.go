@@ -42,7 +42,7 @@ type Compiler struct {
 	Dir string // of the libraries
 
 	mutex sync.Mutex
-	made  map[string]error // by path
+	made  map[string]func() error // by path: waits for the library
 }
 
 // Runtime builds the library that images need: it must be loaded before them, for
@@ -116,19 +116,21 @@ func (c *Compiler) build(name, source, optimise string) (string, error) {
 	}
 	path := filepath.Join(c.Dir, name+"-"+hex.EncodeToString(hash.Sum(nil)[:8])+".so")
 	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	if err, done := c.made[path]; done {
-		return path, err
-	}
 	if c.made == nil {
-		c.made = map[string]error{}
+		c.made = map[string]func() error{}
 	}
-	var err error
-	if _, e := os.Stat(path); errors.Is(e, os.ErrNotExist) {
-		err = c.compile(path, source, args)
+	wait := c.made[path]
+	if wait == nil {
+		wait = sync.OnceValue(func() error {
+			if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+				return nil
+			}
+			return c.compile(path, source, args)
+		})
+		c.made[path] = wait
 	}
-	c.made[path] = err
-	return path, err
+	c.mutex.Unlock()
+	return path, wait()
 }
 
 func (c *Compiler) compile(path, source string, args []string) error {
@@ -136,15 +138,20 @@ func (c *Compiler) compile(path, source string, args []string) error {
 	if err != nil {
 		return err
 	}
-	part := fmt.Sprintf("%s.%d", path, os.Getpid()) // a library that is there is whole
-	cmd := exec.Command("g++", append(args, "-I", include, "-x", "c++", "-", "-o", part)...)
+	part, err := os.MkdirTemp(c.Dir, "part") // a library that is there is whole
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(part)
+	made := filepath.Join(part, filepath.Base(path))
+	cmd := exec.Command("g++", append(args, "-I", include, "-x", "c++", "-", "-o", made)...)
 	cmd.Stdin = strings.NewReader(source)
 	var log bytes.Buffer
 	cmd.Stderr = &log
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("emulate: %s: g++: %w\n%s", filepath.Base(path), err, log.String())
 	}
-	return os.Rename(part, path)
+	return os.Rename(made, path)
 }
 
 // include is the folder of the headers: one for each version of them, as others may

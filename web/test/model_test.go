@@ -41,7 +41,7 @@ var program = sync.OnceValues(func() (string, error) {
 	}
 	built = dir
 	path := filepath.Join(dir, "gounet")
-	c := exec.Command("go", "build", "-o", path, "./cmd/gounet")
+	c := exec.Command("go", "build", "-ldflags", "-s -w", "-o", path, "./cmd/gounet")
 	c.Dir, c.Stderr = "../..", os.Stderr
 	return path, c.Run()
 })

@@ -109,13 +109,13 @@ template <emulate_type type> void multiplied(void **lanes) {
 
 void emulate_matrices(unsigned r[4], const void *row, bool transposed) {
     Matrices m = {(const uint16_t *)row, r};
-    emulate_collective(transposed ? loaded<true> : loaded<false>, &m, ~0u, 32);
+    collective(transposed ? loaded<true> : loaded<false>, &m, ~0u, 32);
 }
 
 void emulate_multiply(float d[4], const unsigned a[4], unsigned b0, unsigned b1, emulate_type type) {
     Product p = {d, a, {b0, b1}};
     const emulate_operation of[] = {multiplied<emulate_f16>, multiplied<emulate_bf16>, multiplied<emulate_tf32>};
-    emulate_collective(of[type], &p, ~0u, 32);
+    collective(of[type], &p, ~0u, 32);
 }
 
 // ---- wgmma
@@ -225,17 +225,17 @@ void waited(void **lanes) {
 
 void emulate_group(float *d, unsigned n, unsigned long a, unsigned long b, emulate_type type, bool transposed) {
     GroupProduct p = {d, n, a, b, type, transposed};
-    emulate_collective(begun, &p, ~0u, 128);
+    collective(begun, &p, ~0u, 128);
 }
 
 void emulate_group_fence() {
-    emulate_collective([](void **) { leader().fenced = true; }, nullptr, ~0u, 128);
+    collective([](void **) { leader().fenced = true; }, nullptr, ~0u, 128);
 }
 
 void emulate_group_commit() {
-    emulate_collective([](void **) { leader().batches++; }, nullptr, ~0u, 128);
+    collective([](void **) { leader().batches++; }, nullptr, ~0u, 128);
 }
 
-void emulate_group_wait(unsigned pending) { emulate_collective(waited, &pending, ~0u, 128); }
+void emulate_group_wait(unsigned pending) { collective(waited, &pending, ~0u, 128); }
 
 void emulate_fence() { self().landed = false; }
