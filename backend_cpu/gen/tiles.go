@@ -26,6 +26,10 @@ const (
 	tInit
 	tAhead
 	tAheadStep
+	tMore // of a gather: rows of tiles that follow
+	tEach // tiles of each
+	tANext
+	tCNext
 )
 
 // frame is what the kinds of tile share: the accumulators [runs*mr][nv] and
@@ -54,7 +58,8 @@ func tileName(kind string, v vec, mr, nv int) string {
 //
 //	for tiles: c = init or c; for segments: body; cOff += mr rows; aOff += advance
 //
-// A tile is runs runs of mr rows, cRun from one to the next; that of an outerSum is one
+// A gather does so for more rows of tiles, each tiles, aNext and cNext from one to the
+// next. A tile is runs runs of mr rows, cRun from one to the next; that of an outerSum is one
 // run, and cRun from it the sum of b.
 func tiles(kind string, v vec, runs, mr, nv int, advance func(f *frame) Op, body func(f *frame, a, b reg.GPVirtual)) {
 	text(tileName(kind, v, mr, nv), "t *tile")
@@ -72,12 +77,17 @@ func tiles(kind string, v vec, runs, mr, nv int, advance func(f *frame) Op, body
 	init := f.field(tInit)
 	TESTQ(init, init)
 	JZ(LabelRef("fromC"))
-	for _, row := range append(f.acc[:len(f.acc):len(f.acc)], f.total) {
+	for i, row := range append(f.acc[:len(f.acc):len(f.acc)], f.total) {
 		for j, a := range row {
-			VMOVUPS(Mem{Base: init, Disp: j * v.bytes}, a)
+			if i == 0 {
+				VMOVUPS(Mem{Base: init, Disp: j * v.bytes}, a)
+			} else { // which takes no part of the core but its register file's
+				VMOVAPS(f.acc[0][j], a)
+			}
 		}
 	}
-	if strings.HasPrefix(kind, "gather") { // the others' sums stay in the cache
+	gathers := strings.HasPrefix(kind, "gather")
+	if gathers { // the others' sums stay in the cache
 		f.cAhead()
 	}
 	JMP(LabelRef("start"))
@@ -103,8 +113,24 @@ func tiles(kind string, v vec, runs, mr, nv int, advance func(f *frame) Op, body
 	ADDQ(advance(f), f.at(tAOff))
 	DECQ(f.at(tTiles))
 	JNZ(LabelRef("tile"))
+	if gathers {
+		f.nextRow()
+	}
 	VZEROUPPER()
 	RET()
+}
+
+// nextRow goes on with the next row of tiles.
+func (f *frame) nextRow() {
+	more := f.field(tMore)
+	TESTQ(more, more)
+	JZ(LabelRef("end"))
+	DECQ(f.at(tMore))
+	MOVQ(f.field(tEach), f.at(tTiles))
+	ADDQ(f.field(tANext), f.at(tAOff))
+	ADDQ(f.field(tCNext), f.at(tCOff))
+	JMP(LabelRef("tile"))
+	Label("end")
 }
 
 // lookAhead asks for some cache lines of what the next tiles will read.
