@@ -53601,7 +53601,7 @@ row:
 	RET
 
 // func normHalfAVX512(s *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, MMX+
 TEXT ·normHalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ         s+0(FP), AX
 	MOVQ         32(AX), CX
@@ -53617,6 +53617,35 @@ TEXT ·normHalfAVX512(SB), NOSPLIT, $0-8
 	MOVL         $0x00000040, DX
 	VMOVD        DX, X4
 	VPBROADCASTD X4, Z4
+	MOVL         $0x00400000, DX
+	VMOVD        DX, X4
+	VPBROADCASTD X4, Z5
+	MOVQ         $0x1d1915110d090501, DX
+	VMOVQ        DX, X4
+	MOVQ         $0x3d3935312d292521, DX
+	VPINSRQ      $0x01, DX, X4, X4
+	VPMOVZXBD    X4, Z4
+	MOVQ         $0x1f1b17130f0b0703, DX
+	VMOVQ        DX, X6
+	MOVQ         $0x3f3b37332f2b2723, DX
+	VPINSRQ      $0x01, DX, X6, X6
+	VPMOVZXBD    X6, Z6
+	VPSLLD       $0x10, Z6, Z6
+	VPORD        Z6, Z4, Z4
+	MOVL         $0xaaaaaaaa, DX
+	KMOVD        DX, K1
+	MOVQ         $0x0706050403020100, DX
+	VMOVQ        DX, X6
+	MOVQ         $0x0f0e0d0c0b0a0908, DX
+	VPINSRQ      $0x01, DX, X6, X6
+	VPMOVZXBD    X6, Z6
+	VPSLLD       $0x10, Z6, Z6
+	MOVQ         $0x1716151413121110, DX
+	VMOVQ        DX, X7
+	MOVQ         $0x1f1e1d1c1b1a1918, DX
+	VPINSRQ      $0x01, DX, X7, X7
+	VPMOVZXBD    X7, Z7
+	VPSLLD       $0x10, Z7, Z7
 	MOVQ         (AX), DX
 	MOVQ         16(AX), BX
 	MOVQ         40(AX), SI
@@ -53630,43 +53659,44 @@ row:
 block:
 	PREFETCHT0  8192(DX)(R9*1)
 	PREFETCHT0  8192(BX)(R9*1)
-	VPMOVZXWD   (DX)(R9*1), Z5
-	VPSLLD      $0x10, Z5, Z5
-	VMOVUPS     (DI)(R9*2), Z6
-	VSUBPS      (SI)(R9*2), Z5, Z5
-	VFMADD213PS (R8)(R9*2), Z6, Z5
-	VCMPPS      $0x01, Z1, Z5, K1
-	VMULPS      Z0, Z5, K1, Z5
-	VPSRLD      $0x10, Z5, Z6
-	VCMPPS      $0x03, Z5, Z5, K1
-	VPANDD      Z2, Z6, Z7
-	VPADDD      Z3, Z7, Z7
-	VPADDD      Z5, Z7, Z7
-	VPSRLD      $0x10, Z7, Z7
-	VPORD       Z4, Z6, K1, Z7
-	VPMOVDW     Z7, (BX)(R9*1)
-	VPMOVZXWD   32(DX)(R9*1), Z5
-	VPSLLD      $0x10, Z5, Z5
-	VMOVUPS     64(DI)(R9*2), Z6
-	VSUBPS      64(SI)(R9*2), Z5, Z5
-	VFMADD213PS 64(R8)(R9*2), Z6, Z5
-	VCMPPS      $0x01, Z1, Z5, K1
-	VMULPS      Z0, Z5, K1, Z5
-	VPSRLD      $0x10, Z5, Z6
-	VCMPPS      $0x03, Z5, Z5, K1
-	VPANDD      Z2, Z6, Z7
-	VPADDD      Z3, Z7, Z7
-	VPADDD      Z5, Z7, Z7
-	VPSRLD      $0x10, Z7, Z7
-	VPORD       Z4, Z6, K1, Z7
-	VPMOVDW     Z7, 32(BX)(R9*1)
-	ADDQ        $0x40, R9
-	CMPQ        R9, CX
-	JLT         block
-	ADDQ        CX, DX
-	ADDQ        CX, BX
-	DECQ        AX
-	JNZ         row
+	VPERMW.Z    (DX)(R9*1), Z6, K1, Z8
+	VMOVUPS     (DI)(R9*2), Z9
+	VSUBPS      (SI)(R9*2), Z8, Z8
+	VFMADD213PS (R8)(R9*2), Z9, Z8
+	VCMPPS      $0x01, Z1, Z8, K2
+	VMULPS      Z0, Z8, K2, Z8
+	VPERMW.Z    (DX)(R9*1), Z7, K1, Z9
+	VMOVUPS     64(DI)(R9*2), Z10
+	VSUBPS      64(SI)(R9*2), Z9, Z9
+	VFMADD213PS 64(R8)(R9*2), Z10, Z9
+	VCMPPS      $0x01, Z1, Z9, K2
+	VMULPS      Z0, Z9, K2, Z9
+	VPSRLD      $0x10, Z8, Z10
+	VPANDD      Z2, Z10, Z10
+	VPADDD      Z3, Z10, Z10
+	VPADDD      Z8, Z10, Z10
+	VPSRLD      $0x10, Z9, Z11
+	VPANDD      Z2, Z11, Z11
+	VPADDD      Z3, Z11, Z11
+	VPADDD      Z9, Z11, Z11
+	VCMPPS      $0x03, Z8, Z9, K2
+	KORTESTW    K2, K2
+	JZ          numbers1
+	VCMPPS      $0x03, Z8, Z8, K2
+	VPORD       Z5, Z8, K2, Z10
+	VCMPPS      $0x03, Z9, Z9, K2
+	VPORD       Z5, Z9, K2, Z11
+
+numbers1:
+	VPERMT2W Z11, Z4, Z10
+	VMOVUPS  Z10, (BX)(R9*1)
+	ADDQ     $0x40, R9
+	CMPQ     R9, CX
+	JLT      block
+	ADDQ     CX, DX
+	ADDQ     CX, BX
+	DECQ     AX
+	JNZ      row
 	VZEROUPPER
 	RET
 
@@ -53750,7 +53780,7 @@ row:
 	RET
 
 // func gradHalfAVX512(s *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, MMX+
 TEXT ·gradHalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ         s+0(FP), AX
 	MOVQ         32(AX), CX
@@ -53766,6 +53796,35 @@ TEXT ·gradHalfAVX512(SB), NOSPLIT, $0-8
 	MOVL         $0x00000040, DX
 	VMOVD        DX, X4
 	VPBROADCASTD X4, Z4
+	MOVL         $0x00400000, DX
+	VMOVD        DX, X4
+	VPBROADCASTD X4, Z5
+	MOVQ         $0x1d1915110d090501, DX
+	VMOVQ        DX, X4
+	MOVQ         $0x3d3935312d292521, DX
+	VPINSRQ      $0x01, DX, X4, X4
+	VPMOVZXBD    X4, Z4
+	MOVQ         $0x1f1b17130f0b0703, DX
+	VMOVQ        DX, X6
+	MOVQ         $0x3f3b37332f2b2723, DX
+	VPINSRQ      $0x01, DX, X6, X6
+	VPMOVZXBD    X6, Z6
+	VPSLLD       $0x10, Z6, Z6
+	VPORD        Z6, Z4, Z4
+	MOVL         $0xaaaaaaaa, DX
+	KMOVD        DX, K1
+	MOVQ         $0x0706050403020100, DX
+	VMOVQ        DX, X6
+	MOVQ         $0x0f0e0d0c0b0a0908, DX
+	VPINSRQ      $0x01, DX, X6, X6
+	VPMOVZXBD    X6, Z6
+	VPSLLD       $0x10, Z6, Z6
+	MOVQ         $0x1716151413121110, DX
+	VMOVQ        DX, X7
+	MOVQ         $0x1f1e1d1c1b1a1918, DX
+	VPINSRQ      $0x01, DX, X7, X7
+	VPMOVZXBD    X7, Z7
+	VPSLLD       $0x10, Z7, Z7
 	MOVQ         (AX), DX
 	MOVQ         8(AX), BX
 	MOVQ         16(AX), SI
@@ -53783,56 +53842,55 @@ block:
 	PREFETCHT0  8192(DX)(R12*1)
 	PREFETCHT0  8192(BX)(R12*1)
 	PREFETCHT0  8192(SI)(R12*1)
-	VMOVUPS     (R8)(R12*2), Z5
-	VPMOVZXWD   (DX)(R12*1), Z7
-	VPSLLD      $0x10, Z7, Z7
-	VPMOVZXWD   (BX)(R12*1), Z8
-	VPSLLD      $0x10, Z8, Z8
-	VSUBPS      (DI)(R12*2), Z7, Z7
-	VMOVAPS     Z7, Z6
-	VFMADD213PS (R9)(R12*2), Z5, Z6
-	VCMPPS      $0x01, Z1, Z6, K1
-	VMULPS      Z0, Z8, K1, Z8
-	VMOVUPS     (R11)(R12*2), Z6
-	VFMADD213PS (R10)(R12*2), Z6, Z7
-	VFMSUB213PS Z7, Z5, Z8
-	VPSRLD      $0x10, Z8, Z5
-	VCMPPS      $0x03, Z8, Z8, K1
-	VPANDD      Z2, Z5, Z6
-	VPADDD      Z3, Z6, Z6
-	VPADDD      Z8, Z6, Z6
-	VPSRLD      $0x10, Z6, Z6
-	VPORD       Z4, Z5, K1, Z6
-	VPMOVDW     Z6, (SI)(R12*1)
-	VMOVUPS     64(R8)(R12*2), Z5
-	VPMOVZXWD   32(DX)(R12*1), Z7
-	VPSLLD      $0x10, Z7, Z7
-	VPMOVZXWD   32(BX)(R12*1), Z8
-	VPSLLD      $0x10, Z8, Z8
-	VSUBPS      64(DI)(R12*2), Z7, Z7
-	VMOVAPS     Z7, Z6
-	VFMADD213PS 64(R9)(R12*2), Z5, Z6
-	VCMPPS      $0x01, Z1, Z6, K1
-	VMULPS      Z0, Z8, K1, Z8
-	VMOVUPS     64(R11)(R12*2), Z6
-	VFMADD213PS 64(R10)(R12*2), Z6, Z7
-	VFMSUB213PS Z7, Z5, Z8
-	VPSRLD      $0x10, Z8, Z5
-	VCMPPS      $0x03, Z8, Z8, K1
-	VPANDD      Z2, Z5, Z6
-	VPADDD      Z3, Z6, Z6
-	VPADDD      Z8, Z6, Z6
-	VPSRLD      $0x10, Z6, Z6
-	VPORD       Z4, Z5, K1, Z6
-	VPMOVDW     Z6, 32(SI)(R12*1)
-	ADDQ        $0x40, R12
-	CMPQ        R12, CX
-	JLT         block
-	ADDQ        CX, DX
-	ADDQ        CX, BX
-	ADDQ        CX, SI
-	DECQ        AX
-	JNZ         row
+	VMOVUPS     (R8)(R12*2), Z8
+	VPERMW.Z    (DX)(R12*1), Z6, K1, Z10
+	VPERMW.Z    (BX)(R12*1), Z6, K1, Z11
+	VSUBPS      (DI)(R12*2), Z10, Z10
+	VMOVAPS     Z10, Z9
+	VFMADD213PS (R9)(R12*2), Z8, Z9
+	VCMPPS      $0x01, Z1, Z9, K2
+	VMULPS      Z0, Z11, K2, Z11
+	VMOVUPS     (R11)(R12*2), Z9
+	VFMADD213PS (R10)(R12*2), Z9, Z10
+	VFMSUB213PS Z10, Z8, Z11
+	VMOVUPS     64(R8)(R12*2), Z8
+	VPERMW.Z    (DX)(R12*1), Z7, K1, Z10
+	VPERMW.Z    (BX)(R12*1), Z7, K1, Z12
+	VSUBPS      64(DI)(R12*2), Z10, Z10
+	VMOVAPS     Z10, Z9
+	VFMADD213PS 64(R9)(R12*2), Z8, Z9
+	VCMPPS      $0x01, Z1, Z9, K2
+	VMULPS      Z0, Z12, K2, Z12
+	VMOVUPS     64(R11)(R12*2), Z9
+	VFMADD213PS 64(R10)(R12*2), Z9, Z10
+	VFMSUB213PS Z10, Z8, Z12
+	VPSRLD      $0x10, Z11, Z8
+	VPANDD      Z2, Z8, Z8
+	VPADDD      Z3, Z8, Z8
+	VPADDD      Z11, Z8, Z8
+	VPSRLD      $0x10, Z12, Z9
+	VPANDD      Z2, Z9, Z9
+	VPADDD      Z3, Z9, Z9
+	VPADDD      Z12, Z9, Z9
+	VCMPPS      $0x03, Z11, Z12, K2
+	KORTESTW    K2, K2
+	JZ          numbers1
+	VCMPPS      $0x03, Z11, Z11, K2
+	VPORD       Z5, Z11, K2, Z8
+	VCMPPS      $0x03, Z12, Z12, K2
+	VPORD       Z5, Z12, K2, Z9
+
+numbers1:
+	VPERMT2W Z9, Z4, Z8
+	VMOVUPS  Z8, (SI)(R12*1)
+	ADDQ     $0x40, R12
+	CMPQ     R12, CX
+	JLT      block
+	ADDQ     CX, DX
+	ADDQ     CX, BX
+	ADDQ     CX, SI
+	DECQ     AX
+	JNZ      row
 	VZEROUPPER
 	RET
 
