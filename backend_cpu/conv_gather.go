@@ -226,7 +226,7 @@ func (p *pass) all() {
 
 // fewChannels of the input make rows so short that calls of their own would take longer
 // than a tenth of them.
-const fewChannels = 4
+const fewChannels = 2
 
 // apartFloats of sums stay in the first level of the cache until they are moved.
 const apartFloats = 4096
