@@ -1,53 +1,53 @@
 package cpu
 
-import (
-	"unsafe"
+import "github.com/gounet/gounet/core/graph"
 
-	"github.com/gounet/gounet/core/graph"
-)
-
-// folds says that rows h … h+2 of the input are to stand side by side, one channel each,
-// which kernels do: none lies outside.
-func (s *source) folds(h int) bool {
-	return s.fold == 3 && s.c == [2]int{1, 0} && h >= 0 && h+3 <= s.size[1]
-}
-
-// foldRow does so for count voxels of f32, at least a vector.
-func (s *source) foldRow(dst []float32, n, d, h, from, count int) bool {
-	join := flatOf(s.isa).join[3]
-	if join == nil || !s.folds(h) || s.in[0].dtype != graph.F32 {
-		return false
-	}
-	src := s.in[0].f32[s.voxel(n, d, h, from):]
-	return s.foldVectors(dst, 3, count, func(to *float32, v, vectors int) { join(to, &src[v], 4*s.size[2], vectors) })
-}
-
-// foldPairs does so for pairs of channels or, next voxels apart, of voxels.
-func (s *source) foldPairs(dst []float32, n, d, h, from, count, next int) bool {
+// foldRows fills the first of rows rows of dst, stride() apart, with three rows of the
+// input each, side by side, one channel each: row (n, d, h) and the next two, then those
+// rowStep further. It returns how many: 0 where no kernel does it, and none that reaches
+// out of the input.
+func (s *source) foldRows(dst []float32, n, d, h, rows int) int {
 	f := flatOf(s.isa)
-	kernel, pairs := f.foldChannels, 2
-	if next > 0 {
-		kernel, pairs = f.foldVoxels, 3
+	kernel, k, next := f.foldSingles, 3, 0
+	switch s.pairs {
+	case channelPairs:
+		kernel, k = f.foldChannels, 2
+	case voxelPairs:
+		kernel, next = f.foldVoxels, s.gridStep
 	}
-	if kernel == nil || !s.folds(h) {
-		return false
+	lead, from := max(0, -s.w0), max(0, s.w0)
+	count := min(s.size[2]-next-from, s.w-lead)
+	if kernel == nil || s.pairs == single && s.in[0].dtype != graph.F32 || s.fold != 3 || s.c != [2]int{1, 0} ||
+		h < 0 || h+3 > s.size[1] || count < f.lanes {
+		return 0
 	}
-	src := s.in[0].u16[s.voxel(n, d, h, from):]
-	return s.foldVectors(dst, pairs, count, func(to *float32, v, vectors int) {
-		kernel(to, unsafe.Pointer(&src[v]), 2*s.size[2], 2*next, vectors)
-	})
+	rows = min(rows, (s.size[1]-3-h)/s.rowStep+1)
+	src, bytes := s.in[0].at(s.voxel(n, d, h, from))
+	row, stride := bytes*s.size[2], s.stride()
+	kernel(&dst[lead*k], src, row, bytes*next, (count-1)/f.lanes, count-f.lanes, rows, 4*stride, row*s.rowStep)
+	for r := range rows {
+		to := dst[r*stride:][:s.w*k]
+		for v := 0; v < s.w; v++ {
+			if v == lead {
+				v += count
+			}
+			if v < s.w {
+				s.edge(to[v*k:][:k], n, d, h+r*s.rowStep, s.w0+v)
+			}
+		}
+	}
+	return rows
 }
 
-// foldVectors runs a kernel over vectors of voxels, of each of which are k f32 in dst; the
-// last vector does some again.
-func (s *source) foldVectors(dst []float32, k, count int, run func(to *float32, v, vectors int)) bool {
-	lanes := flatOf(s.isa).lanes
-	if count < lanes {
-		return false
+// edge makes a voxel, at column w, that is not in the input, or the next one is not.
+func (s *source) edge(to []float32, n, d, h, w int) {
+	clear(to)
+	if s.pairs != voxelPairs {
+		return
 	}
-	run(&dst[0], 0, count/lanes)
-	if last := count - lanes; count%lanes > 0 {
-		run(&dst[last*k], last, 1)
+	for i, w := range [2]int{w, w + s.gridStep} {
+		for f := 0; w >= 0 && w < s.size[2] && f < 3; f++ {
+			asHalves(to)[2*f+i] = s.in[0].u16[s.voxel(n, d, h+f, w)]
+		}
 	}
-	return true
 }

@@ -115,11 +115,15 @@ func (g *gather) do(w *worker, unit int) {
 	for b := c0; b < c1; b++ {
 		d0, d1 := b*g.bd, min(b*g.bd+g.bd, grid[0])
 		win.load(g.windowPlanes(b))
-		g.lookAhead(w, unit, b+1, c1)
+		if g.src.c[0]+g.src.c[1] > fewChannels { // else little is read
+			g.lookAhead(w, unit, b+1, c1)
+		} else {
+			w.idle()
+		}
 		for i := range g.classes {
 			c := &g.classes[i]
 			for j := range c.panels {
-				p := pass{g, w, c, &c.panels[j], d0, min(d1, c.grid[0]), h0, min(h1, c.grid[1]), false}
+				p := pass{g, w, c, &c.panels[j], d0, min(d1, c.grid[0]), h0, min(h1, c.grid[1]), false, 0}
 				p.all()
 			}
 		}
@@ -153,6 +157,7 @@ type pass struct {
 	panel          *panel
 	d0, d1, h0, h1 int
 	three          bool // it uses the kernels for three taps
+	more           int  // rows that are made with the one at hand
 }
 
 // maxParts bounds the parts that a run of weights is cut into.
@@ -202,7 +207,8 @@ func (p *pass) all() {
 	direct := p.out[p.panel.out].f32 != nil && p.panel.width == nr
 	for i := range groups {
 		for d := p.d0; d < p.d1; d++ {
-			for h := p.h0; h < p.h1; h++ {
+			for h := p.h0; h < p.h1; h += 1 + p.more {
+				p.alike(d, h, direct)
 				p.segments(d, h, i*group, min(i*group+group, segs), cut)
 				t.init = nil
 				if i == 0 {
@@ -212,6 +218,39 @@ func (p *pass) all() {
 					p.inPlace(d, h)
 				} else {
 					p.apart(d, h, groups > 1, i == groups-1)
+				}
+			}
+		}
+	}
+}
+
+// fewChannels of the input make rows so short that calls of their own would take longer
+// than a tenth of them.
+const fewChannels = 2
+
+// apartFloats of sums stay in the first level of the cache until they are moved.
+const apartFloats = 4096
+
+// alike chooses how many of the rows of the grid after (d, h) are made with it, where they
+// are short: those for which the same rows of the input are there.
+func (p *pass) alike(d, h int, direct bool) {
+	p.more = 0
+	win, c := &p.w.window, p.class
+	if p.src.c[0]+p.src.c[1] > fewChannels || win.buf == nil || p.mul != (size{1, 1, 1}) {
+		return
+	}
+	end := p.h1
+	if !direct {
+		end = min(end, h+max(1, apartFloats/(c.grid[2]*p.panel.nv*p.isa.lanes)))
+	}
+	row0 := (h-p.h0)*p.step[1] + c.first[1] - p.first[1]
+	for ; h+p.more+1 < end; p.more++ {
+		next := row0 + (p.more+1)*p.step[1]
+		for kd := range c.taps[0] {
+			rows := win.plane(d*p.step[0] + c.first[0] + kd)
+			for kh := range c.taps[1] {
+				if (rows[row0+kh] == nil) != (rows[next+kh] == nil) {
+					return
 				}
 			}
 		}
@@ -248,7 +287,7 @@ func (p *pass) segments(d, h, s0, s1, cut int) {
 	t.seg, t.n = unsafe.SliceData(segs), len(segs)
 }
 
-// inPlace makes row (d, h) of the grid in the output.
+// inPlace makes row (d, h) of the grid, and more, in the output.
 func (p *pass) inPlace(d, h int) {
 	t := &p.w.tile
 	if t.n == 0 && t.init == nil {
@@ -257,10 +296,10 @@ func (p *pass) inPlace(d, h int) {
 	c := p.outC[p.panel.out]
 	t.c, t.cStep = &p.out[p.panel.out].f32[p.base(d, h)*c+p.panel.c0], p.mul[2]*c*4
 	t.cAhead = p.mul[1] * p.outSize[2] * c * 4
-	p.tiles()
+	p.tiles(t.cAhead)
 }
 
-// apart makes row (d, h) of the grid beside the output, which wants narrower
+// apart makes row (d, h) of the grid, and more, beside the output, which wants narrower
 // rows or another type, and moves it there after the last group.
 func (p *pass) apart(d, h int, groups, last bool) {
 	t, width := &p.w.tile, p.class.grid[2]
@@ -269,14 +308,15 @@ func (p *pass) apart(d, h int, groups, last bool) {
 	if groups {
 		sums = sums[((d-p.d0)*p.bh+h-p.h0)*width*nr:]
 	}
-	sums = sums[:width*nr]
+	rows := 1 + p.more
+	sums = sums[:rows*width*nr]
 	if t.n > 0 || t.init != nil {
 		t.c, t.cStep, t.cAhead = &sums[0], nr*4, 0
-		p.tiles()
+		p.tiles(width * nr * 4)
 	}
 	if last {
 		c := p.outC[p.panel.out]
-		p.isa.put(p.out[p.panel.out], p.base(d, h)*c+p.panel.c0, p.mul[2]*c, sums, nr, width, p.panel.width)
+		p.isa.put(p.out[p.panel.out], p.base(d, h)*c+p.panel.c0, p.mul[2]*c, sums, nr, rows*width, p.panel.width)
 	}
 }
 
@@ -287,21 +327,27 @@ func (p *pass) base(d, h int) int {
 }
 
 // tiles cuts the row that the tile is set up for into tiles of nearly equal
-// height.
-func (p *pass) tiles() {
+// height, and more rows like it, cRow bytes from one to the next.
+func (p *pass) tiles(cRow int) {
 	t, c := &p.w.tile, p.class
-	t.aOff, t.cOff = (c.first[2]-p.first[2])*p.src.cin()*4, 0
 	kernels := &p.isa.gather[p.panel.nv]
 	if p.three {
 		kernels = &p.isa.gather3
 	}
 	tiles := ceil(c.grid[2], p.isa.rows[p.panel.nv])
 	rows, higher := c.grid[2]/tiles, c.grid[2]%tiles
-	if higher > 0 {
-		t.tiles = higher
-		kernels[rows+1](t)
+	done := 0
+	for i, n := range [2]int{higher, tiles - higher} {
+		if n == 0 {
+			continue
+		}
+		high := rows + 1 - i
+		t.aOff, t.cOff = (c.first[2]-p.first[2])*p.src.cin()*4+done*t.aStep, done*t.cStep
+		t.tiles, t.each, t.more = n, n, p.more
+		t.aNext = p.step[1]*p.src.stride()*4 - n*high*t.aStep
+		t.cNext = cRow - n*high*t.cStep
+		kernels[high](t)
+		done += n * high
 	}
-	t.tiles = tiles - higher
-	kernels[rows](t)
 	p.w.lookAhead()
 }

@@ -17,7 +17,5 @@ func (*head) gradInput(_, _, _ tensor) {}
 
 func (*head) gradWeight(_, _ tensor, _, _ []float32) {}
 
-// foldRow and foldPairs say that no kernel did it.
-func (*source) foldRow([]float32, int, int, int, int, int) bool { return false }
-
-func (*source) foldPairs([]float32, int, int, int, int, int, int) bool { return false }
+// foldRows says that no kernel does it.
+func (*source) foldRows([]float32, int, int, int, int) int { return 0 }

@@ -135,9 +135,6 @@ func (s *isa) pack(dst []float32, dstStep int, t tensor, off, step, rows, width 
 // pairs of their channels.
 func (s *source) channelRow(dst []float32, n, d, h, from, count int) {
 	step, to := s.cin(), 0
-	if s.foldPairs(dst, n, d, h, from, count, 0) {
-		return
-	}
 	if (s.c[0]+s.c[1])*s.fold%2 == 1 {
 		clear(dst[:count*step]) // the other half of the last pair
 	}
@@ -181,15 +178,12 @@ func (s *source) voxelRow(dst []float32, n, d, h int) {
 	if h < 0 || h+s.fold > s.size[1] {
 		clear(dst[:s.w*step])
 	}
-	both := min(max(-s.w0, 0), s.w) // where the voxels of the second piece begin
-	whole := max(0, min(width-g-s.w0, s.w)-both)
-	folded := s.foldPairs(dst[both*step:], n, d, h, s.w0+both, whole, g)
 	for f := range s.fold {
 		for t, c := range s.c {
-			for i, p := range pieces {
+			for _, p := range pieces {
 				v := min(max(p.from-s.w0, 0), s.w)
 				end := min(max(p.to-s.w0, v), s.w)
-				if i == 1 && folded || c == 0 || v == end || h+f < 0 || h+f >= s.size[1] {
+				if c == 0 || v == end || h+f < 0 || h+f >= s.size[1] {
 					continue
 				}
 				var lo, hi []uint16

@@ -242,6 +242,9 @@ func shapes() []convShape {
 		list = append(list, convShape{1, [3]int{3, 4, w}, 1, 0, 8, k3, s1}, convShape{2, [3]int{2, 5, w}, 1, 0, 17, k3, [3]int{1, 1, 2}},
 			convShape{1, [3]int{3, 5, w}, 1, 0, 32, k3, s2})
 	}
+	// Rows that a call makes several of.
+	list = append(list, convShape{1, [3]int{3, 9, 27}, 1, 1, 32, k3, s1}, convShape{1, [3]int{3, 9, 27}, 2, 0, 9, k3, s2},
+		convShape{1, [3]int{3, 33, 19}, 1, 0, 48, k3, s1})
 	for co := 1; co <= 5; co++ { // heads: not whole steps, one step, several units, too few voxels
 		for _, ci := range []int{8, 16, 32, 64} {
 			list = append(list, convShape{1, [3]int{1, 5, 7}, ci, 0, co, k1, s1}, convShape{2, [3]int{1, 2, 8}, ci, 0, co, k1, s1},

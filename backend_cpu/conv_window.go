@@ -87,9 +87,6 @@ func (s *source) row(dst []float32, n, d, h int) {
 		return
 	}
 	to := lead * step
-	if s.foldRow(dst[to:], n, d, h, from, count) {
-		return
-	}
 	for f := range s.fold {
 		for t, c := range s.c {
 			if c > 0 && h+f >= 0 && h+f < s.size[1] {
@@ -138,6 +135,7 @@ func (win *window) load(d0, d int) {
 			continue
 		}
 		win.holds[slot] = p
+		folded := 0 // rows that foldRows made
 		for j := range win.h {
 			to := &win.rows[slot*win.h+j]
 			h := win.h0 + j*s.rowStep
@@ -147,9 +145,14 @@ func (win *window) load(d0, d int) {
 			case win.buf == nil:
 				*to, _ = s.in[0].at(s.voxel(win.n, p, h, s.w0) * s.c[0])
 			default:
-				dst := win.buf[(slot*win.h+j)*s.stride():][:s.stride()]
-				s.row(dst, win.n, p, h)
+				dst := win.buf[(slot*win.h+j)*s.stride():]
 				*to = unsafe.Pointer(&dst[0])
+				if s.fold > 1 && j >= folded {
+					folded = j + s.foldRows(dst, win.n, p, h, win.h-j)
+				}
+				if j >= folded {
+					s.row(dst[:s.stride()], win.n, p, h)
+				}
 			}
 		}
 	}

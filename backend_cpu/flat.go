@@ -22,9 +22,9 @@ type flat struct {
 	axpy  func(y, x *float32, vectors int, m float32)         // y += m·x
 	blend func(y, x, w *float32, index *int32, k, groups int) // see blendRow
 	heads [5][2]*headKernels                                  // by the outputs of a pointwise convolution: for f32 and bf16
-	// Of convolutions: three rows of bf16, step bytes apart, side by side as pairs of
-	// channels, or of voxels that are next bytes apart; nil: there are none.
-	foldChannels, foldVoxels func(dst *float32, src unsafe.Pointer, step, next, vectors int)
+	// Of convolutions: three rows, step bytes apart, side by side, in f32, or, in bf16, as
+	// pairs of channels, or of voxels that are next bytes apart; nil: there are none.
+	foldSingles, foldChannels, foldVoxels foldKernel
 
 	squares         func(sum *float64, x *float32, vectors int) // sum[j] += Σ x[i·4+j]², j < 4
 	sgd, adam, adan func(u *update, vectors int)
@@ -34,6 +34,10 @@ type flat struct {
 	log    func(y, x *float32, vectors int)    // y = log x: within 3 ulp, −∞ at 0; not for subnormal x
 	lossKernels
 }
+
+// foldKernel makes rows of vectors vectors and one that begins last voxels after the
+// first; those of dst are dstStep bytes apart, those that are read rowStep.
+type foldKernel func(dst *float32, src unsafe.Pointer, step, next, vectors, last, rows, dstStep, rowStep int)
 
 // sweeps is the kernels of f32 or of bf16: over a sweep, and over vectors.
 type sweeps struct {

@@ -6,8 +6,8 @@ var flatAVX2 = flat{
 	single: sweeps{sumsAVX2, momentsAVX2, normAVX2, gradSumsAVX2, gradAVX2, leakyAddAVX2, leakyGradAVX2},
 	halves: &sweeps{sumsHalfAVX2, momentsHalfAVX2, normHalfAVX2, gradSumsHalfAVX2, gradHalfAVX2, leakyAddHalfAVX2, leakyGradHalfAVX2},
 	axpy:   axpyAVX2, blend: blendAVX2, squares: squaresAVX2,
-	heads: headsAVX2,
-	sgd:   sgdAVX2, adam: adamAVX2, adan: adanAVX2,
+	heads: headsAVX2, foldSingles: foldSinglesAVX2,
+	sgd: sgdAVX2, adam: adamAVX2, adan: adanAVX2,
 	expSub: expSubAVX2, log: logsAVX2,
 	lossKernels: lossKernels{
 		split:   [5]func(dst, src *float32, step, vectors int){2: split2AVX2, 3: split3AVX2, 4: split4AVX2},
@@ -24,7 +24,7 @@ var flatAVX512 = flat{
 	single:  sweeps{sumsAVX512, momentsAVX512, normAVX512, gradSumsAVX512, gradAVX512, leakyAddAVX512, leakyGradAVX512},
 	halves:  &sweeps{sumsHalfAVX512, momentsHalfAVX512, normHalfAVX512, gradSumsHalfAVX512, gradHalfAVX512, leakyAddHalfAVX512, leakyGradHalfAVX512},
 	squares: squaresAVX512,
-	heads:   headsAVX512, foldChannels: foldChannelsAVX512, foldVoxels: foldVoxelsAVX512,
+	heads:   headsAVX512, foldSingles: foldSinglesAVX512, foldChannels: foldChannelsAVX512, foldVoxels: foldVoxelsAVX512,
 	sgd: sgdAVX512, adam: adamAVX512, adan: adanAVX512,
 	expSub: expSubAVX512, log: logsAVX512,
 	lossKernels: lossKernels{

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/internal/half"
 )
 
 // closeTo requires got within the rounding of sums of as many terms, of which
@@ -101,6 +102,39 @@ func TestKernelsOfRowsHandleAnyLength(t *testing.T) {
 				exact += float64(x) * float64(x)
 			}
 			assert.InEpsilon(t, 1+exact, 1+sum[0]+sum[1]+sum[2]+sum[3], 1e-14)
+		}
+	}
+}
+
+// All values in bf16, NaNs included: sweeps over them are those over f32, rounded.
+func TestSweepsOverBF16AreThoseOverF32Rounded(t *testing.T) {
+	const columns, rows = 64, 1 << 16 / 64
+	r := rand.New(rand.NewPCG(23, 24))
+	for _, f := range flats() {
+		if f.halves == nil {
+			continue
+		}
+		x, dy := make([]uint16, rows*columns), make([]uint16, rows*columns)
+		wideX, wideDY := make([]float32, rows*columns), make([]float32, rows*columns)
+		for i := range x {
+			x[i], dy[i] = uint16(i), uint16(r.Uint32())
+			wideX[i], wideDY[i] = half.FromBF16(x[i]), half.FromBF16(dy[i])
+		}
+		col := numbers(r, 5*columns)
+		col[3] = math.Float32frombits(0x7fffffff) // a NaN that rounding would make −0
+		c := func(i int) *float32 { return &col[i*columns] }
+		y, want := make([]uint16, rows*columns), make([]float32, rows*columns)
+		for name, kernels := range map[string][2]func(*sweep){"norm": {f.halves.norm, f.single.norm}, "grad": {f.halves.grad, f.single.grad}} {
+			s := sweep{rows: rows, columns: columns, mean: c(0), scale: c(1), shift: c(2), k0: c(3), k1: c(4), slope: 0.1}
+			s.x, s.dy, s.y = unsafe.Pointer(&x[0]), unsafe.Pointer(&dy[0]), unsafe.Pointer(&y[0])
+			kernels[0](&s)
+			s.x, s.dy, s.y = unsafe.Pointer(&wideX[0]), unsafe.Pointer(&wideDY[0]), unsafe.Pointer(&want[0])
+			kernels[1](&s)
+			for i := range y {
+				if rounded := half.ToBF16(want[i]); rounded != y[i] {
+					require.Failf(t, "not equal", "%s, %d lanes: %x of %x and %x, want %x", name, f.lanes, y[i], x[i], dy[i], rounded)
+				}
+			}
 		}
 	}
 }

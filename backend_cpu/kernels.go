@@ -30,7 +30,9 @@ type segment struct{ a, b unsafe.Pointer }
 // and outerSum does the work of outer, a tile two vectors wide, and of sum, at c + cRun.
 //
 // Each sums over its segments. Steps and offsets are bytes. A kernel leaves
-// cOff and aOff behind the rows that it made and tiles at 0. With each segment
+// cOff and aOff behind the rows that it made and tiles at 0. A gather goes on with more
+// rows of tiles, each as many, after adding aNext and cNext, and leaves more at 0. With
+// each segment
 // it asks for 256 bytes at ahead and moves ahead by aheadStep; a gather that starts
 // from init asks for its rows of c at cAhead too. gen knows the
 // offsets of the fields.
@@ -48,6 +50,8 @@ type tile struct {
 	init         *float32 // the row that every c starts from; nil: from c itself
 	ahead        uintptr  // an address only: nothing is read
 	aheadStep    int
+	more, each   int
+	aNext, cNext int // added to aOff and cOff
 }
 
 // Bounds over all instruction sets.

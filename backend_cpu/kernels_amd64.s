@@ -105,6 +105,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -201,7 +214,7 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Y0
-	VMOVUPS    (CX), Y1
+	VMOVAPS    Y0, Y1
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -313,6 +326,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -326,7 +352,7 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
+	VMOVAPS Y0, Y1
 	JMP     start
 
 fromC:
@@ -420,8 +446,8 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Y0
-	VMOVUPS    (CX), Y1
-	VMOVUPS    (CX), Y2
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -553,6 +579,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -566,8 +605,8 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
 	JMP     start
 
 fromC:
@@ -671,9 +710,9 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Y0
-	VMOVUPS    (CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    (CX), Y3
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -830,6 +869,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -843,9 +895,9 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
 	JMP     start
 
 fromC:
@@ -959,10 +1011,10 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Y0
-	VMOVUPS    (CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    (CX), Y3
-	VMOVUPS    (CX), Y4
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -1139,6 +1191,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -1152,10 +1217,10 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
 	JMP     start
 
 fromC:
@@ -1279,11 +1344,11 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Y0
-	VMOVUPS    (CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    (CX), Y3
-	VMOVUPS    (CX), Y4
-	VMOVUPS    (CX), Y5
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -1480,6 +1545,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -1493,11 +1571,11 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
 	JMP     start
 
 fromC:
@@ -1631,12 +1709,12 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Y0
-	VMOVUPS    (CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    (CX), Y3
-	VMOVUPS    (CX), Y4
-	VMOVUPS    (CX), Y5
-	VMOVUPS    (CX), Y6
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -1858,6 +1936,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -1871,12 +1962,12 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
-	VMOVUPS (CX), Y6
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
 	JMP     start
 
 fromC:
@@ -2020,13 +2111,13 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Y0
-	VMOVUPS    (CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    (CX), Y3
-	VMOVUPS    (CX), Y4
-	VMOVUPS    (CX), Y5
-	VMOVUPS    (CX), Y6
-	VMOVUPS    (CX), Y7
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -2268,6 +2359,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -2281,13 +2385,13 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS (CX), Y7
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
 	JMP     start
 
 fromC:
@@ -2441,14 +2545,14 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Y0
-	VMOVUPS    (CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    (CX), Y3
-	VMOVUPS    (CX), Y4
-	VMOVUPS    (CX), Y5
-	VMOVUPS    (CX), Y6
-	VMOVUPS    (CX), Y7
-	VMOVUPS    (CX), Y8
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	VMOVAPS    Y0, Y8
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -2710,6 +2814,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -2723,14 +2840,14 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS (CX), Y7
-	VMOVUPS (CX), Y8
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	VMOVAPS Y0, Y8
 	JMP     start
 
 fromC:
@@ -2894,15 +3011,15 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Y0
-	VMOVUPS    (CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    (CX), Y3
-	VMOVUPS    (CX), Y4
-	VMOVUPS    (CX), Y5
-	VMOVUPS    (CX), Y6
-	VMOVUPS    (CX), Y7
-	VMOVUPS    (CX), Y8
-	VMOVUPS    (CX), Y9
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	VMOVAPS    Y0, Y8
+	VMOVAPS    Y0, Y9
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -3189,6 +3306,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -3202,15 +3332,15 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS (CX), Y7
-	VMOVUPS (CX), Y8
-	VMOVUPS (CX), Y9
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y0, Y9
 	JMP     start
 
 fromC:
@@ -3384,16 +3514,16 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Y0
-	VMOVUPS    (CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    (CX), Y3
-	VMOVUPS    (CX), Y4
-	VMOVUPS    (CX), Y5
-	VMOVUPS    (CX), Y6
-	VMOVUPS    (CX), Y7
-	VMOVUPS    (CX), Y8
-	VMOVUPS    (CX), Y9
-	VMOVUPS    (CX), Y10
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	VMOVAPS    Y0, Y8
+	VMOVAPS    Y0, Y9
+	VMOVAPS    Y0, Y10
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -3700,6 +3830,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -3713,16 +3856,16 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS (CX), Y7
-	VMOVUPS (CX), Y8
-	VMOVUPS (CX), Y9
-	VMOVUPS (CX), Y10
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y0, Y9
+	VMOVAPS Y0, Y10
 	JMP     start
 
 fromC:
@@ -3906,17 +4049,17 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Y0
-	VMOVUPS    (CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    (CX), Y3
-	VMOVUPS    (CX), Y4
-	VMOVUPS    (CX), Y5
-	VMOVUPS    (CX), Y6
-	VMOVUPS    (CX), Y7
-	VMOVUPS    (CX), Y8
-	VMOVUPS    (CX), Y9
-	VMOVUPS    (CX), Y10
-	VMOVUPS    (CX), Y11
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	VMOVAPS    Y0, Y8
+	VMOVAPS    Y0, Y9
+	VMOVAPS    Y0, Y10
+	VMOVAPS    Y0, Y11
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -4243,6 +4386,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -4256,17 +4412,17 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS (CX), Y7
-	VMOVUPS (CX), Y8
-	VMOVUPS (CX), Y9
-	VMOVUPS (CX), Y10
-	VMOVUPS (CX), Y11
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y0, Y9
+	VMOVAPS Y0, Y10
+	VMOVAPS Y0, Y11
 	JMP     start
 
 fromC:
@@ -4568,6 +4724,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -4674,8 +4843,8 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Y0
 	VMOVUPS    32(CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    32(CX), Y3
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -4812,6 +4981,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -4826,8 +5008,8 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS 32(CX), Y3
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
 	JMP     start
 
 fromC:
@@ -4935,10 +5117,10 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Y0
 	VMOVUPS    32(CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    32(CX), Y3
-	VMOVUPS    (CX), Y4
-	VMOVUPS    32(CX), Y5
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y1, Y5
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -5104,6 +5286,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -5118,10 +5313,10 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS 32(CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
 	JMP     start
 
 fromC:
@@ -5244,12 +5439,12 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Y0
 	VMOVUPS    32(CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    32(CX), Y3
-	VMOVUPS    (CX), Y4
-	VMOVUPS    32(CX), Y5
-	VMOVUPS    (CX), Y6
-	VMOVUPS    32(CX), Y7
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y1, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y1, Y7
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -5449,6 +5644,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -5463,12 +5671,12 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS 32(CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS 32(CX), Y7
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
 	JMP     start
 
 fromC:
@@ -5606,14 +5814,14 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Y0
 	VMOVUPS    32(CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    32(CX), Y3
-	VMOVUPS    (CX), Y4
-	VMOVUPS    32(CX), Y5
-	VMOVUPS    (CX), Y6
-	VMOVUPS    32(CX), Y7
-	VMOVUPS    (CX), Y8
-	VMOVUPS    32(CX), Y9
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y1, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y1, Y7
+	VMOVAPS    Y0, Y8
+	VMOVAPS    Y1, Y9
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -5842,6 +6050,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -5856,14 +6077,14 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS 32(CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS 32(CX), Y7
-	VMOVUPS (CX), Y8
-	VMOVUPS 32(CX), Y9
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
 	JMP     start
 
 fromC:
@@ -6016,16 +6237,16 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Y0
 	VMOVUPS    32(CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    32(CX), Y3
-	VMOVUPS    (CX), Y4
-	VMOVUPS    32(CX), Y5
-	VMOVUPS    (CX), Y6
-	VMOVUPS    32(CX), Y7
-	VMOVUPS    (CX), Y8
-	VMOVUPS    32(CX), Y9
-	VMOVUPS    (CX), Y10
-	VMOVUPS    32(CX), Y11
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y1, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y1, Y7
+	VMOVAPS    Y0, Y8
+	VMOVAPS    Y1, Y9
+	VMOVAPS    Y0, Y10
+	VMOVAPS    Y1, Y11
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -6283,6 +6504,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -6297,16 +6531,16 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS 32(CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS 32(CX), Y7
-	VMOVUPS (CX), Y8
-	VMOVUPS 32(CX), Y9
-	VMOVUPS (CX), Y10
-	VMOVUPS 32(CX), Y11
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	VMOVAPS Y0, Y10
+	VMOVAPS Y1, Y11
 	JMP     start
 
 fromC:
@@ -6727,6 +6961,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -6740,7 +6987,7 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Y0
-	VMOVUPS    (CX), Y1
+	VMOVAPS    Y0, Y1
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -6855,6 +7102,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -6868,8 +7128,8 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Y0
-	VMOVUPS    (CX), Y1
-	VMOVUPS    (CX), Y2
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -7002,6 +7262,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -7015,9 +7288,9 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Y0
-	VMOVUPS    (CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    (CX), Y3
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -7168,6 +7441,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -7181,10 +7467,10 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Y0
-	VMOVUPS    (CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    (CX), Y3
-	VMOVUPS    (CX), Y4
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -7357,6 +7643,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -7370,11 +7669,11 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Y0
-	VMOVUPS    (CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    (CX), Y3
-	VMOVUPS    (CX), Y4
-	VMOVUPS    (CX), Y5
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -7565,6 +7864,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -7578,12 +7890,12 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Y0
-	VMOVUPS    (CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    (CX), Y3
-	VMOVUPS    (CX), Y4
-	VMOVUPS    (CX), Y5
-	VMOVUPS    (CX), Y6
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -7792,6 +8104,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -7805,13 +8130,13 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Y0
-	VMOVUPS    (CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    (CX), Y3
-	VMOVUPS    (CX), Y4
-	VMOVUPS    (CX), Y5
-	VMOVUPS    (CX), Y6
-	VMOVUPS    (CX), Y7
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -8042,6 +8367,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -8055,14 +8393,14 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Y0
-	VMOVUPS    (CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    (CX), Y3
-	VMOVUPS    (CX), Y4
-	VMOVUPS    (CX), Y5
-	VMOVUPS    (CX), Y6
-	VMOVUPS    (CX), Y7
-	VMOVUPS    (CX), Y8
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	VMOVAPS    Y0, Y8
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -8311,6 +8649,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -8324,15 +8675,15 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Y0
-	VMOVUPS    (CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    (CX), Y3
-	VMOVUPS    (CX), Y4
-	VMOVUPS    (CX), Y5
-	VMOVUPS    (CX), Y6
-	VMOVUPS    (CX), Y7
-	VMOVUPS    (CX), Y8
-	VMOVUPS    (CX), Y9
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	VMOVAPS    Y0, Y8
+	VMOVAPS    Y0, Y9
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -8599,6 +8950,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -8612,16 +8976,16 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Y0
-	VMOVUPS    (CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    (CX), Y3
-	VMOVUPS    (CX), Y4
-	VMOVUPS    (CX), Y5
-	VMOVUPS    (CX), Y6
-	VMOVUPS    (CX), Y7
-	VMOVUPS    (CX), Y8
-	VMOVUPS    (CX), Y9
-	VMOVUPS    (CX), Y10
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	VMOVAPS    Y0, Y8
+	VMOVAPS    Y0, Y9
+	VMOVAPS    Y0, Y10
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -8910,6 +9274,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -8923,17 +9300,17 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Y0
-	VMOVUPS    (CX), Y1
-	VMOVUPS    (CX), Y2
-	VMOVUPS    (CX), Y3
-	VMOVUPS    (CX), Y4
-	VMOVUPS    (CX), Y5
-	VMOVUPS    (CX), Y6
-	VMOVUPS    (CX), Y7
-	VMOVUPS    (CX), Y8
-	VMOVUPS    (CX), Y9
-	VMOVUPS    (CX), Y10
-	VMOVUPS    (CX), Y11
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	VMOVAPS    Y0, Y8
+	VMOVAPS    Y0, Y9
+	VMOVAPS    Y0, Y10
+	VMOVAPS    Y0, Y11
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -9240,6 +9617,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -9253,8 +9643,8 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
 	JMP     start
 
 fromC:
@@ -9395,11 +9785,11 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
 	JMP     start
 
 fromC:
@@ -9584,14 +9974,14 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS (CX), Y7
-	VMOVUPS (CX), Y8
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	VMOVAPS Y0, Y8
 	JMP     start
 
 fromC:
@@ -9820,17 +10210,17 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Y0
-	VMOVUPS (CX), Y1
-	VMOVUPS (CX), Y2
-	VMOVUPS (CX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS (CX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS (CX), Y7
-	VMOVUPS (CX), Y8
-	VMOVUPS (CX), Y9
-	VMOVUPS (CX), Y10
-	VMOVUPS (CX), Y11
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y0, Y9
+	VMOVAPS Y0, Y10
+	VMOVAPS Y0, Y11
 	JMP     start
 
 fromC:
@@ -10531,6 +10921,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -10627,7 +11030,7 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
+	VMOVAPS    Z0, Z1
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -10739,6 +11142,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -10752,7 +11168,7 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
+	VMOVAPS Z0, Z1
 	JMP     start
 
 fromC:
@@ -10846,8 +11262,8 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -10979,6 +11395,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -10992,8 +11421,8 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
 	JMP     start
 
 fromC:
@@ -11097,9 +11526,9 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -11256,6 +11685,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -11269,9 +11711,9 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
 	JMP     start
 
 fromC:
@@ -11385,10 +11827,10 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -11565,6 +12007,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -11578,10 +12033,10 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
 	JMP     start
 
 fromC:
@@ -11705,11 +12160,11 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -11906,6 +12361,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -11919,11 +12387,11 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
 	JMP     start
 
 fromC:
@@ -12057,12 +12525,12 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -12284,6 +12752,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -12297,12 +12778,12 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
 	JMP     start
 
 fromC:
@@ -12446,13 +12927,13 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    (CX), Z7
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -12694,6 +13175,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -12707,13 +13201,13 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
 	JMP     start
 
 fromC:
@@ -12867,14 +13361,14 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    (CX), Z7
-	VMOVUPS    (CX), Z8
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -13136,6 +13630,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -13149,14 +13656,14 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
 	JMP     start
 
 fromC:
@@ -13320,15 +13827,15 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    (CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    (CX), Z9
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -13615,6 +14122,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -13628,15 +14148,15 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
 	JMP     start
 
 fromC:
@@ -13810,16 +14330,16 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    (CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    (CX), Z9
-	VMOVUPS    (CX), Z10
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -14126,6 +14646,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -14139,16 +14672,16 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
 	JMP     start
 
 fromC:
@@ -14332,17 +14865,17 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    (CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    (CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    (CX), Z11
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -14669,6 +15202,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -14682,17 +15228,17 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS (CX), Z11
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
 	JMP     start
 
 fromC:
@@ -14886,18 +15432,18 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    (CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    (CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    (CX), Z11
-	VMOVUPS    (CX), Z12
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	VMOVAPS    Z0, Z12
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -15249,6 +15795,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -15262,18 +15821,18 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS (CX), Z11
-	VMOVUPS (CX), Z12
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
 	JMP     start
 
 fromC:
@@ -15477,19 +16036,19 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    (CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    (CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    (CX), Z11
-	VMOVUPS    (CX), Z12
-	VMOVUPS    (CX), Z13
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z0, Z13
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -15861,6 +16420,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -15874,19 +16446,19 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS (CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS (CX), Z13
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
 	JMP     start
 
 fromC:
@@ -16209,6 +16781,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -16315,8 +16900,8 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -16455,6 +17040,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -16469,8 +17067,8 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
 	JMP     start
 
 fromC:
@@ -16578,10 +17176,10 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -16750,6 +17348,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -16764,10 +17375,10 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
 	JMP     start
 
 fromC:
@@ -16890,12 +17501,12 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    64(CX), Z7
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -17099,6 +17710,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -17113,12 +17737,12 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
 	JMP     start
 
 fromC:
@@ -17256,14 +17880,14 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    64(CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    64(CX), Z9
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -17497,6 +18121,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -17511,14 +18148,14 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
 	JMP     start
 
 fromC:
@@ -17671,16 +18308,16 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    64(CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    64(CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    64(CX), Z11
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -17944,6 +18581,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -17958,16 +18608,16 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
 	JMP     start
 
 fromC:
@@ -18135,18 +18785,18 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    64(CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    64(CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    64(CX), Z11
-	VMOVUPS    (CX), Z12
-	VMOVUPS    64(CX), Z13
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -18445,6 +19095,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -18459,18 +19122,18 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
 	JMP     start
 
 fromC:
@@ -18653,20 +19316,20 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    64(CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    64(CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    64(CX), Z11
-	VMOVUPS    (CX), Z12
-	VMOVUPS    64(CX), Z13
-	VMOVUPS    (CX), Z14
-	VMOVUPS    64(CX), Z15
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -18995,6 +19658,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -19009,20 +19685,20 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
 	JMP     start
 
 fromC:
@@ -19220,22 +19896,22 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    64(CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    64(CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    64(CX), Z11
-	VMOVUPS    (CX), Z12
-	VMOVUPS    64(CX), Z13
-	VMOVUPS    (CX), Z14
-	VMOVUPS    64(CX), Z15
-	VMOVUPS    (CX), Z16
-	VMOVUPS    64(CX), Z17
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -19594,6 +20270,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -19608,22 +20297,22 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
 	JMP     start
 
 fromC:
@@ -19836,24 +20525,24 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    64(CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    64(CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    64(CX), Z11
-	VMOVUPS    (CX), Z12
-	VMOVUPS    64(CX), Z13
-	VMOVUPS    (CX), Z14
-	VMOVUPS    64(CX), Z15
-	VMOVUPS    (CX), Z16
-	VMOVUPS    64(CX), Z17
-	VMOVUPS    (CX), Z18
-	VMOVUPS    64(CX), Z19
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -20247,6 +20936,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -20261,24 +20963,24 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
 	JMP     start
 
 fromC:
@@ -20506,26 +21208,26 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    64(CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    64(CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    64(CX), Z11
-	VMOVUPS    (CX), Z12
-	VMOVUPS    64(CX), Z13
-	VMOVUPS    (CX), Z14
-	VMOVUPS    64(CX), Z15
-	VMOVUPS    (CX), Z16
-	VMOVUPS    64(CX), Z17
-	VMOVUPS    (CX), Z18
-	VMOVUPS    64(CX), Z19
-	VMOVUPS    (CX), Z20
-	VMOVUPS    64(CX), Z21
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z1, Z21
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -20949,6 +21651,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -20963,26 +21678,26 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
 	JMP     start
 
 fromC:
@@ -21225,28 +21940,28 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    64(CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    64(CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    64(CX), Z11
-	VMOVUPS    (CX), Z12
-	VMOVUPS    64(CX), Z13
-	VMOVUPS    (CX), Z14
-	VMOVUPS    64(CX), Z15
-	VMOVUPS    (CX), Z16
-	VMOVUPS    64(CX), Z17
-	VMOVUPS    (CX), Z18
-	VMOVUPS    64(CX), Z19
-	VMOVUPS    (CX), Z20
-	VMOVUPS    64(CX), Z21
-	VMOVUPS    (CX), Z22
-	VMOVUPS    64(CX), Z23
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z1, Z21
+	VMOVAPS    Z0, Z22
+	VMOVAPS    Z1, Z23
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -21700,6 +22415,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -21714,28 +22442,28 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
-	VMOVUPS (CX), Z22
-	VMOVUPS 64(CX), Z23
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z1, Z23
 	JMP     start
 
 fromC:
@@ -21993,30 +22721,30 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    64(CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    64(CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    64(CX), Z11
-	VMOVUPS    (CX), Z12
-	VMOVUPS    64(CX), Z13
-	VMOVUPS    (CX), Z14
-	VMOVUPS    64(CX), Z15
-	VMOVUPS    (CX), Z16
-	VMOVUPS    64(CX), Z17
-	VMOVUPS    (CX), Z18
-	VMOVUPS    64(CX), Z19
-	VMOVUPS    (CX), Z20
-	VMOVUPS    64(CX), Z21
-	VMOVUPS    (CX), Z22
-	VMOVUPS    64(CX), Z23
-	VMOVUPS    (CX), Z24
-	VMOVUPS    64(CX), Z25
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z1, Z21
+	VMOVAPS    Z0, Z22
+	VMOVAPS    Z1, Z23
+	VMOVAPS    Z0, Z24
+	VMOVAPS    Z1, Z25
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -22505,6 +23233,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -22519,30 +23260,30 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
-	VMOVUPS (CX), Z22
-	VMOVUPS 64(CX), Z23
-	VMOVUPS (CX), Z24
-	VMOVUPS 64(CX), Z25
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z1, Z23
+	VMOVAPS Z0, Z24
+	VMOVAPS Z1, Z25
 	JMP     start
 
 fromC:
@@ -22815,32 +23556,32 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    64(CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    64(CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    64(CX), Z11
-	VMOVUPS    (CX), Z12
-	VMOVUPS    64(CX), Z13
-	VMOVUPS    (CX), Z14
-	VMOVUPS    64(CX), Z15
-	VMOVUPS    (CX), Z16
-	VMOVUPS    64(CX), Z17
-	VMOVUPS    (CX), Z18
-	VMOVUPS    64(CX), Z19
-	VMOVUPS    (CX), Z20
-	VMOVUPS    64(CX), Z21
-	VMOVUPS    (CX), Z22
-	VMOVUPS    64(CX), Z23
-	VMOVUPS    (CX), Z24
-	VMOVUPS    64(CX), Z25
-	VMOVUPS    (CX), Z26
-	VMOVUPS    64(CX), Z27
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z1, Z21
+	VMOVAPS    Z0, Z22
+	VMOVAPS    Z1, Z23
+	VMOVAPS    Z0, Z24
+	VMOVAPS    Z1, Z25
+	VMOVAPS    Z0, Z26
+	VMOVAPS    Z1, Z27
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -23359,6 +24100,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -23373,32 +24127,32 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
-	VMOVUPS (CX), Z22
-	VMOVUPS 64(CX), Z23
-	VMOVUPS (CX), Z24
-	VMOVUPS 64(CX), Z25
-	VMOVUPS (CX), Z26
-	VMOVUPS 64(CX), Z27
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z1, Z23
+	VMOVAPS Z0, Z24
+	VMOVAPS Z1, Z25
+	VMOVAPS Z0, Z26
+	VMOVAPS Z1, Z27
 	JMP     start
 
 fromC:
@@ -23848,8 +24602,8 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
 	JMP     start
 
 fromC:
@@ -23962,10 +24716,10 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
 	JMP     start
 
 fromC:
@@ -24093,12 +24847,12 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
 	JMP     start
 
 fromC:
@@ -24241,14 +24995,14 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
 	JMP     start
 
 fromC:
@@ -24406,16 +25160,16 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
 	JMP     start
 
 fromC:
@@ -24588,18 +25342,18 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
 	JMP     start
 
 fromC:
@@ -24787,20 +25541,20 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
 	JMP     start
 
 fromC:
@@ -25003,22 +25757,22 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
 	JMP     start
 
 fromC:
@@ -25236,24 +25990,24 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
 	JMP     start
 
 fromC:
@@ -25486,26 +26240,26 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
 	JMP     start
 
 fromC:
@@ -25753,28 +26507,28 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
-	VMOVUPS (CX), Z22
-	VMOVUPS 64(CX), Z23
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z1, Z23
 	JMP     start
 
 fromC:
@@ -26037,30 +26791,30 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
-	VMOVUPS (CX), Z22
-	VMOVUPS 64(CX), Z23
-	VMOVUPS (CX), Z24
-	VMOVUPS 64(CX), Z25
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z1, Z23
+	VMOVAPS Z0, Z24
+	VMOVAPS Z1, Z25
 	JMP     start
 
 fromC:
@@ -26338,32 +27092,32 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
-	VMOVUPS (CX), Z22
-	VMOVUPS 64(CX), Z23
-	VMOVUPS (CX), Z24
-	VMOVUPS 64(CX), Z25
-	VMOVUPS (CX), Z26
-	VMOVUPS 64(CX), Z27
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z1, Z23
+	VMOVAPS Z0, Z24
+	VMOVAPS Z1, Z25
+	VMOVAPS Z0, Z26
+	VMOVAPS Z1, Z27
 	JMP     start
 
 fromC:
@@ -26747,6 +27501,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -26760,7 +27527,7 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
+	VMOVAPS    Z0, Z1
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -26875,6 +27642,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -26888,8 +27668,8 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -27022,6 +27802,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -27035,9 +27828,9 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -27188,6 +27981,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -27201,10 +28007,10 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -27377,6 +28183,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -27390,11 +28209,11 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -27585,6 +28404,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -27598,12 +28430,12 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -27812,6 +28644,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -27825,13 +28670,13 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    (CX), Z7
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -28062,6 +28907,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -28075,14 +28933,14 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    (CX), Z7
-	VMOVUPS    (CX), Z8
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -28331,6 +29189,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -28344,15 +29215,15 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    (CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    (CX), Z9
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -28619,6 +29490,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -28632,16 +29516,16 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    (CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    (CX), Z9
-	VMOVUPS    (CX), Z10
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -28930,6 +29814,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -28943,17 +29840,17 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    (CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    (CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    (CX), Z11
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -29260,6 +30157,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -29273,18 +30183,18 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    (CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    (CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    (CX), Z11
-	VMOVUPS    (CX), Z12
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	VMOVAPS    Z0, Z12
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -29609,6 +30519,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -29622,19 +30545,19 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    (CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    (CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    (CX), Z11
-	VMOVUPS    (CX), Z12
-	VMOVUPS    (CX), Z13
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z0, Z13
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -29981,6 +30904,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -29994,8 +30930,8 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
 	JMP     start
 
 fromC:
@@ -30136,11 +31072,11 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
 	JMP     start
 
 fromC:
@@ -30325,14 +31261,14 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
 	JMP     start
 
 fromC:
@@ -30561,17 +31497,17 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS (CX), Z11
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
 	JMP     start
 
 fromC:
@@ -30844,20 +31780,20 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS (CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS (CX), Z13
-	VMOVUPS (CX), Z14
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
 	JMP     start
 
 fromC:
@@ -31174,23 +32110,23 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS (CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS (CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS (CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS (CX), Z17
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z0, Z17
 	JMP     start
 
 fromC:
@@ -31551,26 +32487,26 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS (CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS (CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS (CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS (CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS (CX), Z19
-	VMOVUPS (CX), Z20
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z0, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z0, Z19
+	VMOVAPS Z0, Z20
 	JMP     start
 
 fromC:
@@ -31975,29 +32911,29 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS (CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS (CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS (CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS (CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS (CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS (CX), Z21
-	VMOVUPS (CX), Z22
-	VMOVUPS (CX), Z23
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z0, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z0, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z0, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z0, Z23
 	JMP     start
 
 fromC:
@@ -32943,6 +33879,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -33039,7 +33988,7 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
+	VMOVAPS    Z0, Z1
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -33151,6 +34100,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -33164,7 +34126,7 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
+	VMOVAPS Z0, Z1
 	JMP     start
 
 fromC:
@@ -33258,8 +34220,8 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -33391,6 +34353,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -33404,8 +34379,8 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
 	JMP     start
 
 fromC:
@@ -33509,9 +34484,9 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -33668,6 +34643,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -33681,9 +34669,9 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
 	JMP     start
 
 fromC:
@@ -33797,10 +34785,10 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -33977,6 +34965,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -33990,10 +34991,10 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
 	JMP     start
 
 fromC:
@@ -34117,11 +35118,11 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -34318,6 +35319,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -34331,11 +35345,11 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
 	JMP     start
 
 fromC:
@@ -34469,12 +35483,12 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -34696,6 +35710,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -34709,12 +35736,12 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
 	JMP     start
 
 fromC:
@@ -34858,13 +35885,13 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    (CX), Z7
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -35106,6 +36133,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -35119,13 +36159,13 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
 	JMP     start
 
 fromC:
@@ -35279,14 +36319,14 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    (CX), Z7
-	VMOVUPS    (CX), Z8
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -35548,6 +36588,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -35561,14 +36614,14 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
 	JMP     start
 
 fromC:
@@ -35732,15 +36785,15 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    (CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    (CX), Z9
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -36027,6 +37080,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -36040,15 +37106,15 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
 	JMP     start
 
 fromC:
@@ -36222,16 +37288,16 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    (CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    (CX), Z9
-	VMOVUPS    (CX), Z10
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -36538,6 +37604,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -36551,16 +37630,16 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
 	JMP     start
 
 fromC:
@@ -36744,17 +37823,17 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    (CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    (CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    (CX), Z11
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -37081,6 +38160,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -37094,17 +38186,17 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS (CX), Z11
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
 	JMP     start
 
 fromC:
@@ -37298,18 +38390,18 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    (CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    (CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    (CX), Z11
-	VMOVUPS    (CX), Z12
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	VMOVAPS    Z0, Z12
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -37661,6 +38753,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -37674,18 +38779,18 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS (CX), Z11
-	VMOVUPS (CX), Z12
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
 	JMP     start
 
 fromC:
@@ -37889,19 +38994,19 @@ tile:
 	TESTQ      CX, CX
 	JZ         fromC
 	VMOVUPS    (CX), Z0
-	VMOVUPS    (CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    (CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    (CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    (CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    (CX), Z11
-	VMOVUPS    (CX), Z12
-	VMOVUPS    (CX), Z13
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z0, Z13
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -38273,6 +39378,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -38286,19 +39404,19 @@ tile:
 	TESTQ   CX, CX
 	JZ      fromC
 	VMOVUPS (CX), Z0
-	VMOVUPS (CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS (CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS (CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS (CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS (CX), Z13
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
 	JMP     start
 
 fromC:
@@ -38621,6 +39739,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -38727,8 +39858,8 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -38867,6 +39998,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -38881,8 +40025,8 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
 	JMP     start
 
 fromC:
@@ -38990,10 +40134,10 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -39162,6 +40306,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -39176,10 +40333,10 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
 	JMP     start
 
 fromC:
@@ -39302,12 +40459,12 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    64(CX), Z7
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -39511,6 +40668,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -39525,12 +40695,12 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
 	JMP     start
 
 fromC:
@@ -39668,14 +40838,14 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    64(CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    64(CX), Z9
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -39909,6 +41079,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -39923,14 +41106,14 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
 	JMP     start
 
 fromC:
@@ -40083,16 +41266,16 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    64(CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    64(CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    64(CX), Z11
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -40356,6 +41539,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -40370,16 +41566,16 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
 	JMP     start
 
 fromC:
@@ -40547,18 +41743,18 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    64(CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    64(CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    64(CX), Z11
-	VMOVUPS    (CX), Z12
-	VMOVUPS    64(CX), Z13
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -40857,6 +42053,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -40871,18 +42080,18 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
 	JMP     start
 
 fromC:
@@ -41065,20 +42274,20 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    64(CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    64(CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    64(CX), Z11
-	VMOVUPS    (CX), Z12
-	VMOVUPS    64(CX), Z13
-	VMOVUPS    (CX), Z14
-	VMOVUPS    64(CX), Z15
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -41407,6 +42616,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -41421,20 +42643,20 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
 	JMP     start
 
 fromC:
@@ -41632,22 +42854,22 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    64(CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    64(CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    64(CX), Z11
-	VMOVUPS    (CX), Z12
-	VMOVUPS    64(CX), Z13
-	VMOVUPS    (CX), Z14
-	VMOVUPS    64(CX), Z15
-	VMOVUPS    (CX), Z16
-	VMOVUPS    64(CX), Z17
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -42006,6 +43228,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -42020,22 +43255,22 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
 	JMP     start
 
 fromC:
@@ -42248,24 +43483,24 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    64(CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    64(CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    64(CX), Z11
-	VMOVUPS    (CX), Z12
-	VMOVUPS    64(CX), Z13
-	VMOVUPS    (CX), Z14
-	VMOVUPS    64(CX), Z15
-	VMOVUPS    (CX), Z16
-	VMOVUPS    64(CX), Z17
-	VMOVUPS    (CX), Z18
-	VMOVUPS    64(CX), Z19
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -42659,6 +43894,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -42673,24 +43921,24 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
 	JMP     start
 
 fromC:
@@ -42918,26 +44166,26 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    64(CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    64(CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    64(CX), Z11
-	VMOVUPS    (CX), Z12
-	VMOVUPS    64(CX), Z13
-	VMOVUPS    (CX), Z14
-	VMOVUPS    64(CX), Z15
-	VMOVUPS    (CX), Z16
-	VMOVUPS    64(CX), Z17
-	VMOVUPS    (CX), Z18
-	VMOVUPS    64(CX), Z19
-	VMOVUPS    (CX), Z20
-	VMOVUPS    64(CX), Z21
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z1, Z21
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -43361,6 +44609,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -43375,26 +44636,26 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
 	JMP     start
 
 fromC:
@@ -43637,28 +44898,28 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    64(CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    64(CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    64(CX), Z11
-	VMOVUPS    (CX), Z12
-	VMOVUPS    64(CX), Z13
-	VMOVUPS    (CX), Z14
-	VMOVUPS    64(CX), Z15
-	VMOVUPS    (CX), Z16
-	VMOVUPS    64(CX), Z17
-	VMOVUPS    (CX), Z18
-	VMOVUPS    64(CX), Z19
-	VMOVUPS    (CX), Z20
-	VMOVUPS    64(CX), Z21
-	VMOVUPS    (CX), Z22
-	VMOVUPS    64(CX), Z23
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z1, Z21
+	VMOVAPS    Z0, Z22
+	VMOVAPS    Z1, Z23
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -44112,6 +45373,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -44126,28 +45400,28 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
-	VMOVUPS (CX), Z22
-	VMOVUPS 64(CX), Z23
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z1, Z23
 	JMP     start
 
 fromC:
@@ -44405,30 +45679,30 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    64(CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    64(CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    64(CX), Z11
-	VMOVUPS    (CX), Z12
-	VMOVUPS    64(CX), Z13
-	VMOVUPS    (CX), Z14
-	VMOVUPS    64(CX), Z15
-	VMOVUPS    (CX), Z16
-	VMOVUPS    64(CX), Z17
-	VMOVUPS    (CX), Z18
-	VMOVUPS    64(CX), Z19
-	VMOVUPS    (CX), Z20
-	VMOVUPS    64(CX), Z21
-	VMOVUPS    (CX), Z22
-	VMOVUPS    64(CX), Z23
-	VMOVUPS    (CX), Z24
-	VMOVUPS    64(CX), Z25
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z1, Z21
+	VMOVAPS    Z0, Z22
+	VMOVAPS    Z1, Z23
+	VMOVAPS    Z0, Z24
+	VMOVAPS    Z1, Z25
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -44917,6 +46191,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -44931,30 +46218,30 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
-	VMOVUPS (CX), Z22
-	VMOVUPS 64(CX), Z23
-	VMOVUPS (CX), Z24
-	VMOVUPS 64(CX), Z25
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z1, Z23
+	VMOVAPS Z0, Z24
+	VMOVAPS Z1, Z25
 	JMP     start
 
 fromC:
@@ -45227,32 +46514,32 @@ tile:
 	JZ         fromC
 	VMOVUPS    (CX), Z0
 	VMOVUPS    64(CX), Z1
-	VMOVUPS    (CX), Z2
-	VMOVUPS    64(CX), Z3
-	VMOVUPS    (CX), Z4
-	VMOVUPS    64(CX), Z5
-	VMOVUPS    (CX), Z6
-	VMOVUPS    64(CX), Z7
-	VMOVUPS    (CX), Z8
-	VMOVUPS    64(CX), Z9
-	VMOVUPS    (CX), Z10
-	VMOVUPS    64(CX), Z11
-	VMOVUPS    (CX), Z12
-	VMOVUPS    64(CX), Z13
-	VMOVUPS    (CX), Z14
-	VMOVUPS    64(CX), Z15
-	VMOVUPS    (CX), Z16
-	VMOVUPS    64(CX), Z17
-	VMOVUPS    (CX), Z18
-	VMOVUPS    64(CX), Z19
-	VMOVUPS    (CX), Z20
-	VMOVUPS    64(CX), Z21
-	VMOVUPS    (CX), Z22
-	VMOVUPS    64(CX), Z23
-	VMOVUPS    (CX), Z24
-	VMOVUPS    64(CX), Z25
-	VMOVUPS    (CX), Z26
-	VMOVUPS    64(CX), Z27
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z1, Z21
+	VMOVAPS    Z0, Z22
+	VMOVAPS    Z1, Z23
+	VMOVAPS    Z0, Z24
+	VMOVAPS    Z1, Z25
+	VMOVAPS    Z0, Z26
+	VMOVAPS    Z1, Z27
 	MOVQ       56(AX), CX
 	ADDQ       64(AX), CX
 	ADDQ       88(AX), CX
@@ -45771,6 +47058,19 @@ done:
 	ADDQ    CX, 32(AX)
 	DECQ    24(AX)
 	JNZ     tile
+	MOVQ    120(AX), CX
+	TESTQ   CX, CX
+	JZ      end
+	DECQ    120(AX)
+	MOVQ    128(AX), CX
+	MOVQ    CX, 24(AX)
+	MOVQ    136(AX), CX
+	ADDQ    CX, 32(AX)
+	MOVQ    144(AX), CX
+	ADDQ    CX, 64(AX)
+	JMP     tile
+
+end:
 	VZEROUPPER
 	RET
 
@@ -45785,32 +47085,32 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
-	VMOVUPS (CX), Z22
-	VMOVUPS 64(CX), Z23
-	VMOVUPS (CX), Z24
-	VMOVUPS 64(CX), Z25
-	VMOVUPS (CX), Z26
-	VMOVUPS 64(CX), Z27
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z1, Z23
+	VMOVAPS Z0, Z24
+	VMOVAPS Z1, Z25
+	VMOVAPS Z0, Z26
+	VMOVAPS Z1, Z27
 	JMP     start
 
 fromC:
@@ -46287,8 +47587,8 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
 	JMP     start
 
 fromC:
@@ -46398,10 +47698,10 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
 	JMP     start
 
 fromC:
@@ -46526,12 +47826,12 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
 	JMP     start
 
 fromC:
@@ -46671,14 +47971,14 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
 	JMP     start
 
 fromC:
@@ -46833,16 +48133,16 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
 	JMP     start
 
 fromC:
@@ -47012,18 +48312,18 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
 	JMP     start
 
 fromC:
@@ -47208,20 +48508,20 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
 	JMP     start
 
 fromC:
@@ -47421,22 +48721,22 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
 	JMP     start
 
 fromC:
@@ -47651,24 +48951,24 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
 	JMP     start
 
 fromC:
@@ -47898,26 +49198,26 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
 	JMP     start
 
 fromC:
@@ -48162,28 +49462,28 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
-	VMOVUPS (CX), Z22
-	VMOVUPS 64(CX), Z23
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z1, Z23
 	JMP     start
 
 fromC:
@@ -48443,30 +49743,30 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
-	VMOVUPS (CX), Z22
-	VMOVUPS 64(CX), Z23
-	VMOVUPS (CX), Z24
-	VMOVUPS 64(CX), Z25
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z1, Z23
+	VMOVAPS Z0, Z24
+	VMOVAPS Z1, Z25
 	JMP     start
 
 fromC:
@@ -48741,32 +50041,32 @@ tile:
 	JZ      fromC
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
-	VMOVUPS (CX), Z2
-	VMOVUPS 64(CX), Z3
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z5
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS (CX), Z8
-	VMOVUPS 64(CX), Z9
-	VMOVUPS (CX), Z10
-	VMOVUPS 64(CX), Z11
-	VMOVUPS (CX), Z12
-	VMOVUPS 64(CX), Z13
-	VMOVUPS (CX), Z14
-	VMOVUPS 64(CX), Z15
-	VMOVUPS (CX), Z16
-	VMOVUPS 64(CX), Z17
-	VMOVUPS (CX), Z18
-	VMOVUPS 64(CX), Z19
-	VMOVUPS (CX), Z20
-	VMOVUPS 64(CX), Z21
-	VMOVUPS (CX), Z22
-	VMOVUPS 64(CX), Z23
-	VMOVUPS (CX), Z24
-	VMOVUPS 64(CX), Z25
-	VMOVUPS (CX), Z26
-	VMOVUPS 64(CX), Z27
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z1, Z23
+	VMOVAPS Z0, Z24
+	VMOVAPS Z1, Z25
+	VMOVAPS Z0, Z26
+	VMOVAPS Z1, Z27
 	JMP     start
 
 fromC:
@@ -50163,6 +51463,71 @@ loop:
 	ADDQ       $0x10, DX
 	DECQ       BX
 	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func foldSinglesAVX2(dst *float32, src *byte, step int, next int, vectors int, last int, rows int, dstStep int, rowStep int)
+// Requires: AVX, AVX2
+TEXT ·foldSinglesAVX2(SB), NOSPLIT, $0-72
+	MOVQ      dst+0(FP), AX
+	MOVQ      src+8(FP), CX
+	MOVQ      step+16(FP), DX
+	MOVQ      next+24(FP), BX
+	MOVQ      rows+48(FP), BX
+	MOVQ      $0x0502070401060300, SI
+	VMOVQ     SI, X0
+	VPMOVZXBD X0, Y0
+	MOVQ      $0x0207040106030005, SI
+	VMOVQ     SI, X1
+	VPMOVZXBD X1, Y1
+	MOVQ      $0x0704010603000502, SI
+	VMOVQ     SI, X2
+	VPMOVZXBD X2, Y2
+
+row:
+	MOVQ vectors+32(FP), R8
+	MOVQ AX, SI
+	MOVQ CX, DI
+
+vector:
+	TESTQ  R8, R8
+	JNZ    whole
+	MOVQ   last+40(FP), SI
+	MOVQ   SI, DI
+	SHLQ   $0x02, DI
+	ADDQ   CX, DI
+	IMUL3Q $0x0c, SI, SI
+	ADDQ   AX, SI
+
+whole:
+	VMOVUPS  (DI), Y3
+	VMOVUPS  (DI)(DX*1), Y4
+	VMOVUPS  (DI)(DX*2), Y5
+	VPERMPS  Y3, Y0, Y3
+	VPERMPS  Y4, Y1, Y4
+	VPERMPS  Y5, Y2, Y5
+	VMOVAPS  Y3, Y6
+	VBLENDPS $0x92, Y4, Y6, Y6
+	VBLENDPS $0x24, Y5, Y6, Y6
+	VMOVAPS  Y3, Y7
+	VBLENDPS $0x24, Y4, Y7, Y7
+	VBLENDPS $0x49, Y5, Y7, Y7
+	VMOVAPS  Y3, Y3
+	VBLENDPS $0x49, Y4, Y3, Y3
+	VBLENDPS $0x92, Y5, Y3, Y3
+	VMOVUPS  Y6, (SI)
+	VMOVUPS  Y7, 32(SI)
+	VMOVUPS  Y3, 64(SI)
+	ADDQ     $0x00000060, SI
+	ADDQ     $0x20, DI
+	DECQ     R8
+	JGE      vector
+	MOVQ     dstStep+56(FP), SI
+	ADDQ     SI, AX
+	MOVQ     rowStep+64(FP), SI
+	ADDQ     SI, CX
+	DECQ     BX
+	JNZ      row
 	VZEROUPPER
 	RET
 
@@ -52296,7 +53661,7 @@ row:
 	RET
 
 // func normHalfAVX512(s *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, MMX+
 TEXT ·normHalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ         s+0(FP), AX
 	MOVQ         32(AX), CX
@@ -52312,6 +53677,35 @@ TEXT ·normHalfAVX512(SB), NOSPLIT, $0-8
 	MOVL         $0x00000040, DX
 	VMOVD        DX, X4
 	VPBROADCASTD X4, Z4
+	MOVL         $0x00400000, DX
+	VMOVD        DX, X4
+	VPBROADCASTD X4, Z5
+	MOVQ         $0x1d1915110d090501, DX
+	VMOVQ        DX, X4
+	MOVQ         $0x3d3935312d292521, DX
+	VPINSRQ      $0x01, DX, X4, X4
+	VPMOVZXBD    X4, Z4
+	MOVQ         $0x1f1b17130f0b0703, DX
+	VMOVQ        DX, X6
+	MOVQ         $0x3f3b37332f2b2723, DX
+	VPINSRQ      $0x01, DX, X6, X6
+	VPMOVZXBD    X6, Z6
+	VPSLLD       $0x10, Z6, Z6
+	VPORD        Z6, Z4, Z4
+	MOVL         $0xaaaaaaaa, DX
+	KMOVD        DX, K1
+	MOVQ         $0x0706050403020100, DX
+	VMOVQ        DX, X6
+	MOVQ         $0x0f0e0d0c0b0a0908, DX
+	VPINSRQ      $0x01, DX, X6, X6
+	VPMOVZXBD    X6, Z6
+	VPSLLD       $0x10, Z6, Z6
+	MOVQ         $0x1716151413121110, DX
+	VMOVQ        DX, X7
+	MOVQ         $0x1f1e1d1c1b1a1918, DX
+	VPINSRQ      $0x01, DX, X7, X7
+	VPMOVZXBD    X7, Z7
+	VPSLLD       $0x10, Z7, Z7
 	MOVQ         (AX), DX
 	MOVQ         16(AX), BX
 	MOVQ         40(AX), SI
@@ -52325,43 +53719,44 @@ row:
 block:
 	PREFETCHT0  8192(DX)(R9*1)
 	PREFETCHT0  8192(BX)(R9*1)
-	VPMOVZXWD   (DX)(R9*1), Z5
-	VPSLLD      $0x10, Z5, Z5
-	VMOVUPS     (DI)(R9*2), Z6
-	VSUBPS      (SI)(R9*2), Z5, Z5
-	VFMADD213PS (R8)(R9*2), Z6, Z5
-	VCMPPS      $0x01, Z1, Z5, K1
-	VMULPS      Z0, Z5, K1, Z5
-	VPSRLD      $0x10, Z5, Z6
-	VCMPPS      $0x03, Z5, Z5, K1
-	VPANDD      Z2, Z6, Z7
-	VPADDD      Z3, Z7, Z7
-	VPADDD      Z5, Z7, Z7
-	VPSRLD      $0x10, Z7, Z7
-	VPORD       Z4, Z6, K1, Z7
-	VPMOVDW     Z7, (BX)(R9*1)
-	VPMOVZXWD   32(DX)(R9*1), Z5
-	VPSLLD      $0x10, Z5, Z5
-	VMOVUPS     64(DI)(R9*2), Z6
-	VSUBPS      64(SI)(R9*2), Z5, Z5
-	VFMADD213PS 64(R8)(R9*2), Z6, Z5
-	VCMPPS      $0x01, Z1, Z5, K1
-	VMULPS      Z0, Z5, K1, Z5
-	VPSRLD      $0x10, Z5, Z6
-	VCMPPS      $0x03, Z5, Z5, K1
-	VPANDD      Z2, Z6, Z7
-	VPADDD      Z3, Z7, Z7
-	VPADDD      Z5, Z7, Z7
-	VPSRLD      $0x10, Z7, Z7
-	VPORD       Z4, Z6, K1, Z7
-	VPMOVDW     Z7, 32(BX)(R9*1)
-	ADDQ        $0x40, R9
-	CMPQ        R9, CX
-	JLT         block
-	ADDQ        CX, DX
-	ADDQ        CX, BX
-	DECQ        AX
-	JNZ         row
+	VPERMW.Z    (DX)(R9*1), Z6, K1, Z8
+	VMOVUPS     (DI)(R9*2), Z9
+	VSUBPS      (SI)(R9*2), Z8, Z8
+	VFMADD213PS (R8)(R9*2), Z9, Z8
+	VCMPPS      $0x01, Z1, Z8, K2
+	VMULPS      Z0, Z8, K2, Z8
+	VPERMW.Z    (DX)(R9*1), Z7, K1, Z9
+	VMOVUPS     64(DI)(R9*2), Z10
+	VSUBPS      64(SI)(R9*2), Z9, Z9
+	VFMADD213PS 64(R8)(R9*2), Z10, Z9
+	VCMPPS      $0x01, Z1, Z9, K2
+	VMULPS      Z0, Z9, K2, Z9
+	VPSRLD      $0x10, Z8, Z10
+	VPANDD      Z2, Z10, Z10
+	VPADDD      Z3, Z10, Z10
+	VPADDD      Z8, Z10, Z10
+	VPSRLD      $0x10, Z9, Z11
+	VPANDD      Z2, Z11, Z11
+	VPADDD      Z3, Z11, Z11
+	VPADDD      Z9, Z11, Z11
+	VCMPPS      $0x03, Z8, Z9, K2
+	KORTESTW    K2, K2
+	JZ          numbers1
+	VCMPPS      $0x03, Z8, Z8, K2
+	VPORD       Z5, Z8, K2, Z10
+	VCMPPS      $0x03, Z9, Z9, K2
+	VPORD       Z5, Z9, K2, Z11
+
+numbers1:
+	VPERMT2W Z11, Z4, Z10
+	VMOVUPS  Z10, (BX)(R9*1)
+	ADDQ     $0x40, R9
+	CMPQ     R9, CX
+	JLT      block
+	ADDQ     CX, DX
+	ADDQ     CX, BX
+	DECQ     AX
+	JNZ      row
 	VZEROUPPER
 	RET
 
@@ -52445,7 +53840,7 @@ row:
 	RET
 
 // func gradHalfAVX512(s *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, MMX+
 TEXT ·gradHalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ         s+0(FP), AX
 	MOVQ         32(AX), CX
@@ -52461,6 +53856,35 @@ TEXT ·gradHalfAVX512(SB), NOSPLIT, $0-8
 	MOVL         $0x00000040, DX
 	VMOVD        DX, X4
 	VPBROADCASTD X4, Z4
+	MOVL         $0x00400000, DX
+	VMOVD        DX, X4
+	VPBROADCASTD X4, Z5
+	MOVQ         $0x1d1915110d090501, DX
+	VMOVQ        DX, X4
+	MOVQ         $0x3d3935312d292521, DX
+	VPINSRQ      $0x01, DX, X4, X4
+	VPMOVZXBD    X4, Z4
+	MOVQ         $0x1f1b17130f0b0703, DX
+	VMOVQ        DX, X6
+	MOVQ         $0x3f3b37332f2b2723, DX
+	VPINSRQ      $0x01, DX, X6, X6
+	VPMOVZXBD    X6, Z6
+	VPSLLD       $0x10, Z6, Z6
+	VPORD        Z6, Z4, Z4
+	MOVL         $0xaaaaaaaa, DX
+	KMOVD        DX, K1
+	MOVQ         $0x0706050403020100, DX
+	VMOVQ        DX, X6
+	MOVQ         $0x0f0e0d0c0b0a0908, DX
+	VPINSRQ      $0x01, DX, X6, X6
+	VPMOVZXBD    X6, Z6
+	VPSLLD       $0x10, Z6, Z6
+	MOVQ         $0x1716151413121110, DX
+	VMOVQ        DX, X7
+	MOVQ         $0x1f1e1d1c1b1a1918, DX
+	VPINSRQ      $0x01, DX, X7, X7
+	VPMOVZXBD    X7, Z7
+	VPSLLD       $0x10, Z7, Z7
 	MOVQ         (AX), DX
 	MOVQ         8(AX), BX
 	MOVQ         16(AX), SI
@@ -52478,56 +53902,55 @@ block:
 	PREFETCHT0  8192(DX)(R12*1)
 	PREFETCHT0  8192(BX)(R12*1)
 	PREFETCHT0  8192(SI)(R12*1)
-	VMOVUPS     (R8)(R12*2), Z5
-	VPMOVZXWD   (DX)(R12*1), Z7
-	VPSLLD      $0x10, Z7, Z7
-	VPMOVZXWD   (BX)(R12*1), Z8
-	VPSLLD      $0x10, Z8, Z8
-	VSUBPS      (DI)(R12*2), Z7, Z7
-	VMOVAPS     Z7, Z6
-	VFMADD213PS (R9)(R12*2), Z5, Z6
-	VCMPPS      $0x01, Z1, Z6, K1
-	VMULPS      Z0, Z8, K1, Z8
-	VMOVUPS     (R11)(R12*2), Z6
-	VFMADD213PS (R10)(R12*2), Z6, Z7
-	VFMSUB213PS Z7, Z5, Z8
-	VPSRLD      $0x10, Z8, Z5
-	VCMPPS      $0x03, Z8, Z8, K1
-	VPANDD      Z2, Z5, Z6
-	VPADDD      Z3, Z6, Z6
-	VPADDD      Z8, Z6, Z6
-	VPSRLD      $0x10, Z6, Z6
-	VPORD       Z4, Z5, K1, Z6
-	VPMOVDW     Z6, (SI)(R12*1)
-	VMOVUPS     64(R8)(R12*2), Z5
-	VPMOVZXWD   32(DX)(R12*1), Z7
-	VPSLLD      $0x10, Z7, Z7
-	VPMOVZXWD   32(BX)(R12*1), Z8
-	VPSLLD      $0x10, Z8, Z8
-	VSUBPS      64(DI)(R12*2), Z7, Z7
-	VMOVAPS     Z7, Z6
-	VFMADD213PS 64(R9)(R12*2), Z5, Z6
-	VCMPPS      $0x01, Z1, Z6, K1
-	VMULPS      Z0, Z8, K1, Z8
-	VMOVUPS     64(R11)(R12*2), Z6
-	VFMADD213PS 64(R10)(R12*2), Z6, Z7
-	VFMSUB213PS Z7, Z5, Z8
-	VPSRLD      $0x10, Z8, Z5
-	VCMPPS      $0x03, Z8, Z8, K1
-	VPANDD      Z2, Z5, Z6
-	VPADDD      Z3, Z6, Z6
-	VPADDD      Z8, Z6, Z6
-	VPSRLD      $0x10, Z6, Z6
-	VPORD       Z4, Z5, K1, Z6
-	VPMOVDW     Z6, 32(SI)(R12*1)
-	ADDQ        $0x40, R12
-	CMPQ        R12, CX
-	JLT         block
-	ADDQ        CX, DX
-	ADDQ        CX, BX
-	ADDQ        CX, SI
-	DECQ        AX
-	JNZ         row
+	VMOVUPS     (R8)(R12*2), Z8
+	VPERMW.Z    (DX)(R12*1), Z6, K1, Z10
+	VPERMW.Z    (BX)(R12*1), Z6, K1, Z11
+	VSUBPS      (DI)(R12*2), Z10, Z10
+	VMOVAPS     Z10, Z9
+	VFMADD213PS (R9)(R12*2), Z8, Z9
+	VCMPPS      $0x01, Z1, Z9, K2
+	VMULPS      Z0, Z11, K2, Z11
+	VMOVUPS     (R11)(R12*2), Z9
+	VFMADD213PS (R10)(R12*2), Z9, Z10
+	VFMSUB213PS Z10, Z8, Z11
+	VMOVUPS     64(R8)(R12*2), Z8
+	VPERMW.Z    (DX)(R12*1), Z7, K1, Z10
+	VPERMW.Z    (BX)(R12*1), Z7, K1, Z12
+	VSUBPS      64(DI)(R12*2), Z10, Z10
+	VMOVAPS     Z10, Z9
+	VFMADD213PS 64(R9)(R12*2), Z8, Z9
+	VCMPPS      $0x01, Z1, Z9, K2
+	VMULPS      Z0, Z12, K2, Z12
+	VMOVUPS     64(R11)(R12*2), Z9
+	VFMADD213PS 64(R10)(R12*2), Z9, Z10
+	VFMSUB213PS Z10, Z8, Z12
+	VPSRLD      $0x10, Z11, Z8
+	VPANDD      Z2, Z8, Z8
+	VPADDD      Z3, Z8, Z8
+	VPADDD      Z11, Z8, Z8
+	VPSRLD      $0x10, Z12, Z9
+	VPANDD      Z2, Z9, Z9
+	VPADDD      Z3, Z9, Z9
+	VPADDD      Z12, Z9, Z9
+	VCMPPS      $0x03, Z11, Z12, K2
+	KORTESTW    K2, K2
+	JZ          numbers1
+	VCMPPS      $0x03, Z11, Z11, K2
+	VPORD       Z5, Z11, K2, Z8
+	VCMPPS      $0x03, Z12, Z12, K2
+	VPORD       Z5, Z12, K2, Z9
+
+numbers1:
+	VPERMT2W Z9, Z4, Z8
+	VMOVUPS  Z8, (SI)(R12*1)
+	ADDQ     $0x40, R12
+	CMPQ     R12, CX
+	JLT      block
+	ADDQ     CX, DX
+	ADDQ     CX, BX
+	ADDQ     CX, SI
+	DECQ     AX
+	JNZ      row
 	VZEROUPPER
 	RET
 
@@ -52624,14 +54047,91 @@ loop:
 	VZEROUPPER
 	RET
 
-// func foldChannelsAVX512(dst *float32, src *byte, step int, next int, vectors int)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·foldChannelsAVX512(SB), NOSPLIT, $0-40
+// func foldSinglesAVX512(dst *float32, src *byte, step int, next int, vectors int, last int, rows int, dstStep int, rowStep int)
+// Requires: AVX, AVX512F
+TEXT ·foldSinglesAVX512(SB), NOSPLIT, $0-72
 	MOVQ      dst+0(FP), AX
 	MOVQ      src+8(FP), CX
 	MOVQ      step+16(FP), DX
 	MOVQ      next+24(FP), BX
-	MOVQ      vectors+32(FP), BX
+	MOVQ      rows+48(FP), BX
+	MOVQ      $0x0d02070c01060b00, SI
+	VMOVQ     SI, X0
+	MOVQ      $0x050a0f04090e0308, SI
+	VPINSRQ   $0x01, SI, X0, X0
+	VPMOVZXBD X0, Z0
+	MOVL      $0x00009249, SI
+	KMOVW     SI, K1
+	MOVQ      $0x02070c01060b0005, SI
+	VMOVQ     SI, X1
+	MOVQ      $0x0a0f04090e03080d, SI
+	VPINSRQ   $0x01, SI, X1, X1
+	VPMOVZXBD X1, Z1
+	MOVL      $0x00002492, SI
+	KMOVW     SI, K2
+	MOVQ      $0x070c01060b00050a, SI
+	VMOVQ     SI, X2
+	MOVQ      $0x0f04090e03080d02, SI
+	VPINSRQ   $0x01, SI, X2, X2
+	VPMOVZXBD X2, Z2
+	MOVL      $0x00004924, SI
+	KMOVW     SI, K3
+
+row:
+	MOVQ vectors+32(FP), R8
+	MOVQ AX, SI
+	MOVQ CX, DI
+
+vector:
+	TESTQ  R8, R8
+	JNZ    whole
+	MOVQ   last+40(FP), SI
+	MOVQ   SI, DI
+	SHLQ   $0x02, DI
+	ADDQ   CX, DI
+	IMUL3Q $0x0c, SI, SI
+	ADDQ   AX, SI
+
+whole:
+	VMOVUPS (DI), Z3
+	VMOVUPS (DI)(DX*1), Z4
+	VMOVUPS (DI)(DX*2), Z5
+	VPERMPS Z3, Z0, Z3
+	VPERMPS Z4, Z1, Z4
+	VPERMPS Z5, Z2, Z5
+	VMOVAPS Z3, Z6
+	VMOVAPS Z4, K2, Z6
+	VMOVAPS Z5, K3, Z6
+	VMOVAPS Z3, Z7
+	VMOVAPS Z4, K1, Z7
+	VMOVAPS Z5, K2, Z7
+	VMOVAPS Z3, Z3
+	VMOVAPS Z4, K3, Z3
+	VMOVAPS Z5, K1, Z3
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	VMOVUPS Z3, 128(SI)
+	ADDQ    $0x000000c0, SI
+	ADDQ    $0x40, DI
+	DECQ    R8
+	JGE     vector
+	MOVQ    dstStep+56(FP), SI
+	ADDQ    SI, AX
+	MOVQ    rowStep+64(FP), SI
+	ADDQ    SI, CX
+	DECQ    BX
+	JNZ     row
+	VZEROUPPER
+	RET
+
+// func foldChannelsAVX512(dst *float32, src *byte, step int, next int, vectors int, last int, rows int, dstStep int, rowStep int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·foldChannelsAVX512(SB), NOSPLIT, $0-72
+	MOVQ      dst+0(FP), AX
+	MOVQ      src+8(FP), CX
+	MOVQ      step+16(FP), DX
+	MOVQ      next+24(FP), BX
+	MOVQ      rows+48(FP), BX
 	MOVQ      $0x1303120211011000, SI
 	VMOVQ     SI, X0
 	MOVQ      $0x1707160615051404, SI
@@ -52643,33 +54143,54 @@ TEXT ·foldChannelsAVX512(SB), NOSPLIT, $0-40
 	VPINSRQ   $0x01, SI, X1, X1
 	VPMOVZXBD X1, Z1
 
-loop:
-	VPMOVZXWD (CX), Z2
-	VPMOVZXWD (CX)(DX*1), Z3
+row:
+	MOVQ vectors+32(FP), R8
+	MOVQ AX, SI
+	MOVQ CX, DI
+
+vector:
+	TESTQ  R8, R8
+	JNZ    whole
+	MOVQ   last+40(FP), SI
+	MOVQ   SI, DI
+	SHLQ   $0x01, DI
+	ADDQ   CX, DI
+	IMUL3Q $0x08, SI, SI
+	ADDQ   AX, SI
+
+whole:
+	VPMOVZXWD (DI), Z2
+	VPMOVZXWD (DI)(DX*1), Z3
 	VPSLLD    $0x10, Z3, Z3
 	VORPS     Z3, Z2, Z2
-	VPMOVZXWD (CX)(DX*2), Z3
+	VPMOVZXWD (DI)(DX*2), Z3
 	VMOVAPS   Z2, Z4
 	VPERMT2PS Z3, Z0, Z4
 	VMOVAPS   Z2, Z2
 	VPERMT2PS Z3, Z1, Z2
-	VMOVUPS   Z4, (AX)
-	VMOVUPS   Z2, 64(AX)
-	ADDQ      $0x00000080, AX
-	ADDQ      $0x20, CX
+	VMOVUPS   Z4, (SI)
+	VMOVUPS   Z2, 64(SI)
+	ADDQ      $0x00000080, SI
+	ADDQ      $0x20, DI
+	DECQ      R8
+	JGE       vector
+	MOVQ      dstStep+56(FP), SI
+	ADDQ      SI, AX
+	MOVQ      rowStep+64(FP), SI
+	ADDQ      SI, CX
 	DECQ      BX
-	JNZ       loop
+	JNZ       row
 	VZEROUPPER
 	RET
 
-// func foldVoxelsAVX512(dst *float32, src *byte, step int, next int, vectors int)
+// func foldVoxelsAVX512(dst *float32, src *byte, step int, next int, vectors int, last int, rows int, dstStep int, rowStep int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·foldVoxelsAVX512(SB), NOSPLIT, $0-40
+TEXT ·foldVoxelsAVX512(SB), NOSPLIT, $0-72
 	MOVQ      dst+0(FP), AX
 	MOVQ      src+8(FP), CX
 	MOVQ      step+16(FP), DX
 	MOVQ      next+24(FP), BX
-	MOVQ      vectors+32(FP), SI
+	MOVQ      rows+48(FP), SI
 	MOVQ      $0x0d02070c01060b00, DI
 	VMOVQ     DI, X0
 	MOVQ      $0x050a0f04090e0308, DI
@@ -52692,20 +54213,35 @@ TEXT ·foldVoxelsAVX512(SB), NOSPLIT, $0-40
 	MOVL      $0x00004924, DI
 	KMOVW     DI, K3
 
-loop:
-	LEAQ      (CX), DI
-	VPMOVZXWD (CX), Z3
-	VPMOVZXWD (DI)(BX*1), Z4
+row:
+	MOVQ vectors+32(FP), R9
+	MOVQ AX, DI
+	MOVQ CX, R8
+
+vector:
+	TESTQ  R9, R9
+	JNZ    whole
+	MOVQ   last+40(FP), DI
+	MOVQ   DI, R8
+	SHLQ   $0x01, R8
+	ADDQ   CX, R8
+	IMUL3Q $0x0c, DI, DI
+	ADDQ   AX, DI
+
+whole:
+	LEAQ      (R8), R10
+	VPMOVZXWD (R8), Z3
+	VPMOVZXWD (R10)(BX*1), Z4
 	VPSLLD    $0x10, Z4, Z4
 	VORPS     Z4, Z3, Z3
-	LEAQ      (CX)(DX*1), DI
-	VPMOVZXWD (CX)(DX*1), Z4
-	VPMOVZXWD (DI)(BX*1), Z5
+	LEAQ      (R8)(DX*1), R10
+	VPMOVZXWD (R8)(DX*1), Z4
+	VPMOVZXWD (R10)(BX*1), Z5
 	VPSLLD    $0x10, Z5, Z5
 	VORPS     Z5, Z4, Z4
-	LEAQ      (CX)(DX*2), DI
-	VPMOVZXWD (CX)(DX*2), Z5
-	VPMOVZXWD (DI)(BX*1), Z6
+	LEAQ      (R8)(DX*2), R10
+	VPMOVZXWD (R8)(DX*2), Z5
+	VPMOVZXWD (R10)(BX*1), Z6
 	VPSLLD    $0x10, Z6, Z6
 	VORPS     Z6, Z5, Z5
 	VPERMPS   Z3, Z0, Z3
@@ -52720,13 +54256,19 @@ loop:
 	VMOVAPS   Z3, Z3
 	VMOVAPS   Z4, K3, Z3
 	VMOVAPS   Z5, K1, Z3
-	VMOVUPS   Z6, (AX)
-	VMOVUPS   Z7, 64(AX)
-	VMOVUPS   Z3, 128(AX)
-	ADDQ      $0x000000c0, AX
-	ADDQ      $0x20, CX
+	VMOVUPS   Z6, (DI)
+	VMOVUPS   Z7, 64(DI)
+	VMOVUPS   Z3, 128(DI)
+	ADDQ      $0x000000c0, DI
+	ADDQ      $0x20, R8
+	DECQ      R9
+	JGE       vector
+	MOVQ      dstStep+56(FP), DI
+	ADDQ      DI, AX
+	MOVQ      rowStep+64(FP), DI
+	ADDQ      DI, CX
 	DECQ      SI
-	JNZ       loop
+	JNZ       row
 	VZEROUPPER
 	RET
 

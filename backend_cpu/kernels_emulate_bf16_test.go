@@ -247,6 +247,9 @@ func checkPairTile(t *testing.T, kind string, kernel func(*tile), mr, nr, k int)
 	kernel(x)
 	x.tiles, x.aOff, x.cOff, x.init = tiles, 4, 0, nil
 	kernel(x)
+	if kind == "gather" {
+		checkRows(t, kernel, x, &init[0], mr, nr)
+	}
 	rows := tiles * mr
 	if kind == "sum" {
 		rows = 1

@@ -154,7 +154,7 @@ var operations = map[string]func(*emulator, []operand){
 		}
 	},
 	"VMOVD":   func(e *emulator, o []operand) { e.store(o[1], [16]uint32{uint32(e.get(o[0]))}, 4) },
-	"VMOVUPS": moveLanes, "VMOVDQU": moveLanes, "VBROADCASTSS": broadcast, "VPBROADCASTD": broadcast,
+	"VMOVUPS": moveLanes, "VMOVAPS": moveLanes, "VMOVDQU": moveLanes, "VBROADCASTSS": broadcast, "VPBROADCASTD": broadcast,
 	"VFMADD231PS": lanewise(func(d, b, a uint32) uint32 {
 		return math.Float32bits(fma(math.Float32frombits(a), math.Float32frombits(b), math.Float32frombits(d)))
 	}),

@@ -833,6 +833,9 @@ func leakyAddHalfAVX2(y, a, b unsafe.Pointer, vectors int, slope float32)
 func leakyGradHalfAVX2(dx, dy, y unsafe.Pointer, vectors int, slope float32)
 
 //go:noescape
+func foldSinglesAVX2(dst *float32, src unsafe.Pointer, step, next, vectors, last, rows, dstStep, rowStep int)
+
+//go:noescape
 func axpyAVX2(y, x *float32, vectors int, m float32)
 
 //go:noescape
@@ -974,10 +977,13 @@ func leakyAddHalfAVX512(y, a, b unsafe.Pointer, vectors int, slope float32)
 func leakyGradHalfAVX512(dx, dy, y unsafe.Pointer, vectors int, slope float32)
 
 //go:noescape
-func foldChannelsAVX512(dst *float32, src unsafe.Pointer, step, next, vectors int)
+func foldSinglesAVX512(dst *float32, src unsafe.Pointer, step, next, vectors, last, rows, dstStep, rowStep int)
 
 //go:noescape
-func foldVoxelsAVX512(dst *float32, src unsafe.Pointer, step, next, vectors int)
+func foldChannelsAVX512(dst *float32, src unsafe.Pointer, step, next, vectors, last, rows, dstStep, rowStep int)
+
+//go:noescape
+func foldVoxelsAVX512(dst *float32, src unsafe.Pointer, step, next, vectors, last, rows, dstStep, rowStep int)
 
 //go:noescape
 func squaresAVX512(sum *float64, x *float32, vectors int)

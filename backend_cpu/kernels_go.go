@@ -32,7 +32,7 @@ type row4 = [4]float32
 func gatherGo(t *tile, mr int) {
 	i1, i2, i3 := min(1, mr-1), min(2, mr-1), min(3, mr-1)
 	segments := unsafe.Slice(t.seg, t.n)
-	for ; t.tiles > 0; t.tiles-- {
+	for ; t.tiles > 0; t.nextTile() {
 		c0, c1, c2, c3, acc := openGo(t, i1, i2, i3)
 		for _, s := range segments {
 			a0 := unsafe.Slice((*float32)(unsafe.Add(s.a, t.aOff)), t.k)
@@ -45,6 +45,16 @@ func gatherGo(t *tile, mr int) {
 		*c0, *c1, *c2, *c3 = acc[0], acc[1], acc[2], acc[3]
 		t.cOff += mr * t.cStep
 		t.aOff += mr * t.aStep
+	}
+}
+
+// nextTile counts the tile that was made, and goes on with the next row of tiles.
+func (t *tile) nextTile() {
+	if t.tiles--; t.tiles == 0 && t.more > 0 {
+		t.more--
+		t.tiles = t.each
+		t.aOff += t.aNext
+		t.cOff += t.cNext
 	}
 }
 

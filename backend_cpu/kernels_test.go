@@ -3,6 +3,7 @@ package cpu
 import (
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -36,6 +37,9 @@ func checkTile(t *testing.T, kind string, kernel func(*tile), mr, nr, k int) {
 	require.Equal(t, tiles*mr*nr*4, x.cOff)
 	x.tiles, x.aOff, x.cOff, x.init = tiles, 4, 0, nil
 	kernel(x)
+	if strings.HasPrefix(kind, "gather") {
+		checkRows(t, kernel, x, &init[0], mr, nr)
+	}
 	for i := range tiles * mr {
 		for j := range nr {
 			for tap := range 3 {
@@ -64,6 +68,24 @@ func checkTile(t *testing.T, kind string, kernel func(*tile), mr, nr, k int) {
 			}
 		}
 	}
+}
+
+// checkRows compares two rows of tiles of a gather with two calls.
+func checkRows(t *testing.T, kernel func(*tile), x *tile, init *float32, mr, nr int) {
+	t.Helper()
+	want, got := make([]float32, 64*nr), make([]float32, 64*nr)
+	for row := range 2 {
+		y := *x
+		y.tiles, y.init, y.c = 1, init, &want[0]
+		y.aOff, y.cOff = 4+row*(mr+2)*y.aStep, row*(mr+3)*y.cStep
+		kernel(&y)
+	}
+	y := *x
+	y.tiles, y.init, y.c, y.aOff, y.cOff = 1, init, &got[0], 4, 0
+	y.each, y.more, y.aNext, y.cNext = 1, 1, 2*y.aStep, 3*y.cStep
+	kernel(&y)
+	require.Equal(t, want, got)
+	require.Zero(t, y.more)
 }
 
 func TestTilesEqualPlainSums(t *testing.T) {

@@ -26,6 +26,7 @@ func elementwise(v vec) {
 		leakyAdd(v, half)
 		leakyGrad(v, half)
 	}
+	foldSingles(v)
 	if v.zmm { // others have no kernels of pairs
 		foldChannels(v)
 		foldVoxels(v)

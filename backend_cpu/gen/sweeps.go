@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -26,6 +28,12 @@ type sweepFrame struct {
 	s, rows, columns, at reg.GPVirtual
 	slope, zero          reg.VecVirtual
 	narrow               *narrower
+
+	// Of twoByTwo: the upper halves of all lanes, which words go there, and a vector that
+	// waits for the next one.
+	upper reg.OpmaskVirtual
+	words [2]reg.VecVirtual
+	held  reg.VecVirtual
 }
 
 // openSweep begins a kernel.
@@ -74,6 +82,51 @@ func (f *sweepFrame) read(from Mem, to reg.VecVirtual) {
 		return
 	}
 	VMOVUPS(from, to)
+}
+
+// twoByTwo says that vectors of a row are read and written in twos: what fills a register
+// in bf16, with AVX-512.
+func (f *sweepFrame) twoByTwo() bool { return f.half && f.v.zmm }
+
+// rounding fills the registers that readNext and writeNext need.
+func (f *sweepFrame) rounding() {
+	f.narrow = newNarrower(f.v, f.half)
+	if !f.twoByTwo() {
+		return
+	}
+	f.narrow.forBoth()
+	g := GP32()
+	f.upper = K()
+	MOVL(U32(0xaaaaaaaa), g)
+	KMOVD(g, f.upper)
+	for i := range f.words {
+		f.words[i] = f.v.reg()
+		f.v.lanesOf(f.words[i], func(lane int) int { return 16*i + lane })
+		VPSLLD(Imm(16), f.words[i], f.words[i])
+	}
+}
+
+// readNext makes f32 of vector j of a row.
+func (f *sweepFrame) readNext(p reg.GPVirtual, j int) reg.VecVirtual {
+	to := f.v.reg()
+	if f.twoByTwo() {
+		VPERMW_Z(f.data(p, j&^1), f.words[j&1], f.upper, to)
+	} else {
+		f.read(f.data(p, j), to)
+	}
+	return to
+}
+
+// writeNext stores vector j of a row; vectors come in their order.
+func (f *sweepFrame) writeNext(x reg.VecVirtual, p reg.GPVirtual, j int) {
+	switch {
+	case !f.twoByTwo():
+		f.write(x, f.data(p, j))
+	case j%2 == 0:
+		f.held = x
+	default:
+		f.narrow.storeBoth(fmt.Sprintf("numbers%d", j), f.held, x, f.data(p, j-1))
+	}
 }
 
 // write stores a vector of a row.
@@ -220,31 +273,26 @@ func moments(v vec, half bool) {
 func norm(v vec, half bool) {
 	f := openSweep(v, "norm", half)
 	f.leaky()
-	f.narrow = newNarrower(v, half)
+	f.rounding()
 	x, y := f.pointer(sX), f.pointer(sY)
 	mean, scale, shift := f.pointer(sMean), f.pointer(sScale), f.pointer(sShift)
 	f.eachRow([]reg.GPVirtual{x, y}, func(j int) {
-		d, a := v.reg(), v.reg()
-		f.read(f.data(x, j), d)
+		d, a := f.readNext(x, j), v.reg()
 		VMOVUPS(f.across(scale, j), a)
 		VSUBPS(f.across(mean, j), d, d)
 		VFMADD213PS(f.across(shift, j), a, d)
 		v.scaleWhere(v.compare(less, f.zero, d), f.slope, d)
-		f.write(d, f.data(y, j))
+		f.writeNext(d, y, j)
 	})
 }
 
-// gradOf reads d and g of vector j: scale is a register, for it is used again.
-func (f *sweepFrame) gradOf(x, dy Mem, mean, scale, shift Op) (d, g reg.VecVirtual) {
-	d, g = f.v.reg(), f.v.reg()
+// gradOf makes d of x and g of dy: scale is a register, for it is used again.
+func (f *sweepFrame) gradOf(d, g reg.VecVirtual, mean, scale, shift Op) {
 	pre := f.v.reg()
-	f.read(x, d)
-	f.read(dy, g)
 	VSUBPS(mean, d, d)
 	VMOVAPS(d, pre)
 	VFMADD213PS(shift, scale, pre)
 	f.v.scaleWhere(f.v.compare(less, f.zero, pre), f.slope, g)
-	return d, g
 }
 
 func gradSums(v vec, half bool) {
@@ -252,9 +300,11 @@ func gradSums(v vec, half bool) {
 	f.leaky()
 	mean, pScale, shift := f.pointer(sMean), f.pointer(sScale), f.pointer(sShift)
 	f.eachColumn([]int{sX, sDY}, []int{sSum, sSum2}, func(j int, p []Mem, acc []reg.VecVirtual) {
-		scale := v.reg()
+		scale, d, g := v.reg(), v.reg(), v.reg()
 		VMOVUPS(f.across(pScale, j), scale)
-		d, g := f.gradOf(p[0], p[1], f.across(mean, j), scale, f.across(shift, j))
+		f.read(p[0], d)
+		f.read(p[1], g)
+		f.gradOf(d, g, f.across(mean, j), scale, f.across(shift, j))
 		VADDPS(g, acc[0], acc[0])
 		VFMADD231PS(d, g, acc[1])
 	})
@@ -263,16 +313,17 @@ func gradSums(v vec, half bool) {
 func grad(v vec, half bool) {
 	f := openSweep(v, "grad", half)
 	f.leaky()
-	f.narrow = newNarrower(v, half)
+	f.rounding()
 	x, dy, dx := f.pointer(sX), f.pointer(sDY), f.pointer(sY)
 	mean, pScale, shift, k0, k1 := f.pointer(sMean), f.pointer(sScale), f.pointer(sShift), f.pointer(sK0), f.pointer(sK1)
 	f.eachRow([]reg.GPVirtual{x, dy, dx}, func(j int) {
 		scale, c := v.reg(), v.reg()
 		VMOVUPS(f.across(pScale, j), scale)
-		d, g := f.gradOf(f.data(x, j), f.data(dy, j), f.across(mean, j), scale, f.across(shift, j))
+		d, g := f.readNext(x, j), f.readNext(dy, j)
+		f.gradOf(d, g, f.across(mean, j), scale, f.across(shift, j))
 		VMOVUPS(f.across(k1, j), c)
 		VFMADD213PS(f.across(k0, j), c, d) // k0 + k1·d
 		VFMSUB213PS(d, scale, g)
-		f.write(g, f.data(dx, j))
+		f.writeNext(g, dx, j)
 	})
 }

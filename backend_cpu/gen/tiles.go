@@ -26,6 +26,10 @@ const (
 	tInit
 	tAhead
 	tAheadStep
+	tMore // of a gather: rows of tiles that follow
+	tEach // tiles of each
+	tANext
+	tCNext
 )
 
 // frame is what the kinds of tile share: the accumulators [runs*mr][nv] and
@@ -54,7 +58,8 @@ func tileName(kind string, v vec, mr, nv int) string {
 //
 //	for tiles: c = init or c; for segments: body; cOff += mr rows; aOff += advance
 //
-// A tile is runs runs of mr rows, cRun from one to the next; that of an outerSum is one
+// A gather does so for more rows of tiles, each tiles, aNext and cNext from one to the
+// next. A tile is runs runs of mr rows, cRun from one to the next; that of an outerSum is one
 // run, and cRun from it the sum of b.
 func tiles(kind string, v vec, runs, mr, nv int, advance func(f *frame) Op, body func(f *frame, a, b reg.GPVirtual)) {
 	text(tileName(kind, v, mr, nv), "t *tile")
@@ -72,12 +77,17 @@ func tiles(kind string, v vec, runs, mr, nv int, advance func(f *frame) Op, body
 	init := f.field(tInit)
 	TESTQ(init, init)
 	JZ(LabelRef("fromC"))
-	for _, row := range append(f.acc[:len(f.acc):len(f.acc)], f.total) {
+	for i, row := range append(f.acc[:len(f.acc):len(f.acc)], f.total) {
 		for j, a := range row {
-			VMOVUPS(Mem{Base: init, Disp: j * v.bytes}, a)
+			if i == 0 {
+				VMOVUPS(Mem{Base: init, Disp: j * v.bytes}, a)
+			} else { // which takes no part of the core but its register file's
+				VMOVAPS(f.acc[0][j], a)
+			}
 		}
 	}
-	if strings.HasPrefix(kind, "gather") { // the others' sums stay in the cache
+	gathers := strings.HasPrefix(kind, "gather")
+	if gathers { // the others' sums stay in the cache
 		f.cAhead()
 	}
 	JMP(LabelRef("start"))
@@ -103,8 +113,24 @@ func tiles(kind string, v vec, runs, mr, nv int, advance func(f *frame) Op, body
 	ADDQ(advance(f), f.at(tAOff))
 	DECQ(f.at(tTiles))
 	JNZ(LabelRef("tile"))
+	if gathers {
+		f.nextRow()
+	}
 	VZEROUPPER()
 	RET()
+}
+
+// nextRow goes on with the next row of tiles.
+func (f *frame) nextRow() {
+	more := f.field(tMore)
+	TESTQ(more, more)
+	JZ(LabelRef("end"))
+	DECQ(f.at(tMore))
+	MOVQ(f.field(tEach), f.at(tTiles))
+	ADDQ(f.field(tANext), f.at(tAOff))
+	ADDQ(f.field(tCNext), f.at(tCOff))
+	JMP(LabelRef("tile"))
+	Label("end")
 }
 
 // lookAhead asks for some cache lines of what the next tiles will read.
@@ -293,89 +319,4 @@ func (v vec) multiplyAdd(a, b, acc reg.VecVirtual) {
 		return
 	}
 	VFMADD231PS(a, b, acc)
-}
-
-// A tile that is one vector wide waits for its loads: one a multiply-add and
-// more, where a core does two of each a cycle. With three taps along W and
-// stride 1 each value of the input serves three of them; that is what the
-// kernels for three taps use.
-
-// gather3 is a gather over three taps t along W:
-//
-//	c[i][j] += sum over segments, t, k: a[(i+t)*aStep + k] * b[t*bStep + k][j]
-func gather3(v vec, mr int) {
-	advance := func(f *frame) Op { return f.times(mr, tAStep) }
-	tiles("gather3", v, 1, mr, 1, advance, func(f *frame, a, b reg.GPVirtual) {
-		at, bStep, k := newVoxels(a, f.field(tAStep), mr+2), f.field(tBStep), f.field(tK)
-		steps(k, 2, func(n int) {
-			for s := range n {
-				w := [3]reg.VecVirtual{v.reg(), v.reg(), v.reg()}
-				VMOVUPS(Mem{Base: b, Disp: s * v.bytes}, w[0])
-				VMOVUPS(Mem{Base: b, Index: bStep, Scale: 1, Disp: s * v.bytes}, w[1])
-				VMOVUPS(Mem{Base: b, Index: bStep, Scale: 2, Disp: s * v.bytes}, w[2])
-				for i := range mr + 2 {
-					x := v.reg()
-					VBROADCASTSS(at.at(i, 4*s), x)
-					for t := range w {
-						if i-t >= 0 && i-t < mr {
-							VFMADD231PS(x, w[t], f.acc[i-t][0])
-						}
-					}
-				}
-			}
-			at.advance(4 * n)
-			ADDQ(U32(uint32(n*v.bytes)), b)
-		})
-	})
-}
-
-// outer3 is an outer over three taps t along W:
-//
-//	c[t*cRun + i][j] += sum over segments, k: a[(k+t)*aStep + i] * b[k*bStep + j]
-//
-// for mr inputs i and at least 2 voxels k.
-func outer3(v vec, mr int) {
-	advance := func(*frame) Op { return Imm(uint64(4 * mr)) }
-	tiles("outer3", v, 3, mr, 1, advance, func(f *frame, a, b reg.GPVirtual) {
-		aStep, bStep, k := f.field(tAStep), f.field(tBStep), f.field(tK)
-		y := [3]reg.VecVirtual{v.reg(), v.reg(), v.reg()} // voxels u, u-1, u-2 of b lie at u, u+1, u+2 mod 3
-		// step multiplies voxel u of a: with the voxels u-t of b for taps from … to.
-		step := func(u, from, to int) {
-			if from == 0 {
-				VMOVUPS(Mem{Base: b}, y[u%3])
-				ADDQ(bStep, b)
-			}
-			for i := range mr {
-				x := v.reg()
-				VBROADCASTSS(Mem{Base: a, Disp: 4 * i}, x)
-				for t := from; t <= to; t++ {
-					VFMADD231PS(x, y[(u+3-t)%3], f.acc[t*mr+i][0])
-				}
-			}
-			ADDQ(aStep, a)
-		}
-		step(0, 0, 0)
-		step(1, 0, 1)
-		SUBQ(Imm(2), k)
-		JZ(LabelRef("end2"))
-		Label("voxels")
-		step(2, 0, 2)
-		DECQ(k)
-		JZ(LabelRef("end0"))
-		step(3, 0, 2)
-		DECQ(k)
-		JZ(LabelRef("end1"))
-		step(4, 0, 2)
-		DECQ(k)
-		JNZ(LabelRef("voxels"))
-		for u := 2; u < 5; u++ { // the first voxel behind b, mod 3
-			Label(fmt.Sprintf("end%d", u%3))
-			step(u, 1, 2)
-			step(u+1, 2, 2)
-			if u < 4 {
-				JMP(LabelRef("next"))
-			}
-		}
-		Label("next")
-	})
 }

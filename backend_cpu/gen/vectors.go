@@ -129,6 +129,7 @@ func narrowF16(v vec) {
 type narrower struct {
 	v                vec
 	one, half, quiet reg.VecVirtual
+	uppers, nan      reg.VecVirtual // of storeBoth: where upper halves are, the bit of a quiet NaN in one
 }
 
 // newNarrower fills the registers of a narrower, or is nil.
@@ -136,7 +137,7 @@ func newNarrower(v vec, wanted bool) *narrower {
 	if !wanted {
 		return nil
 	}
-	n := &narrower{v, v.reg(), v.reg(), v.reg()}
+	n := &narrower{v: v, one: v.reg(), half: v.reg(), quiet: v.reg()}
 	constant(v, 1, n.one)
 	constant(v, 0x7fff, n.half)
 	constant(v, 0x40, n.quiet)
@@ -168,6 +169,44 @@ func (n *narrower) store(x reg.VecVirtual, to Mem) {
 	VPACKUSDW(r, r, r)
 	VPERMQ(Imm(0x08), r, r)
 	VMOVDQU(r.AsX(), to)
+}
+
+// forBoth fills the registers of storeBoth.
+func (n *narrower) forBoth() {
+	n.uppers, n.nan = n.v.reg(), n.v.reg()
+	constant(n.v, 0x00400000, n.nan)
+	high := n.v.reg()
+	n.v.lanesOf(n.uppers, func(i int) int { return 4*i + 1 })
+	n.v.lanesOf(high, func(i int) int { return 4*i + 3 })
+	VPSLLD(Imm(16), high, high)
+	VPORD(high, n.uppers, n.uppers)
+}
+
+// storeBoth is store for two vectors of AVX-512, one behind the other. NaNs, which are
+// rare, are a way of their own around label.
+func (n *narrower) storeBoth(label string, x, y reg.VecVirtual, to Mem) {
+	const unordered = 3
+	var rounded [2]reg.VecVirtual
+	for i, x := range []reg.VecVirtual{x, y} {
+		r := n.v.reg()
+		VPSRLD(Imm(16), x, r)
+		VPANDD(n.one, r, r)
+		VPADDD(n.half, r, r)
+		VPADDD(x, r, r)
+		rounded[i] = r
+	}
+	either := K()
+	VCMPPS(Imm(unordered), x, y, either)
+	KORTESTW(either, either)
+	JZ(LabelRef(label))
+	for i, x := range []reg.VecVirtual{x, y} {
+		nan := K()
+		VCMPPS(Imm(unordered), x, x, nan)
+		VPORD(n.nan, x, nan, rounded[i])
+	}
+	Label(label)
+	VPERMT2W(rounded[1], n.uppers, rounded[0])
+	VMOVUPS(rounded[0], to)
 }
 
 func narrowBF16(v vec) {
