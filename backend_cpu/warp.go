@@ -65,9 +65,12 @@ func (p *warper) row(w *worker, unit int) {
 		}
 		if p.inside(q) {
 			p.y[off+i] = p.between(q, out[i*p.c:][:p.c], src, labels)
-			continue
+		} else {
+			p.y[off+i] = p.border(q, out[i*p.c:][:p.c], src, labels)
 		}
-		p.y[off+i] = p.border(q, out[i*p.c:][:p.c], src, labels)
+		if p.op.Nearest {
+			p.y[off+i] = p.nearest(q, labels)
+		}
 	}
 	p.isa.flush(p.x, off*p.c, out)
 }
@@ -133,6 +136,19 @@ func (p *warper) border(q [3]float64, out, src []float32, labels []byte) byte {
 		}
 	}
 	return k.label()
+}
+
+// nearest is the label of the voxel next to q.
+func (p *warper) nearest(q [3]float64, labels []byte) byte {
+	next := 0
+	for a, x := range q {
+		near := int(math.Floor(x + 0.5))
+		if near < 0 || near >= p.size[a] {
+			return outside
+		}
+		next = next*p.size[a] + near
+	}
+	return labels[next]
 }
 
 // cubic convolves the channels around q and returns the label of the voxel next to it.

@@ -7,16 +7,16 @@ import (
 
 func (s *scope) warp(op graph.Warp, n graph.Node) error {
 	src, labels, ctl := n.In[0], n.In[1], n.In[2]
-	c := merged(axes("X", s.Type(src).Shape), triple("", op.Patch[:]), shaders.Consts{"CTL": op.Ctl, "ELASTIC": op.Elastic, "CUBIC": op.Cubic})
+	c := merged(axes("X", s.Type(src).Shape), triple("", op.Patch[:]), shaders.Consts{"CTL": op.Ctl, "ELASTIC": op.Elastic})
 	field := s.nothing()
 	if op.Elastic {
 		field = s.value(n.In[3])
 	}
-	x := merged(c, shaders.Consts{"C": s.channels(src)})
+	x := merged(c, shaders.Consts{"C": s.channels(src), "CUBIC": op.Cubic})
 	if err := s.words("warp", n.Out[0], x, s.value(src), s.value(ctl), field); err != nil {
 		return err
 	}
-	return s.words("warp_labels", n.Out[1], c, s.value(labels), s.value(ctl), field)
+	return s.words("warp_labels", n.Out[1], merged(c, shaders.Consts{"NEAREST": op.Cubic || op.Nearest}), s.value(labels), s.value(ctl), field)
 }
 
 func (s *scope) mask(op graph.Mask, n graph.Node) error {

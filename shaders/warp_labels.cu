@@ -2,10 +2,10 @@
 //
 //   x u8 [N XD XH XW]   ctl: rows (A, t) from CTL on   field [N D H W 3]: u, if ELASTIC   y u8 [N D H W]
 //
-// Of equals 255 wins, else the smaller one. CUBIC: the label of ⌊p + ½⌋. One thread makes
+// Of equals 255 wins, else the smaller one. NEAREST: the label of ⌊p + ½⌋. One thread makes
 // one label. Threads: COUNT.
 //
-// Prelude: ELASTIC, CUBIC (bool); XD, XH, XW, D, H, W, CTL, COUNT (unsigned).
+// Prelude: ELASTIC, NEAREST (bool); XD, XH, XW, D, H, W, CTL, COUNT (unsigned).
 
 // Where a voxel of the patch lies in the source: the voxel below, and the shares of
 // those above.
@@ -57,7 +57,7 @@ KERNEL warp_labels(u8 *y, const u8 *x, const float *ctl, const float *field) {
     }
     const unsigned n = i / (D * H * W);
     const Spot p = spot(ctl + CTL + 12 * n, field, i);
-    if (CUBIC) {
+    if (NEAREST) {
         const unsigned up = (p.fd >= 0.5f ? 4u : 0u) | (p.fh >= 0.5f ? 2u : 0u) | (p.fw >= 0.5f ? 1u : 0u);
         const int at = voxel_of(p, up);
         y[i] = at < 0 ? (u8)255 : x[(size_t)n * XD * XH * XW + at];

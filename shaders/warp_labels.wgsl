@@ -2,11 +2,11 @@
 //
 //   x u8 [N XD XH XW]   ctl: rows (A, t) from CTL on   field f32 [N D H W 3]: u, if ELASTIC   y u8 [N D H W]
 //
-// Of equals 255 wins, else the smaller one. CUBIC: the label of ⌊p + ½⌋. One invocation
+// Of equals 255 wins, else the smaller one. NEAREST: the label of ⌊p + ½⌋. One invocation
 // makes four labels.
 // Dispatch: WORDS.
 //
-// Prelude: ELASTIC, CUBIC (bool); XD, XH, XW, D, H, W, CTL, COUNT, WORDS, GRID (u32).
+// Prelude: ELASTIC, NEAREST (bool); XD, XH, XW, D, H, W, CTL, COUNT, WORDS, GRID (u32).
 
 @group(0) @binding(0) var<storage, read_write> y: array<u32>;
 @group(0) @binding(1) var<storage, read_write> x: array<u32>;
@@ -52,7 +52,7 @@ fn voxel_of(low: vec3<f32>, j: u32) -> i32 {
 
 fn element(i: u32) -> u32 {
     let n = i / (D * H * W);
-    if CUBIC {
+    if NEAREST {
         let near = clamp(floor(place(i, n) + 0.5), vec3<f32>(-2.0), vec3<f32>(f32(XD), f32(XH), f32(XW)));
         let at = voxel_of(near, 0u);
         if at < 0 {

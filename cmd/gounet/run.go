@@ -139,7 +139,7 @@ type unfinished struct {
 func (u unfinished) print(w io.Writer, part string) {
 	is := "is done"
 	if u.waiting > 0 {
-		is = fmt.Sprintf("has no more to do now: %s of it need first stages of other parts, give the same command again when those are trained", count(u.waiting, "training"))
+		is = fmt.Sprintf("has no more to do now: for %s of it first stages of other parts are missing, give the same command again when those are trained", count(u.waiting, "training"))
 	}
 	fmt.Fprintf(w, "part %s   %s; %s of other parts not yet: the last part to end chooses and predicts\n", part, is, count(u.others, "training"))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -37,7 +38,7 @@ type trainFlags struct {
 	resume, noAugment, noValidation bool
 	rematerialise, probabilities    bool
 	residentGB                      float64
-	pretrained                      string
+	pretrained, trainer             string
 	pretrainedShare                 float64
 	ranks, gpus                     int
 	other                           string      // the flag that leads to another run folder; "": --output
@@ -103,6 +104,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.optimizer, "optimizer", "", "sgd, adam, adamw or adan")
 	flags.StringVar(&f.schedule, "schedule", "", "poly, cosine or constant")
 	flags.IntVar(&f.warmup, "warmup", 0, "epochs in which the learning rate rises, before the schedule begins")
+	flags.StringVar(&f.trainer, "trainer", "", "train as this class of nnU-Net does, for example nnUNetTrainer_250epochs, nnUNetTrainerNoMirroring or nnUNetTrainerDiceCELoss_noSmooth; other flags change that")
 	flags.StringVar(&f.pretrained, "pretrained", "", "begin with the weights of this `model` where they fit: layers of one shape, channels and classes of one name")
 	flags.Float64Var(&f.pretrainedShare, "pretrained-share", 0.5, "least share of the weights that --pretrained must fit; 0 begins with whatever fits")
 	flags.StringVar(&f.loss, "loss", "", "dice-ce, ce, dice, focal (with Dice), topk (ce of the tenth of the voxels where it is largest) or dice-topk; of regions ce is of each by itself")
@@ -137,6 +139,11 @@ func (f *trainFlags) check(a *app) error {
 	}
 	if f.noAugment && f.augmentation != "" {
 		return usagef("--no-augment and --augmentation exclude each other")
+	}
+	if f.trainer != "" {
+		if _, err := trainerOf(f.trainer); err != nil {
+			return err
+		}
 	}
 	err := errors.Join(
 		oneOf("optimizer", f.optimizer, plan.SGD, plan.Adam, plan.AdamW, plan.Adan),
@@ -178,11 +185,13 @@ func (f *trainFlags) planOf(made *plan.Plan, name, dir string) (*plan.Plan, erro
 		return nil, err
 	}
 	before := planSettings(c, made.Recipe)
-	f.override(c, &made.Recipe, made.HasRegions())
+	given, as := f.as()
+	given.override(c, &made.Recipe, made.HasRegions())
+	as.apply(c, &made.Recipe)
 	after := planSettings(c, made.Recipe)
 	if err := made.Validate(); err != nil {
-		if given := differences(after, before); len(given) > 0 {
-			err = usagef("%w (with %s)", err, strings.Join(given, ", "))
+		if changed := differences(after, before); len(changed) > 0 {
+			err = usagef("%w (with %s)", err, strings.Join(changed, ", "))
 		}
 		return nil, err
 	}
@@ -198,7 +207,9 @@ func planSettings(c *plan.Configuration, r plan.Recipe) map[string]any {
 	return map[string]any{
 		"batch": c.Batch, "width": c.Network.Features[0], "no-augment": len(r.Augmentation) == 0, "augmentation": r.AugmentationName(),
 		"epochs": r.Schedule.Epochs, "iterations": r.Schedule.Iterations, "val-iterations": r.Schedule.ValIterations,
-		"loss": r.Loss.String(), "patience": r.Schedule.Patience, "schedule": r.Schedule.Kind, "optimizer": r.Optimizer.Kind, "learning-rate": r.Optimizer.LearningRate,
+		"loss": r.Loss.String(), "smooth": r.Loss.Smooth, "warmup": r.Schedule.Warmup, "mirror": axesOf(r.For(c).Inference.Mirror), "norm": cmp.Or(c.Network.Norm, plan.InstanceNorm),
+		"heads": r.DeepSupervision.Heads, "oversample": fmt.Sprintf("%.2f %s", r.Oversample, r.OversampleBy), "interpolation": cmp.Or(r.Interpolation, "linear"), "dummy-2d": dummy2D(c, r),
+		"patience": r.Schedule.Patience, "schedule": r.Schedule.Kind, "optimizer": r.Optimizer.Kind, "learning-rate": r.Optimizer.LearningRate,
 	}
 }
 

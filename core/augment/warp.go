@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"github.com/gounet/gounet/core/graph"
-	"github.com/gounet/gounet/core/plan"
 )
 
 // WarpPrevious does to the labels [d h w] of a cascade's previous stage, in a crop of
@@ -38,9 +37,9 @@ func (b Batch) WarpPrevious(dst, labels []uint8, row, field []float32) {
 func centred(i, n int) float64 { return float64(i) - float64(n-1)/2 }
 
 // labelAt is the label with the largest linear weight around p, of equals Unseen, else
-// the smallest; of a cubic recipe, that of the voxel next to p.
+// the smallest; of a recipe with another interpolation, that of the voxel next to p.
 func (b Batch) labelAt(labels []uint8, p [3]float64) uint8 {
-	if b.Recipe.Interpolation == plan.Cubic {
+	if b.Recipe.Interpolation != "" {
 		return b.nearest(labels, p)
 	}
 	var low [3]int

@@ -20,12 +20,15 @@ import "fmt"
 // is t away is (Keys 1981, a = −½, which are those of DALI's INTERP_CUBIC)
 //
 //	1.5·t³ − 2.5·t² + 1 for t ≤ 1      −0.5·t³ + 2.5·t² − 4·t + 2 for t < 2
+//
+// If Nearest, y is that label, and x is linear.
 type Warp struct {
 	noGrad
 	Patch   [3]int
 	Ctl     int
 	Elastic bool // there is a field
 	Cubic   bool
+	Nearest bool
 }
 
 func (op Warp) Types(in []Type) ([]Type, error) {

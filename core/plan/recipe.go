@@ -14,7 +14,7 @@ type Recipe struct {
 	DeepSupervision DeepSupervision `json:"deep_supervision"`
 	Oversample      float64         `json:"oversample"`                // share of a batch whose patches are forced to hold foreground
 	OversampleBy    string          `json:"oversample_by,omitempty"`   // ByComponent, ByChance, or "": as nnU-Net does
-	Interpolation   string          `json:"interpolation,omitempty"`   // of patches that are scaled, rotated or deformed: Cubic, or "": linear
+	Interpolation   string          `json:"interpolation,omitempty"`   // of patches that are scaled, rotated or deformed: Cubic, NearestLabels, or "": linear
 	SyncBatchNorm   bool            `json:"sync_batch_norm,omitempty"` // batch norms are over the samples of all ranks, else each rank has its own
 	Augmentation    []Transform     `json:"augmentation"`
 	Inference       Inference       `json:"inference"`
@@ -30,6 +30,10 @@ const (
 // Cubic as Recipe.Interpolation: images by cubic convolution and the nearest labels, where
 // nnU-Net has linear images and the labels of the largest linear weight.
 const Cubic = "cubic"
+
+// NearestLabels as Recipe.Interpolation: linear images and the nearest labels, as nnU-Net's
+// nnUNetTrainer_DASegOrd0.
+const NearestLabels = "nearest-labels"
 
 // Values of Loss.Voxel.
 const (

@@ -18,7 +18,7 @@ func (r *Recipe) validate(e problems) {
 	between(d, "decay", r.DeepSupervision.Decay, 1e-3, 10)
 	between(e, "oversample", r.Oversample, 0, 1)
 	e.need(slices.Contains([]string{"", ByComponent, ByChance}, r.OversampleBy), "oversample_by is %q, wanted nothing, %s or %s", r.OversampleBy, ByComponent, ByChance)
-	e.need(r.Interpolation == "" || r.Interpolation == Cubic, "interpolation is %q, wanted nothing (linear) or %s", r.Interpolation, Cubic)
+	e.need(slices.Contains([]string{"", Cubic, NearestLabels}, r.Interpolation), "interpolation is %q, wanted nothing (linear), %s or %s", r.Interpolation, Cubic, NearestLabels)
 	e.need(len(r.Augmentation) <= maxTransforms, "augmentation has %d transforms, wanted at most %d", len(r.Augmentation), maxTransforms)
 	for i, t := range r.Augmentation {
 		t.validate(e.in("augmentation[%d] %q", i, t.Op))

@@ -60,6 +60,8 @@ var marks = []struct {
 	{0, "\x89PNG\r\n\x1a\n", PNG},
 	{0, "II*\x00", TIFF},
 	{0, "MM\x00*", TIFF},
+	{0, "II+\x00\x08\x00", TIFF}, // BigTIFF, with 8 bytes an offset
+	{0, "MM\x00+\x00\x08", TIFF},
 	{0, "PK\x03\x04", zipped},
 }
 

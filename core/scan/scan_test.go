@@ -196,6 +196,51 @@ func TestASegmentationOf3DSlicerKeepsItsTags(t *testing.T) {
 	}
 }
 
+func TestAStackFindsItsSpacingAmongTheFiles(t *testing.T) {
+	stack, err := os.ReadFile("../raster/testdata/stacks/bigtiff.tif")
+	require.NoError(t, err)
+	const spacing = `{"spacing": [3, 0.5, 0.25]}`
+	for name, want := range map[string][3]float64{
+		"case_0000.json": {3, 0.5, 0.25}, // its own
+		"case.json":      {3, 0.5, 0.25}, // of all channels
+		"other.json":     {1, 1, 1},
+	} {
+		fsys := fstest.MapFS{"in/case_0000.tif": {Data: stack}, "in/" + name: {Data: []byte(spacing)}}
+		var files []voxel.File
+		for _, n := range []string{"in/" + name, "in/case_0000.tif"} {
+			f, err := voxel.InFS(fsys, n)
+			require.NoError(t, err)
+			files = append(files, f)
+		}
+		s, err := OpenFiles(ctx, Options{}, files)
+		require.NoError(t, err, name)
+		assert.Equal(t, TIFF, s.Kind)
+		assert.Equal(t, "case", s.Name)
+		assert.Equal(t, [3]int{4, 20, 37}, s.Grid.Shape)
+		assert.Equal(t, want, s.Grid.Spacing, name)
+		assert.Equal(t, want == [3]float64{1, 1, 1}, s.Assumed != "", name)
+		assert.Equal(t, "tiff", s.OwnFormat())
+		require.NoError(t, s.Close())
+	}
+	fsys := fstest.MapFS{"case_0000.tif": {Data: stack}, "case.json": {Data: []byte(`{"spacing": [0, 1, 1]}`)}}
+	f, err := voxel.InFS(fsys, "case_0000.tif")
+	require.NoError(t, err)
+	_, err = OpenFiles(ctx, Options{}, []voxel.File{f})
+	require.ErrorContains(t, err, "case.json: spacing [0 1 1], wanted positive numbers")
+	big, err := os.ReadFile("../raster/testdata/stacks/bigtiff_big_endian.tif")
+	require.NoError(t, err)
+	assert.Equal(t, TIFF, Recognise(big))
+	// A picture minds no file of its name that says something else.
+	grey, err := os.ReadFile("../raster/testdata/grey8.tif")
+	require.NoError(t, err)
+	f, err = voxel.InFS(fstest.MapFS{"a.tif": {Data: grey}, "a.json": {Data: []byte(`{"shapes": []}`)}}, "a.tif")
+	require.NoError(t, err)
+	s, err := OpenFiles(ctx, Options{}, []voxel.File{f})
+	require.NoError(t, err)
+	assert.Equal(t, [3]float64{999, 1, 1}, s.Grid.Spacing)
+	assert.Empty(t, s.Assumed)
+}
+
 func TestAPictureGetsItsLabelsAsPNG(t *testing.T) {
 	s := open(t, "../raster/testdata/rgb.tif")
 	assert.Equal(t, 3, s.Channels)

@@ -34,7 +34,7 @@ func (t *Train) augmentation(b *graph.Builder, r plan.Recipe, c *plan.Configurat
 	patch, ctl := c.Patch, t.Ctl
 	n := b.Type(t.Source).Shape[0]
 	t.Slots, _ = slotsOf(ts, patch, n, b.Type(t.Source).Shape[4])
-	in, warp := []graph.Value{t.Source, t.Labels, ctl}, graph.Warp{Patch: patch, Ctl: t.Slots[0].Ctl, Cubic: r.Interpolation == plan.Cubic}
+	in, warp := []graph.Value{t.Source, t.Labels, ctl}, graph.Warp{Patch: patch, Ctl: t.Slots[0].Ctl, Cubic: r.Interpolation == plan.Cubic, Nearest: r.Interpolation == plan.NearestLabels}
 	if slices.ContainsFunc(ts, plan.Transform.IsElastic) {
 		t.Field = b.Declare("field", graph.IO, graph.F32, n, patch[0], patch[1], patch[2], 3)
 		in, warp.Elastic = append(in, t.Field), true

@@ -200,6 +200,10 @@ func warpCases() []testCase {
 		c.op = graph.Warp{Patch: s.patch, Ctl: first, Elastic: true}
 		c.in = append(c.in[:3:3], float("field", graph.IO, r.eighths, s.src[0], s.patch[0], s.patch[1], s.patch[2], 3))
 		cs = append(cs, c)
+		c.name = s.name + ", nearest labels"
+		c.op = graph.Warp{Patch: s.patch, Ctl: first, Nearest: true}
+		c.in = c.in[:3:3]
+		cs = append(cs, c)
 		c.name = s.name + ", cubic"
 		c.op = graph.Warp{Patch: s.patch, Ctl: first, Cubic: true}
 		c.in = c.in[:3]

@@ -59,15 +59,17 @@ func warp(op graph.Warp, in []array, x array, y *array) {
 					may[i] = 255
 				}
 			}
+			if op.Nearest {
+				may = nearestLabel(n, p, labels)
+			}
 			y.decide(at(y.typ.Shape, n, o[0], o[1], o[2]), may)
 		})
 	}
 }
 
-// cubicWarp is what a cubic one does for voxel o, which is read at p.
-func cubicWarp(n int, o [3]int, p [3]place, src, labels, x array, y *array) {
-	from := src.typ.Shape
-	size := space(from)
+// nearestLabel is what the label of the voxel next to p may be.
+func nearestLabel(n int, p [3]place, labels array) []float64 {
+	size := space(labels.typ.Shape)
 	label := func(move float64) float64 {
 		var i [3]int
 		for a := range i {
@@ -78,8 +80,14 @@ func cubicWarp(n int, o [3]int, p [3]place, src, labels, x array, y *array) {
 		}
 		return labels.v[at(labels.typ.Shape, n, i[0], i[1], i[2])].v
 	}
-	may := []float64{label(0), label(-1), label(1)}
-	y.decide(at(y.typ.Shape, n, o[0], o[1], o[2]), may)
+	return []float64{label(0), label(-1), label(1)}
+}
+
+// cubicWarp is what a cubic one does for voxel o, which is read at p.
+func cubicWarp(n int, o [3]int, p [3]place, src, labels, x array, y *array) {
+	from := src.typ.Shape
+	size := space(from)
+	y.decide(at(y.typ.Shape, n, o[0], o[1], o[2]), nearestLabel(n, p, labels))
 	var near [3]int
 	for a := range near {
 		near[a] = int(math.Floor(p[a].v + 0.5))
