@@ -17,6 +17,7 @@ import (
 type trainer struct {
 	epochs, warmup                  int
 	loss, schedule, optimizer       string
+	augmentation                    string
 	smoothing, rate                 float64
 	noAugment, noMirror, onlyMirror bool // onlyMirror: along the first two axes of a volume, the first of a picture
 	change                          func(c *plan.Configuration, r *plan.Recipe)
@@ -49,6 +50,15 @@ var trainers = map[string]trainer{
 	"VanillaAdam":                    {optimizer: plan.Adam},
 	"VanillaAdam1en3":                {optimizer: plan.Adam, rate: 1e-3},
 	"VanillaAdam3en4":                {optimizer: plan.Adam, rate: 3e-4},
+	"Adan":                           {optimizer: plan.Adan},
+	"Adan1en1":                       {optimizer: plan.Adan, rate: 1e-1},
+	"Adan1en3":                       {optimizer: plan.Adan, rate: 1e-3},
+	"Adan3en4":                       {optimizer: plan.Adan, rate: 3e-4},
+	"AdanCosAnneal":                  {optimizer: plan.Adan, schedule: plan.Cosine},
+	"DA5":                            {augmentation: plan.AugmentDA5},
+	"DA5Segord0":                     {augmentation: plan.AugmentDA5, change: nearestLabels},
+	"DA5_10epochs":                   {augmentation: plan.AugmentDA5, epochs: 10},
+	"_onlyMirror01_DA5":              {augmentation: plan.AugmentDA5, onlyMirror: true},
 	"_probabilisticOversampling":     {change: func(c *plan.Configuration, r *plan.Recipe) { byChance(r, forced(c.Batch, r.Oversample)) }},
 	"_probabilisticOversampling_033": {change: func(_ *plan.Configuration, r *plan.Recipe) { byChance(r, 0.33) }},
 	"_probabilisticOversampling_010": {change: func(_ *plan.Configuration, r *plan.Recipe) { byChance(r, 0.1) }},
@@ -59,6 +69,7 @@ var instead = map[string]string{
 	"Adam":                            amsgrad,
 	"Adam1en3":                        amsgrad,
 	"Adam3en4":                        amsgrad,
+	"DA5ord0":                         "its images of nearest voxels are not here: nnUNetTrainerDA5, or nnUNetTrainerDA5Segord0, are nearest",
 	"Benchmark_5epochs":               "gounet bench train times the steps of a network",
 	"Benchmark_5epochs_noDataLoading": "gounet bench train times the steps of a network, with data that lie in memory",
 }
@@ -129,7 +140,11 @@ func (f *trainFlags) as() (trainFlags, trainer) {
 	with.epochs, with.warmup = cmp.Or(f.epochs, t.epochs), cmp.Or(f.warmup, t.warmup)
 	with.loss, with.schedule, with.optimizer = cmp.Or(f.loss, t.loss), cmp.Or(f.schedule, t.schedule), cmp.Or(f.optimizer, t.optimizer)
 	with.smoothing, with.rate = cmp.Or(f.smoothing, t.smoothing), cmp.Or(f.rate, t.rate)
-	with.noAugment = f.noAugment || t.noAugment
+	with.augmentation = cmp.Or(f.augmentation, t.augmentation)
+	with.noAugment = f.noAugment || t.noAugment && f.augmentation == ""
+	if f.noAugment {
+		with.augmentation = ""
+	}
 	return with, t
 }
 

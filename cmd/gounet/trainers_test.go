@@ -69,6 +69,16 @@ func TestTrainersOfNNUNetAreValuesOfThePlan(t *testing.T) {
 			assert.Equal(t, two, mirrored(r))
 			assert.Equal(t, two, r.Inference.Mirror)
 		},
+		"nnUNetTrainerAdan":          func(r plan.Recipe, _ *plan.Configuration) { assert.Equal(t, plan.Adan, r.Optimizer.Kind) },
+		"nnUNetTrainerAdan3en4":      func(r plan.Recipe, _ *plan.Configuration) { assert.InDelta(t, 3e-4, r.Optimizer.LearningRate, 0) },
+		"nnUNetTrainerAdanCosAnneal": func(r plan.Recipe, _ *plan.Configuration) { assert.Equal(t, plan.Cosine, r.Schedule.Kind) },
+		"nnUNetTrainerDA5": func(r plan.Recipe, _ *plan.Configuration) {
+			assert.True(t, slices.ContainsFunc(r.Augmentation, func(s plan.Transform) bool { return s.Op == plan.Sharpening }))
+			assert.Equal(t, all, mirrored(r))
+		},
+		"nnUNetTrainerDA5Segord0":              func(r plan.Recipe, _ *plan.Configuration) { assert.Equal(t, plan.NearestLabels, r.Interpolation) },
+		"nnUNetTrainerDA5_10epochs":            func(r plan.Recipe, _ *plan.Configuration) { assert.Equal(t, 10, r.Schedule.Epochs) },
+		"nnUNetTrainer_onlyMirror01_DA5":       func(r plan.Recipe, _ *plan.Configuration) { assert.Equal(t, two, mirrored(r)) },
 		"nnUNetTrainer_onlyMirror01_1500ep":    func(r plan.Recipe, _ *plan.Configuration) { assert.Equal(t, 1500, r.Schedule.Epochs) },
 		"nnUNetTrainer_onlyMirror01_DASegOrd0": func(r plan.Recipe, _ *plan.Configuration) { assert.Equal(t, plan.NearestLabels, r.Interpolation) },
 		"nnUNetTrainer_DASegOrd0": func(r plan.Recipe, _ *plan.Configuration) {
