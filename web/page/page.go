@@ -101,7 +101,7 @@ type Viewer interface {
 	Radiological(yes bool)
 	Tool(name string)
 	Voxels() []float32
-	Picture(got func(Blob))
+	Picture(notes Picture, got func(Blob))
 }
 
 // Surface is one to be shown.

@@ -106,6 +106,15 @@ func Value(v float64) string {
 	return strings.Replace(fmt.Sprintf("%.4g", v), "-", "−", 1)
 }
 
+// signs are those of print; nothing is less than nothing.
+var signs = strings.NewReplacer("-0.0", "0.0", "-", "−")
+
+// Tenths is a number with one digit after the point.
+func Tenths(v float64) string { return signs.Replace(strconv.FormatFloat(v, 'f', 1, 64)) }
+
+// Millimetres are a length or a place.
+func Millimetres(v float64) string { return Tenths(v) + " mm" }
+
 // Plural is n with its noun.
 func Plural(n int, one, many string) string {
 	if n == 1 {
