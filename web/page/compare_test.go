@@ -44,6 +44,7 @@ func TestBothLabelsOfAVoxelAreNamed(t *testing.T) {
 		s := p.Scan.Look.Grid.Shape
 		return p.LabelText([3]int{i % s[2], i / s[2] % s[1], i / s[2] / s[1]})
 	}
+	p.Other.Labels[0].Name = "Label 1" // as files without names have it
 	assert.Equal(t, p.Result.Labels[0].Name, names(1), "they agree")
 	assert.Equal(t, "A: "+p.Result.Labels[0].Name+", B: none", names(2))
 	assert.Empty(t, names(0))

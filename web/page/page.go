@@ -157,6 +157,7 @@ type Alert struct {
 	Do, Other, Third       string // names of buttons
 	OnDo, OnOther, OnThird func()
 	Warn                   bool
+	Need, Have             int64 // bytes of memory; 0: it is about something else
 }
 
 // Page is all that is known.

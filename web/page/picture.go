@@ -59,8 +59,7 @@ func (p *Page) pictureView(view int) PictureView {
 		Place: [3]string{"x ", "y ", "z "}[axis] + Millimetres(p.Place(p.View.Voxel)[axis]),
 		Depth: Millimetres(p.Scan.Look.Grid.Spacing[2-axis]) + " slices", Window: p.View.WindowText(), Preset: p.View.Preset,
 	}
-	const share = .3 // of the view's width
-	v.Scale, v.ScalePix = p.View.Scale(view, share*s.Width)
+	v.Scale, v.ScalePix = p.View.Scale(view)
 	return v
 }
 

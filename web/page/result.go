@@ -357,29 +357,26 @@ func (l *Label) MLText() string {
 	return ML(l.ML)
 }
 
-// LabelText names the label at a voxel x y z, or those of both results that are compared.
+// LabelText names the label at a voxel x y z, or those of both results that are compared
+// where they are not the same.
 func (p *Page) LabelText(v [3]int) string {
+	a := p.LabelAt(v)
 	name := func(l *Label) string {
 		if l == nil {
-			return ""
+			return "none"
 		}
 		return l.Name
 	}
-	a := name(p.LabelAt(v))
-	if p.Panel != PanelCompare || p.Other == nil {
-		return a
-	}
-	b := name(p.labelAt(p.Other, v))
-	if a == b {
-		return a
-	}
-	none := func(s string) string {
-		if s == "" {
-			return "none"
+	if p.Panel == PanelCompare && p.Other != nil {
+		b := p.labelAt(p.Other, v)
+		if a == nil && b != nil || a != nil && (b == nil || b.Value != a.Value) {
+			return "A: " + name(a) + ", B: " + name(b)
 		}
-		return s
 	}
-	return "A: " + none(a) + ", B: " + none(b)
+	if a == nil {
+		return ""
+	}
+	return a.Name
 }
 
 // LabelAt is the label at a voxel x y z, or nil.

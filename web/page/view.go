@@ -224,12 +224,11 @@ func (v *View) Edges(view int) [4]string {
 	return [4]string{"L", "R", "A", "P"}
 }
 
-// MostScale is how long a ruler on the page is at most, in pixels.
-const MostScale = 200
-
-// Scale is the length of a ruler in a view, and how many pixels that is: most or less.
-func (v *View) Scale(view int, most float64) (text string, pixels float64) {
-	mm := v.Planes[view].MM
+// Scale is the length of a ruler in a view, and how many pixels that is: it stays clear
+// of the letter in the middle.
+func (v *View) Scale(view int) (text string, pixels float64) {
+	const share = .3 // of the view's width
+	mm, most := v.Planes[view].MM, share*v.Planes[view].Width
 	if !(mm > 0) {
 		return "", 0
 	}

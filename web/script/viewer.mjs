@@ -106,7 +106,7 @@ const place = () => {
     c.height = h;
     nv.uiData.dpr = dpr;
   }
-  volume.pixel(dpr);
+  volume.pixel((dpr * parseFloat(getComputedStyle(document.documentElement).fontSize)) / 16);
   if (nv.volumes.length && rects.length) {
     nv.customLayout = rects.map((r) => ({
       sliceType: r.view, position: [r.x / box.width, r.y / box.height, r.w / box.width, r.h / box.height],

@@ -20,8 +20,8 @@ uniform float low;
 uniform float high;
 uniform float drawOpacity;
 uniform float drawRimOpacity;
-uniform float pixel; // pixels of the screen in one of the page
-uniform float line; // so many too, for outlines; 0: for fills
+uniform float pixel; // pixels of the screen in a sixteenth of the page's own size, for patterns
+uniform float line; // pixels of the screen in one of the page, for outlines; 0: for fills
 in vec3 texPos;
 out vec4 color;
 // colourOf a label, and how it is filled: in the two low bits of its opacity.
@@ -257,7 +257,7 @@ export class Volume {
     this.gl.uniform1f(s.uniforms.line, pixels);
   }
 
-  // pixel tells how many pixels of the screen are in one of the page.
+  // pixel tells how many pixels of the screen are in a sixteenth of the page's own size.
   pixel(pixels) {
     const s = this.nv.customSliceShader;
     s.use(this.gl);

@@ -252,6 +252,21 @@ const covered = `[...document.querySelectorAll(".topbar button, .panel .head but
   return r.left < 0 || r.top < 0 || r.right > innerWidth || r.bottom > innerHeight || !b.contains(at);
 }).map(b => b.getAttribute("aria-label") ?? b.innerText)`
 
+// crowded lists texts of a view that lie over one another.
+const crowded = `[...document.querySelectorAll(".vp")].flatMap(v => {
+  const list = [...v.querySelectorAll(".txt, .ruler")].filter(e => e.checkVisibility() && e.innerText.trim()).map(e => {
+    const parts = [e, ...e.querySelectorAll("*")].map(x => x.getBoundingClientRect());
+    return { text: e.innerText, l: Math.min(...parts.map(r => r.left)), t: Math.min(...parts.map(r => r.top)), r: Math.max(...parts.map(r => r.right)), b: Math.max(...parts.map(r => r.bottom)) };
+  });
+  return list.flatMap((a, i) => list.slice(0, i).filter(b => a.l < b.r && b.l < a.r && a.t < b.b && b.t < a.b).map(b => a.text + " over " + b.text));
+})`
+
+// uneven is by how many pixels the name of a label lies beside the middle of its numbers.
+const uneven = `Math.max(...[...document.querySelectorAll(".tbl tbody tr")].map(r => {
+  const middle = (e) => { const b = document.createRange(); b.selectNodeContents(e); const c = b.getBoundingClientRect(); return c.top + c.height / 2; };
+  return Math.abs(middle(r.querySelector(".cellname span")) - middle(r.querySelector("td.num:last-child")));
+}))`
+
 // Every state, in both themes and on a phone, has no serious problem of access.
 func TestEveryStateIsAccessible(t *testing.T) {
 	model := gounetFile(t)
@@ -261,7 +276,7 @@ func TestEveryStateIsAccessible(t *testing.T) {
 			eval[bool](p, `(document.documentElement.dataset.theme = "`+theme+`", true)`)
 			p.accessible(state + ", " + theme)
 		}
-		p.shot("dark-" + state)
+		p.everySize(state)
 	}
 	both("open")
 	p.give("Choose files", hippocampus(t))
@@ -301,6 +316,8 @@ func TestEveryStateIsAccessible(t *testing.T) {
 	p.give("Compare", strings.Replace(hippocampus(t), "imagesTr", "labelsTr", 1))
 	p.until("the table", `document.querySelectorAll(".tbl tbody tr").length === 2`)
 	both("compare")
+	assert.Less(t, eval[float64](p, uneven), .75, "names and numbers of a label stand in a line")
+	assert.Regexp(t, `x \S+  y \S+  z \S+ mm`, p.text(".status"), "numbers stand apart")
 	p.click("[aria-label=Back]")
 	p.click(".pal button:last-child")
 	p.until("the colour can be taken back", `document.getElementById("undo")?.checkVisibility()`)
@@ -312,6 +329,8 @@ func TestEveryStateIsAccessible(t *testing.T) {
 		p.until("it is laid out", fmt.Sprintf("innerWidth === %d", size.w))
 		p.accessible(size.name)
 		assert.Empty(t, eval[[]string](p, covered), "%s: buttons that a click does not reach", size.name)
+		assert.Empty(t, eval[[]string](p, crowded), "%s: texts over one another", size.name)
+		assert.Empty(t, eval[[]string](p, `[...document.querySelectorAll(".lab .nm")].filter(e => e.scrollWidth > e.clientWidth).map(e => e.innerText)`), "%s: short names that are cut", size.name)
 		p.shot(size.name + "-labels")
 	}
 	p.noErrors()

@@ -44,12 +44,12 @@ func (c *PlaneView) thickness() string {
 }
 
 func (c *PlaneView) scale() string {
-	text, _ := c.P.View.Scale(c.View, page.MostScale)
+	text, _ := c.P.View.Scale(c.View)
 	return text
 }
 
 func (c *PlaneView) scaleStyle() string {
-	_, px := c.P.View.Scale(c.View, page.MostScale)
+	_, px := c.P.View.Scale(c.View)
 	return fmt.Sprintf("width:%.0fpx", px)
 }
 func (c *PlaneView) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
