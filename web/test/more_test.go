@@ -279,6 +279,7 @@ func TestEveryStateIsAccessible(t *testing.T) {
 		p.everySize(state)
 	}
 	both("open")
+	assert.Equal(t, "rgb(0, 0, 0)", eval[string](p, `getComputedStyle(document.querySelector(".gl")).backgroundColor`), "views are black before there is a picture")
 	p.give("Choose files", hippocampus(t))
 	p.scanIsOpen()
 	both("scan")

@@ -117,6 +117,7 @@ func TestAScanIsSegmentedOnTheServer(t *testing.T) {
 	p.scanIsOpen()
 	p.press("Choose a model")
 	p.until("the server's model", `document.querySelector(".card.on .tag")?.innerText === "On server"`)
+	assert.Contains(t, p.text(".card.on .meta"), "needs about ", "the server says it")
 	p.shot("03-models-server")
 	p.press("Continue with Hippocampus")
 	p.until("this computer is chosen", `document.querySelector(".panel .card.on .name")?.innerText === "This computer"`)
