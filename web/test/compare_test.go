@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bytes"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -54,48 +55,46 @@ func (i inked) usual() (length int) {
 	return length
 }
 
-// What differs is told by patterns, not by colours alone, and those stand in the screen:
-// they are as fine in a view that is zoomed.
-func TestDifferencesHavePatternsOfTheScreen(t *testing.T) {
-	p := open(t, newSite(t, nil), 1366, 768)
-	p.ready(hippocampus(t), gounetFile(t))
-	p.click(`[data-device="cpu"]`)
-	p.click("#run")
-	p.labelled()
-	// Of the labels in the middle slices half is background in the other file, half is
-	// another label; and it has a block where there is none.
+// otherLabels is a file of labels that differ from others in every way: of their first
+// label half is background and half is the second one, and a block is only there.
+func otherLabels(t testing.TB, labels []byte) string {
+	t.Helper()
 	im, _, err := nifti.ReadImage(hippocampus(t))
 	require.NoError(t, err)
-	other := volume.Labels{Grid: im.Grid, Data: native(t, hippocampus(t), "--no-mirror")}
-	n := other.Shape
-	for i, v := range other.Data {
+	out := volume.Labels{Grid: im.Grid, Data: bytes.Clone(labels)}
+	n := out.Shape
+	for i, v := range out.Data {
 		x, y := i%n[2], i/n[2]%n[1]
 		switch {
 		case v == 1 && x < n[2]/2:
-			other.Data[i] = 0
+			out.Data[i] = 0
 		case v == 1 && y%4 < 3:
-			other.Data[i] = 2
+			out.Data[i] = 2
 		case v == 0 && y < n[1]/4:
-			other.Data[i] = 1
+			out.Data[i] = 1
 		}
 	}
 	path := filepath.Join(t.TempDir(), "other.nii.gz")
-	require.NoError(t, nifti.WriteLabels(path, &other, nil))
-	p.give("Compare", path)
-	p.until("the table", `document.querySelectorAll(".tbl tbody tr").length === 2`)
-	p.shot("09-compare-kinds")
-	assert.Equal(t, "Only in A\nOnly in B\nAnother label\nIn both", p.text(".legend"))
+	require.NoError(t, nifti.WriteLabels(path, &out, nil))
+	return path
+}
+
+// patterned says that what differs is told by patterns, not by colours alone, and that
+// those stand in the screen: they are as fine in a view that is zoomed.
+func (p *tab) patterned() {
+	p.t.Helper()
+	assert.Equal(p.t, "Only in A\nOnly in B\nAnother label\nIn both", p.text(".legend"))
 	for zoom := range 2 {
 		got := eval[map[string]inked](p, differences)
 		what := fmt.Sprintf("zoomed %d times", zoom)
 		for _, ink := range []string{"a", "b", "bStripe", "other", "otherStripe"} {
-			assert.Greater(t, got[ink].Pixels, 100, "%s: %s", what, ink)
+			assert.Greater(p.t, got[ink].Pixels, 100, "%s: %s", what, ink)
 		}
-		assert.Equal(t, 3, got["b"].usual(), "%s: stripes of the ground", what)
-		assert.Equal(t, 3, got["bStripe"].usual(), "%s: stripes", what)
-		assert.Equal(t, 2, got["otherStripe"].usual(), "%s: crossed ones", what)
-		assert.Greater(t, got["a"].usual(), 8, "%s: no stripes", what)
+		assert.Equal(p.t, 3, got["b"].usual(), "%s: stripes of the ground", what)
+		assert.Equal(p.t, 3, got["bStripe"].usual(), "%s: stripes", what)
+		assert.Equal(p.t, 2, got["otherStripe"].usual(), "%s: crossed ones", what)
+		assert.Greater(p.t, got["a"].usual(), 8, "%s: no stripes", what)
 		eval[bool](p, `(viewer.zoom(1.4), true)`)
 	}
-	p.noErrors()
+	eval[bool](p, `(viewer.zoom(1 / 1.4 / 1.4), true)`)
 }
