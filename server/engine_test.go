@@ -22,6 +22,7 @@ import (
 	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/compile"
 	"github.com/gounet/gounet/core/graph"
+	"github.com/gounet/gounet/core/predict"
 	"github.com/gounet/gounet/internal/api"
 	"github.com/gounet/gounet/server/blob"
 	"github.com/gounet/gounet/server/engine"
@@ -320,6 +321,32 @@ func TestACascadeIsOneJob(t *testing.T) {
 	}
 }
 
+// What an earlier version has kept of a model lacks what this one says.
+func TestModelsAreDescribedAnewByANewVersion(t *testing.T) {
+	dir, cache := t.TempDir(), t.TempDir()
+	require.NoError(t, checkpoint.Save(filepath.Join(dir, "one.gounet"), servertest.Model()))
+	memory := func() int64 {
+		m, err := engine.OpenModels(t.Context(), dir, cache)
+		require.NoError(t, err)
+		require.Len(t, m.All(), 1)
+		return m.All()[0].MemoryBytes
+	}
+	want := memory()
+	assert.Positive(t, want)
+	assert.Equal(t, want, memory(), "from what is kept")
+	path := filepath.Join(cache, "one.json")
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	var kept map[string]any
+	require.NoError(t, json.Unmarshal(b, &kept))
+	delete(kept, "form")
+	delete(kept["model"].(map[string]any), "memory_bytes")
+	b, err = json.Marshal(kept)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, b, 0o600))
+	assert.Equal(t, want, memory())
+}
+
 func TestModelsComeAndGo(t *testing.T) {
 	o := testOptions(t)
 	r := start(t, o)
@@ -331,6 +358,9 @@ func TestModelsComeAndGo(t *testing.T) {
 	assert.Equal(t, "broken", models[0].ID)
 	assert.NotEmpty(t, models[0].Problem)
 	assert.Equal(t, models[2].SHA256, models[1].SHA256, "a folder and a file of one model are the same .gounet file")
+	need, err := predict.Needs(servertest.Model())
+	require.NoError(t, err)
+	assert.Equal(t, need.Total(), models[1].MemoryBytes)
 	b := read(t, r.do("GET", "/api/v1/models/folder/file", nil), 200)
 	assert.EqualValues(t, models[1].Bytes, len(b))
 	refused(t, r.do("GET", "/api/v1/models/broken/file", nil), http.StatusUnprocessableEntity)

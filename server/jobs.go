@@ -28,7 +28,8 @@ func (s rest) GetInfo(c echo.Context) error {
 	i := who(c)
 	info := api.Info{
 		Version: s.o.Version, User: i.user, Role: i.role, Formats: s.o.FormatNames, Devices: s.devices(),
-		Limits: api.Limits{UploadBytes: s.o.Bounds.UploadBytes, VolumeBytes: s.o.Bounds.VolumeBytes, Jobs: s.o.Bounds.Jobs},
+		JobSeconds: s.meter.last.median(),
+		Limits:     api.Limits{UploadBytes: s.o.Bounds.UploadBytes, VolumeBytes: s.o.Bounds.VolumeBytes, Jobs: s.o.Bounds.Jobs},
 	}
 	for name := range s.o.Archives {
 		info.Dicomweb = append(info.Dicomweb, name)

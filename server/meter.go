@@ -2,7 +2,9 @@ package server
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,6 +20,33 @@ type meter struct {
 	waited   prometheus.Histogram
 	ran      prometheus.Histogram
 	ended    *prometheus.CounterVec
+	last     lastTimes
+}
+
+// lastTimes are the seconds that the last jobs took.
+type lastTimes struct {
+	mu   sync.Mutex
+	list []float64 // the last one last
+}
+
+// mostTimes are kept: few enough to follow what jobs are like now.
+const mostTimes = 15
+
+func (l *lastTimes) add(seconds float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = append(l.list, seconds)
+	l.list = l.list[max(0, len(l.list)-mostTimes):]
+}
+
+// median of them; 0: there are none.
+func (l *lastTimes) median() float64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.list) == 0 {
+		return 0
+	}
+	return slices.Sorted(slices.Values(l.list))[len(l.list)/2]
 }
 
 // seconds are the bounds of histograms, from a status call to the largest scan.
@@ -57,7 +86,11 @@ func (m *meter) over(r *queue.Record) {
 	m.ended.WithLabelValues(r.State, code).Inc()
 	if r.Started != nil && r.Finished != nil {
 		m.waited.Observe(r.Started.Sub(r.Created).Seconds())
-		m.ran.Observe(r.Finished.Sub(*r.Started).Seconds())
+		took := r.Finished.Sub(*r.Started).Seconds()
+		m.ran.Observe(took)
+		if r.State == api.JobDone {
+			m.last.add(took)
+		}
 	}
 }
 

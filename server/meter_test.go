@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gounet/gounet/internal/api"
+	"github.com/gounet/gounet/server/queue"
 )
 
 // What /metrics says has the names and texts that Prometheus' own linter wants and
@@ -34,8 +35,30 @@ func TestMetricsAreThoseOfPrometheus(t *testing.T) {
 		return lines
 	}
 	require.Eventually(t, func() bool { return len(missing()) == 0 }, 2*time.Minute, time.Millisecond, "a job that is over is counted a moment later")
+	assert.Positive(t, decode[api.Info](t, r.do("GET", "/api/v1/info", nil), http.StatusOK).JobSeconds, "by which a page says when the next one begins")
 	problems, err := promlint.New(bytes.NewReader(b)).Lint()
 	require.NoError(t, err)
 	assert.Empty(t, problems)
 	assert.NotContains(t, string(b), "with/a/name", "routes, not addresses")
+}
+
+// The median follows what jobs are like now.
+func TestTheMedianIsThatOfTheLastJobs(t *testing.T) {
+	m := newMeter(&Server{})
+	assert.Zero(t, m.last.median())
+	begun := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	end := func(state string, seconds int) {
+		over := begun.Add(time.Duration(seconds) * time.Second)
+		m.over(&queue.Record{Job: api.Job{State: state, Created: begun, Started: &begun, Finished: &over}})
+	}
+	for _, s := range []int{30, 10, 20} {
+		end(api.JobDone, s)
+	}
+	end(api.JobFailed, 1)
+	m.over(&queue.Record{Job: api.Job{State: api.JobCancelled}})
+	assert.InDelta(t, 20, m.last.median(), 1e-9, "of those that were done")
+	for range mostTimes {
+		end(api.JobDone, 40)
+	}
+	assert.InDelta(t, 40, m.last.median(), 1e-9)
 }

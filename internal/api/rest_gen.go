@@ -32,6 +32,9 @@ type Info struct {
 	// Formats in which labels can be had
 	Formats []string `json:"formats"`
 
+	// JobSeconds of a job from begin to end, the median of the last ones that were done; absent: there were none
+	JobSeconds float64 `json:"job_seconds,omitempty"`
+
 	// Limits are those of the one who asks.
 	Limits Limits `json:"limits"`
 
@@ -144,6 +147,9 @@ type Model struct {
 
 	// Licence of the data set
 	Licence string `json:"licence,omitempty"`
+
+	// MemoryBytes of a device, for a scan of the median size of those it was made for; absent: its plan does not say how large they are
+	MemoryBytes int64 `json:"memory_bytes,omitempty"`
 
 	// Patch D H W
 	Patch []int `json:"patch"`

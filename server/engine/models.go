@@ -45,9 +45,13 @@ type Model struct {
 
 // cached is what is kept of a model beside its .gounet file.
 type cached struct {
+	Form  int       `json:"form"`
 	Stamp string    `json:"stamp"`
 	Model api.Model `json:"model"`
 }
+
+// cachedForm changes with what is known of a model.
+const cachedForm = 2
 
 // OpenModels reads the models in dir; what it makes of them is kept in cache.
 func OpenModels(ctx context.Context, dir, cache string) (*Models, error) {
@@ -153,7 +157,7 @@ func (m *Models) read(id, path, stamp string) *Model {
 	}
 	if b, err := os.ReadFile(base + ".json"); err == nil {
 		var before cached
-		if json.Unmarshal(b, &before) == nil && before.Stamp == stamp {
+		if json.Unmarshal(b, &before) == nil && before.Stamp == stamp && before.Form == cachedForm {
 			if _, err := os.Stat(out.File); err == nil {
 				out.Model = before.Model
 				return out
@@ -168,7 +172,7 @@ func (m *Models) read(id, path, stamp string) *Model {
 	if out.Model, err = describe(id, loaded, out.File); err != nil {
 		return fail(err)
 	}
-	err = atomicfile.Write(base+".json", func(w io.Writer) error { return json.NewEncoder(w).Encode(cached{stamp, out.Model}) })
+	err = atomicfile.Write(base+".json", func(w io.Writer) error { return json.NewEncoder(w).Encode(cached{cachedForm, stamp, out.Model}) })
 	if err != nil {
 		return fail(err)
 	}
@@ -189,6 +193,9 @@ func describe(id string, m *checkpoint.Model, file string) (api.Model, error) {
 	}
 	for _, channel := range m.Plan.Channels[:m.Plan.Scans()] {
 		out.Channels = append(out.Channels, channel.Name)
+	}
+	if need, err := predict.Needs(m); err == nil { // else its plan does not say it
+		out.MemoryBytes = need.Total()
 	}
 	f, err := os.Open(file)
 	if err != nil {

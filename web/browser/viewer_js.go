@@ -102,7 +102,7 @@ func (v *viewer) geometry(text string) {
 		Value float64
 		Views []struct {
 			View, Slice, Of int
-			X, Y, MM        float64
+			X, Y, MM, Width float64
 		}
 	}
 	if json.Unmarshal([]byte(text), &g) != nil {
@@ -112,7 +112,7 @@ func (v *viewer) geometry(text string) {
 	view.Voxel, view.Value = g.Voxel, g.Value
 	for _, s := range g.Views {
 		if s.View >= 0 && s.View < len(view.Planes) {
-			view.Planes[s.View] = page.Plane{Slice: s.Slice, Of: s.Of, X: s.X, Y: s.Y, MM: s.MM}
+			view.Planes[s.View] = page.Plane{Slice: s.Slice, Of: s.Of, X: s.X, Y: s.Y, MM: s.MM, Width: s.Width}
 		}
 	}
 }
@@ -197,12 +197,17 @@ func (v *viewer) Voxels() []float32 {
 	return out
 }
 
-func (v *viewer) Picture(got func(page.Blob)) {
+// Picture is of what is seen now, though it is there later.
+func (v *viewer) Picture(notes page.Picture, got func(page.Blob)) {
+	text, err := json.Marshal(notes)
+	if err != nil { // of strings and numbers there is none
+		panic(err)
+	}
 	v.then(func() {
 		if v.err != nil {
 			return
 		}
-		then(v.api().Call("picture"), func(x js.Value, err error) {
+		then(v.api().Call("picture", string(text)), func(x js.Value, err error) {
 			if err == nil {
 				v.b.post(func() { got(x) })
 			}

@@ -243,48 +243,42 @@ func Compare(a, b []byte) (out [256]Overlap) {
 
 // Values of a map of differences.
 const (
-	OnlyA = 1
-	OnlyB = 2
-	InAB  = 3
-	// Hatched is OnlyB in stripes: colour is not the only sign of it.
-	Hatched = 4
+	OnlyA  = 1 // B has no label there
+	OnlyB  = 2 // A has none
+	InAB   = 3
+	OtherB = 4 // A has the label, B another one
+	OtherA = 5 // B has it, A another one
 )
 
 // Differences is where two maps differ on a label.
 func Differences(a, b []byte, label byte) []byte {
 	out := make([]byte, len(a))
 	for i, v := range a {
-		switch in := b[i] == label; {
-		case v == label && in:
+		switch w := b[i]; {
+		case v == label && w == label:
 			out[i] = InAB
-		case v == label:
+		case v == label && w == 0:
 			out[i] = OnlyA
-		case in:
+		case w == label && v == 0:
 			out[i] = OnlyB
+		case v == label:
+			out[i] = OtherB
+		case w == label:
+			out[i] = OtherA
 		}
 	}
 	return out
 }
 
-// Hatch is a map of differences whose OnlyB has stripes, along the diagonals of every
-// slice.
-func Hatch(diff []byte, shape [3]int) []byte {
-	out := append([]byte(nil), diff...)
-	for i, v := range diff {
-		x, y, z := i%shape[0], i/shape[0]%shape[1], i/shape[0]/shape[1]
-		if v == OnlyB && (x+y+z)%4 >= 2 {
-			out[i] = Hatched
-		}
-	}
-	return out
-}
+// Sides are the values that differ, of what has the label: A, then B.
+var Sides = [2][2]byte{{OnlyA, OtherB}, {OnlyB, OtherA}}
 
 // Slices counts the differences in each slice along z.
 func Slices(diff []byte, shape [3]int) []int {
 	out := make([]int, shape[2])
 	plane := shape[0] * shape[1]
 	for i, v := range diff {
-		if v == OnlyA || v == OnlyB {
+		if v != 0 && v != InAB {
 			out[i/plane]++
 		}
 	}

@@ -150,8 +150,8 @@ func TestDiceIsTwiceTheOverlap(t *testing.T) {
 	assert.Equal(t, []byte{InAB, InAB, OnlyA, OnlyB, 0}, d)
 }
 
-func TestOnlyWhatIsInBIsHatched(t *testing.T) {
-	diff := []byte{OnlyB, OnlyB, OnlyB, OnlyB, OnlyA, InAB, OnlyA, 0}
-	assert.Equal(t, []byte{OnlyB, OnlyB, Hatched, Hatched, OnlyA, InAB, OnlyA, 0}, Hatch(diff, [3]int{4, 2, 1}))
-	assert.NotContains(t, diff, byte(Hatched), "what is counted stays")
+func TestAnotherLabelIsNoBackground(t *testing.T) {
+	d := Differences([]byte{1, 1, 0, 2, 2, 1}, []byte{2, 0, 1, 1, 2, 1}, 1)
+	assert.Equal(t, []byte{OtherB, OnlyA, OnlyB, OtherA, 0, InAB}, d)
+	assert.Equal(t, []int{3, 1}, Slices(d, [3]int{3, 1, 2}), "all that differ are counted")
 }

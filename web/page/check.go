@@ -181,6 +181,7 @@ func (p *Page) CheckAlert() *Alert {
 	switch f.Code {
 	case api.FailedMemory:
 		a.Title, a.Text, a.More = "Not enough memory", memoryText(f), lessMemory
+		a.Need, a.Have = f.Need, f.Have
 		if p.Check.Device == api.DeviceWebGPU || p.Check.Device == "" && p.NoGPU() == "" {
 			a.Other, a.OnOther = "Try the processor", func() { p.SetDevice(api.DeviceCPU) }
 		}

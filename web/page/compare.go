@@ -91,7 +91,7 @@ func (p *Page) PickDifference(i int) {
 		}
 	}
 	v := p.Host.Viewer()
-	v.Labels(labels.Hatch(d.diff, [3]int{s[2], s[1], s[0]}))
+	v.Labels(d.diff)
 	p.paintDifferences()
 	if d.slices[best] == 0 {
 		d.Where = d.Rows[i].Name + ": no difference."
@@ -103,12 +103,33 @@ func (p *Page) PickDifference(i int) {
 
 // paintDifferences tells the viewer the colours of a map of differences.
 func (p *Page) paintDifferences() {
-	lut := make([]byte, 4*256)
-	copy(lut[4*labels.OnlyA:], []byte{Palette[0][0], Palette[0][1], Palette[0][2], 255})
-	copy(lut[4*labels.OnlyB:], []byte{Palette[1][0], Palette[1][1], Palette[1][2], 255})
-	copy(lut[4*labels.Hatched:], []byte{0xcf, 0xe3, 0xfc, 255})
-	copy(lut[4*labels.InAB:], []byte{255, 255, 255, 40})
+	lut := newLUT()
+	for _, d := range DiffScale() {
+		for _, v := range d.values {
+			lut.set(v, d.Ink, d.opacity)
+		}
+	}
 	p.Host.Viewer().Paint(lut, .7, 1)
+}
+
+// DiffInk is how a kind of difference is drawn.
+type DiffInk struct {
+	Text string
+	Ink
+	Line    bool // rather than a fill
+	opacity float64
+	values  []int
+}
+
+// DiffScale is the legend of a map of differences, each of which has a pattern of its own.
+func DiffScale() []DiffInk {
+	const veil = .15
+	return []DiffInk{
+		{"Only in A", Ink{Palette[0], Solid}, false, 1, []int{labels.OnlyA}},
+		{"Only in B", Ink{Palette[1], Falling}, false, 1, []int{labels.OnlyB}},
+		{"Another label", Ink{Palette[5], Crossed}, false, 1, []int{labels.OtherA, labels.OtherB}},
+		{"In both", Ink{[3]uint8{255, 255, 255}, Solid}, true, veil, []int{labels.InAB}},
+	}
 }
 
 // mostOf says of which side there is more in a slice of a map of differences, and how much.
@@ -117,11 +138,10 @@ func (p *Page) mostOf(diff []byte, slice int) string {
 	plane := g.Shape[1] * g.Shape[2]
 	n := [2]int{}
 	for _, v := range diff[slice*plane : (slice+1)*plane] {
-		switch v {
-		case labels.OnlyA:
-			n[0]++
-		case labels.OnlyB:
-			n[1]++
+		for side, values := range labels.Sides {
+			if v == values[0] || v == values[1] {
+				n[side]++
+			}
 		}
 	}
 	side := "A"

@@ -38,6 +38,20 @@ func TestDifferencesKeepTheirColours(t *testing.T) {
 	assert.Equal(t, Palette[0][:], f.lut[4:7])
 }
 
+func TestBothLabelsOfAVoxelAreNamed(t *testing.T) {
+	p, _ := compared(t)
+	names := func(i int) string {
+		s := p.Scan.Look.Grid.Shape
+		return p.LabelText([3]int{i % s[2], i / s[2] % s[1], i / s[2] / s[1]})
+	}
+	p.Other.Labels[0].Name = "Label 1" // as files without names have it
+	assert.Equal(t, p.Result.Labels[0].Name, names(1), "they agree")
+	assert.Equal(t, "A: "+p.Result.Labels[0].Name+", B: none", names(2))
+	assert.Empty(t, names(0))
+	p.EndCompare()
+	assert.Equal(t, p.Result.Labels[0].Name, names(2))
+}
+
 func TestTheResultIsTheSameAfterAComparison(t *testing.T) {
 	p, f := compared(t)
 	result := p.Result

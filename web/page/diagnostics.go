@@ -2,6 +2,7 @@ package page
 
 import (
 	"fmt"
+	"math"
 	"strings"
 )
 
@@ -15,7 +16,7 @@ type Section struct {
 // There is no name of a patient, scan or file in them.
 func (p *Page) Diagnostics() []Section {
 	f := p.Host.Facts()
-	graphics := Section{"Graphics", [][2]string{{"Computes", p.Adapter()}, {"Browser", f.Agent}}}
+	graphics := Section{"Graphics", [][2]string{{"Computes", p.Adapter()}, {"Browser", BrowserName(f.Agent)}}}
 	if why := p.NoGPU(); why != "" {
 		graphics.Rows = append(graphics.Rows, [2]string{"No GPU, because", why})
 	}
@@ -41,7 +42,7 @@ func (p *Page) Diagnostics() []Section {
 		}
 		memory.Rows = append(memory.Rows, [2]string{"Device, planned", Size(d.Memory.DeviceBytes)}, [2]string{"Worker, at most", Size(d.Memory.HostBytes)})
 	}
-	run.Rows = append(run.Rows, [2]string{"Longest main-thread task", fmt.Sprintf("%.0f ms", f.LongestTask)})
+	run.Rows = append(run.Rows, [2]string{"Longest main-thread task", Count(int64(math.Round(f.LongestTask))) + " ms"})
 	memory.Rows = append(memory.Rows, [2]string{"Page", Size(f.HeapBytes)})
 	if p.Scan != nil {
 		memory.Rows = append(memory.Rows, [2]string{"Scan", fmt.Sprintf("%s, %s", Matrix(p.Scan.Look.Grid), p.Scan.Kind)})
@@ -59,6 +60,30 @@ func (p *Page) Diagnostics() []Section {
 	}
 	network := Section{"Network", [][2]string{{"State", state}, {"Sent by this page", Size(f.Sent)}, {"Server", p.Server.Name()}}}
 	return []Section{graphics, limits, run, memory, versions, network}
+}
+
+// browsers are how each tells its version: the one that says so of itself before what it
+// is like.
+var browsers = [][2]string{{"Edge", "Edg/"}, {"Edge", "EdgA/"}, {"Opera", "OPR/"}, {"Firefox", "Firefox/"}, {"Firefox", "FxiOS/"}, {"Chromium", "Chrome/"}, {"Chromium", "CriOS/"}, {"Safari", "Version/"}}
+
+// systems are those that a user agent names, too.
+var systems = [][2]string{{"Windows", "Windows"}, {"Android", "Android"}, {"iPhone", "iOS"}, {"iPad", "iPadOS"}, {"CrOS", "ChromeOS"}, {"Mac OS X", "macOS"}, {"Linux", "Linux"}}
+
+// BrowserName is a user agent as people say it, or all of it where it is not known.
+func BrowserName(agent string) string {
+	for _, b := range browsers {
+		_, version, ok := strings.Cut(agent, b[1])
+		if !ok {
+			continue
+		}
+		version, _, _ = strings.Cut(version, " ")
+		for _, s := range systems {
+			if strings.Contains(agent, s[0]) {
+				return b[0] + " " + strings.TrimSuffix(version, ".0.0.0") + ", " + s[1]
+			}
+		}
+	}
+	return agent
 }
 
 // DiagnosticsText is the same as text.

@@ -34,6 +34,9 @@ func (p *Page) OpenExport() {
 	if p.Result == nil || p.Screen != ScreenWork {
 		return
 	}
+	if p.Diff.swapped { // what is exported is the result, not what it is compared with
+		p.SwapCompared()
+	}
 	e := &p.Export
 	if e.Name == "" || e.Formats == nil {
 		e.Name = fileName(p.Scan.Name) + "_labels"
@@ -110,7 +113,7 @@ func (p *Page) DoExport() {
 		}
 		if f.On && f.ID == picture {
 			name := r.Name + ".png"
-			p.Host.Viewer().Picture(func(b Blob) {
+			p.Host.Viewer().Picture(p.Picture(), func(b Blob) {
 				p.Host.Save(name, b)
 				e.Saved = append(e.Saved, name)
 			})

@@ -170,25 +170,26 @@ type fakeViewer struct {
 	labels    []byte
 	boxes     [][3]int
 	lut       []byte
+	notes     Picture // of the last picture of the views
 }
 
-func (v *fakeViewer) Hide()                          {}
-func (v *fakeViewer) Window(low, high float64)       { v.low, v.high = low, high }
-func (v *fakeViewer) Labels(m []byte)                { v.labels = m }
-func (v *fakeViewer) Part(int, []byte)               {}
-func (v *fakeViewer) Box(lo, _ [3]int, b Bytes)      { v.boxes = append(v.boxes, lo) }
-func (v *fakeViewer) Paint(lut []byte, _, _ float64) { v.lut = lut }
-func (v *fakeViewer) Surfaces([]Surface)             {}
-func (v *fakeViewer) Surface(int, [3]uint8, bool)    {}
-func (v *fakeViewer) Redraw()                        {}
-func (v *fakeViewer) Go(x, y, z int)                 { v.at = [3]int{x, y, z} }
-func (v *fakeViewer) Step(int, int)                  {}
-func (v *fakeViewer) Zoom(float64)                   {}
-func (v *fakeViewer) Reset()                         {}
-func (v *fakeViewer) Radiological(bool)              {}
-func (v *fakeViewer) Tool(string)                    {}
-func (v *fakeViewer) Voxels() []float32              { return make([]float32, 8) }
-func (v *fakeViewer) Picture(got func(Blob))         { got(nil) }
+func (v *fakeViewer) Hide()                             {}
+func (v *fakeViewer) Window(low, high float64)          { v.low, v.high = low, high }
+func (v *fakeViewer) Labels(m []byte)                   { v.labels = m }
+func (v *fakeViewer) Part(int, []byte)                  {}
+func (v *fakeViewer) Box(lo, _ [3]int, b Bytes)         { v.boxes = append(v.boxes, lo) }
+func (v *fakeViewer) Paint(lut []byte, _, _ float64)    { v.lut = lut }
+func (v *fakeViewer) Surfaces([]Surface)                {}
+func (v *fakeViewer) Surface(int, [3]uint8, bool)       {}
+func (v *fakeViewer) Redraw()                           {}
+func (v *fakeViewer) Go(x, y, z int)                    { v.at = [3]int{x, y, z} }
+func (v *fakeViewer) Step(int, int)                     {}
+func (v *fakeViewer) Zoom(float64)                      {}
+func (v *fakeViewer) Reset()                            {}
+func (v *fakeViewer) Radiological(bool)                 {}
+func (v *fakeViewer) Tool(string)                       {}
+func (v *fakeViewer) Voxels() []float32                 { return make([]float32, 8) }
+func (v *fakeViewer) Picture(n Picture, got func(Blob)) { v.notes = n; got(nil) }
 
 func (v *fakeViewer) Show(_ Bytes, _, _ float64, done func(error)) {
 	v.picture = func() { done(nil) }

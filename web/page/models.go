@@ -18,6 +18,7 @@ type Model struct {
 	Added time.Time
 	From  string // "from a file", "from the server"
 	ID    string // of the server
+	Usual int64  // bytes that it takes for a usual scan, as the server says; 0: not known
 }
 
 // Models are those to choose from.

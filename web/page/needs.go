@@ -16,10 +16,14 @@ func (m *Models) need(sha string, n need) {
 	m.needs[sha] = n
 }
 
-// NeedText is what a model takes for the scan, "" where that is not known.
+// NeedText is what a model takes for the scan, or for a usual one if nobody here knows
+// more, "" where neither is known.
 func (p *Page) NeedText(m *Model) string {
 	if n := p.Models.needs[m.SHA256]; n.bytes > 0 {
 		return "needs " + Size(n.bytes)
+	}
+	if m.Usual > 0 {
+		return "needs about " + Size(m.Usual)
 	}
 	return ""
 }

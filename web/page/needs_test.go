@@ -48,6 +48,20 @@ func TestWhatStoredModelsTakeIsFoundOutWhileTheyAreChosenFrom(t *testing.T) {
 	assert.Zero(t, p.Models.asking)
 }
 
+// Of a model that only the server has it is known what it takes for a usual scan, until it
+// is known for this one.
+func TestWhatModelsOfTheServerTakeIsStated(t *testing.T) {
+	p, f := opened(t)
+	f.answer(takes(1))
+	p.serverModels()
+	f.answers[len(f.answers)-1](200, []byte(`[{"id":"liver","dataset":"Dataset003_Liver","configuration":"3d_fullres","folds":["0"],"patch":[4,4,4],"channels":["CT"],"labels":[],"bytes":7,"sha256":"1f","memory_bytes":2100000000},
+		{"id":"old","dataset":"Dataset004_Old","sha256":"2f","patch":[4,4,4],"channels":["CT"]}]`))
+	assert.Equal(t, "needs about 2.1 GB", p.NeedText(p.model("1f")))
+	assert.Empty(t, p.NeedText(p.model("2f")), "a server that does not say it")
+	p.Models.need("1f", need{bytes: 1_200_000_000})
+	assert.Equal(t, "needs 1.2 GB", p.NeedText(p.model("1f")))
+}
+
 // Who chooses does not wait for what other models take.
 func TestTheNeedsOfModelsAreLeftForTheCheck(t *testing.T) {
 	for name, leave := range map[string]func(p *Page){

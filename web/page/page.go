@@ -102,7 +102,7 @@ type Viewer interface {
 	Radiological(yes bool)
 	Tool(name string)
 	Voxels() []float32
-	Picture(got func(Blob))
+	Picture(notes Picture, got func(Blob))
 }
 
 // Surface is one to be shown.
@@ -158,6 +158,7 @@ type Alert struct {
 	Do, Other, Third       string // names of buttons
 	OnDo, OnOther, OnThird func()
 	Warn                   bool
+	Need, Have             int64 // bytes of memory; 0: it is about something else
 }
 
 // Page is all that is known.

@@ -60,7 +60,7 @@ func TestTheFlowLeadsFromAScanToLabels(t *testing.T) {
 	assert.Zero(t, f.kept(runKey), "nothing is left to go on with")
 	assert.Equal(t, []byte{0, 1, 1, 2, 0, 0, 0, 0}, f.labels)
 	assert.Equal(t, byte(0), f.lut[3], "background is clear")
-	assert.Equal(t, byte(255), f.lut[7])
+	assert.Equal(t, byte(opaque), f.lut[7])
 	p.Toggle(0)
 	assert.Equal(t, byte(0), f.lut[7], "what is hidden is clear")
 }
@@ -294,7 +294,7 @@ func TestUncertaintyIsShownInThePlaceOfTheLabels(t *testing.T) {
 	require.True(t, p.Key(u))
 	assert.Equal(t, []byte(unsure), f.labels)
 	assert.Equal(t, byte(0), f.lut[4*12+3], "less than 5 % is clear")
-	assert.Equal(t, []byte{255, 255, 255, 255}, f.lut[4*128:4*129], "a guess between two is white")
+	assert.Equal(t, []byte{255, 255, 255, opaque}, f.lut[4*128:4*129], "a guess between two is white")
 	assert.Equal(t, "25 % unsure", p.UnsureAt([3]int{0, 1, 0}))
 	p.Key(u)
 	assert.Equal(t, []byte(m), f.labels)

@@ -29,7 +29,7 @@ type Result struct {
 // Label is one of a result.
 type Label struct {
 	api.Label
-	RGB      [3]uint8
+	Ink
 	Visible  bool
 	Locked   bool
 	Opacity  int // percent; −1: that of all
@@ -65,7 +65,7 @@ func resultOf(from string, list []api.Label, m []byte) *Result {
 	known := map[int]bool{}
 	add := func(l api.Label) {
 		l.Name = short(strings.ReplaceAll(l.Name, "_", " "), longName)
-		r.Labels = append(r.Labels, Label{Label: l, RGB: Palette[len(r.Labels)%len(Palette)], Visible: true, Opacity: -1})
+		r.Labels = append(r.Labels, Label{Label: l, Ink: inkOf(len(r.Labels)), Visible: true, Opacity: -1})
 		known[l.Value] = true
 	}
 	for _, l := range list {
@@ -184,16 +184,16 @@ func (p *Page) paint() {
 		p.paintDifferences()
 		return
 	}
-	lut := make([]byte, 4*256)
+	lut := newLUT()
 	for _, l := range r.Labels {
 		if !l.Visible || l.Value < 0 || l.Value > 255 {
 			continue
 		}
-		alpha := 255.
+		opacity := 1.
 		if l.Opacity >= 0 && p.View.Fill {
-			alpha = 255 * math.Min(float64(l.Opacity)/math.Max(float64(p.View.Opacity), 1), 1)
+			opacity = math.Min(float64(l.Opacity)/math.Max(float64(p.View.Opacity), 1), 1)
 		}
-		copy(lut[4*l.Value:], []byte{l.RGB[0], l.RGB[1], l.RGB[2], byte(math.Max(alpha, 1))})
+		lut.set(l.Value, l.Ink, opacity)
 	}
 	v := p.Host.Viewer()
 	if p.View.Fill {
@@ -366,9 +366,32 @@ func (l *Label) MLText() string {
 	return ML(l.ML)
 }
 
+// LabelText names the label at a voxel x y z, or those of both results that are compared
+// where they are not the same.
+func (p *Page) LabelText(v [3]int) string {
+	a := p.LabelAt(v)
+	name := func(l *Label) string {
+		if l == nil {
+			return "none"
+		}
+		return l.Name
+	}
+	if p.Panel == PanelCompare && p.Other != nil {
+		b := p.labelAt(p.Other, v)
+		if a == nil && b != nil || a != nil && (b == nil || b.Value != a.Value) {
+			return "A: " + name(a) + ", B: " + name(b)
+		}
+	}
+	if a == nil {
+		return ""
+	}
+	return a.Name
+}
+
 // LabelAt is the label at a voxel x y z, or nil.
-func (p *Page) LabelAt(v [3]int) *Label {
-	r := p.Result
+func (p *Page) LabelAt(v [3]int) *Label { return p.labelAt(p.Result, v) }
+
+func (p *Page) labelAt(r *Result, v [3]int) *Label {
 	if r == nil || p.Scan == nil || p.Run.partial != nil {
 		return nil
 	}

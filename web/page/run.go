@@ -265,6 +265,7 @@ func (p *Page) stopped(f *api.Failed) {
 	case api.FailedMemory:
 		p.Models.need(r.model.SHA256, need{bytes: f.Need, have: f.Have})
 		p.Alert.Title, p.Alert.Text, p.Alert.More = "Not enough memory", memoryText(f), lessMemory
+		p.Alert.Need, p.Alert.Have = f.Need, f.Have
 		p.Alert.Do, p.Alert.OnDo = "Choose another model", func() { p.Go(PanelModels) }
 		p.Alert.Other, p.Alert.OnOther = server, onServer
 	case api.FailedScan, api.FailedModel, api.FailedRequest:

@@ -62,6 +62,8 @@ type Server struct {
 	sending
 	turn   turn
 	queued time.Time
+	placed time.Time     // when it got its place in the queue
+	starts time.Duration // from then on until it begins, about; 0: not known
 	Waited time.Duration
 	part   part
 }
@@ -163,7 +165,7 @@ func (p *Page) serverModels() {
 			}
 			var patch [3]int
 			copy(patch[:], m.Patch)
-			n := Model{ID: m.ID, From: "from the server", Loaded: shown(api.Loaded{
+			n := Model{ID: m.ID, From: "from the server", Usual: m.MemoryBytes, Loaded: shown(api.Loaded{
 				Dataset: m.Dataset, Description: m.Description, Licence: m.Licence, Configuration: m.Configuration, Folds: m.Folds, Patch: patch, Channels: m.Channels, Labels: m.Labels,
 				Bytes: m.Bytes, SHA256: m.SHA256,
 			})}
@@ -292,12 +294,14 @@ func (s *Server) running(now time.Time) {
 }
 
 func (p *Page) jobIs(j api.Job) {
-	s := &p.Server
+	s, was := &p.Server, p.Server.Job.Position
 	if j.Progress == nil {
 		j.Progress = s.Job.Progress
 	}
 	s.Job = j
 	switch j.State {
+	case api.JobQueued:
+		p.placed(was)
 	case api.JobRunning:
 		s.running(p.Host.Now())
 		p.askPart()

@@ -158,6 +158,7 @@ func (p *Page) submit() {
 		}
 		s.waits(false, "")
 		s.Job, s.Stage, s.queued = j, ServerQueue, p.Host.Now()
+		p.placed(j.Position)
 		p.keepJob()
 		p.watch()
 	})

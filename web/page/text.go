@@ -106,6 +106,15 @@ func Value(v float64) string {
 	return strings.Replace(fmt.Sprintf("%.4g", v), "-", "−", 1)
 }
 
+// signs are those of print; nothing is less than nothing.
+var signs = strings.NewReplacer("-0.0", "0.0", "-", "−")
+
+// Tenths is a number with one digit after the point.
+func Tenths(v float64) string { return signs.Replace(strconv.FormatFloat(v, 'f', 1, 64)) }
+
+// Millimetres are a length or a place.
+func Millimetres(v float64) string { return Tenths(v) + " mm" }
+
 // Plural is n with its noun.
 func Plural(n int, one, many string) string {
 	if n == 1 {
@@ -121,6 +130,22 @@ var packages = []string{"scan", "dicom", "nifti", "nrrd", "metaimage", "mgh", "a
 // plain is what errors of Go's library say to those who read the page.
 var plain = strings.NewReplacer(": unexpected EOF", "", "zip: not a valid zip file", "the file is cut off, or no zip: fetch it again")
 
+// counted is s with thin spaces in its whole numbers of five digits and more, unless they
+// are part of a name.
+func counted(s string) string {
+	words := strings.Split(s, " ")
+	for i, w := range words {
+		n := strings.TrimLeft(w, "([")
+		begin := w[:len(w)-len(n)]
+		n = strings.TrimRight(n, ".,;)]")
+		end := w[len(begin)+len(n):]
+		if v, err := strconv.ParseUint(n, 10, 63); err == nil && len(n) > 4 && n[0] != '0' {
+			words[i] = begin + Count(int64(v)) + end
+		}
+	}
+	return strings.Join(words, " ")
+}
+
 // sentence begins with a capital and ends with a stop.
 func sentence(s string) string {
 	s = strings.TrimSpace(s)
@@ -135,7 +160,7 @@ func sentence(s string) string {
 	if s == "" {
 		return ""
 	}
-	s = plain.Replace(s)
+	s = counted(plain.Replace(s))
 	if name, _, ok := strings.Cut(s, ": "); !ok || !strings.ContainsAny(name, "./") {
 		s = capital(s)
 	} // else it begins with the name of a file

@@ -23,6 +23,10 @@ func TestTheNameOfAFileIsWrittenAsItIs(t *testing.T) {
 	assert.Equal(t, "noise.nii.gz: the file is damaged.", sentence("scan: noise.nii.gz: the file is damaged"))
 	assert.Equal(t, "Value 3.5 is too large.", sentence("value 3.5 is too large"))
 	assert.Equal(t, "The file ends after 3 of 9 bytes: the file is truncated, fetch it again.", sentence("nifti: the file ends after 3 of 9 bytes: the file is truncated, fetch it again: unexpected EOF"))
+	assert.Equal(t, "Data ends after 115 398 of 1 247 520 bytes (of 65 536), 9999.", sentence("data ends after 115398 of 1247520 bytes (of 65536), 9999"))
+	for _, name := range []string{"20481.nii: it is not read.", "Series 1.2.840.10008.5 has none.", "10008: it is no DICOM.", "IM_10008 has none.", "Series 01234567 has none."} {
+		assert.Equal(t, name, sentence(name), "numbers of names stay")
+	}
 	assert.Equal(t, "The file is cut off, or no zip: fetch it again.", sentence("zip: not a valid zip file"))
 }
 

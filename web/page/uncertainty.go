@@ -50,11 +50,11 @@ func (p *Page) ShowUncertainty(yes bool) {
 
 // paintUncertainty tells the viewer the greys of shares, which are 255 times as large.
 func (p *Page) paintUncertainty() {
-	lut := make([]byte, 4*256)
+	lut := newLUT()
 	for v := range 256 {
 		if s := float64(v) / 255; s >= unsureShares[0] {
 			g := grey(s)
-			copy(lut[4*v:], []byte{g, g, g, 255})
+			lut.set(v, Ink{RGB: [3]uint8{g, g, g}}, 1)
 		}
 	}
 	const opaque = .85

@@ -32,6 +32,7 @@ type Plane struct {
 	Slice, Of int
 	X, Y      float64 // of the crosshair, 0 to 1
 	MM        float64 // a pixel
+	Width     float64 // of the view, in pixels
 }
 
 // Hover is what is under the pointer.
@@ -223,19 +224,20 @@ func (v *View) Edges(view int) [4]string {
 	return [4]string{"L", "R", "A", "P"}
 }
 
-// Scale is the length of a ruler in a view, and how many pixels that is.
+// Scale is the length of a ruler in a view, and how many pixels that is: it stays clear
+// of the letter in the middle.
 func (v *View) Scale(view int) (text string, pixels float64) {
-	mm := v.Planes[view].MM
+	const share = .3 // of the view's width
+	mm, most := v.Planes[view].MM, share*v.Planes[view].Width
 	if !(mm > 0) {
 		return "", 0
 	}
-	const most = 200 // pixels
-	for _, l := range []float64{200, 100, 50, 20, 10, 5, 2, 1} {
+	for _, l := range []float64{200, 100, 50, 20, 10, 5, 2, 1, .5, .2, .1} {
 		if px := l / mm; px <= most {
 			if l >= 10 {
 				return fmt.Sprintf("%.0f cm", l/10), px
 			}
-			return fmt.Sprintf("%.0f mm", l), px
+			return fmt.Sprintf("%g mm", l), px
 		}
 	}
 	return "", 0

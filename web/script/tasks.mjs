@@ -28,7 +28,8 @@ globalThis.tasks = {
 };
 
 const kept = ["maxBufferSize", "maxStorageBufferBindingSize", "maxComputeWorkgroupStorageSize", "maxComputeInvocationsPerWorkgroup"];
-const bytes = (n) => (n >= 1 << 20 ? Math.floor(n / (1 << 20)) + " MiB" : n / 1024 + " KiB");
+const count = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, "\u2009"); // thin spaces at the thousands
+const bytes = (n) => (n >= 1 << 20 ? count(Math.floor(n / (1 << 20))) + " MiB" : count(n / 1024) + " KiB");
 globalThis.tasks.gpu = async () => {
   const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
   if (!adapter) return JSON.stringify({ Info: [["WebGPU", navigator.gpu ? "no adapter" : "not in this browser"]], Limits: [] });
@@ -37,6 +38,6 @@ globalThis.tasks.gpu = async () => {
   return JSON.stringify({
     Info: [["Adapter", [i.vendor, i.description || i.device].filter(Boolean).join(" ") || "not named"], ["Architecture", i.architecture || "not named"],
       ["16-bit (shader-f16)", yes("shader-f16")], ["Subgroups", yes("subgroups")], ["Timestamps", yes("timestamp-query")]],
-    Limits: kept.map((k) => [k, k.endsWith("Size") ? bytes(adapter.limits[k]) : String(adapter.limits[k])]),
+    Limits: kept.map((k) => [k, k.endsWith("Size") ? bytes(adapter.limits[k]) : count(adapter.limits[k])]),
   });
 };

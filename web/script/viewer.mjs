@@ -5,12 +5,13 @@
 // the head. Views are 0 axial, 1 coronal, 2 sagittal, as NiiVue numbers them, 3 the
 // surfaces.
 import { Niivue, NVMesh } from "@niivue/niivue";
+import { picture } from "./picture.mjs";
 import { Volume, settled } from "./volume.mjs";
 
 const onlyLines = .01; // of fill
 const normal = [2, 1, 0]; // axis that a view is perpendicular to
 let stage, nv, nv3, tell;
-let rects = []; // of visible planes: {view, x, y, w, h} in pixels of the canvas
+let rects = []; // of visible planes: {view, x, y, w, h} in pixels of the page, on the stage
 let volume; // scan and labels on the GPU
 let dims = [1, 1, 1];
 let pending = false;
@@ -79,7 +80,7 @@ const geometry = () => {
     views.push({
       view: r.view, slice: voxel(at)[normal[r.view]], of: dims[normal[r.view]],
       x: 0.25 + (0.5 * (at[across] - a[across])) / (b[across] - a[across]), y: 0.25 + (0.5 * (at[down] - a[down])) / (c[down] - a[down]),
-      mm: (Math.abs(b[across] - a[across]) * dims[across] * spacing[across + 1]) / (w / 2 / devicePixelRatio),
+      width: r.w, mm: (Math.abs(b[across] - a[across]) * dims[across] * spacing[across + 1]) / (w / 2 / devicePixelRatio),
     });
   }
   tell("geometry", JSON.stringify({ voxel: voxel(at), value: valueAt(voxel(at)), views }));
@@ -105,6 +106,7 @@ const place = () => {
     c.height = h;
     nv.uiData.dpr = dpr;
   }
+  volume.pixel((dpr * parseFloat(getComputedStyle(document.documentElement).fontSize)) / 16);
   if (nv.volumes.length && rects.length) {
     nv.customLayout = rects.map((r) => ({
       sliceType: r.view, position: [r.x / box.width, r.y / box.height, r.w / box.width, r.h / box.height],
@@ -341,6 +343,7 @@ globalThis.viewer = {
     if (nv?.volumes.length) volume.box([x, y, z], [w, h, d], new Uint8Array(buffer));
   },
   // paint sets colours [256 RGBA], and how opaque fill and outline are; outline < 0: as fill.
+  // Of A the six high bits are how opaque a label is beside others, the low ones its pattern.
   // Labels of hardly any fill are outlines alone.
   paint(lut, fill, outline) {
     if (!nv) return;
@@ -391,19 +394,20 @@ globalThis.viewer = {
   tool(name) { tool = name; },
   // voxels copies the values of the scan.
   voxels() { return nv.volumes[0].img; },
-  // picture is the planes as they are on the screen, and the surfaces, as PNG.
-  async picture() {
-    nv.drawScene();
-    const out = document.createElement("canvas");
-    out.width = nv.canvas.width;
-    out.height = nv.canvas.height;
-    const g = out.getContext("2d");
-    g.drawImage(nv.canvas, 0, 0);
-    const host = nv3.canvas.getBoundingClientRect(), box = stage.getBoundingClientRect();
-    if (nv3.meshes.length && host.width > 1) {
+  // picture is the planes as they are on the screen, and the surfaces, as PNG; notes, the
+  // JSON of a page.Picture, are written on it.
+  async picture(notes) {
+    const host = stage.querySelector('.vp[data-view="3"]').getBoundingClientRect(), box = stage.getBoundingClientRect();
+    const solid = { view: 3, x: host.left - box.left, y: host.top - box.top, w: host.width, h: host.height };
+    const views = solid.w > 1 ? [...rects, solid] : rects;
+    const out = picture(views, devicePixelRatio, notes && JSON.parse(notes), (g, left, top) => {
+      const at = (v) => Math.round(v * devicePixelRatio);
+      nv.drawScene();
+      g.drawImage(nv.canvas, -at(left), -at(top));
+      if (!nv3.meshes.length || solid.w < 2) return;
       nv3.drawScene();
-      g.drawImage(nv3.canvas, (host.left - box.left) * devicePixelRatio, (host.top - box.top) * devicePixelRatio);
-    }
+      g.drawImage(nv3.canvas, at(solid.x - left), at(solid.y - top));
+    });
     return new Promise((done) => out.toBlob(done, "image/png"));
   },
 };

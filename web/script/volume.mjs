@@ -20,12 +20,32 @@ uniform float low;
 uniform float high;
 uniform float drawOpacity;
 uniform float drawRimOpacity;
+uniform float pixel; // pixels of the screen in a sixteenth of the page's own size, for patterns
 uniform float line; // pixels of the screen in one of the page, for outlines; 0: for fills
 in vec3 texPos;
 out vec4 color;
-vec4 colourOf(float label) {
-  float rows = float(textureSize(colormap, 0).y);
-  return texture(colormap, vec2((label * 255.0 + 0.5) / 256.0, (rows - 0.5) / rows));
+// colourOf a label, and how it is filled: in the two low bits of its opacity.
+vec4 colourOf(float label, out int pattern) {
+  vec4 c = texelFetch(colormap, ivec2(int(label * 255.0 + 0.5), textureSize(colormap, 0).y - 1), 0);
+  int a = int(c.a * 255.0 + 0.5);
+  pattern = a & 3;
+  return vec4(c.rgb, float(a >> 2) / 63.0);
+}
+bool unseen(float label) {
+  int pattern;
+  return label == 0.0 || colourOf(label, pattern).a == 0.0;
+}
+// patterned is a colour with stripes that stand in the screen, however large voxels are:
+// 1 falling, 2 rising, 3 both. They are darker where the colour is bright, else brighter.
+vec3 patterned(vec3 c, int pattern) {
+  vec2 at = floor(gl_FragCoord.xy / pixel);
+  bool falls = mod(at.x + at.y, 6.0) < 3.0, rises = mod(at.x - at.y, 6.0) < 3.0;
+  if (pattern == 3) { // thinner, or there would be more stripes than ground
+    falls = mod(at.x + at.y, 8.0) < 2.0;
+    rises = mod(at.x - at.y, 8.0) < 2.0;
+  }
+  if (!((pattern & 1) != 0 && falls || (pattern & 2) != 0 && rises)) return c;
+  return dot(c, vec3(0.299, 0.587, 0.114)) > 0.6 ? 0.4 * c : mix(c, vec3(1.0), 0.65);
 }
 // beside is another label some pixels away in one of eight directions that is seen, or
 // any other for one that is; −1: there is none.
@@ -33,7 +53,7 @@ float beside(float label, bool seen, float pixels, vec3 dx, vec3 dy) {
   for (int i = 0; i < 8; i++) {
     float a = float(i) * 0.78539816;
     float other = texture(drawing, texPos + pixels * (cos(a) * dx + sin(a) * dy)).r;
-    if (other != label && (seen || other != 0.0 && colourOf(other).a > 0.0)) return other;
+    if (other != label && (seen || !unseen(other))) return other;
   }
   return -1.0;
 }
@@ -41,8 +61,10 @@ void main() {
   color = vec4(vec3(clamp((texture(volume, texPos).r - low) / (high - low), 0.0, 1.0)), 1.0);
   vec3 dx = dFdx(texPos), dy = dFdy(texPos);
   float label = texture(drawing, texPos).r;
-  vec4 c = label == 0.0 ? vec4(0.0) : colourOf(label);
+  int pattern = 0;
+  vec4 c = label == 0.0 ? vec4(0.0) : colourOf(label, pattern);
   bool seen = c.a > 0.0;
+  c.rgb = patterned(c.rgb, pattern);
   if (line > 0.0) { // two pixels of colour between one of black on either side
     if (seen && (beside(label, true, line, dx, dy) >= 0.0 || beside(label, true, 2.0 * line, dx, dy) >= 0.0)) color.rgb = c.rgb;
     else if (beside(label, seen, seen ? 3.0 * line : line, dx, dy) >= 0.0) color.rgb = vec3(0.0);
@@ -233,6 +255,13 @@ export class Volume {
     const s = this.nv.customSliceShader;
     s.use(this.gl);
     this.gl.uniform1f(s.uniforms.line, pixels);
+  }
+
+  // pixel tells how many pixels of the screen are in a sixteenth of the page's own size.
+  pixel(pixels) {
+    const s = this.nv.customSliceShader;
+    s.use(this.gl);
+    this.gl.uniform1f(s.uniforms.pixel, pixels);
   }
 
   // label lays bytes over the scan, which are the Volume's to keep; null: none.

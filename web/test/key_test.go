@@ -26,7 +26,7 @@ func TestAServerWithKeysSegmentsForWhomHasOne(t *testing.T) {
 	p.scanIsOpen()
 	p.press("Choose a model")
 	p.until("a key is asked for", `document.querySelector(".keyform")?.innerText.includes("wants a key")`)
-	p.shot("03-models-key")
+	p.everySize("03-models-key")
 	p.useKey("wrong")
 	p.until("it is not the right one", `document.querySelector(".keyform")?.innerText.includes("does not take this key")`)
 	p.useKey("akey")

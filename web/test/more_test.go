@@ -87,8 +87,12 @@ func TestSeveralSeriesAreChosenFrom(t *testing.T) {
 	p.give("Choose folder", folder)
 	p.until("the list", `document.querySelectorAll(".ser").length > 1`)
 	p.until("a picture", `document.querySelector(".ser img:not([hidden])")`)
-	p.shot("02-series")
+	p.everySize("02-series")
 	p.accessible("series")
+	p.do(chromedp.EmulateViewport(390, 844))
+	p.until("it is laid out", `innerWidth === 390`)
+	assert.Less(t, eval[float64](p, `Math.max(...[...document.querySelectorAll(".ser")].map(e => e.querySelector(".th").getBoundingClientRect().left - e.getBoundingClientRect().left))`), 48., "on a phone only the mark is before the picture")
+	p.do(chromedp.EmulateViewport(1366, 768))
 	p.press("Open series")
 	p.scanIsOpen()
 	p.noErrors()
@@ -130,12 +134,12 @@ func TestAPausedSegmentationGoesOnAfterAReload(t *testing.T) {
 	p.until("some tiles", `document.querySelector(".tiles .d")`)
 	p.click("#pause")
 	p.until("the pause", `document.getElementById("left").innerText === "Paused"`)
-	p.shot("05-paused")
+	p.everySize("05-paused")
 	done := p.text("#left + .sub")
 	p.until("the state is kept", `store.all("runs").then(l => l.some(s => s.key.startsWith("state/")))`)
 	p.do(chromedp.Reload())
 	p.until("the offer to go on", `document.getElementById("goon")`)
-	p.shot("01-interrupted")
+	p.everySize("01-interrupted")
 	p.click("#goon")
 	p.until("it goes on", `document.querySelector(".tiles .d")`)
 	p.shot("05-running")
@@ -173,7 +177,7 @@ func TestABrokenFileIsToldOf(t *testing.T) {
 		p.until("an alert of "+path, `document.querySelector("[role=alert] h2")?.innerText.startsWith(`+quote(filepath.Base(path))+`)`)
 		t.Log(p.text("[role=alert]"))
 	}
-	p.shot("01-broken")
+	p.everySize("01-broken")
 	p.accessible("broken file")
 	p.give("Choose again", hippocampus(t))
 	p.scanIsOpen()
@@ -223,11 +227,11 @@ func TestWithoutWebGPUTheProcessorIsOffered(t *testing.T) {
 	const none = `Object.defineProperty(Object.getPrototypeOf(navigator), "gpu", { value: undefined });`
 	p := open(t, newSite(t, patched(none, "worker.js", "begin.js")), 1366, 768)
 	p.until("it is said", `document.querySelector(".after").innerText.includes("no WebGPU")`)
-	p.shot("01-no-webgpu")
+	p.everySize("01-no-webgpu")
 	p.ready(hippocampus(t), model)
 	p.click(`[data-device="webgpu"]`)
 	p.until("it is said that there is none", `document.querySelector(".panel [role=alert] h2")?.innerText === "The GPU cannot be used"`)
-	p.shot("04-no-webgpu")
+	p.everySize("04-no-webgpu")
 	p.press("Use the processor")
 	p.until("an estimate", `document.getElementById("estimate")?.innerText.startsWith("about")`)
 	p.click("#run")
@@ -267,6 +271,21 @@ const covered = `[...document.querySelectorAll(".topbar button, .panel .head but
   return r.left < 0 || r.top < 0 || r.right > innerWidth || r.bottom > innerHeight || !b.contains(at);
 }).map(b => b.getAttribute("aria-label") ?? b.innerText)`
 
+// crowded lists texts of a view that lie over one another.
+const crowded = `[...document.querySelectorAll(".vp")].flatMap(v => {
+  const list = [...v.querySelectorAll(".txt, .ruler")].filter(e => e.checkVisibility() && e.innerText.trim()).map(e => {
+    const parts = [e, ...e.querySelectorAll("*")].map(x => x.getBoundingClientRect());
+    return { text: e.innerText, l: Math.min(...parts.map(r => r.left)), t: Math.min(...parts.map(r => r.top)), r: Math.max(...parts.map(r => r.right)), b: Math.max(...parts.map(r => r.bottom)) };
+  });
+  return list.flatMap((a, i) => list.slice(0, i).filter(b => a.l < b.r && b.l < a.r && a.t < b.b && b.t < a.b).map(b => a.text + " over " + b.text));
+})`
+
+// uneven is by how many pixels the name of a label lies beside the middle of its numbers.
+const uneven = `Math.max(...[...document.querySelectorAll(".tbl tbody tr")].map(r => {
+  const middle = (e) => { const b = document.createRange(); b.selectNodeContents(e); const c = b.getBoundingClientRect(); return c.top + c.height / 2; };
+  return Math.abs(middle(r.querySelector(".cellname span")) - middle(r.querySelector("td.num:last-child")));
+}))`
+
 // Every state, in both themes and on a phone, has no serious problem of access.
 func TestEveryStateIsAccessible(t *testing.T) {
 	model := gounetFile(t)
@@ -276,9 +295,11 @@ func TestEveryStateIsAccessible(t *testing.T) {
 			eval[bool](p, `(document.documentElement.dataset.theme = "`+theme+`", true)`)
 			p.accessible(state + ", " + theme)
 		}
-		p.shot("dark-" + state)
+		assert.Zero(t, eval[int](p, `[...document.querySelectorAll(".panel .stack")].filter(e => !e.children.length && e.checkVisibility()).length`), "%s: what is empty takes no room", state)
+		p.everySize(state)
 	}
 	both("open")
+	assert.Equal(t, "rgb(0, 0, 0)", eval[string](p, `getComputedStyle(document.querySelector(".gl")).backgroundColor`), "views are black before there is a picture")
 	p.give("Choose files", hippocampus(t))
 	p.scanIsOpen()
 	both("scan")
@@ -316,6 +337,8 @@ func TestEveryStateIsAccessible(t *testing.T) {
 	p.give("Compare", strings.Replace(hippocampus(t), "imagesTr", "labelsTr", 1))
 	p.until("the table", `document.querySelectorAll(".tbl tbody tr").length === 2`)
 	both("compare")
+	assert.Less(t, eval[float64](p, uneven), .75, "names and numbers of a label stand in a line")
+	assert.Regexp(t, `x \S+  y \S+  z \S+ mm`, p.text(".status"), "numbers stand apart")
 	p.click("[aria-label=Back]")
 	p.click(".pal button:last-child")
 	p.until("the colour can be taken back", `document.getElementById("undo")?.checkVisibility()`)
@@ -327,6 +350,8 @@ func TestEveryStateIsAccessible(t *testing.T) {
 		p.until("it is laid out", fmt.Sprintf("innerWidth === %d", size.w))
 		p.accessible(size.name)
 		assert.Empty(t, eval[[]string](p, covered), "%s: buttons that a click does not reach", size.name)
+		assert.Empty(t, eval[[]string](p, crowded), "%s: texts over one another", size.name)
+		assert.Empty(t, eval[[]string](p, `[...document.querySelectorAll(".lab .nm")].filter(e => e.scrollWidth > e.clientWidth).map(e => e.innerText)`), "%s: short names that are cut", size.name)
 		p.shot(size.name + "-labels")
 	}
 	p.noErrors()

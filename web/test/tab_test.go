@@ -263,6 +263,28 @@ func (p *tab) shot(name string) {
 	require.NoError(p.t, os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600))
 }
 
+// sizes of windows: a laptop's, a phone's, a 4K screen's.
+var sizes = []struct {
+	name string
+	w, h int64
+}{{"phone", 390, 844}, {"4k", 3840, 2160}, {"laptop", 1366, 768}}
+
+// everySize keeps screenshots of a state in every size and theme.
+func (p *tab) everySize(state string) {
+	p.t.Helper()
+	if os.Getenv("GOUNET_SCREENS") == "" {
+		return
+	}
+	for _, s := range sizes {
+		p.do(chromedp.EmulateViewport(s.w, s.h))
+		p.until("it is laid out", fmt.Sprintf("innerWidth === %d", s.w))
+		for _, theme := range []string{"light", "dark"} {
+			eval[bool](p, `(document.documentElement.dataset.theme = "`+theme+`", true)`)
+			p.shot(state + "-" + s.name + "-" + theme)
+		}
+	}
+}
+
 // downloaded waits for a file that was saved.
 func (p *tab) downloaded(name string) string {
 	p.t.Helper()

@@ -27,7 +27,7 @@ func TestUncertaintyIsShownAndSaved(t *testing.T) {
 	p.key("u")
 	p.until("the scale", `document.getElementById("scale").checkVisibility()`)
 	assert.Equal(t, "true", eval[string](p, `document.getElementById("unsure").getAttribute("aria-checked")`))
-	p.shot("07-uncertainty")
+	p.everySize("07-uncertainty")
 	p.accessible("uncertainty")
 	assert.Contains(t, p.text(".status"), "% unsure")
 	p.click("#export")

@@ -81,7 +81,7 @@ func TestAnUploadGoesOnAfterAReload(t *testing.T) {
 	p.do(chromedp.Reload())
 	p.until("it is offered", `document.getElementById("goon")?.checkVisibility()`)
 	assert.Contains(t, p.text(".alert.warn"), "8.4 MB of 21 MB have arrived")
-	p.shot("01-open-upload")
+	p.everySize("01-open-upload")
 	sent.stuck.Store(false)
 	p.click("#goon")
 	p.until("there is a job", `store.all("runs").then(l => l.length === 1 && l[0].key.startsWith("job/"))`)

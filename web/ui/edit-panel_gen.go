@@ -493,9 +493,10 @@ func (c *EditPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 								{
 									vgparent := vgn
 									_ = vgparent
-									vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "i", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "sw"}}}
+									vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "i", Attr: []vugu.VGAttribute(nil)}
 									vgparent.AppendChild(vgn)
-									vgn.AddAttrInterface("style", colour(c.P.Result.Labels[i].RGB))
+									vgn.AddAttrInterface("class", swatch(c.P.Result.Labels[i].Ink))
+									vgn.AddAttrInterface("style", ink(c.P.Result.Labels[i].Ink))
 									vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "span", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "name"}}}
 									vgparent.AppendChild(vgn)
 									vgn.SetInnerHTML(c.P.Result.Labels[i].Name)

@@ -27,7 +27,7 @@ var keyList = []struct {
 }{
 	{"Image", []keyLine{
 		{"Slice back, on", []string{"↑", "↓"}, "or wheel"}, {"Ten slices", []string{"PgUp", "PgDn"}, ""}, {"Window and level", nil, "right-drag"},
-		{"Pan", nil, "middle-drag"}, {"Zoom", []string{"+", "−"}, "or Ctrl wheel"}, {"Presets", []string{"1", "6"}, ""}, {"Next view", []string{"Tab"}, ""},
+		{"Pan", nil, "middle-drag"}, {"Zoom", []string{"+", "−"}, "or Ctrl wheel"}, {"Presets", []string{"1"}, "to 6"}, {"Next view", []string{"Tab"}, ""},
 		{"One view, full size", []string{"Enter"}, ""}, {"Reset view", []string{"0"}, ""}, {"Layout, left and right", []string{"L", "X"}, ""},
 		{"Crosshair, window", []string{"C", "W"}, ""}, {"Pan, zoom", []string{"H", "Z"}, ""}, {"Measure", []string{"M"}, ""},
 	}},

@@ -43,10 +43,6 @@ func (c *PlaneView) thickness() string {
 	return fmt.Sprintf("%.1f mm", c.P.Scan.Look.Grid.Spacing[0])
 }
 
-func (c *PlaneView) window() string {
-	return fmt.Sprintf("W %s  L %s", page.Value(c.P.View.Width()), page.Value(c.P.View.Level()))
-}
-
 func (c *PlaneView) scale() string {
 	text, _ := c.P.View.Scale(c.View)
 	return text
@@ -120,7 +116,7 @@ func (c *PlaneView) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 			_ = vgparent
 			vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "span", Attr: []vugu.VGAttribute(nil)}
 			vgparent.AppendChild(vgn)
-			vgn.SetInnerHTML(c.window())
+			vgn.SetInnerHTML(c.P.View.WindowText())
 			vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "br", Attr: []vugu.VGAttribute(nil)}
 			vgparent.AppendChild(vgn)
 			vgn.SetInnerHTML(vugu.HTML(""))

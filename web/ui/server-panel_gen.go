@@ -27,8 +27,11 @@ func (c *ServerPanel) here() bool {
 
 func (c *ServerPanel) count() string {
 	s := &c.P.Server
-	if s.Stage == page.ServerUpload {
+	switch s.Stage {
+	case page.ServerUpload:
 		return page.Size(s.Sent) + " of " + page.Size(s.Of)
+	case page.ServerQueue:
+		return s.StartsText(c.P.Host.Now())
 	}
 	if g := s.Job.Progress; s.Stage == page.ServerRunning && g != nil && g.Stage == api.StageSegment {
 		return page.Count(g.Done) + " of " + page.Plural(int(g.Of), "tile", "tiles")
@@ -203,7 +206,7 @@ func (c *ServerPanel) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 					vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "span", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "figure"}, vugu.VGAttribute{Namespace: "", Key: "id", Val: "left"}}}
 					vgparent.AppendChild(vgn)
 					vgn.SetInnerHTML(c.P.Server.Figure())
-					vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "span", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "sub nowrap"}}}
+					vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "span", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "sub"}}}
 					vgparent.AppendChild(vgn)
 					vgn.SetInnerHTML(c.count())
 				}

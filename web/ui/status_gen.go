@@ -31,10 +31,7 @@ func (c *Status) label() string {
 		return ""
 	}
 	v, _ := c.at()
-	if l := c.P.LabelAt(v); l != nil {
-		return l.Name
-	}
-	return ""
+	return c.P.LabelText(v)
 }
 
 func (c *Status) unsure() string {
@@ -45,15 +42,15 @@ func (c *Status) unsure() string {
 	return c.P.UnsureAt(v)
 }
 
-func (c *Status) labelColour() string {
+func (c *Status) ink() page.Ink {
 	if !c.open() {
-		return ""
+		return page.Ink{}
 	}
 	v, _ := c.at()
 	if l := c.P.LabelAt(v); l != nil {
-		return colour(l.RGB)
+		return l.Ink
 	}
-	return ""
+	return page.Ink{}
 }
 
 func (c *Status) value() string {
@@ -64,16 +61,13 @@ func (c *Status) value() string {
 	return strings.TrimSpace(page.Value(v) + " " + c.P.Scan.Unit())
 }
 
-// signs are those of print; nothing is less than nothing.
-var signs = strings.NewReplacer("-0.0", "0.0", "-", "−")
-
 func (c *Status) place() string {
 	if !c.open() {
 		return ""
 	}
 	v, _ := c.at()
 	mm := c.P.Place(v)
-	return signs.Replace(fmt.Sprintf("x %.1f  y %.1f  z %.1f mm", mm[0], mm[1], mm[2]))
+	return fmt.Sprintf("x %s  y %s  z %s mm", page.Tenths(mm[0]), page.Tenths(mm[1]), page.Tenths(mm[2]))
 }
 
 func (c *Status) sent() string	{ return c.P.SentText() }
@@ -97,9 +91,11 @@ func (c *Status) Build(vgin *vugu.BuildIn) (vgout *vugu.BuildOut) {
 		{
 			vgparent := vgn
 			_ = vgparent
-			vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "i", Attr: []vugu.VGAttribute{{Namespace: "", Key: "class", Val: "sw"}}}
+			vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "i", Attr: []vugu.VGAttribute(nil)}
 			vgparent.AppendChild(vgn)
-			vgn.AddAttrInterface("style", c.labelColour())
+			vgn.AddAttrInterface("class", swatch(c.ink()))
+			vgn.AddAttrInterface("hidden", c.ink() == page.Ink{})
+			vgn.AddAttrInterface("style", ink(c.ink()))
 			vgn = &vugu.VGNode{Type: vugu.VGNodeType(3), Namespace: "", Data: "b", Attr: []vugu.VGAttribute(nil)}
 			vgparent.AppendChild(vgn)
 			vgn.SetInnerHTML(c.label())

@@ -49,6 +49,11 @@ func slid(value, least, most float64) string {
 
 func colour(c [3]uint8) string { return "--c:" + page.Hex(c) }
 
+// ink is the style of a swatch, and swatch its class.
+func ink(k page.Ink) string { return colour(k.RGB) + ";--d:" + page.Hex(k.Stripe()) }
+
+func swatch(k page.Ink) string { return fmt.Sprintf("sw p%d", k.Pattern) }
+
 // typed is what is in the field of an event.
 func typed(e vugu.DOMEvent) string { return e.PropString("target", "value") }
 
