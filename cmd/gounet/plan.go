@@ -248,12 +248,13 @@ func (f *planFlags) runCheck(ctx context.Context, a *app, args []string) error {
 		dir = f.fix
 	}
 	t := p.start("check", "cases", 0) // how many is known when dataset.json is read
-	cases, err := dataset.Check(ctx, dir, t.follow)
+	r, err := dataset.Check(ctx, dir, t.follow)
 	t.end()
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "%s, nothing wrong: %s\n", count(cases, "case"), dir)
+	p.warnAssumed(r.Assumed)
+	_, err = fmt.Fprintf(a.out, "%s, nothing wrong: %s\n", count(len(r.Cases), "case"), dir)
 	return err
 }
 

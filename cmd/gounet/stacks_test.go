@@ -127,6 +127,9 @@ func TestSpacingsOfStacksBelongToTheirDataSet(t *testing.T) {
 			require.NoError(t, os.Remove(f))
 		}
 	}
+	got = gounet(t, "plan", dir, "--check")
+	require.Equal(t, exitOK, got.code, got.err)
+	assert.Contains(t, got.err, "so it is of 5 other cases")
 	got = gounet(t, args...)
 	require.Equal(t, exitOK, got.code, got.err)
 	assert.Contains(t, got.err, "warning   tiny_0: no .json file of its name says its spacing: 1 mm along each axis is taken; so it is of 5 other cases\n")

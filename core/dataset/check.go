@@ -29,16 +29,16 @@ func (e *ProblemsError) Error() string {
 	return fmt.Sprintf("dataset: %s: %d problems:\n  %s", e.Dir, len(e.Problems), strings.Join(e.Problems, "\n  "))
 }
 
-// Check reads a data set whole and counts its cases. All that is wrong with
-// dataset.json, folders, scans and labels comes together in one *ProblemsError.
-func Check(ctx context.Context, dir string, progress Progress) (cases int, err error) {
+// Check reads a data set whole. All that is wrong with dataset.json, folders, scans and
+// labels comes together in one *ProblemsError.
+func Check(ctx context.Context, dir string, progress Progress) (*Raw, error) {
 	r, bad, err := look(dir)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	r.problems = append(inJSON(bad), r.problems...)
 	_, err = r.Measure(ctx, progress)
-	return len(r.Cases), err
+	return r, err
 }
 
 // Measure reads every training case once: it checks the whole data set and

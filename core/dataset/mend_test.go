@@ -82,9 +82,9 @@ func setLabel(t *testing.T, path string, from, to uint8) {
 // A check goes on where dataset.json is wrong, and names what is wrong with the scans too.
 func TestCheckListsGapsBesideEverythingElse(t *testing.T) {
 	r := twoChannels(t)
-	cases, err := Check(t.Context(), r.Dir, nil)
+	checked, err := Check(t.Context(), r.Dir, nil)
 	require.NoError(t, err)
-	assert.Equal(t, 2, cases)
+	assert.Len(t, checked.Cases, 2)
 
 	rewrite(t, r, `"tumour": 2`, `"tumour": 7, "vein": 9, "far": 300`)
 	setLabel(t, r.Cases[0].Label, 2, 7)
