@@ -253,7 +253,7 @@ func (f *planFlags) runCheck(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	p.warnAssumed(r.Assumed)
+	p.warnCases(r.Warnings)
 	_, err = fmt.Fprintf(a.out, "%s, nothing wrong: %s\n", count(len(r.Cases), "case"), dir)
 	return err
 }
