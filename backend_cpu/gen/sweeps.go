@@ -317,9 +317,10 @@ func grad(v vec, half bool) {
 	x, dy, dx := f.pointer(sX), f.pointer(sDY), f.pointer(sY)
 	mean, pScale, shift, k0, k1 := f.pointer(sMean), f.pointer(sScale), f.pointer(sShift), f.pointer(sK0), f.pointer(sK1)
 	f.eachRow([]reg.GPVirtual{x, dy, dx}, func(j int) {
-		scale, c := v.reg(), v.reg()
+		scale, c, d, g := v.reg(), v.reg(), v.reg(), v.reg()
 		VMOVUPS(f.across(pScale, j), scale)
-		d, g := f.readNext(x, j), f.readNext(dy, j)
+		f.read(f.data(x, j), d) // with two tensors to read readNext is slower
+		f.read(f.data(dy, j), g)
 		f.gradOf(d, g, f.across(mean, j), scale, f.across(shift, j))
 		VMOVUPS(f.across(k1, j), c)
 		VFMADD213PS(f.across(k0, j), c, d) // k0 + k1·d
