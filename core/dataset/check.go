@@ -37,6 +37,11 @@ func Check(ctx context.Context, dir string, progress Progress) (cases int, err e
 		return 0, err
 	}
 	r.problems = append(inJSON(bad), r.problems...)
+	tests, err := r.CheckTests(ctx, true)
+	if err != nil {
+		return 0, err
+	}
+	r.problems = append(r.problems, tests...)
 	_, err = r.Measure(ctx, progress)
 	return len(r.Cases), err
 }
