@@ -18,7 +18,7 @@ import (
 const plainEvery = 15 * time.Second
 
 // progress shows how far the work is: bars on a terminal, else a plain line now
-// and then, and nothing under --quiet. It is safe for use by several goroutines.
+// and then, and nothing but warnings under --quiet. It is safe for use by several goroutines.
 type progress struct {
 	out   io.Writer
 	bars  *mpb.Progress // nil where none are drawn
@@ -60,9 +60,15 @@ func (p *progress) wait() {
 
 // print writes a line that stays, above the bars. Nothing under --quiet.
 func (p *progress) print(format string, args ...any) {
-	if p.quiet {
-		return
+	if !p.quiet {
+		p.write(format, args...)
 	}
+}
+
+// warn prints a line that is about the results: also under --quiet.
+func (p *progress) warn(format string, args ...any) { p.write("warning   "+format, args...) }
+
+func (p *progress) write(format string, args ...any) {
 	line := printable(fmt.Sprintf(format, args...)) + "\n"
 	if p.bars != nil {
 		_, _ = io.WriteString(p.bars, line) // progress is no result: the work goes on without it
@@ -77,9 +83,9 @@ func (p *progress) warnAssumed(lines []string) {
 	switch len(lines) {
 	case 0:
 	case 1:
-		p.print("warning   %s", lines[0])
+		p.warn("%s", lines[0])
 	default:
-		p.print("warning   %s; so it is of %s", lines[0], count(len(lines)-1, "other case"))
+		p.warn("%s; so it is of %s", lines[0], count(len(lines)-1, "other case"))
 	}
 }
 

@@ -152,7 +152,7 @@ func (f *runFlags) trainAll(ctx context.Context, a *app, w *workspace, made *pla
 	}
 	p := a.lines() // each training draws its own bars
 	try := func(t training, mine bool) (done bool, err error) {
-		done, err = t.done(p, made, w, t.name)
+		done, err = t.done(a, p, made, w, t.name)
 		if err == nil && !done && mine {
 			if err = t.renew(p, made, w, t.name); err == nil {
 				err = t.run(ctx, a, w, t.name)
@@ -205,6 +205,9 @@ func (f *runFlags) prepare(ctx context.Context, a *app, w *workspace) (*plan.Pla
 	defer p.wait()
 	made, err := w.loadPlan(ctx, p)
 	if err != nil {
+		return nil, err
+	}
+	if err := w.checkTests(ctx, p, false); err != nil {
 		return nil, err
 	}
 	if len(f.configs) == 0 {

@@ -283,6 +283,9 @@ func (f *trainFlags) used(a *app, w *workspace, o train.Options) map[string]any 
 		"dataset": o.Plan.Dataset, "configuration": o.Configuration, "fold": o.Fold, "work": w.dir, "output": o.Dir,
 		"device-name": o.Device.Name(), "threads": f.workers(), "version": version, "precision": o.Storage.String(), "seed": o.Seed,
 	})
+	if began, err := startOf(o.Dir); err == nil && o.Resume && f.pretrained == "" {
+		used["pretrained"] = began.Pretrained // what goes on need not be told again
+	}
 	if o.Group != nil {
 		used["ranks"] = o.Group.World
 	}
