@@ -28,9 +28,12 @@ func (s *selector) deliver(ctx context.Context, best *selection) error {
 		fmt.Fprintf(s.a.out, "best      %s; the data set has no imagesTs to label\n", strings.Join(best.Best, "+"))
 		return nil
 	}
-	post, err := metric.ReadPostprocessing(filepath.Join(s.w.dir, postprocessingFile))
-	if err != nil {
-		return err
+	var post metric.Postprocessing
+	if best.Postprocessing != "" {
+		var err error
+		if post, err = metric.ReadPostprocessing(filepath.Join(s.w.dir, best.Postprocessing)); err != nil {
+			return err
+		}
 	}
 	folder := filepath.Join(s.w.dir, predictionsFolder)
 	var from []predict.Source
@@ -52,7 +55,7 @@ func (s *selector) deliver(ctx context.Context, best *selection) error {
 	if err := predict.Combine(ctx, from, ids, folder, o); err != nil {
 		return err
 	}
-	if err := s.made.Save(filepath.Join(folder, plan.FileName)); err != nil {
+	if err := errors.Join(s.made.Save(filepath.Join(folder, plan.FileName)), s.record(folder)); err != nil {
 		return err
 	}
 	fmt.Fprintf(s.a.out, "predicted %d test cases with %s: %s\n", len(tests), strings.Join(best.Best, "+"), folder)
