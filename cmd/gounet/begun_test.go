@@ -94,6 +94,8 @@ func TestRunNoticesOtherFoldsAndCases(t *testing.T) {
 		assert.Equal(t, exitUsage, got.code, want)
 		assert.Contains(t, got.err, want)
 	}
+	got = gounet(t, append(slices.Clone(args), "--epochs", "2", "--warmup", "1")...)
+	assert.Contains(t, got.err, "warmup 0 instead of 1")
 	got = gounet(t, append(slices.Clone(args), "--seed", "0")...)
 	assert.Equal(t, exitOK, got.code, got.err)
 }

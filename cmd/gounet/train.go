@@ -198,7 +198,7 @@ func planSettings(c *plan.Configuration, r plan.Recipe) map[string]any {
 	return map[string]any{
 		"batch": c.Batch, "width": c.Network.Features[0], "no-augment": len(r.Augmentation) == 0, "augmentation": r.AugmentationName(),
 		"epochs": r.Schedule.Epochs, "iterations": r.Schedule.Iterations, "val-iterations": r.Schedule.ValIterations,
-		"loss": r.Loss.String(), "patience": r.Schedule.Patience, "schedule": r.Schedule.Kind, "optimizer": r.Optimizer.Kind, "learning-rate": r.Optimizer.LearningRate,
+		"loss": r.Loss.String(), "patience": r.Schedule.Patience, "warmup": r.Schedule.Warmup, "schedule": r.Schedule.Kind, "optimizer": r.Optimizer.Kind, "learning-rate": r.Optimizer.LearningRate,
 	}
 }
 
