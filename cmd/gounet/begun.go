@@ -2,8 +2,10 @@ package main
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,13 +21,13 @@ import (
 
 // done says whether a fold is trained and validated. One that was trained with other
 // settings or on other cases is an error.
-func (f *trainFlags) done(p *progress, made *plan.Plan, w *workspace, name string) (bool, error) {
+func (f *trainFlags) done(a *app, p *progress, made *plan.Plan, w *workspace, name string) (bool, error) {
 	dir := w.run(name, f.fold)
 	fold, err := w.split(f.splits, f.fold)
 	if err != nil {
 		return false, err
 	}
-	if err := f.sameCases(dir, fold); err != nil {
+	if err := errors.Join(f.sameCases(dir, fold), f.sameStart(a.settings, dir)); err != nil {
 		return false, err
 	}
 	if why, err := f.outdated(made, w, name, fold); why != "" || err != nil {
@@ -53,7 +55,7 @@ func (f *trainFlags) done(p *progress, made *plan.Plan, w *workspace, name strin
 	if _, err := f.planOf(made, name, dir); err != nil {
 		return false, err
 	}
-	w.warnEdited(p, dir, fold)
+	w.warnEdited(p, dir, fold, true)
 	return true, nil
 }
 
@@ -147,12 +149,77 @@ func (f *trainFlags) sameCases(dir string, fold dataset.Fold) error {
 	return nil
 }
 
+// sameStart returns an error if the training in dir was begun with another seed, precision
+// or model to begin with than those that the user gave.
+func (f *trainFlags) sameStart(s *settings, dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, checkpoint.StateFile)); err != nil {
+		return nil //nolint:nilerr // it has not begun
+	}
+	if err := f.deviceFlags.check(s); err != nil {
+		return err
+	}
+	began, err := startOf(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		flag       string
+		given      bool
+		was, wants any
+	}{
+		{"seed", s.setByUser("seed"), began.Seed, f.seed},
+		{"precision", s.setByUser("precision") || f.amp, began.Precision, f.precision},
+		{"pretrained", s.setByUser("pretrained"), absolute(began.Pretrained), absolute(f.pretrained)},
+	} {
+		if !c.given || c.was == c.wants {
+			continue
+		}
+		if c.was == "" {
+			return usagef("%s was begun without --%s: leave it out, or choose another %s", dir, c.flag, f.elsewhere())
+		}
+		return usagef("%s was begun with --%s %v, not %v: give the same, or choose another %s", dir, c.flag, c.was, c.wants, f.elsewhere())
+	}
+	return nil
+}
+
+// start is what a training began with beside its plan and its cases.
+type start struct {
+	Seed       uint64 `json:"seed"`
+	Precision  string `json:"precision"`
+	Pretrained string `json:"pretrained"`
+}
+
+// startOf reads it in a run folder.
+func startOf(dir string) (s start, err error) {
+	file := filepath.Join(dir, train.SettingsFile)
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(b, &s); err != nil {
+		return s, fmt.Errorf("%s: %w", file, err)
+	}
+	return s, nil
+}
+
+// absolute is a path that can be compared; "" stays so.
+func absolute(path string) string {
+	if whole, err := filepath.Abs(path); err == nil && path != "" {
+		return whole
+	}
+	return path
+}
+
 // elsewhere is the flag that leads to another run folder.
 func (f *trainFlags) elsewhere() string { return cmp.Or(f.other, "--output") }
 
 // warnEdited names the files of a fold that are newer than the network in dir, which has
-// not seen them.
-func (w *workspace) warnEdited(p *progress, dir string, fold dataset.Fold) {
+// not seen them: one that is whole will not, one that is trained further sees them from
+// now on.
+func (w *workspace) warnEdited(p *progress, dir string, fold dataset.Fold, whole bool) {
 	weights := filepath.Join(dir, checkpoint.WeightsFile)
 	if _, err := os.Stat(weights); err != nil {
 		return
@@ -172,5 +239,9 @@ func (w *workspace) warnEdited(p *progress, dir string, fold dataset.Fold) {
 	if n := len(edited) - 1; n > 0 {
 		more = " and " + count(n, "other file")
 	}
-	p.print("warning   %s%s changed after %s was trained: remove that folder to train again", edited[0], more, dir)
+	what := "was trained: remove that folder to train again"
+	if !whole {
+		what = "was begun: the training goes on with them as they are now, and has seen them as they were; remove that folder to train with one and the same from the beginning"
+	}
+	p.warn("%s%s changed after %s %s", edited[0], more, dir, what)
 }

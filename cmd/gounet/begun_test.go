@@ -55,9 +55,18 @@ func TestATrainingIsNotResumedWithWhatItHeldOut(t *testing.T) {
 	// A file that is newer than the network is named.
 	weights := filepath.Join(dir, checkpoint.WeightsFile)
 	require.NoError(t, os.Chtimes(weights, time.Unix(1, 0), time.Unix(1, 0)))
-	got = gounet(t, args...)
+	got = gounet(t, append(slices.Clone(args), "-q")...)
 	assert.Equal(t, exitOK, got.code, got.err)
-	assert.Regexp(t, `warning   \S+ and \d+ other files changed after .*fold_0 was trained`, got.err)
+	assert.Regexp(t, `warning   \S+ and \d+ other files changed after .*fold_0 was trained`, got.err, "also under --quiet")
+	// One that was interrupted goes on with what they are now: it says so.
+	args = append(args, "--output", filepath.Join(work, "half"), "--epochs", "2")
+	got = gounet(t, append(slices.Clone(args), "--max-time", "1ns")...)
+	require.Equal(t, exitOK, got.code, got.err)
+	weights = filepath.Join(work, "half", checkpoint.WeightsFile)
+	require.NoError(t, os.Chtimes(weights, time.Unix(1, 0), time.Unix(1, 0)))
+	got = gounet(t, append(args, "-q")...)
+	assert.Equal(t, exitOK, got.code, got.err)
+	assert.Regexp(t, `warning   .*half was begun: the training goes on with them as they are now`, got.err)
 }
 
 func TestRunNoticesOtherFoldsAndCases(t *testing.T) {
@@ -76,6 +85,19 @@ func TestRunNoticesOtherFoldsAndCases(t *testing.T) {
 	got = gounet(t, append(slices.Clone(args), "--width", "4")...)
 	assert.Contains(t, got.err, "choose another --work")
 	assert.NotContains(t, got.err, "--output")
+	for want, flags := range map[string][]string{
+		"was begun with --seed 0, not 4":               {"--seed", "4"},
+		"was begun with --precision f32, not bf16":     {"--precision", "bf16"},
+		"was begun without --pretrained: leave it out": {"--pretrained", filepath.Join(work, plan.ConfigFullRes, "fold_0")},
+	} {
+		got = gounet(t, append(slices.Clone(args), flags...)...)
+		assert.Equal(t, exitUsage, got.code, want)
+		assert.Contains(t, got.err, want)
+	}
+	got = gounet(t, append(slices.Clone(args), "--epochs", "2", "--warmup", "1")...)
+	assert.Contains(t, got.err, "warmup 0 instead of 1")
+	got = gounet(t, append(slices.Clone(args), "--seed", "0")...)
+	assert.Equal(t, exitOK, got.code, got.err)
 }
 
 func TestThePartThatEndsLastFindsWhatEndedMeanwhile(t *testing.T) {
@@ -145,4 +167,14 @@ func TestAReplacedTestScanIsLabelledAgain(t *testing.T) {
 	like, _, err := nifti.ReadLabels(filepath.Join(dir, "labelsTr", "tiny_0.nii.gz"))
 	require.NoError(t, err)
 	assert.Equal(t, like.Shape, of.Shape, "the result has the new scan's grid")
+	// One that cannot be read is named in the beginning, and keeps no other from its labels.
+	require.NoError(t, os.Truncate(filepath.Join(dir, "imagesTs", "tiny_7_0000.nii.gz"), 20))
+	kept = labels("tiny_6")
+	copyFile(t, filepath.Join(dir, "imagesTr", "tiny_1_0000.nii.gz"), scan)
+	got = gounet(t, args...)
+	assert.Equal(t, exitError, got.code)
+	assert.Regexp(t, `warning   what cannot be labelled in the end: test scan tiny_7: `, got.err)
+	assert.Contains(t, got.err, "1 of 2 cases have no labels")
+	assert.Contains(t, got.out, "predicted 1 test cases")
+	assert.NotEqual(t, kept.ModTime(), labels("tiny_6").ModTime())
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -32,4 +34,36 @@ func TestCheckDatasetsAndConvertDatasets(t *testing.T) {
 	got = gounet(t, "plan", msd, "--check")
 	assert.Equal(t, exitOK, got.code, got.err)
 	assert.Equal(t, exitUsage, gounet(t, "convert-dataset", hippocampus, "--to", "x", "--output", msd+"2").code)
+}
+
+// The planner chooses batches by numTraining, and run labels the test scans when all
+// trainings are done: what is wrong with either is said before.
+func TestNumbersAndTestScansAreChecked(t *testing.T) {
+	dir := copied(t, "data")
+	file := filepath.Join(dir, "dataset.json")
+	b, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var top map[string]any
+	require.NoError(t, json.Unmarshal(b, &top))
+	copyFile(t, filepath.Join(dir, "imagesTr", "hippocampus_003.nii.gz"), filepath.Join(dir, "imagesTs", "here.nii.gz"))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "imagesTs", "cut.nii.gz"), []byte("no scan"), 0o666))
+	top["test"] = []string{"./imagesTs/here.nii.gz", "./imagesTs/gone.nii.gz", "./imagesTs/cut.nii.gz"}
+	writeJSON(t, file, top)
+	got := gounet(t, "plan", dir, "--work", filepath.Join(t.TempDir(), "work"))
+	assert.Equal(t, exitOK, got.code, "it can be trained: %s", got.err)
+	assert.Contains(t, got.err, "test scan gone: "+filepath.Join("imagesTs", "gone.nii.gz")+" is missing; test scan cut: ")
+	assert.NotContains(t, got.err, "here")
+	top["numTraining"] = 60
+	writeJSON(t, file, top)
+	got = gounet(t, "plan", dir, "--check")
+	assert.Equal(t, exitError, got.code)
+	for _, want := range []string{"3 problems", "numTraining is 60", "test scan gone: ", "test scan cut: "} {
+		assert.Contains(t, got.err, want)
+	}
+	got = gounet(t, "plan", dir, "--work", filepath.Join(t.TempDir(), "work"))
+	assert.Equal(t, exitError, got.code)
+	assert.Contains(t, got.err, "numTraining is 60")
+	got = gounet(t, "plan", dir, "--check", "--fix", filepath.Join(t.TempDir(), "mended"))
+	assert.Contains(t, got.out, "mended    dataset.json: numTraining 60 becomes 40")
+	assert.NotContains(t, got.err, "numTraining")
 }

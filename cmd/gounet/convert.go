@@ -91,7 +91,7 @@ func (f *convertFlags) run(ctx context.Context, a *app, in []string, out string)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	for _, w := range s.Warnings {
-		a.lines().warn("warning   %s", w)
+		a.lines().warn("%s", w)
 	}
 	if f.labels || s.Kind == scan.SEG || len(s.Segments()) > 0 || onlyLabels(out) {
 		l, segments, err := s.Labels()

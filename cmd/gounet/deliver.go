@@ -20,56 +20,75 @@ import (
 	"github.com/gounet/gounet/internal/atomicfile"
 )
 
-// deliver labels the test cases with what was chosen.
+// deliver labels the test cases with what was chosen. Those that cannot be labelled are
+// named in the end, when all others are.
 func (s *selector) deliver(ctx context.Context, best *selection) error {
-	tests := s.w.raw.Test
+	tests := slices.Clone(s.w.raw.Test)
 	if len(tests) == 0 {
 		fmt.Fprintf(s.a.out, "best      %s; the data set has no imagesTs to label\n", strings.Join(best.Best, "+"))
 		return nil
 	}
-	post, err := metric.ReadPostprocessing(filepath.Join(s.w.dir, postprocessingFile))
-	if err != nil {
-		return err
+	var post metric.Postprocessing
+	if best.Postprocessing != "" {
+		var err error
+		if post, err = metric.ReadPostprocessing(filepath.Join(s.w.dir, best.Postprocessing)); err != nil {
+			return err
+		}
 	}
 	folder := filepath.Join(s.w.dir, predictionsFolder)
 	var from []predict.Source
+	var failed []error
 	for _, name := range best.Best {
-		if err := s.label(ctx, name, len(best.Best) > 1); err != nil {
+		if err := s.label(ctx, name, len(best.Best) > 1, &tests); !goesOn(err) {
 			return fmt.Errorf("%s: %w", name, err)
+		} else if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", name, err))
 		}
 		from = append(from, predict.In(filepath.Join(folder, name)))
 	}
 	o := predict.EnsembleOptionsOf(s.made)
 	o.Segments, o.Postprocessing = predict.Segments(s.made), post
 	var ids []string
-	for _, c := range tests {
+	for _, c := range tests { // those that all of them have labelled
 		ids = append(ids, c.ID)
 	}
 	if err := predict.Combine(ctx, from, ids, folder, o); err != nil {
 		return err
 	}
-	if err := s.made.Save(filepath.Join(folder, plan.FileName)); err != nil {
+	if err := errors.Join(s.made.Save(filepath.Join(folder, plan.FileName)), s.record(folder)); err != nil {
 		return err
 	}
 	fmt.Fprintf(s.a.out, "predicted %d test cases with %s: %s\n", len(tests), strings.Join(best.Best, "+"), folder)
-	return nil
+	return errors.Join(failed...)
 }
 
-// label makes what is missing of the test cases' labels by one configuration, and
-// those of its first stage before that.
-func (s *selector) label(ctx context.Context, name string, probabilities bool) (err error) {
+// goesOn says whether err leaves something to be done: it is nil or of some cases only.
+func goesOn(err error) bool {
+	var some *predict.CasesError
+	return err == nil || errors.As(err, &some) && len(some.IDs) < some.Total
+}
+
+// label makes what is missing of the labels of tests by one configuration, and those of
+// its first stage before that. Of tests it takes those that cannot be labelled.
+func (s *selector) label(ctx context.Context, name string, probabilities bool, tests *[]dataset.Case) (err error) {
 	c, err := configuration(s.made, name)
 	if err != nil {
 		return err
 	}
 	o := predict.FolderOptions{Probabilities: probabilities, Continue: true}
 	if c.Previous != "" {
-		if err := s.label(ctx, c.Previous, false); err != nil {
-			return err
+		before := s.label(ctx, c.Previous, false, tests)
+		if !goesOn(before) {
+			return before
 		}
+		defer func() {
+			if goesOn(err) {
+				err = errors.Join(before, err)
+			}
+		}()
 		ending := predict.LabelFormat(s.made).Endings[0]
-		before := filepath.Join(s.w.dir, predictionsFolder, c.Previous)
-		o.Previous = func(c dataset.Case) string { return filepath.Join(before, c.ID+ending) }
+		first := filepath.Join(s.w.dir, predictionsFolder, c.Previous)
+		o.Previous = func(c dataset.Case) string { return filepath.Join(first, c.ID+ending) }
 	}
 	folder := filepath.Join(s.w.dir, predictionsFolder, name)
 	if err := s.dropOutdated(name, folder); err != nil {
@@ -82,7 +101,11 @@ func (s *selector) label(ctx context.Context, name string, probabilities bool) (
 	defer func() { err = errors.Join(err, release()) }()
 	p := s.a.progressOf()
 	defer p.wait()
-	return label(ctx, p, "predict "+name, pr, s.w.raw.Test, folder, o)
+	err = label(ctx, p, "predict "+name, pr, *tests, folder, o)
+	if some := (*predict.CasesError)(nil); errors.As(err, &some) {
+		*tests = slices.DeleteFunc(*tests, func(c dataset.Case) bool { return slices.Contains(some.IDs, c.ID) })
+	}
+	return err
 }
 
 // scansFile has the stamps of the scans that the labels beside it are of.
@@ -117,20 +140,20 @@ func (s *selector) dropOutdated(name, folder string) error {
 
 // stamps are those of the test cases now, and those that the labels in folder are of.
 func (s *selector) stamps(folder string) (now, was map[string]string, err error) {
-	now = map[string]string{}
-	for _, c := range s.w.raw.Test {
-		if now[c.ID], err = c.Stamp(); err != nil {
-			return nil, nil, err
-		}
-	}
 	b, err := os.ReadFile(filepath.Join(folder, scansFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return now, nil, nil
-	}
 	if err == nil {
 		err = json.Unmarshal(b, &was)
 	}
-	return now, was, err
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, err
+	}
+	now = map[string]string{}
+	for _, c := range s.w.raw.Test {
+		if now[c.ID], err = c.Stamp(); err != nil {
+			now[c.ID] = was[c.ID] // it is gone: its labels are still those of what it was
+		}
+	}
+	return now, was, nil
 }
 
 // newerNetwork says whether a network is newer than a label map of a test case.

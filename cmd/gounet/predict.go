@@ -208,10 +208,10 @@ func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor,
 	})
 	bar.end()
 	shown.warnCases(warnings)
-	if err != nil {
-		return err
+	if goesOn(err) { // also where some have no labels
+		err = errors.Join(err, f.record(used, p.Model))
 	}
-	if err := f.record(used, p.Model); err != nil {
+	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(a.out, "%s labelled in %s: %s\n", count(len(cases), "scan"), seconds(time.Since(start)), f.output)
@@ -294,7 +294,7 @@ func (f *predictFlags) used(a *app, m *checkpoint.Model, o predict.Options, form
 			axes = append(axes, string("DHW"[i]))
 		}
 	}
-	used := maps.Clone(a.settings.used())
+	used := a.settings.used()
 	maps.Copy(used, map[string]any{
 		"configuration": m.Configuration, "checkpoint": f.chosen(m), "folds": foldNames(m),
 		"device": f.device, "device-name": o.Device.Name(), "precision": o.Storage.String(), "threads": f.workers(), "version": version,

@@ -20,7 +20,7 @@ import (
 const plainEvery = 15 * time.Second
 
 // progress shows how far the work is: bars on a terminal, else a plain line now
-// and then, and nothing under --quiet. It is safe for use by several goroutines.
+// and then, and nothing but warnings under --quiet. It is safe for use by several goroutines.
 type progress struct {
 	out   io.Writer
 	bars  *mpb.Progress // nil where none are drawn
@@ -63,12 +63,14 @@ func (p *progress) wait() {
 // print writes a line that stays, above the bars. Nothing under --quiet.
 func (p *progress) print(format string, args ...any) {
 	if !p.quiet {
-		p.warn(format, args...)
+		p.write(format, args...)
 	}
 }
 
-// warn writes a line that stays, also under --quiet: it is about results.
-func (p *progress) warn(format string, args ...any) {
+// warn prints a line that is about the results: also under --quiet.
+func (p *progress) warn(format string, args ...any) { p.write("warning   "+format, args...) }
+
+func (p *progress) write(format string, args ...any) {
 	line := printable(fmt.Sprintf(format, args...)) + "\n"
 	if p.bars != nil {
 		_, _ = io.WriteString(p.bars, line) // progress is no result: the work goes on without it
@@ -86,7 +88,7 @@ func (p *progress) warnCases(warnings map[string][]string) {
 		if n := len(cases) - 1; n > 0 {
 			others = "; so it is of " + count(n, "other case")
 		}
-		p.warn("warning   %s: %s%s", slices.Min(cases), w, others)
+		p.warn("%s: %s%s", slices.Min(cases), w, others)
 	}
 }
 

@@ -110,7 +110,7 @@ Settings come from --config file.yaml, then the environment (GOUNET_EPOCHS for
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().String("config", "", "settings from a YAML `file`; keys are the names of flags")
-	root.PersistentFlags().BoolP("quiet", "q", false, "no progress, only results and errors")
+	root.PersistentFlags().BoolP("quiet", "q", false, "no progress, only results, warnings and errors")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		s, err := loadSettings(cmd)

@@ -6,12 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gounet/gounet/core/metric"
 	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/train"
+	"github.com/gounet/gounet/internal/atomicfile"
 	"github.com/gounet/gounet/internal/filelock"
 )
 
@@ -36,7 +40,8 @@ folds of every configuration, the cascade last, scores each held-out case, choos
 the configuration or pair of them with the best mean Dice, decides on
 post-processing, and labels the test cases (imagesTs) with the average of the folds.
 What is there already is kept: the same command continues a run that was
-interrupted. With --part several processes or machines share the trainings.
+interrupted. With --folds all it trains one configuration on all cases, without a choice.
+With --part several processes or machines share the trainings.
 
 With --demo it trains a small network on one fold, for minutes rather than days,
 and writes a report with pictures of the held-out cases.`,
@@ -75,6 +80,13 @@ and writes a report with pictures of the held-out cases.`,
 	return cmd
 }
 
+// record writes the settings of the run into a folder that is there.
+func (s *selector) record(dir string) error {
+	used := s.a.settings.used()
+	maps.Copy(used, map[string]any{"dataset": s.made.Dataset, "work": s.w.dir, "configs": s.f.configs, "folds": s.f.folds, "version": version})
+	return atomicfile.Write(filepath.Join(dir, train.SettingsFile), func(w io.Writer) error { return printJSON(w, used) })
+}
+
 // selectionLock keeps two parts of a run from choosing at the same time.
 const selectionLock = ".selection.lock"
 
@@ -86,6 +98,9 @@ func (f *runFlags) runAll(ctx context.Context, a *app, w *workspace) error {
 	}
 	s, err := f.newSelector(a, w, made)
 	if err != nil {
+		return err
+	}
+	if err := s.record(w.dir); err != nil {
 		return err
 	}
 	left, err := f.trainAll(ctx, a, w, made)
@@ -152,7 +167,7 @@ func (f *runFlags) trainAll(ctx context.Context, a *app, w *workspace, made *pla
 	}
 	p := a.lines() // each training draws its own bars
 	try := func(t training, mine bool) (done bool, err error) {
-		done, err = t.done(p, made, w, t.name)
+		done, err = t.done(a, p, made, w, t.name)
 		if err == nil && !done && mine {
 			if err = t.renew(p, made, w, t.name); err == nil {
 				err = t.run(ctx, a, w, t.name)
@@ -207,8 +222,14 @@ func (f *runFlags) prepare(ctx context.Context, a *app, w *workspace) (*plan.Pla
 	if err != nil {
 		return nil, err
 	}
+	if err := w.checkTests(ctx, p, false); err != nil {
+		return nil, err
+	}
 	if len(f.configs) == 0 {
 		f.configs = made.ConfigurationNames()
+		if !slices.ContainsFunc(f.folds, func(fold string) bool { return fold != "all" }) { // nothing is held out by which one could be chosen
+			f.configs = []string{mainOf(made)}
+		}
 	}
 	for _, name := range f.configs {
 		if _, err := configuration(made, name); err != nil {
@@ -221,6 +242,15 @@ func (f *runFlags) prepare(ctx context.Context, a *app, w *workspace) (*plan.Pla
 		}
 	}
 	return made, nil
+}
+
+// mainOf is the configuration that is trained where none can be chosen: the one of the full
+// resolution, else the first.
+func mainOf(made *plan.Plan) string {
+	if c := made.Configuration(plan.ConfigFullRes); c != nil {
+		return c.Name
+	}
+	return made.ConfigurationNames()[0]
 }
 
 // What the demo trains where no flag says otherwise: a network of a quarter of

@@ -116,6 +116,43 @@ func TestKilledTrainingResumesToTheSameBits(t *testing.T) {
 	assert.Contains(t, got.err, " instead of ")
 }
 
+// With one fold that has all cases there is nothing to choose by, but to train and to label.
+func TestRunOnAllCasesTrainsAndLabels(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for seconds")
+	}
+	dir, work := tinyDataset(t)
+	args := append([]string{"run", dir, "--work", work, "--folds", "all"}, short...)
+	got := gounet(t, append(slices.Clone(args), "--configs", "3d_lowres,3d_fullres")...)
+	assert.Equal(t, exitUsage, got.code)
+	assert.Contains(t, got.err, "give one of --configs 3d_lowres, 3d_fullres")
+	got = gounet(t, args...)
+	require.Equal(t, exitOK, got.code, got.err)
+	assert.Contains(t, got.out, "predicted 2 test cases with 3d_fullres")
+	assert.NoDirExists(t, filepath.Join(work, plan.ConfigLowRes))
+	got = gounet(t, args...)
+	assert.Equal(t, exitOK, got.code, got.err)
+	assert.NotContains(t, got.out, "trained", "it is kept")
+	for _, folder := range []string{work, filepath.Join(work, predictionsFolder)} {
+		var used struct {
+			Configs, Folds []string
+			Ensembles      *bool `json:"no-ensembles"`
+			Version        string
+			Given          map[string]string
+		}
+		b, err := os.ReadFile(filepath.Join(folder, train.SettingsFile))
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(b, &used))
+		assert.Equal(t, []string{plan.ConfigFullRes}, used.Configs)
+		assert.Equal(t, []string{"all"}, used.Folds)
+		assert.NotNil(t, used.Ensembles)
+		assert.Equal(t, version, used.Version)
+		assert.Equal(t, "all", used.Given["folds"])
+		assert.Equal(t, "1", used.Given["epochs"])
+		assert.NotContains(t, used.Given, "configs")
+	}
+}
+
 func TestRunTrainsChoosesAndContinues(t *testing.T) {
 	if testing.Short() {
 		t.Skip("trains for seconds")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,15 +73,35 @@ func (f *runFlags) newSelector(a *app, w *workspace, made *plan.Plan) (*selector
 			s.ids = append(s.ids, id)
 		}
 	}
-	if slices.Sort(s.ids); len(s.ids) == 0 {
-		return nil, fmt.Errorf("the folds %v hold no case out, so that nothing can be compared", f.folds)
+	if slices.Sort(s.ids); len(s.ids) == 0 && len(f.configs) > 1 {
+		return nil, usagef("the folds %v hold no case out, so that nothing can be compared: give one of --configs %s", f.folds, strings.Join(f.configs, ", "))
 	}
 	return s, nil
+}
+
+// only is what there is to choose where no case is held out.
+func (s *selector) only() (*selection, error) {
+	best := &selection{Best: s.f.configs, Folds: s.f.folds, Candidates: []candidate{}, Dice: number(math.NaN())}
+	fmt.Fprintf(s.a.out, "best      %s, without a comparison or post-processing: the folds %v hold no case out\n", s.f.configs[0], s.f.folds)
+	for _, file := range []string{postprocessingFile, pickledFile} { // of a choice before this one
+		if err := os.Remove(filepath.Join(s.w.dir, file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return best, s.keep(best)
+}
+
+// keep writes what was chosen.
+func (s *selector) keep(best *selection) error {
+	return atomicfile.Write(filepath.Join(s.w.dir, bestFile), func(out io.Writer) error { return printJSON(out, best) })
 }
 
 // choose scores each configuration and each pair on the cases that were held out,
 // takes the best, and decides on its post-processing.
 func (s *selector) choose(ctx context.Context) (*selection, error) {
+	if len(s.ids) == 0 {
+		return s.only()
+	}
 	var all []candidate
 	for _, name := range s.f.configs {
 		sum, err := s.crossValidation(name)
@@ -120,7 +141,7 @@ func (s *selector) choose(ctx context.Context) (*selection, error) {
 		return nil, err
 	}
 	fmt.Fprintf(s.a.out, "post      %s: Dice %.4f, before %.4f\n", steps(d.Postprocessing), d.After.ForegroundMean.Dice, d.Before.ForegroundMean.Dice)
-	return best, atomicfile.Write(filepath.Join(s.w.dir, bestFile), func(out io.Writer) error { return printJSON(out, best) })
+	return best, s.keep(best)
 }
 
 func (b *selection) print(w io.Writer) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"reflect"
@@ -29,11 +30,21 @@ var notSettings = []string{"GOUNET_DATA", "GOUNET_LONG"}
 type settings struct {
 	values   map[string]any
 	origin   map[string]string // default, flag, environment, or the path of the file
+	given    map[string]string // what has another origin than its default, as it was typed
 	warnings []string          // of what was given and has no effect
 }
 
+// givenKey is where settings that are recorded have those that were given: with such a
+// record as --config the same are given again, and what the command or the plan decided is
+// decided anew.
+const givenKey = "given"
+
 // used returns every setting with its value, to be written to a run folder.
-func (s *settings) used() map[string]any { return s.values }
+func (s *settings) used() map[string]any {
+	used := maps.Clone(s.values)
+	used[givenKey] = s.given
+	return used
+}
 
 // setByUser tells whether a setting has another origin than its default.
 func (s *settings) setByUser(name string) bool { return s.origin[name] != "default" }
@@ -62,7 +73,7 @@ func asFloat(value any) float64 {
 
 // loadSettings gathers the settings of cmd and puts them into its flags.
 func loadSettings(cmd *cobra.Command) (*settings, error) {
-	s := &settings{values: map[string]any{}, origin: map[string]string{}}
+	s := &settings{values: map[string]any{}, origin: map[string]string{}, given: map[string]string{}}
 	flags := cmd.Flags()
 	k := koanf.New(".")
 
@@ -97,10 +108,17 @@ func loadSettings(cmd *cobra.Command) (*settings, error) {
 // readFile loads the file of --config, or of GOUNET_CONFIG, into k. A key that no
 // command has as a flag is an error; one of another command is left alone.
 func (s *settings) readFile(k *koanf.Koanf, cmd *cobra.Command) error {
-	path, _ := cmd.Flags().GetString("config")
-	if path == "" {
-		path = os.Getenv(envPrefix + "CONFIG")
+	flag := cmd.Flags().Lookup("config")
+	if flag == nil {
+		return nil
 	}
+	if path := os.Getenv(envPrefix + "CONFIG"); path != "" && flag.Value.String() == "" {
+		s.origin[flag.Name] = "environment"
+		if err := flag.Value.Set(path); err != nil {
+			return err
+		}
+	}
+	path := flag.Value.String()
 	if path == "" {
 		return nil
 	}
@@ -112,6 +130,12 @@ func (s *settings) readFile(k *koanf.Koanf, cmd *cobra.Command) error {
 		return fmt.Errorf("config %s: %w", path, err)
 	}
 	known := flagNames(cmd.Root())
+	switch {
+	case all.Exists(givenKey): // a record of settings
+		all = all.Cut(givenKey)
+	case all.Exists("version") && all.Exists("device-name"):
+		return fmt.Errorf("config %s: these are the values that a run used, and not which of them were given: write those that you want into a file of their own, named like the flags", path)
+	}
 	for key, value := range all.All() {
 		if !slices.Contains(known, key) {
 			return fmt.Errorf("config %s: unknown setting %q%s", path, key, suggestion(key, known))
@@ -137,7 +161,7 @@ func (s *settings) apply(k *koanf.Koanf, flags *pflag.FlagSet) error {
 		if s.origin[f.Name] == "" {
 			s.origin[f.Name] = "default"
 		}
-		if origin := s.origin[f.Name]; origin != "flag" && origin != "default" {
+		if origin := s.origin[f.Name]; origin != "flag" && origin != "default" && f.Name != "config" {
 			text := k.String(f.Name)
 			if list := k.Strings(f.Name); len(list) > 0 {
 				text = strings.Join(list, ",")
@@ -148,8 +172,19 @@ func (s *settings) apply(k *koanf.Koanf, flags *pflag.FlagSet) error {
 			}
 		}
 		s.values[f.Name] = posflag.FlagVal(flags, f)
+		if s.setByUser(f.Name) && f.Name != "config" {
+			s.given[f.Name] = typed(f.Value)
+		}
 	})
 	return failed
+}
+
+// typed is a value as it is given to a flag.
+func typed(v pflag.Value) string {
+	if list, ok := v.(pflag.SliceValue); ok {
+		return strings.Join(list.GetSlice(), ",")
+	}
+	return v.String()
 }
 
 // flagNames are the flags of root and of all commands below it.

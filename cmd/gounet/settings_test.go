@@ -111,3 +111,31 @@ func TestMissingFileIsNamed(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 	assert.Contains(t, err.Error(), "absent.yaml")
 }
+
+func TestARecordOfSettingsIsAConfig(t *testing.T) {
+	t.Setenv("GOUNET_CONFIG", config(t, "epochs: 3\nfolds: [1, 2]\n"))
+	s, err := loaded(t, "--resume")
+	require.NoError(t, err)
+	assert.Equal(t, os.Getenv("GOUNET_CONFIG"), s.used()["config"], "what was read is recorded, whoever named it")
+	used := s.used()
+	used["device-name"], used["version"], used["learning-rate"] = "CPU", version, 0.5 // what a plan decided
+	record := filepath.Join(t.TempDir(), "settings.json")
+	writeJSON(t, record, used)
+	again, err := loaded(t, "--config", record)
+	require.NoError(t, err)
+	assert.Equal(t, map[string]string{"epochs": "3", "folds": "1,2", "resume": "true"}, again.given)
+	assert.Equal(t, []string{"1", "2"}, again.values["folds"])
+	assert.Equal(t, 3, again.values["epochs"])
+	assert.Equal(t, 0.01, again.values["learning-rate"], "it is decided anew")
+	assert.Equal(t, record, again.values["config"])
+
+	used[givenKey] = map[string]string{}
+	writeJSON(t, record, used)
+	again, err = loaded(t, "--config", record)
+	require.NoError(t, err)
+	assert.Empty(t, again.given)
+	delete(used, givenKey)
+	writeJSON(t, record, used)
+	_, err = loaded(t, "--config", record)
+	assert.ErrorContains(t, err, "write those that you want into a file of their own")
+}

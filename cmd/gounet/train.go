@@ -288,12 +288,15 @@ func set[T comparable](dst *T, v T) {
 
 // used is every value that a run uses, also what stands behind a default.
 func (f *trainFlags) used(a *app, w *workspace, o train.Options) map[string]any {
-	used := maps.Clone(a.settings.used())
+	used := a.settings.used()
 	maps.Copy(used, planSettings(o.Plan.Configuration(o.Configuration), o.Plan.Recipe))
 	maps.Copy(used, map[string]any{
 		"dataset": o.Plan.Dataset, "configuration": o.Configuration, "fold": o.Fold, "work": w.dir, "output": o.Dir,
 		"device-name": o.Device.Name(), "threads": f.workers(), "version": version, "precision": o.Storage.String(), "seed": o.Seed,
 	})
+	if began, err := startOf(o.Dir); err == nil && o.Resume && f.pretrained == "" {
+		used["pretrained"] = began.Pretrained // what goes on need not be told again
+	}
 	if o.Group != nil {
 		used["ranks"] = o.Group.World
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 	"time"
@@ -25,7 +26,7 @@ func (f *trainFlags) run(ctx context.Context, a *app, w *workspace, name string)
 	}
 	p := a.progressOf()
 	if !c.leads() {
-		p = newProgress(a.err, true)
+		p = newProgress(io.Discard, true) // the first one says it
 	}
 	defer p.wait()
 	r := &ready{}
@@ -99,7 +100,14 @@ func (f *trainFlags) prepare(ctx context.Context, a *app, w *workspace, p *progr
 		if err := f.sameCases(r.Dir, r.fold); err != nil {
 			return err
 		}
-		w.warnEdited(p, r.Dir, r.fold)
+		if err := f.sameStart(a.settings, r.Dir); err != nil {
+			return err
+		}
+		whole, err := f.ended(made, name, r.Dir)
+		if err != nil {
+			return err
+		}
+		w.warnEdited(p, r.Dir, r.fold, whole)
 	}
 	if r.before != nil {
 		if r.Before, err = r.before.before(all); err != nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +30,8 @@ import (
 type workspace struct {
 	dir string
 	raw *dataset.Raw
+
+	tested bool // the test scans are checked
 }
 
 // addWorkFlag declares --work.
@@ -101,10 +104,32 @@ func (w *workspace) measure(ctx context.Context, p *progress) (*plan.Fingerprint
 	}
 	t.set(len(w.raw.Cases), "")
 	p.warnCases(w.raw.Warnings)
+	if err := w.checkTests(ctx, p, true); err != nil {
+		return nil, err
+	}
 	if err := w.claim(); err != nil {
 		return nil, err
 	}
 	return fp, fp.Save(w.fingerprintFile())
+}
+
+// checkTests names the test scans that cannot be labelled, once. whole reads them, not only
+// their headers.
+func (w *workspace) checkTests(ctx context.Context, p *progress, whole bool) error {
+	if w.tested {
+		return nil
+	}
+	w.tested = true
+	problems, err := w.raw.CheckTests(ctx, whole)
+	const most = 3
+	more := ""
+	if n := len(problems) - most; n > 0 {
+		problems, more = problems[:most], ", and so on, of "+count(n, "other test scan")
+	}
+	if len(problems) > 0 {
+		p.warn("what cannot be labelled in the end: %s%s", strings.Join(problems, "; "), more)
+	}
+	return err
 }
 
 // loadPlan reads the plan of the work folder, or makes and keeps one with
@@ -150,7 +175,7 @@ func (w *workspace) guardSides(ctx context.Context, p *progress, made *plan.Plan
 		_ = s.Close() // only its header was read
 	}
 	made.WithoutMirror(axis)
-	p.print("warning   %q and %q are the two sides of one structure: no mirroring along axis %s of the files", pairs[0][0], pairs[0][1], string("DHW"[axis]))
+	p.warn("%q and %q are the two sides of one structure: no mirroring along axis %s of the files", pairs[0][0], pairs[0][1], string("DHW"[axis]))
 }
 
 // leftRight is the axis D H W of a grid that goes most from left to right.

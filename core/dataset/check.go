@@ -37,6 +37,11 @@ func Check(ctx context.Context, dir string, progress Progress) (*Raw, error) {
 		return nil, err
 	}
 	r.problems = append(inJSON(bad), r.problems...)
+	tests, err := r.CheckTests(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	r.problems = append(r.problems, tests...)
 	_, err = r.Measure(ctx, progress)
 	return r, err
 }

@@ -26,6 +26,8 @@ import (
 //     if every label map can be read and has no other values
 //   - headers of channels and labels that differ from the first channel's by less than
 //     a tenth of a voxel become equal to it
+//   - numTraining of dataset.json becomes the number of cases, if each has all its files
+//     and no file is left over
 //   - CASE.nii.gz of nnU-Net v2's form with one channel becomes CASE_0000.nii.gz
 //
 // What else is wrong stays wrong. The copy appears whole or not at all.
@@ -50,6 +52,12 @@ func Mend(ctx context.Context, dir, out string, progress Progress) (mended []str
 	}
 	values, line, err := r.mendValues(ctx)
 	if err != nil {
+		return nil, fmt.Errorf("dataset: %s: %w", dir, err)
+	}
+	if line != "" {
+		mended = append(mended, line)
+	}
+	if line, err = r.mendNumber(); err != nil {
 		return nil, fmt.Errorf("dataset: %s: %w", dir, err)
 	}
 	if line != "" {
@@ -115,6 +123,35 @@ func (r *Raw) mendValues(ctx context.Context) (values map[uint8]uint8, line stri
 		return nil, "", err
 	}
 	return values, line, os.WriteFile(file, b, 0o666)
+}
+
+// mendNumber makes numTraining of dataset.json the number of the training cases.
+func (r *Raw) mendNumber() (line string, err error) {
+	have, named := len(r.Cases), r.JSON.NumTraining
+	if have == named || len(r.findStrays()) > 0 {
+		return "", nil
+	}
+	for _, c := range r.Cases {
+		for _, path := range append(slices.Clone(c.Images), c.Label) {
+			if _, err := os.Stat(path); err != nil {
+				return "", nil //nolint:nilerr // a case more or less: a check says what is missing
+			}
+		}
+	}
+	file := filepath.Join(r.Dir, datasetJSON)
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	var top map[string]json.RawMessage
+	if err := json.Unmarshal(b, &top); err != nil {
+		return "", err
+	}
+	top["numTraining"] = json.RawMessage(strconv.Itoa(have))
+	if b, err = json.MarshalIndent(top, "", "    "); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("dataset.json: numTraining %d becomes %d, the cases that are there", named, have), os.WriteFile(file, append(b, '\n'), 0o666)
 }
 
 // onlyHave says whether all label maps can be read and have no values but these: where

@@ -99,6 +99,9 @@ func look(dir string) (r *Raw, bad []string, err error) {
 		return nil, nil, err
 	}
 	slices.SortFunc(r.Cases, func(a, b Case) int { return strings.Compare(a.ID, b.ID) })
+	if d.NumTraining > 0 && d.NumTraining != len(r.Cases) { // by which the planner chooses batches
+		r.problems = append(r.problems, fmt.Sprintf("dataset.json: numTraining is %d, the training cases that are there are %d: add those that are missing, or correct the number", d.NumTraining, len(r.Cases)))
+	}
 	r.problems = append(r.problems, r.findStrays()...)
 	return r, bad, nil
 }

@@ -67,7 +67,7 @@ const Folds = 5
 // folds are an error.
 func Split(ids []string, k int) ([]Fold, error) {
 	if len(ids) < k {
-		return nil, fmt.Errorf("dataset: %d cases cannot be split into %d folds: train on fold \"all\"", len(ids), k)
+		return nil, fmt.Errorf("dataset: %d cases cannot be split into %d folds: train on all of them (train --fold all, run --folds all), or give folds of your own", len(ids), k)
 	}
 	ids = slices.Sorted(slices.Values(ids))
 	order := make([]int, len(ids))

@@ -115,3 +115,18 @@ func TestLargeVolumesFitTheStatedMemory(t *testing.T) {
 	assert.Greater(t, small.Need, small.Have)
 	assert.ErrorContains(t, err, "a volume of 600×512×512 voxels needs")
 }
+
+// A header of some bytes may say any spacing: what it asks for is refused before it is
+// taken.
+func TestAScanThatBecomesTooLargeIsRefusedBeforeItIsTiled(t *testing.T) {
+	p := large(gpu(4*gib, 40), 1, 2, [3]int{128, 128, 128})
+	for _, mm := range []float64{1e3, 1e5, 1e6, 1e7, 1e20, 1e300} {
+		g := millimetres(8, 8, 8)
+		g.Spacing = [3]float64{mm, mm, mm}
+		_, err := p.Plan(g)
+		assert.ErrorContains(t, err, "wanted less than 2³¹ voxels", "%g mm", mm)
+	}
+	p.inference.Step = 1e-9
+	_, err := p.Plan(millimetres(155, 240, 240))
+	assert.ErrorContains(t, err, "choose a larger step")
+}

@@ -45,6 +45,20 @@ type FolderProgress struct {
 	Warnings []string // of its scan, once: when the device begins with it
 }
 
+// CasesError tells of the cases that could not be labelled; all others are.
+type CasesError struct {
+	IDs   []string // of the cases without labels
+	Total int
+	err   error
+}
+
+func (e *CasesError) Error() string {
+	return fmt.Sprintf("predict: %d of %d cases have no labels:\n%v", len(e.IDs), e.Total, e.err)
+}
+
+// Unwrap is what is wrong with them.
+func (e *CasesError) Unwrap() error { return e.err }
+
 // Labelled is a case whose labels are written.
 type Labelled struct {
 	Case   dataset.Case
@@ -262,14 +276,16 @@ func (f *folder) write(j *job) (err error) {
 
 // problems is the error of all cases that went wrong.
 func (f *folder) problems() error {
+	var ids []string
 	var errs []error
 	for _, j := range f.jobs {
 		if j.err != nil {
+			ids = append(ids, j.c.ID)
 			errs = append(errs, j.err)
 		}
 	}
 	if len(errs) == 0 {
 		return nil
 	}
-	return fmt.Errorf("predict: %d of %d cases have no labels:\n%w", len(errs), f.total, errors.Join(errs...))
+	return &CasesError{IDs: ids, Total: f.total, err: errors.Join(errs...)}
 }

@@ -65,31 +65,14 @@ func (m Memory) Total() (n int64) {
 // Plan says what the prediction of a scan on grid g will take, if none of it can
 // be cropped. A scan that does not fit is an error with the numbers.
 func (p *Predictor) Plan(g volume.Grid) (Memory, error) {
-	x := p.preprocess.Axes
-	place := volume.Placement{Spacing: p.preprocess.Spacing}
-	for a := range 3 {
-		place.Cropped[a], place.CropSpacing[a] = g.Shape[x[a]], g.Spacing[x[a]]
-		if !(place.CropSpacing[a] > 0) || place.Cropped[a] < 1 {
-			return Memory{}, fmt.Errorf("predict: shape %v and spacing %v mm (D H W), wanted more than 0", g.Shape, g.Spacing)
-		}
-		if place.Spacing[a] == 0 {
-			place.Spacing[a] = place.CropSpacing[a]
-		}
-	}
-	place.Shape = volume.ResampledShape(place.Cropped, place.CropSpacing, place.Spacing)
-	for a := range 3 {
-		if p.preprocess.Truncate {
-			place.Shape[a] = max(1, int(place.CropSpacing[a]/place.Spacing[a]*float64(place.Cropped[a])))
-		}
-	}
-	for a := range 3 {
-		place.Shape[a] = max(place.Shape[a], 1)
+	place, err := p.preprocess.Whole(g)
+	if err != nil {
+		return Memory{}, fmt.Errorf("predict: %w", err)
 	}
 	pr, err := p.choose(shapeOf(place), func(*programs) error { return nil })
 	if err != nil {
 		return Memory{}, fmt.Errorf("predict: %w", err)
 	}
-	place.BeforeCrop = place.Cropped
 	return p.memory(pr, place), nil
 }
 
@@ -164,7 +147,10 @@ func (pr *programs) memory() Memory {
 // choose compiles the first layout that fits and that use, which may ask for the
 // memory, accepts: as many rows as go well together, the whole volume at once.
 func (p *Predictor) choose(s shape, use func(*programs) error) (*programs, error) {
-	tiles := tilesOf(s.volume, p.config.Patch, p.inference.Step)
+	tiles, err := tilesOf(s.volume, p.config.Patch, p.inference.Step)
+	if err != nil {
+		return nil, err
+	}
 	var last error
 	first, err := p.rows(len(tiles) * len(p.mirrors))
 	if err != nil {

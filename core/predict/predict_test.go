@@ -24,7 +24,8 @@ func fewPlanes(t *testing.T, p *Predictor, im *volume.Image) int64 {
 	t.Helper()
 	pre, err := p.Preprocess(im)
 	require.NoError(t, err)
-	tiles := tilesOf(pre.Shape, p.config.Patch, p.inference.Step)
+	tiles, err := tilesOf(pre.Shape, p.config.Patch, p.inference.Step)
+	require.NoError(t, err)
 	rows, err := p.rows(len(tiles) * len(p.mirrors))
 	require.NoError(t, err)
 	l := layout{shape: shapeOf(pre.Placement), rows: rows}

@@ -1,6 +1,7 @@
 package predict
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
@@ -16,7 +17,7 @@ func Corners(size, patch int, step float64) []int {
 	if size <= patch {
 		return []int{-((patch - size) / 2)}
 	}
-	n := int(math.Ceil(float64(size-patch)/(float64(patch)*step))) + 1
+	n := int(moves(size, patch, step)) + 1
 	move := float64(size-patch) / float64(n-1)
 	corners := make([]int, n)
 	for i := range corners {
@@ -25,9 +26,26 @@ func Corners(size, patch int, step float64) []int {
 	return corners
 }
 
+// moves is how often a tile moves along an axis that is longer than the patch.
+func moves(size, patch int, step float64) float64 {
+	return math.Ceil(float64(size-patch) / (float64(patch) * step))
+}
+
+// mostTiles of a volume: 2³¹ voxels in steps of 8×8×8 have a quarter of them. Their list
+// takes 384 MiB.
+const mostTiles = 1 << 24
+
 // tilesOf lists the corners of all tiles of a volume, in the order of D, then H,
-// then W.
-func tilesOf(volume, patch [3]int, step float64) (tiles [][3]int) {
+// then W. More than mostTiles are an error.
+func tilesOf(volume, patch [3]int, step float64) (tiles [][3]int, err error) {
+	n := 1.0 // float64: a tiny step overflows integers
+	for a := range 3 {
+		n *= 1 + max(0, moves(volume[a], patch[a], step))
+	}
+	if n > mostTiles {
+		return nil, fmt.Errorf("%d×%d×%d voxels (D H W) have %.3g tiles of %d×%d×%d in steps of %.3g of that, wanted at most %d: choose a larger step, or a model with a larger patch",
+			volume[0], volume[1], volume[2], n, patch[0], patch[1], patch[2], step, mostTiles)
+	}
 	for _, d := range Corners(volume[0], patch[0], step) {
 		for _, h := range Corners(volume[1], patch[1], step) {
 			for _, w := range Corners(volume[2], patch[2], step) {
@@ -35,7 +53,7 @@ func tilesOf(volume, patch [3]int, step float64) (tiles [][3]int) {
 			}
 		}
 	}
-	return tiles
+	return tiles, nil
 }
 
 // mirrorsOf lists every subset of the axes, as bits 1, 2, 4 of D, H, W; the

@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/gounet/gounet/core/dicom"
 	"github.com/gounet/gounet/core/volume"
@@ -100,7 +101,11 @@ func newScan(name string, sources []*source) (*Scan, error) {
 	for _, c := range sources {
 		s.Files = append(s.Files, c.files...)
 		s.Channels += c.channels
-		s.Warnings = append(s.Warnings, c.warnings...)
+		for _, w := range c.warnings {
+			if !slices.Contains(s.Warnings, w) { // channels have the same
+				s.Warnings = append(s.Warnings, w)
+			}
+		}
 		if len(sources) > 1 && c.channels != 1 {
 			return nil, fmt.Errorf("scan: %s has %d channels, wanted 1: every channel has a file of its own", c.name, c.channels)
 		}

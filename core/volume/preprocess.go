@@ -140,6 +140,22 @@ func (o PreprocessOptions) checkSize(p Placement, c int, labels bool) error {
 		shape[0], shape[1], shape[2], bytes/(1<<30), p.Spacing, limit)
 }
 
+// Whole says where a scan on grid g comes to lie if none of it can be cropped. A grid
+// that is empty, and 2³¹ voxels or more, are errors.
+func (o PreprocessOptions) Whole(g Grid) (Placement, error) {
+	for a := range 3 {
+		if g.Shape[a] < 1 || !(g.Spacing[a] > 0) {
+			return Placement{}, fmt.Errorf("volume: shape %v and spacing %v mm (D H W), wanted more than 0", g.Shape, g.Spacing)
+		}
+	}
+	place := o.place(g, Box{Hi: g.Shape})
+	o.MaxBytes = 0 // of a whole scan: the crop may be smaller
+	if err := o.checkSize(place, len(o.Normalize)+b2i(o.Foreground != ""), false); err != nil {
+		return Placement{}, fmt.Errorf("volume: %w", err)
+	}
+	return place, nil
+}
+
 // needMask reports whether a channel is normalised inside the mask only.
 func (o PreprocessOptions) needMask() bool {
 	for _, n := range o.Normalize {
