@@ -178,3 +178,12 @@ func TestAReplacedTestScanIsLabelledAgain(t *testing.T) {
 	assert.Contains(t, got.out, "predicted 1 test cases")
 	assert.NotEqual(t, kept.ModTime(), labels("tiny_6").ModTime())
 }
+
+func TestATestScanThatIsGoneKeepsItsStamp(t *testing.T) {
+	dir := t.TempDir()
+	writeJSON(t, filepath.Join(dir, scansFile), map[string]string{"gone": "as it was"})
+	s := selector{w: &workspace{raw: &dataset.Raw{Test: []dataset.Case{{ID: "gone", Images: []string{filepath.Join(dir, "gone.nii.gz")}}}}}}
+	now, was, err := s.stamps(dir)
+	require.NoError(t, err, "the others are labelled all the same")
+	assert.Equal(t, was, now)
+}
