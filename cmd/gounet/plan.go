@@ -111,10 +111,10 @@ func (f *planFlags) run(ctx context.Context, a *app, args []string) error {
 	o, err := f.options()
 	for _, file := range []struct{ flag, path string }{{"--output", f.output}, {"--nnunet-plans", f.nnunetPlans}} {
 		if file.path != "" {
-			err = errors.Join(err, checkOutput(file.flag, file.path))
+			err = errors.Join(err, checkFile(file.flag, file.path))
 		}
 	}
-	if err = errors.Join(err, a.settings.positive("memory-gb")); err != nil {
+	if err = errors.Join(err, a.settings.notNegative("memory-gb")); err != nil {
 		return err
 	}
 	fp, ds, file, err := f.sources(ctx, a, args, &o)
@@ -128,6 +128,13 @@ func (f *planFlags) run(ctx context.Context, a *app, args []string) error {
 	if len(args) == 1 {
 		if err := f.guardSides(ctx, a, args[0], p); err != nil {
 			return err
+		}
+	}
+	for _, path := range []string{file, f.nnunetPlans} {
+		if path != "" {
+			if err := folderOf(path); err != nil {
+				return err
+			}
 		}
 	}
 	if file != "" {

@@ -41,9 +41,20 @@ func (s *settings) setByUser(name string) bool { return s.origin[name] != "defau
 // positive makes sure that these settings are above 0 where the user gave them:
 // their defaults of 0 mean that the plan decides.
 func (s *settings) positive(names ...string) error {
+	return s.within("a number above 0", func(v float64) bool { return v > 0 }, names)
+}
+
+// notNegative makes sure that these settings, of which 0 has a meaning, are 0 or above.
+func (s *settings) notNegative(names ...string) error {
+	return s.within("0 or a number above it", func(v float64) bool { return v >= 0 }, names)
+}
+
+// within makes sure that settings that the user gave are finite and ok.
+func (s *settings) within(wanted string, ok func(float64) bool, names []string) error {
 	for _, name := range names {
-		if value, ok := s.values[name]; ok && s.setByUser(name) && !(asFloat(value) > 0 && asFloat(value) < math.Inf(1)) {
-			return usagef("--%s is %v (from %s), wanted a number above 0", name, value, s.origin[name])
+		value, has := s.values[name]
+		if v := asFloat(value); has && s.setByUser(name) && !(ok(v) && v < math.Inf(1)) {
+			return usagef("--%s is %v (from %s), wanted %s", name, value, s.origin[name], wanted)
 		}
 	}
 	return nil
