@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -303,12 +304,28 @@ func (f *planFlags) sources(ctx context.Context, a *app, args []string, o *plan.
 	if err != nil {
 		return nil, nil, "", err
 	}
+	if o.Dataset, err = folderName(f.datasetJSON); err != nil {
+		return nil, nil, "", err
+	}
 	ds, err := plan.LoadDatasetJSON(f.datasetJSON)
 	file := f.output
 	if file == "" && f.work != "" {
 		file = filepath.Join(f.work, plan.FileName)
 	}
 	return fp, ds, file, err
+}
+
+// named is how nnU-Net and the Decathlon name the folder of a data set.
+var named = regexp.MustCompile(`^(Dataset\d+|Task\d+)_`)
+
+// folderName is the name of the folder that a dataset.json lies in, by which nnU-Net finds
+// what belongs to the data set; "" if that is no name of one.
+func folderName(datasetJSON string) (string, error) {
+	path, err := filepath.Abs(datasetJSON)
+	if name := filepath.Base(filepath.Dir(path)); named.MatchString(name) {
+		return name, err
+	}
+	return "", err
 }
 
 func (f *planFlags) options() (plan.Options, error) {

@@ -130,6 +130,9 @@ func (s *settings) readFile(k *koanf.Koanf, cmd *cobra.Command) error {
 		if cmd.Flags().Lookup(key) == nil {
 			continue
 		}
+		if value == nil {
+			return fmt.Errorf("config %s: %s has no value: give it one, or leave it out", path, key)
+		}
 		if err := k.Set(key, value); err != nil {
 			return fmt.Errorf("config %s: %s: %w", path, key, err)
 		}
@@ -154,13 +157,24 @@ func (s *settings) apply(k *koanf.Koanf, flags *pflag.FlagSet) error {
 				text = strings.Join(list, ",")
 			}
 			if err := flags.Set(f.Name, text); err != nil {
+				if why := unread(err); why != nil {
+					err = why
+				}
 				failed = fmt.Errorf("%s from %s: %q: %w", f.Name, origin, text, err)
+				if origin == "environment" {
+					failed = fmt.Errorf("%s: %w", variable(f.Name), failed)
+				}
 				return
 			}
 		}
 		s.values[f.Name] = posflag.FlagVal(flags, f)
 	})
 	return failed
+}
+
+// variable is the name of a setting in the environment.
+func variable(name string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
 // flagNames are the flags of root and of all commands below it.
