@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"runtime"
 	"slices"
 	"strconv"
@@ -54,7 +55,22 @@ func (f *deviceFlags) check(s *settings) error {
 		}
 		f.precision = "bf16"
 	}
-	return nil
+	if err := checkDevice(f.device); err != nil {
+		return err
+	}
+	_, err := storage(f.precision)
+	return err
+}
+
+// try opens the device and closes it: one that is not there, or that cannot store what
+// is wanted, is an error before hours are spent on what it is to compute.
+func (f deviceFlags) try(s *settings) error {
+	dev, err := f.open(s)
+	if err != nil {
+		return err
+	}
+	_, err = f.storage(dev)
+	return errors.Join(err, dev.Close())
 }
 
 // open opens the device; it must be closed. From then on device and precision are
@@ -68,9 +84,6 @@ func (f *deviceFlags) open(s *settings) (backend.Device, error) {
 		if f.device = name; dev != nil {
 			return dev, nil
 		}
-	}
-	if err := checkDevice(f.device); err != nil {
-		return nil, err
 	}
 	switch name, which, _ := strings.Cut(f.device, ":"); name {
 	case onCPU:

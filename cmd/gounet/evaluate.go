@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -64,7 +65,7 @@ func (f *evaluateFlags) run(ctx context.Context, a *app, references, predictions
 		return usagef("--output %s is a scan by its name: the scores are JSON, for example summary.json", f.output)
 	}
 	if f.output != "" {
-		if err := checkOutput("--output", f.output); err != nil {
+		if err := checkFile("--output", f.output); err != nil {
 			return err
 		}
 	}
@@ -93,16 +94,23 @@ func (f *evaluateFlags) run(ctx context.Context, a *app, references, predictions
 	if err != nil {
 		return err
 	}
+	return f.give(a, summary, scored.names)
+}
+
+// give prints the scores, and writes them where --output says: what cannot be written is
+// printed all the same.
+func (f *evaluateFlags) give(a *app, summary *metric.Summary, names map[string]string) error {
+	var err error
 	if f.output != "" {
-		if err := summary.Write(f.output); err != nil {
-			return err
+		if err = folderOf(f.output); err == nil {
+			err = summary.Write(f.output)
 		}
 	}
 	if f.asJSON {
-		return summary.Encode(a.out)
+		return errors.Join(err, summary.Encode(a.out))
 	}
 	nowhere(a.err, summary)
-	return printScores(a.out, summary, scored.names)
+	return errors.Join(err, printScores(a.out, summary, names))
 }
 
 // nowhere tells of labels without a voxel, whose scores are not defined.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gounet/gounet/core/dicom"
+	"github.com/gounet/gounet/core/plan"
 	"github.com/gounet/gounet/core/scan"
 	"github.com/gounet/gounet/core/train"
 )
@@ -31,7 +32,9 @@ func newInfo(a *app) *cobra.Command {
   a model (its folder, a run folder, a .gounet file, a results folder of
     nnU-Net v2 or a .pth file there): what it was trained on, folds, labels
   a data set (its folder or dataset.json): cases, channels, labels
-  what a run leaves: settings.json, log.jsonl`,
+  labels that predict wrote (their folder), probabilities (.npz)
+  what a run or evaluate leaves: settings.json, log.jsonl, summary.json, best.json,
+    postprocessing.json; a splits_final.json`,
 		Example: `  gounet info scan.nii.gz
   gounet info scan.nii.gz --json
   gounet info gounet_work/Task04_Hippocampus/plan.json
@@ -86,7 +89,9 @@ func inspect(path string) (report, error) {
 	case name == "dataset.json":
 		return readDataset(filepath.Dir(path))
 	case filepath.Ext(name) == ".json":
-		return readPlan(path)
+		return readJSON(path)
+	case strings.EqualFold(filepath.Ext(name), ".npz"):
+		return readArrays(path)
 	case strings.EqualFold(filepath.Ext(name), ".zip"):
 		return readStudy(path)
 	}
@@ -97,7 +102,7 @@ func inspect(path string) (report, error) {
 		}
 	}
 	if errors.Is(err, scan.ErrUnknown) {
-		err = fmt.Errorf("%w, nor a plan (.json), a log (.jsonl) or a model (.gounet, .pth)", err)
+		err = fmt.Errorf("%w, nor a plan or summary (.json), a log (.jsonl), probabilities (.npz) or a model (.gounet, .pth)", err)
 	}
 	if err != nil {
 		return nil, err
@@ -108,6 +113,9 @@ func inspect(path string) (report, error) {
 func inspectFolder(dir string) (report, error) {
 	if has(dir, "dataset.json") && has(dir, "imagesTr") {
 		return readDataset(dir)
+	}
+	if has(dir, plan.FileName) && has(dir, train.SettingsFile) && !has(dir, sourceFile) {
+		return readPredictions(dir)
 	}
 	if has(dir, "plan.json") {
 		return readPlan(filepath.Join(dir, "plan.json"))

@@ -16,6 +16,7 @@ import (
 type modelInfo struct {
 	Kind          string         `json:"kind"` // model
 	Path          string         `json:"path"`
+	File          string         `json:"file,omitempty"` // of a file of a run folder: what it holds
 	Dataset       string         `json:"dataset"`
 	Configuration string         `json:"configuration"`
 	Trainer       string         `json:"trainer,omitempty"` // of an imported model
@@ -51,14 +52,39 @@ func isModel(path string, folder bool) bool {
 // readModel opens the model, checks that its parts belong together and says
 // what it is.
 func readModel(path string) (report, error) {
+	o, file, dir := checkpoint.Options{}, "", path
 	if filepath.Ext(path) == ".safetensors" {
-		path = filepath.Dir(path)
+		dir, file = filepath.Split(path)
+		dir = filepath.Clean(dir)
+		if file == checkpoint.BestFile {
+			o.Checkpoint = checkpoint.Best
+		}
 	}
-	m, err := checkpoint.Open(path)
+	m, err := checkpoint.OpenWith(dir, o)
 	if err != nil {
 		return nil, err
 	}
-	return infoOf(m, path)
+	info, err := infoOf(m, dir)
+	if err != nil {
+		return nil, err
+	}
+	if file != "" {
+		info.File = fileOfRun(file)
+	}
+	return info, nil
+}
+
+// fileOfRun says what a file with tensors in a run folder holds.
+func fileOfRun(name string) string {
+	holds := map[string]string{
+		checkpoint.WeightsFile: "the weights after the last epoch",
+		checkpoint.BestFile:    "the weights of the epoch with the best Dice",
+		checkpoint.StateFile:   "what train --resume goes on from, beside the weights",
+	}[name]
+	if holds == "" {
+		return name + ", no file of a run"
+	}
+	return name + ", " + holds
 }
 
 func infoOf(m *checkpoint.Model, path string) (*modelInfo, error) {
@@ -93,6 +119,9 @@ func infoOf(m *checkpoint.Model, path string) (*modelInfo, error) {
 func (m *modelInfo) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "model\t%s\n", m.Path)
+	if m.File != "" {
+		fmt.Fprintf(t, "file\t%s\n", m.File)
+	}
 	fmt.Fprintf(t, "data set\t%s, %s\n", m.Dataset, m.Configuration)
 	if m.Trainer != "" {
 		fmt.Fprintf(t, "trainer\t%s\n", m.Trainer)

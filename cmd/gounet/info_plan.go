@@ -33,8 +33,8 @@ type memoryOfPlan struct {
 	Bits16 int64 `json:"bf16"`
 }
 
-// readPlan reads a plan.json, a plans.json of nnU-Net with the dataset.json that
-// lies beside it or above it, or a dataset_fingerprint.json.
+// readPlan reads a plan.json, or a plans.json of nnU-Net with the dataset.json that
+// lies beside it or above it.
 func readPlan(path string) (report, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -42,14 +42,10 @@ func readPlan(path string) (report, error) {
 	}
 	info := &planInfo{Kind: "plan", Path: path, Form: "gounet", Memory: map[string]memoryOfPlan{}}
 	var form struct {
-		NNUNet      json.RawMessage `json:"plans_name"`
-		Fingerprint json.RawMessage `json:"shapes_after_crop"`
+		NNUNet json.RawMessage `json:"plans_name"`
 	}
 	if err := json.Unmarshal(text, &form); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if form.Fingerprint != nil {
-		return readFingerprint(path)
 	}
 	if form.NNUNet == nil {
 		info.plan, err = plan.Parse(bytes.NewReader(text))

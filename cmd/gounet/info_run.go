@@ -22,7 +22,7 @@ type settingsInfo struct {
 }
 
 // readSettings reads the settings of a training or prediction.
-func readSettings(path string) (report, error) {
+func readSettings(path string) (*settingsInfo, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err

@@ -55,8 +55,16 @@ func segmentsInfo(list []scan.Segment) (out []segmentInfo) {
 // readScan passes once over the values of the file at path.
 func readScan(path string) (*scanInfo, error) {
 	statistics, h, err := nifti.ReadStatistics(path)
+	var warnings []string
 	if err != nil {
-		return nil, err
+		// Colours and complex values are no scan, but have a shape and a place.
+		header, e := nifti.ReadHeader(path)
+		if e != nil || header.Refused() == "" {
+			return nil, err
+		}
+		nothing := math.NaN()
+		statistics, h = &nifti.Statistics{Min: nothing, Max: nothing, Mean: nothing}, header
+		warnings = []string{"its voxels are not read: " + h.Refused()}
 	}
 	s := &scanInfo{
 		Kind:       "scan",
@@ -73,6 +81,7 @@ func readScan(path string) (*scanInfo, error) {
 		Mean:       number(statistics.Mean),
 		NaN:        statistics.NaN,
 		Extensions: len(h.Extensions),
+		Warnings:   warnings,
 	}
 	if h.Pair {
 		s.Files = 2

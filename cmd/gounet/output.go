@@ -1,9 +1,13 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 )
 
 // scanFolders are the folders of a data set that are only read.
@@ -27,6 +31,53 @@ func checkOutput(flag, path string) error {
 	}
 	return nil
 }
+
+// checkFile refuses, before hours are spent on it, a file that could not be written in
+// the end: a folder in its place, or a place in which nothing can be made. The folder
+// for it is made when it is written.
+func checkFile(flag, path string) error {
+	if err := checkOutput(flag, path); err != nil {
+		return err
+	}
+	if st, err := os.Stat(path); err == nil && st.IsDir() {
+		return usagef("%s %s is a folder, wanted the name of a file", flag, path)
+	}
+	return checkFolder(flag+" "+path, filepath.Dir(path))
+}
+
+// checkFolder returns an error if nothing can be written in the folder dir, or if it is
+// not there and cannot be made. It leaves nothing behind.
+func checkFolder(what, dir string) error {
+	at, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	for at != filepath.Dir(at) {
+		if _, err := os.Lstat(at); err == nil || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+			break
+		}
+		at = filepath.Dir(at)
+	}
+	if st, err := os.Stat(at); err != nil || !st.IsDir() {
+		return usagef("%s: %s is no folder: choose another place", what, at)
+	}
+	f, err := os.CreateTemp(at, ".gounet-*")
+	if err != nil {
+		return fmt.Errorf("%s: nothing can be written in %s: %w: choose another place", what, at, reason(err))
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// reason is an error of the file system without the name of the file.
+func reason(err error) error {
+	if at := (*fs.PathError)(nil); errors.As(err, &at) {
+		return at.Err
+	}
+	return err
+}
+
+// folderOf makes the folder that a file is written to.
+func folderOf(file string) error { return os.MkdirAll(filepath.Dir(file), 0o777) }
 
 func isDataset(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, "dataset.json"))

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -111,10 +112,10 @@ func (f *planFlags) run(ctx context.Context, a *app, args []string) error {
 	o, err := f.options()
 	for _, file := range []struct{ flag, path string }{{"--output", f.output}, {"--nnunet-plans", f.nnunetPlans}} {
 		if file.path != "" {
-			err = errors.Join(err, checkOutput(file.flag, file.path))
+			err = errors.Join(err, checkFile(file.flag, file.path))
 		}
 	}
-	if err = errors.Join(err, a.settings.positive("memory-gb")); err != nil {
+	if err = errors.Join(err, a.settings.notNegative("memory-gb")); err != nil {
 		return err
 	}
 	fp, ds, file, err := f.sources(ctx, a, args, &o)
@@ -128,6 +129,13 @@ func (f *planFlags) run(ctx context.Context, a *app, args []string) error {
 	if len(args) == 1 {
 		if err := f.guardSides(ctx, a, args[0], p); err != nil {
 			return err
+		}
+	}
+	for _, path := range []string{file, f.nnunetPlans} {
+		if path != "" {
+			if err := folderOf(path); err != nil {
+				return err
+			}
 		}
 	}
 	if file != "" {
@@ -297,12 +305,28 @@ func (f *planFlags) sources(ctx context.Context, a *app, args []string, o *plan.
 	if err != nil {
 		return nil, nil, "", err
 	}
+	if o.Dataset, err = folderName(f.datasetJSON); err != nil {
+		return nil, nil, "", err
+	}
 	ds, err := plan.LoadDatasetJSON(f.datasetJSON)
 	file := f.output
 	if file == "" && f.work != "" {
 		file = filepath.Join(f.work, plan.FileName)
 	}
 	return fp, ds, file, err
+}
+
+// named is how nnU-Net and the Decathlon name the folder of a data set.
+var named = regexp.MustCompile(`^(Dataset\d+|Task\d+)_`)
+
+// folderName is the name of the folder that a dataset.json lies in, by which nnU-Net finds
+// what belongs to the data set; "" if that is no name of one.
+func folderName(datasetJSON string) (string, error) {
+	path, err := filepath.Abs(datasetJSON)
+	if name := filepath.Base(filepath.Dir(path)); named.MatchString(name) {
+		return name, err
+	}
+	return "", err
 }
 
 func (f *planFlags) options() (plan.Options, error) {

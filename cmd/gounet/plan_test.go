@@ -92,8 +92,23 @@ func TestPlanListsAllThatIsWrongAtOnce(t *testing.T) {
 	} {
 		assert.Contains(t, got.err, name)
 	}
+	for _, text := range []string{
+		"image_has_nan: 5 values are NaN or infinite, the first (NaN) in channel 0 at voxel D 0, H 0, W 0: replace them with numbers (imagesTr/image_has_nan.nii.gz)",
+		"it has 0 background, 1 first, 2 second (labelsTr/label_unknown_7.nii.gz)",
+		"instead of [1 0 0 1] (labelsTr/label_affine_differs.nii.gz)",
+		"the spacing along x, y, z is 0: correct it",
+	} {
+		assert.Contains(t, got.err, filepath.FromSlash(text))
+	}
 	assert.NotContains(t, got.err, "good_")
 	assert.NoDirExists(t, work, "nothing is written")
+
+	folder := copied(t, "folder")
+	label := filepath.Join(folder, "labelsTr", "hippocampus_003.nii.gz")
+	require.NoError(t, os.Remove(label))
+	require.NoError(t, os.Mkdir(label, 0o777))
+	got = gounet(t, "plan", folder, "--work", work, "--quiet")
+	assert.Contains(t, got.err, filepath.Join("labelsTr", "hippocampus_003.nii.gz")+" is a folder, wanted a label map")
 }
 
 func TestPlanFitsTheMemoryThatTrainingReallyNeeds(t *testing.T) {
@@ -210,4 +225,25 @@ func TestAPlanIsTakenFromAnotherDataSet(t *testing.T) {
 	got = gounet(t, "plan", dir, "--work", work, "--from", t.TempDir())
 	assert.Equal(t, exitError, got.code)
 	assert.Contains(t, got.err, "has neither plan.json nor")
+}
+
+// nnU-Net finds the folders of a data set by the dataset_name of its plans.
+func TestPlansOfNNUNetNameTheFolderOfTheDataSet(t *testing.T) {
+	dir := t.TempDir()
+	folder, work := filepath.Join(dir, "Dataset003_Liver"), filepath.Join(dir, "work")
+	require.NoError(t, os.Mkdir(folder, 0o777))
+	text, err := os.ReadFile(filepath.Join(hippocampus, "dataset.json"))
+	require.NoError(t, err)
+	file := filepath.Join(folder, "dataset.json")
+	require.NoError(t, os.WriteFile(file, text, 0o666))
+	require.Equal(t, exitOK, gounet(t, "plan", hippocampus, "--work", work).code)
+	fingerprint := filepath.Join(work, "dataset_fingerprint.json")
+	for path, want := range map[string]string{file: "Dataset003_Liver", filepath.Join(hippocampus, "dataset.json"): "Hippocampus"} {
+		plans := filepath.Join(dir, "new", "plans.json")
+		got := gounet(t, "plan", "--fingerprint", fingerprint, "--dataset-json", path, "--nnunet-plans", plans)
+		require.Equal(t, exitOK, got.code, got.err)
+		text, err := os.ReadFile(plans)
+		require.NoError(t, err)
+		assert.Contains(t, string(text), `"dataset_name": "`+want+`"`)
+	}
 }

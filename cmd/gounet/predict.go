@@ -102,8 +102,11 @@ func (f *predictFlags) run(ctx context.Context, a *app) (err error) {
 			return usagef("--%s is missing", name)
 		}
 	}
-	if err := errors.Join(a.settings.positive("step", "memory-gb"), oneOf("checkpoint", f.checkpoint, "final", "best"), checkOutput("--output", f.output)); err != nil {
+	if err := errors.Join(a.settings.notNegative("step", "memory-gb"), oneOf("checkpoint", f.checkpoint, "final", "best"), checkOutput("--output", f.output)); err != nil {
 		return err
+	}
+	if f.step > 1 {
+		return usagef("--step is %v, wanted above 0 and at most 1, a whole tile; or 0, the plan's", f.step)
 	}
 	if f.tta && f.noMirror {
 		return usagef("--tta and --no-mirror: give one of them")

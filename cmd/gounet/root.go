@@ -80,6 +80,22 @@ func inCommand(command *cobra.Command, text string) string {
 	return prefix + text
 }
 
+// newHelp is cobra's help command, for which a command that does not exist is an error.
+func newHelp(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "say what a command does and takes",
+		RunE: func(_ *cobra.Command, args []string) error {
+			c, _, err := root.Find(args)
+			if err != nil {
+				return usageError{err}
+			}
+			c.InitDefaultHelpFlag()
+			return c.Help()
+		},
+	}
+}
+
 // goOn says how an interrupted command goes on.
 func goOn(command *cobra.Command) string {
 	switch {
@@ -111,7 +127,8 @@ Settings come from --config file.yaml, then the environment (GOUNET_EPOCHS for
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().String("config", "", "settings from a YAML `file`; keys are the names of flags")
 	root.PersistentFlags().BoolP("quiet", "q", false, "no progress, only results, warnings and errors")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
+	root.SetHelpCommand(newHelp(root))
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		s, err := loadSettings(cmd)
 		if err != nil {

@@ -221,7 +221,7 @@ const requestProcs = 4
 
 // options are those that a worker has, too.
 func (f *workFlags) options(a *app) (o server.Options, err error) {
-	if err := a.settings.positive("memory-gb", "host-gb", "volume-gb", "keep"); err != nil {
+	if err := errors.Join(a.settings.notNegative("memory-gb", "host-gb"), a.settings.positive("volume-gb", "keep")); err != nil {
 		return o, err
 	}
 	if err := oneOf("log", f.log, "text", "json"); err != nil {

@@ -52,9 +52,20 @@ func (s *settings) setByUser(name string) bool { return s.origin[name] != "defau
 // positive makes sure that these settings are above 0 where the user gave them:
 // their defaults of 0 mean that the plan decides.
 func (s *settings) positive(names ...string) error {
+	return s.within("a number above 0", func(v float64) bool { return v > 0 }, names)
+}
+
+// notNegative makes sure that these settings, of which 0 has a meaning, are 0 or above.
+func (s *settings) notNegative(names ...string) error {
+	return s.within("0 or a number above it", func(v float64) bool { return v >= 0 }, names)
+}
+
+// within makes sure that settings that the user gave are finite and ok.
+func (s *settings) within(wanted string, ok func(float64) bool, names []string) error {
 	for _, name := range names {
-		if value, ok := s.values[name]; ok && s.setByUser(name) && !(asFloat(value) > 0 && asFloat(value) < math.Inf(1)) {
-			return usagef("--%s is %v (from %s), wanted a number above 0", name, value, s.origin[name])
+		value, has := s.values[name]
+		if v := asFloat(value); has && s.setByUser(name) && !(ok(v) && v < math.Inf(1)) {
+			return usagef("--%s is %v (from %s), wanted %s", name, value, s.origin[name], wanted)
 		}
 	}
 	return nil
@@ -143,6 +154,9 @@ func (s *settings) readFile(k *koanf.Koanf, cmd *cobra.Command) error {
 		if cmd.Flags().Lookup(key) == nil {
 			continue
 		}
+		if value == nil {
+			return fmt.Errorf("config %s: %s has no value: give it one, or leave it out", path, key)
+		}
 		if err := k.Set(key, value); err != nil {
 			return fmt.Errorf("config %s: %s: %w", path, key, err)
 		}
@@ -167,7 +181,13 @@ func (s *settings) apply(k *koanf.Koanf, flags *pflag.FlagSet) error {
 				text = strings.Join(list, ",")
 			}
 			if err := flags.Set(f.Name, text); err != nil {
+				if why := unread(err); why != nil {
+					err = why
+				}
 				failed = fmt.Errorf("%s from %s: %q: %w", f.Name, origin, text, err)
+				if origin == "environment" {
+					failed = fmt.Errorf("%s: %w", variable(f.Name), failed)
+				}
 				return
 			}
 		}
@@ -185,6 +205,11 @@ func typed(v pflag.Value) string {
 		return strings.Join(list.GetSlice(), ",")
 	}
 	return v.String()
+}
+
+// variable is the name of a setting in the environment.
+func variable(name string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
 // flagNames are the flags of root and of all commands below it.

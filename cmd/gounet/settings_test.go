@@ -139,3 +139,38 @@ func TestARecordOfSettingsIsAConfig(t *testing.T) {
 	_, err = loaded(t, "--config", record)
 	assert.ErrorContains(t, err, "write those that you want into a file of their own")
 }
+
+// TestBadValuesSayWhatWasWanted: in our words, wherever the value comes from.
+func TestBadValuesSayWhatWasWanted(t *testing.T) {
+	train := []string{"train", "absent", "3d_fullres"}
+	for want, args := range map[string][]string{
+		"--seed -1: wanted a whole number from 0 on":           append(train, "--seed", "-1"),
+		"--epochs abc: wanted a whole number":                  append(train, "--epochs", "abc"),
+		"--learning-rate x: wanted a number":                   append(train, "--learning-rate", "x"),
+		"--max-time 9: wanted a time such as 90m":              append(train, "--max-time", "9"),
+		"--labels foo: wanted whole numbers, comma separated":  {"evaluate", "a", "b", "--labels", "foo"},
+		"--epochs 99999999999999999999: a number out of range": append(train, "--epochs", "99999999999999999999"),
+		`epochs from `: append(train, "--config", config(t, "epochs: three\n")),
+		`epochs has no value: give it one, or leave it out`: append(train, "--config", config(t, "epochs: null\n")),
+	} {
+		got := gounet(t, args...)
+		assert.Equal(t, exitUsage, got.code)
+		assert.Contains(t, got.err, want)
+		assert.NotContains(t, got.err, "strconv")
+		assert.NotContains(t, got.err, "invalid")
+	}
+	t.Setenv("GOUNET_LEARNING_RATE", "abc")
+	got := gounet(t, train...)
+	assert.Equal(t, exitUsage, got.code)
+	assert.Contains(t, got.err, `GOUNET_LEARNING_RATE: learning-rate from environment: "abc": wanted a number`)
+}
+
+func TestHelpOfNoCommandIsAMistake(t *testing.T) {
+	got := gounet(t, "help", "foo")
+	assert.Equal(t, exitUsage, got.code)
+	assert.Contains(t, got.err, `unknown command "foo"`)
+	got = gounet(t, "help", "train")
+	assert.Equal(t, exitOK, got.code)
+	assert.Contains(t, got.out, "--pretrained")
+	assert.Contains(t, got.out, "--help", "as train --help has it")
+}

@@ -51,8 +51,9 @@ func newTrain(a *app) *cobra.Command {
 		Use:   "train DATASET CONFIG",
 		Short: "train a network on a fold of a data set",
 		Long: `train trains the network that the plan has for CONFIG (2d, 3d_fullres, 3d_lowres,
-3d_cascade_fullres, which needs all folds of 3d_lowres first) and validates it with the sliding window. What is missing is made first: plan and
-preprocessed cases. The run folder has the model, logs, curves and validation.
+3d_cascade_fullres, which needs all folds of 3d_lowres first) and validates it with
+the sliding window. What is missing is made first: plan and preprocessed cases. The
+run folder has the model, logs, curves and validation.
 
 Ctrl-C, SIGTERM or a crash lose nothing: --resume continues to the same bits.
 Flags that are not given take the values of the plan's recipe.
@@ -103,7 +104,7 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	flags.Float64Var(&f.rate, "learning-rate", 0, "initial learning rate")
 	flags.StringVar(&f.optimizer, "optimizer", "", "sgd, adam, adamw or adan")
 	flags.StringVar(&f.schedule, "schedule", "", "poly, cosine or constant")
-	flags.IntVar(&f.warmup, "warmup", 0, "epochs in which the learning rate rises, before the schedule begins")
+	flags.IntVar(&f.warmup, "warmup", -1, "epochs in which the learning rate rises, before the schedule begins; 0: none. By default what the plan says")
 	flags.StringVar(&f.trainer, "trainer", "", "train as this class of nnU-Net does, for example nnUNetTrainer_250epochs, nnUNetTrainerNoMirroring or nnUNetTrainerDiceCELoss_noSmooth; other flags change that")
 	flags.StringVar(&f.pretrained, "pretrained", "", "begin with the weights of this `model` where they fit: layers of one shape, channels and classes of one name")
 	flags.Float64Var(&f.pretrainedShare, "pretrained-share", 0.5, "least share of the weights that --pretrained must fit; 0 begins with whatever fits")
@@ -118,8 +119,8 @@ func (f *trainFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.probabilities, "save-probabilities", false, "also keep the probabilities of the held-out cases, which ensembles of configurations need")
 	flags.BoolVar(&f.noAugment, "no-augment", false, "train without augmentation")
 	flags.StringVar(&f.augmentation, "augmentation", "", augmentationHelp)
-	flags.IntVar(&f.gpus, "gpus", 0, "train on so many NVIDIA GPUs of this machine together")
-	flags.IntVar(&f.ranks, "ranks", 0, "train on so many parts of this processor together, as over machines: for tries without GPUs")
+	flags.IntVar(&f.gpus, "gpus", 0, "train on so many NVIDIA GPUs of this machine together; 0: on --device")
+	flags.IntVar(&f.ranks, "ranks", 0, "train on so many parts of this processor together, as over machines: for tries without GPUs; 0: as one")
 	flags.Float64Var(&f.residentGB, "resident-gb", -1, "`GB` of the device for training cases, which the host otherwise gives crop by crop; 0: none. By default what a GPU has left, but for a tenth")
 	flags.BoolVar(&f.rematerialise, "low-memory", false, "recompute activations in the backward pass: less memory, a little slower")
 }
@@ -154,10 +155,19 @@ func (f *trainFlags) check(a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := a.settings.positive("epochs", "iterations", "batch", "width", "learning-rate", "max-time", "checkpoint-every", "warmup", "ranks", "gpus"); err != nil {
+	if f.warmup < -1 {
+		return usagef("--warmup is %d, wanted 0 (none) or a number of epochs", f.warmup)
+	}
+	if err := a.settings.notNegative("ranks", "gpus"); err != nil {
 		return err
 	}
-	return f.checkRanks(a.settings)
+	if err := a.settings.positive("epochs", "iterations", "batch", "width", "learning-rate", "max-time", "checkpoint-every"); err != nil {
+		return err
+	}
+	if err := f.checkRanks(a.settings); err != nil || f.place.World > 1 {
+		return err // each process of a launcher has a device of its own, which it opens
+	}
+	return f.try(a.settings)
 }
 
 // resident is what train.Options has for --resident-gb.
@@ -232,7 +242,9 @@ func (f *trainFlags) override(c *plan.Configuration, r *plan.Recipe, regions boo
 	set(&r.Schedule.Epochs, f.epochs)
 	set(&r.Schedule.Iterations, f.iterations)
 	set(&r.Schedule.Patience, f.patience)
-	set(&r.Schedule.Warmup, f.warmup)
+	if f.warmup >= 0 {
+		r.Schedule.Warmup = f.warmup
+	}
 	if change := losses[f.loss]; change != nil {
 		// Of a plan that says another one, all of that goes: cross entropy is the beginning.
 		r.Loss.Voxel, r.Loss.TopK, r.Loss.Gamma = plan.CrossEntropy, 0, 0

@@ -137,7 +137,10 @@ func (f *trainFlags) as() (trainFlags, trainer) {
 		return *f, trainer{}
 	}
 	with := *f
-	with.epochs, with.warmup = cmp.Or(f.epochs, t.epochs), cmp.Or(f.warmup, t.warmup)
+	with.epochs = cmp.Or(f.epochs, t.epochs)
+	if f.warmup < 0 && t.warmup > 0 {
+		with.warmup = t.warmup
+	}
 	with.loss, with.schedule, with.optimizer = cmp.Or(f.loss, t.loss), cmp.Or(f.schedule, t.schedule), cmp.Or(f.optimizer, t.optimizer)
 	with.smoothing, with.rate = cmp.Or(f.smoothing, t.smoothing), cmp.Or(f.rate, t.rate)
 	with.augmentation = cmp.Or(f.augmentation, t.augmentation)

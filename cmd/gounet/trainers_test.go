@@ -15,7 +15,7 @@ import (
 // asTrainer is what a plan of nnU-Net's defaults becomes by --trainer and other flags.
 func asTrainer(t *testing.T, fp *plan.Fingerprint, f trainFlags, patch [3]int) (plan.Recipe, *plan.Configuration) {
 	t.Helper()
-	f.valBatches = -1
+	f.valBatches, f.warmup = -1, -1
 	ds, err := plan.LoadDatasetJSON(filepath.Join(hippocampus, "dataset.json"))
 	require.NoError(t, err)
 	made, err := plan.Make(fp, ds, plan.Options{Dataset: "x"})

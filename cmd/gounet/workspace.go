@@ -96,6 +96,9 @@ func (w *workspace) preprocessed(configuration string) string {
 
 // measure checks the data set, measures it and keeps the fingerprint.
 func (w *workspace) measure(ctx context.Context, p *progress) (*plan.Fingerprint, error) {
+	if err := checkFolder("work folder "+w.dir, w.dir); err != nil {
+		return nil, err
+	}
 	t := p.start("check", "cases", len(w.raw.Cases))
 	defer t.end()
 	fp, err := w.raw.Measure(ctx, func(n, _ int, what string) { t.set(n, what) })

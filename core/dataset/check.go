@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,6 +23,7 @@ type ProblemsError struct {
 	Problems []string
 }
 
+// Error is the folder with its problems, a line each where there are several.
 func (e *ProblemsError) Error() string {
 	if len(e.Problems) == 1 {
 		return fmt.Sprintf("dataset: %s: %s", e.Dir, e.Problems[0])
@@ -93,8 +95,11 @@ func (r *Raw) Measure(ctx context.Context, progress Progress) (*plan.Fingerprint
 func (r *Raw) inspect(c Case, known [256]bool, seen *[256]bool, warnings *[]string) (*volume.Image, *volume.Labels, []string) {
 	var why []string
 	for _, path := range append(slices.Clone(c.Images), c.Label) {
-		if _, err := os.Stat(path); err != nil {
+		st, err := os.Stat(path)
+		if err != nil {
 			why = append(why, fmt.Sprintf("%s: %s is missing", c.ID, r.relative(path)))
+		} else if st.IsDir() && path == c.Label {
+			why = append(why, fmt.Sprintf("%s: %s is a folder, wanted a label map", c.ID, r.relative(path)))
 		}
 	}
 	if len(why) > 0 {
@@ -114,20 +119,24 @@ func (r *Raw) inspect(c Case, known [256]bool, seen *[256]bool, warnings *[]stri
 		if strings.HasPrefix(d, "spacing") && s.Kind == scan.TIFF {
 			d += fmt.Sprintf(": each has its spacing in a file %s.json beside it", c.ID)
 		}
-		add("the label does not lie on the grid of the image: %s", d)
+		add("the label does not lie on the grid of the image: %s (%s)", d, r.relative(c.Label))
 	}
 	if im.C != len(r.JSON.Channels) {
-		add("the image has %d channels, dataset.json names %d", im.C, len(r.JSON.Channels))
+		add("the image has %d channels, dataset.json names %d (%s)", im.C, len(r.JSON.Channels), r.files(c))
 	}
 	if err := volume.CheckFinite(im); err != nil {
-		add("%v", err)
+		file := r.files(c)
+		if bad := (*volume.NotFiniteError)(nil); errors.As(err, &bad) && bad.Channel < len(c.Images) {
+			file = r.relative(c.Images[bad.Channel])
+		}
+		add("%v (%s)", err, file)
 	}
 	for _, v := range seg.Data {
 		seen[v] = true
 	}
 	for v, has := range seen {
 		if has && !known[v] {
-			add("the label has value %d, which dataset.json does not name", v)
+			add("the label has value %d, which dataset.json does not name: it has %s (%s)", v, r.names(), r.relative(c.Label))
 		}
 	}
 	return im, seg, why
@@ -139,6 +148,28 @@ func flaw(s *scan.Scan) string {
 		return fmt.Sprintf("spacing 0 (or none) along axis %c", "xyz"[h.NoSpacing[0]])
 	}
 	return ""
+}
+
+// files are those of the channels of a case.
+func (r *Raw) files(c Case) string {
+	var names []string
+	for _, path := range c.Images {
+		names = append(names, r.relative(path))
+	}
+	return strings.Join(names, ", ")
+}
+
+// names are the labels of dataset.json, a dozen at most: 0 background, 1 liver.
+func (r *Raw) names() string {
+	var names []string
+	for i, l := range r.JSON.Labels {
+		if i == 12 {
+			names = append(names, "…")
+			break
+		}
+		names = append(names, strings.Trim(fmt.Sprint(l.Values), "[]")+" "+l.Name)
+	}
+	return strings.Join(names, ", ")
 }
 
 func (r *Raw) relative(path string) string {

@@ -308,7 +308,7 @@ func (c Case) Read() (*volume.Image, *volume.Labels, *scan.Scan, error) {
 		return nil, nil, nil, fmt.Errorf("dataset: %s: %w", c.ID, err)
 	}
 	if seg.Shape != im.Shape {
-		return nil, nil, nil, fmt.Errorf("dataset: %s: the label has shape %v, the image %v (D H W): use the label that was drawn on this image", c.ID, seg.Shape, im.Shape)
+		return nil, nil, nil, fmt.Errorf("dataset: %s: the label has shape %v, the image %v (D H W): use the label that was drawn on this image (%s)", c.ID, seg.Shape, im.Shape, c.Label)
 	}
 	return im, seg, s, nil
 }

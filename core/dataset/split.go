@@ -156,6 +156,9 @@ func LoadSplits(path string, ids []string) ([]Fold, error) {
 		if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
 			err = fmt.Errorf("no JSON at byte %d", syntax.Offset)
 		}
+		if kind := (*json.UnmarshalTypeError)(nil); errors.As(err, &kind) {
+			err = fmt.Errorf("the %s that ends at byte %d of the file is out of place", strings.Fields(kind.Value)[0], kind.Offset)
+		}
 		return nil, fmt.Errorf("dataset: %s: %w: wanted a list of {\"train\": […], \"val\": […]}, or an object {\"case\": \"group\"}", path, err)
 	}
 	if len(folds) == 0 {

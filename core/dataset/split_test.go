@@ -75,3 +75,14 @@ func TestChangedFoldsSayWhichCasesMoved(t *testing.T) {
 	now := Fold{Train: []string{"c", "d"}, Val: []string{"a"}}
 	assert.Equal(t, "a was trained on and is held out, b was trained on and is left out, c was held out and is trained on, d was left out and is trained on", now.Changed(before))
 }
+
+func TestSplitsOfAnotherFormAreNamedInOurWords(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "s.json")
+	for _, text := range []string{`{"a": 1}`, `{"train": ["a"], "val": ["b"]}`, `[{"train": "a"}]`, `7`} {
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o666))
+		_, err := LoadSplits(file, []string{"a", "b"})
+		require.ErrorContains(t, err, "out of place: wanted a list of")
+		assert.NotContains(t, err.Error(), "Go v")
+		assert.NotContains(t, err.Error(), "cannot unmarshal")
+	}
+}

@@ -77,6 +77,9 @@ func (h *Header) Grid() volume.Grid {
 	return g
 }
 
+// Refused says why voxels of this type are not read; "" if they are.
+func (h *Header) Refused() string { return dtypes[h.raw.Datatype].why }
+
 // Scaled says whether values differ from the raw ones on disk.
 func (h *Header) Scaled() bool { return h.Slope != 1 || h.Inter != 0 }
 

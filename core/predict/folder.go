@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 
 	"github.com/gounet/gounet/core/backend"
 	"github.com/gounet/gounet/core/dataset"
@@ -72,7 +73,7 @@ type Labelled struct {
 // all, the labels last.
 //
 // A case that cannot be segmented does not stop the others; the error in the end
-// tells of all of them. ctx and a lost device do stop it.
+// tells of all of them. ctx, a lost device and a full disk do stop it.
 func Folder(ctx context.Context, p *Predictor, cases []dataset.Case, outDir string, o FolderOptions) error {
 	if len(cases) == 0 {
 		return errors.New("predict: no cases to predict")
@@ -130,7 +131,8 @@ func (f *folder) paths(c dataset.Case, formats []scan.Format) (out []string) {
 func (f *folder) probabilities(c dataset.Case) string { return filepath.Join(f.dir, c.ID+".npz") }
 
 func (f *folder) run(ctx context.Context) error {
-	ctx, stop := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := func() { cancel(nil) }
 	defer stop()
 	ready, finished := make(chan *job), make(chan *job)
 	var wg sync.WaitGroup
@@ -139,12 +141,18 @@ func (f *folder) run(ctx context.Context) error {
 		for j := range finished {
 			j.err = f.write(j)
 			j.result = nil
+			if errors.Is(j.err, syscall.ENOSPC) { // nor can those of the others be written
+				cancel(fmt.Errorf("%w: the scans after it are not labelled: make room and go on", j.err))
+			}
 		}
 	})
 	err := f.predict(ctx, ready, finished)
 	stop()
 	close(finished)
 	wg.Wait()
+	if full := context.Cause(ctx); errors.Is(full, syscall.ENOSPC) {
+		err = full
+	}
 	for _, j := range f.jobs {
 		if j.scan != nil {
 			err = errors.Join(err, j.scan.Close()) // of those that were not written
@@ -203,12 +211,21 @@ func (f *folder) prepare(ctx context.Context, j *job) {
 		j.pre, err = f.p.prepare(im, previous)
 	}
 	if err != nil {
-		j.err = fmt.Errorf("%s: %w", j.c.ID, err)
+		j.err = fmt.Errorf("%s: %w", j.c.ID, inFile(j.c, err))
 		return
 	}
 	if f.o.Written != nil {
 		j.image = im
 	}
+}
+
+// inFile adds to an error about voxels the file that they are in.
+func inFile(c dataset.Case, err error) error {
+	bad := (*volume.NotFiniteError)(nil)
+	if !errors.As(err, &bad) || len(c.Images) == 0 {
+		return err // it names its file
+	}
+	return fmt.Errorf("%w (%s)", err, c.Images[min(bad.Channel, len(c.Images)-1)])
 }
 
 // predict takes the jobs to the device. It returns an error if no other job can

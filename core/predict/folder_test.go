@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -124,10 +125,25 @@ func TestOneBadCaseDoesNotStopTheOthers(t *testing.T) {
 	require.ErrorContains(t, err, "predict: 2 of 5 cases have no labels:\n")
 	require.ErrorContains(t, err, "b_0000.nii.gz")
 	require.ErrorContains(t, err, "\nd: volume: preprocess: 1 values are NaN or infinite")
+	require.ErrorContains(t, err, "("+cases[3].Images[0]+")")
 	var notFinite *volume.NotFiniteError
 	require.ErrorAs(t, err, &notFinite)
 	assert.Equal(t, []string{"a.nii", "c.nii", "e.nii"}, files(t, out))
 	assert.Equal(t, []string{"b", "d"}, failed)
+}
+
+func TestAFullDiskStopsTheFolder(t *testing.T) {
+	p := newTest(t, tiny{dim: 3, spacing: mm}.model(), Options{})
+	cases := scans(t, "a", "b", "c", "d", "e", "f", "g", "h")
+	written := 0
+	err := Folder(t.Context(), p, cases, t.TempDir(), FolderOptions{Formats: plainNIfTI, Written: func(Labelled) error {
+		written++
+		return &os.PathError{Op: "write", Path: "a.json", Err: syscall.ENOSPC}
+	}})
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	require.ErrorContains(t, err, "the scans after it are not labelled")
+	require.NotErrorIs(t, err, context.Canceled)
+	assert.Less(t, written, len(cases)/2, "at most the one that was ready is tried")
 }
 
 func TestContinueLeavesOutWhatIsThere(t *testing.T) {

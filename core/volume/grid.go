@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 )
 
 // Whole is the box of all voxels of a shape.
@@ -43,6 +44,18 @@ func (x Axes) Inverse() Axes {
 	return y
 }
 
+// withoutLength names the axes, as x, y, z of the file, along which the affine goes
+// nowhere.
+func (g Grid) withoutLength() string {
+	var names []string
+	for i, name := range []string{"x", "y", "z"} {
+		if g.Affine[0][i] == 0 && g.Affine[1][i] == 0 && g.Affine[2][i] == 0 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
 // Check refuses voxels without a size or a place. A zero affine says that a picture
 // has none.
 func (g Grid) Check() error {
@@ -65,7 +78,11 @@ func (g Grid) Check() error {
 	// Axes of unit length span less than this only if they are almost in one plane.
 	const flat = 1e-6
 	if det := g.Determinant() / (g.Spacing[0] * g.Spacing[1] * g.Spacing[2]); !(math.Abs(det) > flat) {
-		return fmt.Errorf("the axes %v of the voxels lie in one plane: correct the directions", g.Affine[:3])
+		why := "correct the directions"
+		if flat := g.withoutLength(); flat != "" {
+			why = fmt.Sprintf("the spacing along %s is 0: correct it", flat)
+		}
+		return fmt.Errorf("the axes %v of the voxels lie in one plane: %s", g.Affine[:3], why)
 	}
 	return nil
 }
