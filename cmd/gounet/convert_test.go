@@ -127,7 +127,7 @@ func TestConvertSaysWhatGoesWhere(t *testing.T) {
 	study, dir := series(t), t.TempDir()
 	got := gounet(t, "convert", study, filepath.Join(dir, "a.mhd"))
 	assert.Equal(t, exitError, got.code)
-	assert.Contains(t, got.err, "OUT ends as label maps do, scans are written as .nii.gz, .nii, .nrrd, .mha")
+	assert.Contains(t, got.err, "OUT ends as label maps do, scans are written as .nii.gz, .nii, .nrrd, .tif, .tiff, .mha")
 	labels := filepath.Join(hippocampus, "labelsTr", "hippocampus_003.nii.gz")
 	got = gounet(t, "convert", labels, filepath.Join(dir, "a.seg.dcm"))
 	assert.Equal(t, exitUsage, got.code)

@@ -94,7 +94,7 @@ func TestPlanListsAllThatIsWrongAtOnce(t *testing.T) {
 	}
 	for _, text := range []string{
 		"image_has_nan: 5 values are NaN or infinite, the first (NaN) in channel 0 at voxel D 0, H 0, W 0: replace them with numbers (imagesTr/image_has_nan.nii.gz)",
-		"it has 0 background, 1 first, 2 second (labelsTr/label_unknown_7.nii.gz)",
+		"it has 0 background, 1 Anterior, 2 Posterior (labelsTr/label_unknown_7.nii.gz)",
 		"instead of [1 0 0 1] (labelsTr/label_affine_differs.nii.gz)",
 		"the spacing along x, y, z is 0: correct it",
 	} {

@@ -196,7 +196,7 @@ func TestFlagsOfSeveralDevicesAreChecked(t *testing.T) {
 		"give one of them":             {"--gpus", "2", "--ranks", "2"},
 		"leave --device away":          {"--gpus", "2", "--device", "cpu"},
 		"--ranks shares the processor": {"--ranks", "2", "--device", "cuda"},
-		"--ranks is 0":                 {"--ranks", "0"},
+		"--ranks is -1":                {"--ranks", "-1"},
 		"wanted at most 4096":          {"--ranks", "5000"},
 	} {
 		got := gounet(t, append(slices.Clone(base), more...)...)

@@ -107,7 +107,7 @@ func TestTrainersOfNNUNetAreValuesOfThePlan(t *testing.T) {
 		"nnUNetTrainer_probabilisticOversampling_033": func(r plan.Recipe, _ *plan.Configuration) { assert.Equal(t, 0.33, r.Oversample) },
 		"nnUNetTrainer_probabilisticOversampling_010": func(r plan.Recipe, _ *plan.Configuration) { assert.Equal(t, 0.1, r.Oversample) },
 	} {
-		f := trainFlags{trainer: name}
+		f := trainFlags{trainer: name, deviceFlags: deviceFlags{device: onCPU, precision: "f32"}}
 		require.NoError(t, f.check(&app{settings: &settings{}}), name)
 		r, c := as(t, f, cube)
 		check(r, c)

@@ -48,6 +48,7 @@ func (b *Builder) Backward(loss Value, wrt []Value) []Value {
 // noGrad is embedded in ops that stand outside of differentiation.
 type noGrad struct{}
 
+// Grad adds the ops of the gradient of noGrad.
 func (noGrad) Grad(b *Builder, n Node, _ []Value) []Value {
 	b.Fail("%s: %s has no gradient", n.Name, OpName(n.Op))
 	return nil

@@ -38,7 +38,9 @@ var dtypes = [...]struct {
 }{F32: {"f32", 4}, F16: {"f16", 2}, BF16: {"bf16", 2}, U8: {"u8", 1}, T: {"T", 4}}
 
 // Size is the number of bytes of an element. T counts as f32.
-func (d DType) Size() int      { return dtypes[d].size }
+func (d DType) Size() int { return dtypes[d].size }
+
+// String names the DType, for people.
 func (d DType) String() string { return dtypes[d].name }
 
 // Shape lists the axes of a value, slowest first.
@@ -53,6 +55,7 @@ func (s Shape) Elems() int {
 	return n
 }
 
+// String names the Shape, for people.
 func (s Shape) String() string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint([]int(s)), "[]"), " ", "×")
 }
@@ -64,7 +67,9 @@ type Type struct {
 }
 
 // Bytes is the size of a value of type t.
-func (t Type) Bytes() int64   { return int64(t.Shape.Elems()) * int64(t.DType.Size()) }
+func (t Type) Bytes() int64 { return int64(t.Shape.Elems()) * int64(t.DType.Size()) }
+
+// String names the Type, for people.
 func (t Type) String() string { return fmt.Sprintf("%s[%s]", t.DType, t.Shape) }
 
 // Region says who owns the bytes of a value, and for how long.
@@ -84,6 +89,7 @@ const (
 
 var regions = [Regions]string{"scratch", "weights", "half", "grads", "state", "io", "data"}
 
+// String names the Region, for people.
 func (r Region) String() string { return regions[r] }
 
 // Value names a value of one graph. The zero Value means "none".

@@ -5,19 +5,23 @@ import "fmt"
 // Add is y = a + b, elementwise: a, b, y of one type.
 type Add struct{}
 
+// Types says what Add makes of its operands, or what is wrong with them.
 func (Add) Types(in []Type) ([]Type, error) {
 	return []Type{in[0]}, wantSame("a", "b", in[0], in[1])
 }
 
+// Grad adds the ops of the gradient of Add.
 func (Add) Grad(_ *Builder, _ Node, dout []Value) []Value { return []Value{dout[0], dout[0]} }
 
 // AddAct is y = leaky(a + b), the end of a residual block.
 type AddAct struct{ Slope float32 }
 
+// Types says what AddAct makes of its operands, or what is wrong with them.
 func (AddAct) Types(in []Type) ([]Type, error) {
 	return []Type{in[0]}, wantSame("a", "b", in[0], in[1])
 }
 
+// Grad adds the ops of the gradient of AddAct.
 func (op AddAct) Grad(b *Builder, n Node, dout []Value) []Value {
 	d := b.Apply("grad."+n.Name, ActGrad(op), dout[0], n.Out[0])[0]
 	return []Value{d, d}
@@ -35,6 +39,7 @@ func (op ActGrad) Grad(b *Builder, n Node, d []Value) []Value {
 	return []Value{b.Apply("grad."+n.Name, op, d[0], n.In[1])[0], 0}
 }
 
+// Types says what ActGrad makes of its operands, or what is wrong with them.
 func (ActGrad) Types(in []Type) ([]Type, error) {
 	return []Type{in[0]}, wantSame("dy", "y", in[0], in[1])
 }
@@ -44,6 +49,7 @@ func (ActGrad) Types(in []Type) ([]Type, error) {
 //	x T[N D H W C] → y T[N D/sD H/sH W/sW C]
 type AvgPool struct{ Stride [3]int }
 
+// Types says what AvgPool makes of its operands, or what is wrong with them.
 func (op AvgPool) Types(in []Type) ([]Type, error) {
 	if len(in[0].Shape) != 5 {
 		return nil, fmt.Errorf("x %v must have 5 axes", in[0])
@@ -59,6 +65,7 @@ func (op AvgPool) Types(in []Type) ([]Type, error) {
 	return []Type{{in[0].DType, s}}, nil
 }
 
+// Grad adds the ops of the gradient of AvgPool.
 func (op AvgPool) Grad(b *Builder, n Node, dout []Value) []Value {
 	return b.Apply("grad."+n.Name, AvgPoolGrad(op), dout[0])
 }
@@ -73,6 +80,7 @@ func (op AvgPoolGrad) Grad(b *Builder, n Node, dout []Value) []Value {
 	return b.Apply("grad."+n.Name, AvgPool(op), dout[0])
 }
 
+// Types says what AvgPoolGrad makes of its operands, or what is wrong with them.
 func (op AvgPoolGrad) Types(in []Type) ([]Type, error) {
 	y, k := in[0].Shape, op.Stride
 	if len(y) != 5 {

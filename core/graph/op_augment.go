@@ -31,6 +31,7 @@ type Warp struct {
 	Nearest bool
 }
 
+// Types says what Warp makes of its operands, or what is wrong with them.
 func (op Warp) Types(in []Type) ([]Type, error) {
 	x, l := in[0], in[1]
 	if len(x.Shape) != 5 || len(l.Shape) != 4 || x.DType != F32 || l.DType != U8 || [4]int(x.Shape[:4]) != [4]int(l.Shape) {
@@ -52,6 +53,7 @@ type Mask struct {
 	Channels []bool // C
 }
 
+// Types says what Mask makes of its operands, or what is wrong with them.
 func (op Mask) Types(in []Type) ([]Type, error) {
 	x, l := in[0].Shape, in[1]
 	if len(x) != 5 || l.DType != U8 || len(l.Shape) != 4 || [4]int(l.Shape) != [4]int(x[:4]) || len(op.Channels) != x[4] {
@@ -74,6 +76,7 @@ type Blur struct {
 	Ctl          int
 }
 
+// Types says what Blur makes of its operands, or what is wrong with them.
 func (op Blur) Types(in []Type) ([]Type, error) { return sampleChannels(in, op.Ctl, 1) }
 
 // LowRes makes x as blurred as a scan of lower resolution: it keeps each axis
@@ -92,6 +95,7 @@ type LowRes struct {
 	Keep [3]bool // D H W
 }
 
+// Types says what LowRes makes of its operands, or what is wrong with them.
 func (op LowRes) Types(in []Type) ([]Type, error) { return sampleChannels(in, op.Ctl, 1) }
 
 // IntensityKind is what Intensity does with a value v and a parameter a.
@@ -109,6 +113,7 @@ const (
 	GammaInvert                       // −Gamma(−v)
 )
 
+// String names the IntensityKind, for people.
 func (k IntensityKind) String() string {
 	return [...]string{"noise", "brightness", "shift", "contrast", "contrast-zero", "contrast-open", "gamma", "gamma-invert"}[k]
 }
@@ -135,6 +140,7 @@ type Intensity struct {
 	First int
 }
 
+// Types says what Intensity makes of its operands, or what is wrong with them.
 func (op Intensity) Types(in []Type) ([]Type, error) { return sampleChannels(in, op.Ctl, 1) }
 
 func sampleChannels(in []Type, ctl, length int) ([]Type, error) {

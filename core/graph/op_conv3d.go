@@ -14,6 +14,7 @@ type Conv3D struct{ Stride [3]int }
 // HalfInput is the index of w.
 func (Conv3D) HalfInput() int { return 1 }
 
+// Types says what Conv3D makes of its operands, or what is wrong with them.
 func (op Conv3D) Types(in []Type) ([]Type, error) {
 	x, w, b := in[0], in[1], in[2]
 	if len(x.Shape) != 5 || len(w.Shape) != 5 {
@@ -48,6 +49,7 @@ func (op Conv3D) Types(in []Type) ([]Type, error) {
 	return []Type{{x.DType, y}}, nil
 }
 
+// Grad adds the ops of the gradient of Conv3D.
 func (op Conv3D) Grad(b *Builder, n Node, dout []Value) []Value {
 	x, w := n.In[0], n.In[1]
 	var x2 Value
@@ -108,8 +110,10 @@ type Conv3DGradInput struct {
 // HalfInput is the index of w.
 func (Conv3DGradInput) HalfInput() int { return 1 }
 
+// Grad adds the ops of the gradient of Conv3DGradInput.
 func (Conv3DGradInput) Grad(b *Builder, n Node, d []Value) []Value { return noGrad{}.Grad(b, n, d) }
 
+// Types says what Conv3DGradInput makes of its operands, or what is wrong with them.
 func (op Conv3DGradInput) Types(in []Type) ([]Type, error) {
 	var out []Type
 	c := 0
@@ -134,8 +138,10 @@ type Conv3DGradWeight struct {
 	Stride, Kernel [3]int
 }
 
+// Grad adds the ops of the gradient of Conv3DGradWeight.
 func (Conv3DGradWeight) Grad(b *Builder, n Node, d []Value) []Value { return noGrad{}.Grad(b, n, d) }
 
+// Types says what Conv3DGradWeight makes of its operands, or what is wrong with them.
 func (op Conv3DGradWeight) Types(in []Type) ([]Type, error) {
 	if err := wantStrided(in[0], in[1].Shape, op.Stride); err != nil {
 		return nil, err

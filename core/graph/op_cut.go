@@ -27,6 +27,7 @@ const (
 	CutLen    = 8
 )
 
+// Types says what Cut makes of its operands, or what is wrong with them.
 func (op Cut) Types(in []Type) ([]Type, error) {
 	s := in[0]
 	y := Type{s.DType, Shape{op.N, op.Crop[0], op.Crop[1], op.Crop[2]}}

@@ -13,6 +13,7 @@ import "fmt"
 // is repeated.
 type Enlarge struct{ Stride [3]int }
 
+// Types says what Enlarge makes of its operands, or what is wrong with them.
 func (op Enlarge) Types(in []Type) ([]Type, error) {
 	x := in[0].Shape
 	if len(x) != 5 || min(op.Stride[0], op.Stride[1], op.Stride[2]) < 1 {
@@ -21,6 +22,7 @@ func (op Enlarge) Types(in []Type) ([]Type, error) {
 	return []Type{{in[0].DType, Shape{x[0], x[1] * op.Stride[0], x[2] * op.Stride[1], x[3] * op.Stride[2], x[4]}}}, nil
 }
 
+// Grad adds the ops of the gradient of Enlarge.
 func (op Enlarge) Grad(b *Builder, n Node, dout []Value) []Value {
 	return b.Apply("grad."+n.Name, EnlargeGrad(op), dout[0])
 }
@@ -30,6 +32,7 @@ func (op Enlarge) Grad(b *Builder, n Node, dout []Value) []Value {
 //	dy T[N D·sD H·sH W·sW C] → dx T[N D H W C]
 type EnlargeGrad struct{ Stride [3]int }
 
+// Grad adds the ops of the gradient of EnlargeGrad.
 func (EnlargeGrad) Grad(b *Builder, n Node, d []Value) []Value { return noGrad{}.Grad(b, n, d) }
 
 // Types are those of AvgPool, which has the same shapes.

@@ -24,6 +24,7 @@ type Hardest struct {
 // outside of a scan.
 const Unseen = 255
 
+// Types says what Hardest makes of its operands, or what is wrong with them.
 func (op Hardest) Types(in []Type) ([]Type, error) {
 	if _, err := (SegSums{Stride: op.Stride}).Types(in); err != nil {
 		return nil, err

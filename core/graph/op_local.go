@@ -16,6 +16,7 @@ type Median struct {
 	Ctl  int
 }
 
+// Types says what Median makes of its operands, or what is wrong with them.
 func (op Median) Types(in []Type) ([]Type, error) {
 	if op.Most < 1 {
 		return nil, fmt.Errorf("the largest window has %d voxels, wanted 1 or more", op.Most)
@@ -34,6 +35,7 @@ type Sharpen struct {
 	Ctl int
 }
 
+// Types says what Sharpen makes of its operands, or what is wrong with them.
 func (op Sharpen) Types(in []Type) ([]Type, error) { return sampleChannels(in, op.Ctl, 1) }
 
 // A row of Blank has BoxLen numbers a box.
@@ -53,6 +55,7 @@ type Blank struct {
 	Ctl   int
 }
 
+// Types says what Blank makes of its operands, or what is wrong with them.
 func (op Blank) Types(in []Type) ([]Type, error) {
 	if op.Boxes < 1 {
 		return nil, fmt.Errorf("%d boxes, wanted 1 or more", op.Boxes)
@@ -85,6 +88,7 @@ type Local struct {
 	Ctl   int
 }
 
+// Types says what Local makes of its operands, or what is wrong with them.
 func (op Local) Types(in []Type) ([]Type, error) {
 	length := LocalFactors
 	if s := in[0].Shape; len(s) == 5 {

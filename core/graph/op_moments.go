@@ -15,6 +15,7 @@ type Moments struct {
 	World, Rank int
 }
 
+// Types says what Moments makes of its operands, or what is wrong with them.
 func (op Moments) Types(in []Type) ([]Type, error) {
 	x := in[0]
 	if len(x.Shape) != 5 {
@@ -39,6 +40,7 @@ type Merged struct {
 	N   int
 }
 
+// Types says what Merged makes of its operands, or what is wrong with them.
 func (op Merged) Types(in []Type) ([]Type, error) {
 	s := in[0].Shape
 	if len(s) != 3 || s[2] != 2 || op.N < 1 {
@@ -60,6 +62,7 @@ type NormActGradSums struct {
 	Slope float32
 }
 
+// Types says what NormActGradSums makes of its operands, or what is wrong with them.
 func (op NormActGradSums) Types(in []Type) ([]Type, error) {
 	types, err := NormActGrad{Slope: op.Slope}.Types(in)
 	if err != nil {
@@ -81,6 +84,7 @@ type NormActGradInput struct {
 	Count int // values that a sum is of, N·D·H·W of all devices
 }
 
+// Types says what NormActGradInput makes of its operands, or what is wrong with them.
 func (op NormActGradInput) Types(in []Type) ([]Type, error) {
 	types, err := NormActGrad{Slope: op.Slope}.Types(in)
 	if err != nil {

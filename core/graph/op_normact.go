@@ -52,6 +52,7 @@ func (p Pool) check(x Type) error {
 	return nil
 }
 
+// Types says what NormAct makes of its operands, or what is wrong with them.
 func (op NormAct) Types(in []Type) ([]Type, error) {
 	x := in[0]
 	if err := wantNorm(x, in[1], in[2]); err != nil {
@@ -73,6 +74,7 @@ func wantNorm(x, gamma, beta Type) error {
 	return wantVector("beta", beta, x.Shape[4])
 }
 
+// Grad adds the ops of the gradient of NormAct.
 func (op NormAct) Grad(b *Builder, n Node, dout []Value) []Value {
 	x, gamma, beta, stats := n.In[0], n.In[1], n.In[2], n.Out[1]
 	return b.Apply("grad."+n.Name, NormActGrad{op.Slope, op.Pool}, dout[0], x, gamma, beta, stats)
@@ -83,8 +85,10 @@ func (op NormAct) Grad(b *Builder, n Node, dout []Value) []Value {
 //	x T[N D H W C]   γ, β f32[C]   stats f32[N C 2] → y T[N D H W C]
 type NormApply struct{ Slope float32 }
 
+// Grad adds the ops of the gradient of NormApply.
 func (NormApply) Grad(b *Builder, n Node, d []Value) []Value { return noGrad{}.Grad(b, n, d) }
 
+// Types says what NormApply makes of its operands, or what is wrong with them.
 func (NormApply) Types(in []Type) ([]Type, error) {
 	if err := wantNorm(in[0], in[1], in[2]); err != nil {
 		return nil, err
@@ -107,8 +111,10 @@ type NormActGrad struct {
 	Pool
 }
 
+// Grad adds the ops of the gradient of NormActGrad.
 func (NormActGrad) Grad(b *Builder, n Node, d []Value) []Value { return noGrad{}.Grad(b, n, d) }
 
+// Types says what NormActGrad makes of its operands, or what is wrong with them.
 func (op NormActGrad) Types(in []Type) ([]Type, error) {
 	if err := wantSame("dy", "x", in[0], in[1]); err != nil {
 		return nil, err

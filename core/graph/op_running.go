@@ -16,6 +16,7 @@ type Estimate struct {
 	Count int // values that a mean is of, N·D·H·W; at least 2
 }
 
+// Types says what Estimate makes of its operands, or what is wrong with them.
 func (op Estimate) Types(in []Type) ([]Type, error) {
 	s := in[0].Shape
 	if len(s) != 3 || s[2] != 2 || op.Count < 2 {
@@ -39,6 +40,7 @@ type Track struct {
 // Mutates lists mean and variance.
 func (Track) Mutates(int) []int { return []int{2, 3} }
 
+// Types says what Track makes of its operands, or what is wrong with them.
 func (op Track) Types(in []Type) ([]Type, error) {
 	if len(in[0].Shape) != 1 {
 		return nil, fmt.Errorf("m is %v, wanted f32[C]", in[0])
@@ -63,6 +65,7 @@ type Running struct {
 	N   int
 }
 
+// Types says what Running makes of its operands, or what is wrong with them.
 func (op Running) Types(in []Type) ([]Type, error) {
 	if len(in[0].Shape) != 1 || op.N < 1 {
 		return nil, fmt.Errorf("mean %v for %d samples, wanted f32[C] for at least 1", in[0], op.N)

@@ -12,6 +12,7 @@ const (
 	Hard        // 1 for the largest logit (the first of equals), with Regions for each logit above 0, else 0; no gradient, its Σ ce is 0
 )
 
+// String names the Act, for people.
 func (a Act) String() string { return [...]string{"softmax", "sigmoid", "hard"}[a] }
 
 // Sums of SegSums, the columns of its result.
@@ -48,6 +49,7 @@ type SegSums struct {
 	Smoothing float32 // of a softmax without Gamma: ε
 }
 
+// Types says what SegSums makes of its operands, or what is wrong with them.
 func (op SegSums) Types(in []Type) ([]Type, error) {
 	z, l := in[0], in[1]
 	if len(z.Shape) != 5 || len(l.Shape) != 4 || l.DType != U8 {
@@ -67,6 +69,7 @@ func (op SegSums) Types(in []Type) ([]Type, error) {
 	return []Type{{F32, Shape{z.Shape[0], z.Shape[4], SumsLen}}}, nil
 }
 
+// Grad adds the ops of the gradient of SegSums.
 func (op SegSums) Grad(b *Builder, n Node, dout []Value) []Value {
 	if op.Act == Hard {
 		return noGrad{}.Grad(b, n, dout)
@@ -79,8 +82,10 @@ func (op SegSums) Grad(b *Builder, n Node, dout []Value) []Value {
 //	logits T[N D H W K]   labels u8[N D·sD H·sH W·sW]   dsums f32[N K 5] → dlogits T[N D H W K]
 type SegGrad struct{ SegSums }
 
+// Grad adds the ops of the gradient of SegGrad.
 func (SegGrad) Grad(b *Builder, n Node, d []Value) []Value { return noGrad{}.Grad(b, n, d) }
 
+// Types says what SegGrad makes of its operands, or what is wrong with them.
 func (op SegGrad) Types(in []Type) ([]Type, error) {
 	sums, err := op.SegSums.Types(in[:2])
 	if err != nil {
@@ -109,6 +114,7 @@ type SegLoss struct {
 	Classes                  []float32 // a weight each; nil: all 1
 }
 
+// Types says what SegLoss makes of its operands, or what is wrong with them.
 func (op SegLoss) Types(in []Type) ([]Type, error) {
 	s := in[0].Shape
 	if len(s) != 3 || s[2] != SumsLen || op.First >= s[1] || op.Mean < 1 {
@@ -120,6 +126,7 @@ func (op SegLoss) Types(in []Type) ([]Type, error) {
 	return []Type{{F32, Shape{1}}, in[0]}, nil
 }
 
+// Grad adds the ops of the gradient of SegLoss.
 func (SegLoss) Grad(b *Builder, n Node, dout []Value) []Value {
 	if dout[0] != One {
 		b.Fail("%s: a loss must be the end of the graph", n.Name)

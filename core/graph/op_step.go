@@ -15,6 +15,7 @@ type AllReduce struct {
 // Mutates lists every input.
 func (AllReduce) Mutates(n int) []int { return indices(0, n) }
 
+// Types says what AllReduce makes of its operands, or what is wrong with them.
 func (AllReduce) Types([]Type) ([]Type, error) { return nil, nil }
 
 // GradNorm looks at all gradients before a step:
@@ -36,6 +37,7 @@ type GradNorm struct {
 // Mutates lists ctl.
 func (GradNorm) Mutates(int) []int { return []int{0} }
 
+// Types says what GradNorm makes of its operands, or what is wrong with them.
 func (GradNorm) Types(in []Type) ([]Type, error) {
 	if in[0].DType != F32 || in[0].Shape.Elems() < CtlRows {
 		return nil, fmt.Errorf("ctl is %v, wanted at least f32[%d]", in[0], CtlRows)
@@ -62,6 +64,7 @@ const (
 	Adan
 )
 
+// String names the Rule, for people.
 func (r Rule) String() string { return [...]string{"sgd", "adam", "adamw", "adan"}[r] }
 
 // Slots is the number of states that a rule keeps for each weight.
@@ -103,6 +106,7 @@ func (op Step) States(in []Value, slot int) []Value {
 // Halves lists the 16-bit copies; Info.Of says of which weight.
 func (op Step) Halves(in []Value) []Value { return in[1+(2+op.Rule.Slots())*op.N:] }
 
+// Types says what Step makes of its operands, or what is wrong with them.
 func (op Step) Types(in []Type) ([]Type, error) {
 	if want := 1 + op.N*(2+op.Rule.Slots()); op.N < 1 || len(in) < want {
 		return nil, fmt.Errorf("%d inputs, wanted %d", len(in), want)

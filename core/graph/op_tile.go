@@ -16,6 +16,7 @@ type TileLoad struct {
 	Ctl  int
 }
 
+// Types says what TileLoad makes of its operands, or what is wrong with them.
 func (op TileLoad) Types(in []Type) ([]Type, error) {
 	v := in[0]
 	if len(v.Shape) != 5 || v.Shape[0] != 1 || v.DType != F32 {
@@ -47,6 +48,7 @@ type TileBlend struct {
 // Mutates lists acc and norm.
 func (TileBlend) Mutates(int) []int { return []int{3, 4} }
 
+// Types says what TileBlend makes of its operands, or what is wrong with them.
 func (op TileBlend) Types(in []Type) ([]Type, error) {
 	z, w, acc, norm := in[0].Shape, in[1].Shape, in[3].Shape, in[4].Shape
 	if len(z) != 5 || len(w) != 3 || [3]int(w) != [3]int(z[1:4]) {
@@ -78,6 +80,7 @@ type Labels struct {
 	Ctl     int
 }
 
+// Types says what Labels makes of its operands, or what is wrong with them.
 func (op Labels) Types(in []Type) ([]Type, error) {
 	acc := in[0].Shape
 	if len(acc) != 4 || len(in[1].Shape) != 3 || [3]int(in[1].Shape) != [3]int(acc[:3]) {

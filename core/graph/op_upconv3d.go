@@ -13,6 +13,7 @@ type UpConv3D struct{}
 // HalfInput is the index of w.
 func (UpConv3D) HalfInput() int { return 1 }
 
+// Types says what UpConv3D makes of its operands, or what is wrong with them.
 func (UpConv3D) Types(in []Type) ([]Type, error) {
 	x, w := in[0], in[1]
 	if len(x.Shape) != 5 || len(w.Shape) != 5 || w.Shape[3] != x.Shape[4] {
@@ -27,6 +28,7 @@ func (UpConv3D) Types(in []Type) ([]Type, error) {
 	return []Type{{x.DType, Shape{s[0], s[1] * w.Shape[0], s[2] * w.Shape[1], s[3] * w.Shape[2], w.Shape[4]}}}, nil
 }
 
+// Grad adds the ops of the gradient of UpConv3D.
 func (UpConv3D) Grad(b *Builder, n Node, dout []Value) []Value {
 	x, w := n.In[0], n.In[1]
 	dw := b.Apply("grad."+n.Name+".w", UpConv3DGradWeight{[3]int(b.Type(w).Shape[:3])}, dout[0], x)
@@ -45,8 +47,10 @@ type UpConv3DGradInput struct{}
 // HalfInput is the index of w.
 func (UpConv3DGradInput) HalfInput() int { return 1 }
 
+// Grad adds the ops of the gradient of UpConv3DGradInput.
 func (UpConv3DGradInput) Grad(b *Builder, n Node, d []Value) []Value { return noGrad{}.Grad(b, n, d) }
 
+// Types says what UpConv3DGradInput makes of its operands, or what is wrong with them.
 func (UpConv3DGradInput) Types(in []Type) ([]Type, error) {
 	y, w := in[0].Shape, in[1].Shape
 	if len(y) != 5 || len(w) != 5 || y[1]%w[0] != 0 || y[2]%w[1] != 0 || y[3]%w[2] != 0 || y[4] != w[4] {
@@ -60,8 +64,10 @@ func (UpConv3DGradInput) Types(in []Type) ([]Type, error) {
 //	dy T[N D·sD H·sH W·sW Co]   x T[N D H W Ci] → dw f32[sD sH sW Ci Co]   db f32[Co]
 type UpConv3DGradWeight struct{ Stride [3]int }
 
+// Grad adds the ops of the gradient of UpConv3DGradWeight.
 func (UpConv3DGradWeight) Grad(b *Builder, n Node, d []Value) []Value { return noGrad{}.Grad(b, n, d) }
 
+// Types says what UpConv3DGradWeight makes of its operands, or what is wrong with them.
 func (op UpConv3DGradWeight) Types(in []Type) ([]Type, error) {
 	s, y, x := op.Stride, in[0].Shape, in[1].Shape
 	if len(y) != 5 || len(x) != 5 || [4]int(y[:4]) != [4]int{x[0], x[1] * s[0], x[2] * s[1], x[3] * s[2]} {

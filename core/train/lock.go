@@ -21,7 +21,7 @@ func TakeFolder(dir string) (release func() error, err error) {
 	release, err = filelock.Take(filepath.Join(dir, LockFile))
 	var held *filelock.HeldError
 	if errors.As(err, &held) {
-		return nil, fmt.Errorf("%s: another training (process %d) writes here: wait for it, or choose another --output", dir, held.PID)
+		return nil, fmt.Errorf("%s: another training (process %d) writes here: wait for it, or train into another folder", dir, held.PID)
 	}
 	return release, err
 }

@@ -350,7 +350,7 @@ func TestARunFolderHasOneWriter(t *testing.T) {
 		second := o
 		second.Progress = nil
 		_, err := train.Run(context.Background(), second)
-		assert.ErrorContains(t, err, o.Dir+": another training (process "+strconv.Itoa(os.Getpid())+") writes here: wait for it, or choose another --output")
+		assert.ErrorContains(t, err, o.Dir+": another training (process "+strconv.Itoa(os.Getpid())+") writes here: wait for it, or train into another folder")
 	}
 	_, err := train.Run(context.Background(), o)
 	require.NoError(t, err)
