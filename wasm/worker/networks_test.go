@@ -181,14 +181,13 @@ func TestACascadeIsCancelledInEitherNetwork(t *testing.T) {
 	require.NotNil(t, m.Failed)
 	assert.Equal(t, api.FailedCancelled, m.Failed.Code)
 
-	id = p.post(api.Request{Segment: &api.Segment{}})
-	for a := range p.answers {
+	p.seen = func(a api.Answer) {
 		if g := a.Progress; g != nil && g.Network == 2 {
-			break
+			p.Post(api.Request{Cancel: &api.Cancel{Request: a.ID, Save: true}}, nil)
 		}
 	}
-	p.Post(api.Request{Cancel: &api.Cancel{Request: id, Save: true}}, nil)
-	m, before := p.end(id)
+	m, before := p.end(p.post(api.Request{Segment: &api.Segment{}}))
+	p.seen = nil
 	require.NotNil(t, m.Failed, "%+v", m.Answer)
 	assert.Equal(t, api.FailedCancelled, m.Failed.Code)
 	require.NotNil(t, before[len(before)-1].Saved)

@@ -33,6 +33,7 @@ type page struct {
 	t       *testing.T
 	answers chan message
 	id      int
+	seen    func(api.Answer) // if set before a request: before the worker goes on behind an answer
 }
 
 var errNoGPU = errors.New("webgpu: there is no GPU here")
@@ -41,7 +42,12 @@ var errNoGPU = errors.New("webgpu: there is no GPU here")
 // processor.
 func newPage(t *testing.T, h Host) *page {
 	p := &page{t: t, answers: make(chan message, 1<<14)}
-	h.Send = func(a api.Answer, buffers ...[]byte) { p.answers <- message{a, buffers} }
+	h.Send = func(a api.Answer, buffers ...[]byte) {
+		if p.seen != nil {
+			p.seen(a)
+		}
+		p.answers <- message{a, buffers}
+	}
 	if h.CPU == nil {
 		h.CPU = func() (backend.Device, error) { return backendcpu.Open(backendcpu.Options{}), nil }
 	}
