@@ -43,7 +43,7 @@ GENERATED = find . -path ./.tools -prune -o \( -name '*_gen.go' -o -name '*.s' \
 FUZZTIME ?= 1m
 DEMO     ?= demo
 
-.PHONY: help build test test-long gpu test-gpu nvrtc system js worker browser dawn web web-test vet lint fmt generate generated-unchanged portable demo bench bench-webgpu fuzz clean
+.PHONY: help build test native test-long gpu test-gpu nvrtc system js worker browser dawn web web-test vet lint fmt generate generated-unchanged portable demo bench bench-webgpu fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,11 +71,15 @@ nvrtc: ## fetch NVIDIA's compiler of kernels, with which make test compiles them
 # wait for seconds: one package more than there are processors leaves none idle.
 PACKAGES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
-test: system vet lint portable generated-unchanged js nvrtc $(CUDA) ## everything that must hold: formats, vet, lint, other machines, generated files, tests
-	$(WITHCUDA) CUDA_HOME=$(NVRTC)/nvidia/cu13 $(GO) test -vet=off -p $(PACKAGES) $(CUDATAG) -timeout 20m ./...
-	$(WITHCUDA) $(GO) test -vet=off -run CUDA ./cmd/gounet
+# What runs natively leaves processors idle, which node takes.
+test: system vet lint portable generated-unchanged nvrtc $(CUDA) ## everything that must hold: formats, vet, lint, other machines, generated files, tests
+	$(MAKE) -j2 --output-sync=line native js
 	$(MAKE) browser
 	$(MAKE) web-test
+
+native: nvrtc $(CUDA)
+	$(WITHCUDA) CUDA_HOME=$(NVRTC)/nvidia/cu13 $(GO) test -vet=off -p $(PACKAGES) $(CUDATAG) -timeout 20m ./...
+	$(WITHCUDA) $(GO) test -vet=off -run CUDA ./cmd/gounet
 
 test-long: nvrtc $(CUDA) ## also what takes minutes: the race detector and tests that -short leaves out
 	GOUNET_LONG=1 $(WITHCUDA) CUDA_HOME=$(NVRTC)/nvidia/cu13 $(GO) test $(CUDATAG) -timeout 120m ./...
