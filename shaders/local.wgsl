@@ -35,16 +35,3 @@ fn element(i: u32) -> f32 {
     let p = min((v - low) / (high - low), 1.0);
     return low + (high - low) * ((1.0 - k) * p + k * pow32(p, a));
 }
-
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let i = id.x + (first_row + id.y) * GRID;
-    if i >= WORDS {
-        return;
-    }
-    if T_HALF {
-        y[i] = halves(element(2u * i), element(min(2u * i + 1u, COUNT - 1u)));
-    } else {
-        y[i] = bitcast<u32>(element(i));
-    }
-}

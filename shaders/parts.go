@@ -8,10 +8,27 @@ var parts embed.FS
 // partsOf lists what kernels have in common beside the prelude, and stands behind
 // them.
 var partsOf = map[string][]string{
+	"add":              {"elements"},
+	"avg_pool":         {"elements"},
+	"blank":            {"elements"},
+	"blur":             {"elements"},
+	"conv3d":           {"elements"},
 	"conv3d_any":       {"block_row"},
 	"conv3d_blocked":   {"fours", "conv3d_fours", "block_row"},
 	"conv3d_staged":    {"fours", "conv3d_fours", "block_row"},
+	"enlarge":          {"elements"},
+	"intensity":        {"elements"},
+	"local":            {"elements"},
+	"low_res":          {"elements"},
+	"mask":             {"elements"},
+	"median":           {"elements"},
+	"norm_apply":       {"elements"},
+	"seg_grad":         {"elements"},
+	"sharpen":          {"elements"},
+	"tile_load":        {"elements"},
+	"upconv3d":         {"elements"},
 	"upconv3d_blocked": {"fours"},
+	"warp":             {"elements"},
 }
 
 // withParts is the code of a kernel with its parts. The first says how words of two
