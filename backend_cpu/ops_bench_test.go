@@ -181,7 +181,7 @@ func BenchmarkOps(b *testing.B) {
 // caches, in GB/s.
 func bandwidth(d *device, clock func() time.Duration) float64 {
 	const n, parts = 32 << 20, 64
-	x, y, z := aligned(n), aligned(n), aligned(n)
+	x, y, z := written(n), written(n), written(n)
 	best := time.Hour
 	for range 5 {
 		start := clock()
