@@ -34,9 +34,9 @@ func newBenchOps(a *app) *cobra.Command {
 augmentation included, and of a prediction by itself, with its inputs in memory:
 a row an op, shape and number of threads. GFLOP/s counts the nominal multiply-adds
 of convolutions, those with padding too, which small sizes save: they may be above
-the peak. Each row has the peak of its own moment, measured before and after it,
-because processors change their clocks within a run. GB/s counts each value once;
-what stays in a cache may be faster than memory.
+the peak. Each of their rows has the peak of its own moment, measured before and
+after it, because processors change their clocks within a run. GB/s counts each
+value once; what stays in a cache may be faster than memory.
 
 On a GPU the times are those of its own clock, where it has one.`,
 		Example: `  gounet bench ops --threads 1
@@ -155,9 +155,15 @@ func (c *opCase) measure(ctx context.Context, dev backend.Device, b *bench, seco
 		row.timing, b.report.Clock, err = measureDevice(ctx, s, seconds, 3)
 		return row, err
 	}
-	row.Peak = multiplyPeak(dev)
+	row.Peak = number(nan)
+	counted := row.cost.FLOP > 0
+	if counted {
+		row.Peak = multiplyPeak(dev)
+	}
 	row.timing, err = timed(ctx, seconds, 3, s.Run)
-	row.Peak = larger(row.Peak, multiplyPeak(dev))
+	if counted {
+		row.Peak = larger(row.Peak, multiplyPeak(dev))
+	}
 	return row, err
 }
 
