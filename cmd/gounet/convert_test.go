@@ -176,6 +176,14 @@ func TestPredictTakesDICOMAndWritesWhatIsAsked(t *testing.T) {
 	assert.Equal(t, exitUsage, got.code)
 	assert.Contains(t, got.err, "checkpoint final instead of best:")
 
+	interrupted := filepath.Join(dir, "interrupted")
+	args := []string{"predict", "--model", run, "--input", filepath.Join(hippocampus, "imagesTr"), "--output", interrupted, "--no-mirror"}
+	got = gounetUntil(t, filepath.Join(interrupted, "*.nii.gz"), args...)
+	require.Equal(t, exitInterrupted, got.code, got.err)
+	got = gounet(t, append(args, "--resume", "--checkpoint", "best")...)
+	assert.Equal(t, exitUsage, got.code, "its labels are this model's")
+	assert.Contains(t, got.err, "checkpoint final instead of best:")
+
 	got = gounet(t, "predict", "--model", run, "--input", study, "--output", out, "--output-format", "jpeg")
 	assert.Equal(t, exitUsage, got.code)
 	assert.Contains(t, got.err, "rtstruct")

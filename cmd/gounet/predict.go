@@ -191,10 +191,16 @@ func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor,
 	segments := predict.Segments(p.Model.Plan)
 	warnings := map[string][]string{}
 	err := predict.Folder(ctx, p, cases, f.output, predict.FolderOptions{
-		Formats:       func(*scan.Scan) []scan.Format { return formats },
-		Segments:      segments,
-		Previous:      f.previousLabels(p.Model.Plan),
-		Postprocess:   steps.Apply,
+		Formats:     func(*scan.Scan) []scan.Format { return formats },
+		Segments:    segments,
+		Previous:    f.previousLabels(p.Model.Plan),
+		Postprocess: steps.Apply,
+		First: func() error { // so that what was interrupted is not taken for another model's
+			if f.sameModel(p.Model) != nil {
+				return nil // all labels are this model's in the end
+			}
+			return f.record(used, p.Model)
+		},
 		Written:       f.written(namesOf(segments)),
 		Probabilities: f.probabilities,
 		Continue:      f.resume,

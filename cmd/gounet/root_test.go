@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/assert"
@@ -23,6 +25,25 @@ func gounet(t *testing.T, args ...string) answer {
 	t.Helper()
 	var out, errOut bytes.Buffer
 	code := run(t.Context(), args, &out, &errOut)
+	return answer{code, out.String(), errOut.String()}
+}
+
+// gounetUntil is gounet, interrupted when a file of the pattern is there.
+func gounetUntil(t *testing.T, pattern string, args ...string) answer {
+	t.Helper()
+	ctx, interrupt := context.WithCancel(t.Context())
+	go func() {
+		defer interrupt()
+		for ctx.Err() == nil {
+			if found, err := filepath.Glob(pattern); err != nil || len(found) > 0 {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	var out, errOut bytes.Buffer
+	code := run(ctx, args, &out, &errOut)
+	interrupt()
 	return answer{code, out.String(), errOut.String()}
 }
 

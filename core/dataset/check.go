@@ -134,12 +134,33 @@ func (r *Raw) inspect(c Case, known [256]bool, seen *[256]bool, warnings *[]stri
 	for _, v := range seg.Data {
 		seen[v] = true
 	}
+	if len(why) == 0 {
+		*warnings = append(*warnings, r.blank(im, seen)...)
+	}
 	for v, has := range seen {
 		if has && !known[v] {
 			add("the label has value %d, which dataset.json does not name: it has %s (%s)", v, r.names(), r.relative(c.Label))
 		}
 	}
 	return im, seg, why
+}
+
+// blank says what of a case nothing can be learnt from.
+func (r *Raw) blank(im *volume.Image, seen *[256]bool) (warnings []string) {
+	for c := range im.C {
+		if im.Constant(c) {
+			warnings = append(warnings, fmt.Sprintf("channel %d has the same value in all voxels", c))
+		}
+	}
+	only := *seen
+	only[0] = false
+	if ignore := r.JSON.Ignore; ignore > 0 && ignore < len(only) {
+		only[ignore] = false
+	}
+	if !slices.Contains(only[:], true) {
+		warnings = append(warnings, "the label map has no label but the background")
+	}
+	return warnings
 }
 
 // flaw says why the header of an image tells no size of its voxels; "" if it does.

@@ -298,6 +298,28 @@ func TestMissingChannelsAreListedWithAllElse(t *testing.T) {
 	}
 }
 
+func TestCasesThatTeachNothingAreWarnedOf(t *testing.T) {
+	dir, ids := nnunetFolder(t, 3, 2)
+	image := filepath.Join(dir, "imagesTr", ids[0]+"_0001.nii.gz")
+	im, h, err := nifti.ReadImage(image)
+	require.NoError(t, err)
+	clear(im.Data)
+	require.NoError(t, nifti.WriteImage(image, im, h))
+	label := filepath.Join(dir, "labelsTr", ids[1]+".nii.gz")
+	l, h, err := nifti.ReadLabels(label)
+	require.NoError(t, err)
+	clear(l.Data)
+	require.NoError(t, nifti.WriteLabels(label, l, h))
+	r, err := dataset.Open(dir)
+	require.NoError(t, err)
+	_, err = r.Measure(context.Background(), nil)
+	require.NoError(t, err)
+	assert.Equal(t, map[string][]string{
+		"channel 1 has the same value in all voxels":    {ids[0]},
+		"the label map has no label but the background": {ids[1]},
+	}, r.Warnings)
+}
+
 func TestAnImageWithoutGeometryIsBlamed(t *testing.T) {
 	dir, ids := nnunetFolder(t, 2, 1)
 	for i, id := range ids {

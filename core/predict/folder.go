@@ -22,6 +22,9 @@ type FolderOptions struct {
 	// labels can be written so, else NIfTI.
 	Formats  func(s *scan.Scan) []scan.Format
 	Segments []scan.Segment // names and colours of the labels
+	// First is called once, when the files of the first case are there; may be nil.
+	First func() error
+
 	// Written is called when the files of a case are there, from another goroutine
 	// than the caller's, with the scan as it was read; may be nil.
 	Written func(Labelled) error
@@ -111,6 +114,7 @@ type folder struct {
 	jobs  []*job
 	total int
 	over  int
+	wrote bool // a case
 }
 
 // LabelFormat is how the label maps of a plan's data set are written, with their
@@ -283,6 +287,12 @@ func (f *folder) write(j *job) (err error) {
 		if err := formats[i].Write(path, j.scan, j.result.Labels, f.o.Segments); err != nil {
 			return fmt.Errorf("%s: %w", j.c.ID, err)
 		}
+	}
+	if f.o.First != nil && !f.wrote {
+		if err := f.o.First(); err != nil {
+			return err
+		}
+		f.wrote = true
 	}
 	if f.o.Written == nil {
 		return nil

@@ -146,6 +146,22 @@ func TestAFullDiskStopsTheFolder(t *testing.T) {
 	assert.Less(t, written, len(cases)/2, "at most the one that was ready is tried")
 }
 
+func TestTheFirstCaseIsToldOfOnce(t *testing.T) {
+	p := newTest(t, tiny{dim: 3, spacing: mm}.model(), Options{})
+	cases, out := scans(t, "a", "b"), t.TempDir()
+	told := 0
+	o := FolderOptions{Formats: plainNIfTI, First: func() error {
+		told++
+		assert.Equal(t, []string{"a.nii"}, files(t, out))
+		return nil
+	}}
+	require.NoError(t, Folder(t.Context(), p, cases, out, o))
+	assert.Equal(t, 1, told)
+	o.Continue = true
+	require.NoError(t, Folder(t.Context(), p, cases, out, o))
+	assert.Equal(t, 1, told, "nothing was written")
+}
+
 func TestContinueLeavesOutWhatIsThere(t *testing.T) {
 	p := newTest(t, tiny{dim: 3, spacing: mm}.model(), Options{})
 	cases := scans(t, "a", "b")

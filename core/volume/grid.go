@@ -229,6 +229,16 @@ func (im *Image) cropTranspose(b Box, x Axes) *Image {
 	return out
 }
 
+// Constant tells whether channel c has the same value in all voxels.
+func (im *Image) Constant(c int) bool {
+	for v := c; v < len(im.Data); v += im.C {
+		if im.Data[v] != im.Data[c] {
+			return false
+		}
+	}
+	return true
+}
+
 // Counts is how many voxels have each label.
 func (l *Labels) Counts() (n [256]int) {
 	for _, v := range l.Data {
