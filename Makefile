@@ -67,12 +67,12 @@ nvrtc: ## fetch NVIDIA's compiler of kernels, with which make test compiles them
 	@[ -d $(NVRTC)/nvidia ] || python3 -m pip install -q --no-deps --target $(NVRTC) nvidia-cuda-nvrtc==$(NVRTC_VERSION) || \
 		{ rm -rf $(NVRTC); echo "cannot fetch NVRTC: kernels are not compiled for GPUs"; }
 
-# vet and portable have vetted all that is tested, more than go test would. Tests of servers
+# lint, vet and portable have vetted all that is tested, more than go test would. Tests of servers
 # wait for seconds: one package more than there are processors leaves none idle.
 PACKAGES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 # What runs natively leaves processors idle, which node takes.
-test: system vet lint portable generated-unchanged nvrtc $(CUDA) ## everything that must hold: formats, vet, lint, other machines, generated files, tests
+test: system lint vet portable generated-unchanged nvrtc $(CUDA) ## everything that must hold: formats, vet, lint, other machines, generated files, tests
 	$(MAKE) -j2 --output-sync=line native js
 	$(MAKE) browser
 	$(MAKE) web-test
@@ -149,9 +149,9 @@ js: ## formats of scans and backend_cpu as a browser runs them, in node
 	@command -v node >/dev/null || { echo "no node: nothing runs under js"; exit 0; }; \
 	GOOS=js GOARCH=wasm $(GO) test -vet=off -short -exec "$$($(GO) env GOROOT)/lib/wasm/go_js_wasm_exec" -skip '$(JS_SKIP)' $(JS)
 
+# lint vets what make build has, but not that assembly fits its declarations.
 vet: $(CUDA)
-	$(WITHCUDA) $(GO) vet $(CUDATAG) ./...
-	$(WITHCUDA) $(GO) vet ./backend_cuda/... ./cmd/...
+	$(WITHCUDA) $(GO) vet ./backend_cpu ./backend_cuda/... ./cmd/...
 	$(WITHCUDA) $(GO) vet -tags otel ./server/... ./cmd/gounet
 
 lint: $(LINTER) $(CUDA) ## gofumpt, depguard and the other checks of .golangci.yml

@@ -173,8 +173,8 @@ func start(dev backend.Device, net *network, scale float64) (*rig, error) {
 	return r, nil
 }
 
-// steps runs n steps and returns the losses.
-func (r *rig) steps(ctx context.Context, net *network, n int) ([]float64, error) {
+// steps runs steps, at most n or until done, which may be nil, and returns the losses.
+func (r *rig) steps(ctx context.Context, net *network, n int, done func(losses []float64) bool) ([]float64, error) {
 	var losses []float64
 	for i := range n {
 		var err error
@@ -187,6 +187,9 @@ func (r *rig) steps(ctx context.Context, net *network, n int) ([]float64, error)
 			return nil, err
 		}
 		losses = append(losses, r.get(net.loss, true).v[0].v)
+		if done != nil && done(losses) {
+			break
+		}
 	}
 	return losses, nil
 }
