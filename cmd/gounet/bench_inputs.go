@@ -59,11 +59,7 @@ func fill(ctx context.Context, s *backend.Session, v graph.Value, info graph.Inf
 	case info.Name == ctlName:
 		return s.WriteF32(ctx, v, typicalCtl(s.Program.Graph, n))
 	case info.Type.DType == graph.U8:
-		labels := make([]byte, n)
-		for i := range labels {
-			labels[i] = byte(i / 8 % 3) // runs, as labels have them
-		}
-		return s.Write(ctx, v, labels)
+		return s.Write(ctx, v, blocks(info.Type.Shape))
 	case info.Type.DType == graph.F32:
 		return s.WriteF32(ctx, v, normal(r, n, 1))
 	}
@@ -78,6 +74,16 @@ func fill(ctx context.Context, s *backend.Session, v graph.Value, info graph.Inf
 		b = append(b, byte(h), byte(h>>8))
 	}
 	return s.Write(ctx, v, b)
+}
+
+// blocks are labels in cubes of 8 voxels an edge: objects, as labels have them.
+func blocks(shape graph.Shape) []byte {
+	labels := make([]byte, shape.Elems())
+	h, w := shape[len(shape)-2], shape[len(shape)-1]
+	for i := range labels {
+		labels[i] = byte((i/(w*h)/8 + i/w%h/8 + i%w/8) % 3)
+	}
+	return labels
 }
 
 func normal(r *rand.Rand, n int, deviation float64) []float32 {
