@@ -33,6 +33,7 @@ multiply-adds in registers, also where activations are stored in 16 bits.
 bench/compare.py runs PyTorch beside it.`,
 		Example: `  gounet bench ops --threads 1
   gounet bench train --precision bf16 --json
+  gounet bench train --patch 1,192,160 --stages 6 --batch 64
   gounet bench predict --tta`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error { return usagef("bench: wanted ops, train or predict") },
@@ -69,7 +70,7 @@ func (f *benchFlags) add(cmd *cobra.Command, threads []int, seconds float64) {
 	flags.IntSliceVar(&f.threads, "threads", threads, "`numbers` of threads to measure with; 0 is all cores")
 	flags.StringVar(&f.plan, "plan", "", "`file` of a plan whose network, patch, batch, channels and number of labels are measured")
 	flags.StringVar(&f.configuration, "configuration", plan.ConfigFullRes, "of --plan")
-	flags.IntSliceVar(&f.patch, "patch", []int{40, 56, 40}, "voxels `D,H,W`, or one number for all; multiples of 2 to the power of stages−1")
+	flags.IntSliceVar(&f.patch, "patch", []int{40, 56, 40}, "voxels `D,H,W`, or one number for all; multiples of 2 to the power of stages−1; D is 1 for a 2-D network")
 	flags.IntVar(&f.batch, "batch", 2, "samples a step")
 	flags.IntVar(&f.stages, "stages", 4, "resolutions of the network")
 	flags.IntVar(&f.channels, "channels", 1, "of the scan")
@@ -82,7 +83,7 @@ const defaultWidth = 32 // nnU-Net's UNet_base_num_features
 
 // addWidth declares the width of a command that measures one network.
 func addWidth(cmd *cobra.Command, width *int) {
-	cmd.Flags().IntVar(width, "width", defaultWidth, "features of the first stage; they double up to 320")
+	cmd.Flags().IntVar(width, "width", defaultWidth, "features of the first stage; they double up to 320, 512 of a 2-D network")
 }
 
 // network is a plan with one configuration, of the sizes of --plan or of the
@@ -129,12 +130,20 @@ func (f *benchFlags) sizes(width int) (c *plan.Configuration, channels, classes 
 			width, f.batch, f.stages, f.channels, f.classes)
 	}
 	c = &plan.Configuration{Name: plan.ConfigFullRes, Dim: 3, Patch: patch, Batch: f.batch}
+	if patch[0] == 1 {
+		c.Name, c.Dim = plan.Config2D, 2
+	}
 	c.Network = plan.Network{Kind: plan.Plain, ConvBias: true, NormEps: 1e-5, Slope: 0.01} // nnU-Net's
 	for s := range f.stages {
-		stride := min(2, s+1)
+		kernel, stride := [3]int{1, 1, 1}, [3]int{1, 1, 1}
+		for a, n := range patch {
+			if n > 1 { // an axis of one voxel is neither convolved nor pooled
+				kernel[a], stride[a] = 3, min(2, s+1)
+			}
+		}
 		c.Network.Features = append(c.Network.Features, min(plan.MostFeatures(c.Dim), width<<s))
-		c.Network.Kernels = append(c.Network.Kernels, [3]int{3, 3, 3})
-		c.Network.Strides = append(c.Network.Strides, [3]int{stride, stride, stride})
+		c.Network.Kernels = append(c.Network.Kernels, kernel)
+		c.Network.Strides = append(c.Network.Strides, stride)
 		c.Network.Convs = append(c.Network.Convs, 2)
 		if s > 0 {
 			c.Network.DecoderConvs = append(c.Network.DecoderConvs, 2)

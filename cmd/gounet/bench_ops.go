@@ -49,7 +49,7 @@ On a GPU the times are those of its own clock, where it has one.`,
 	}
 	f.add(cmd, []int{1, 0}, 0.3)
 	flags := cmd.Flags()
-	flags.IntSliceVar(&f.widths, "width", []int{defaultWidth, 8}, "features of the first stage of each network; they double up to 320")
+	flags.IntSliceVar(&f.widths, "width", []int{defaultWidth, 8}, "features of the first stage of each network; they double up to 320, 512 of a 2-D one")
 	flags.BoolVar(&f.large, "large", true, "begin with the three directions of convolutions of large networks")
 	flags.StringVar(&f.filter, "filter", "", "measure only the rows whose \"OP SHAPES\" match this regular `expression`")
 	return cmd
