@@ -42,7 +42,7 @@ def parse(text):
     ci, co = (int(c) for c in channels.split("-"))
     three = [tuple(int(n) for n in part.split("x")) for part in (shape, kernel, stride)]
     shape, kernel, stride = (n * 3 if len(n) == 1 else n for n in three)
-    if shape[0] == kernel[0] == stride[0] == 1 and max(kernel) > 1:
+    if shape[0] == kernel[0] == stride[0] == 1:
         shape, kernel, stride = shape[1:], kernel[1:], stride[1:]
     return name, ci, co, shape, kernel, stride
 
