@@ -28,8 +28,9 @@ prediction. The network is nnU-Net's for the hippocampus data set unless flags
 say otherwise; the numbers in it are random.
 
 Rates and shares are those of the best run, as the peaks are, which are measured
-before and after: other load disturbs them least. The peak is that of f32
-multiply-adds in registers, also where activations are stored in 16 bits.
+before and after: other load disturbs them least. The peak of a CPU is that of f32
+multiply-adds in registers, also where activations are stored in 16 bits; on cuda
+that of tensor cores in the precision that is measured. WebGPU has none.
 bench/compare.py runs PyTorch beside it.`,
 		Example: `  gounet bench ops --threads 1
   gounet bench train --precision bf16 --json
@@ -180,12 +181,12 @@ type peak struct {
 	GBps    number `json:"gb_second"` // likewise
 }
 
-// peaker is a side interface of a device that can measure its limits: f32
-// multiply-adds from registers (two FLOP each) and bytes moved in large arrays,
-// both a second and with all workers.
+// peaker is a side interface of a device that can measure its limits: multiply-adds
+// (two FLOP each) of what is stored so, as the backend has them, and bytes moved in
+// large arrays, both a second and with all of the device.
 type peaker interface {
-	MultiplyPeak() (flop float64)
-	Peaks() (flop, bytes float64)
+	MultiplyPeak(storage graph.DType) (flop float64, err error)
+	Peaks(storage graph.DType) (flop, bytes float64, err error)
 }
 
 // bench is the devices of a run: one a number of threads.
@@ -242,7 +243,10 @@ func (f *benchFlags) open(s *settings) (*bench, error) {
 		return nil, usagef("threads: wanted at least one number")
 	}
 	b.report.Precision = b.storage.String()
-	b.measurePeaks()
+	if err := b.measurePeaks(); err != nil {
+		b.close()
+		return nil, err
+	}
 	return b, nil
 }
 
@@ -253,23 +257,28 @@ func (b *bench) close() {
 }
 
 // measurePeaks keeps the best that was seen.
-func (b *bench) measurePeaks() {
+func (b *bench) measurePeaks() error {
 	for i, d := range b.devices {
 		if p, ok := d.(peaker); ok {
-			flop, bytes := p.Peaks()
+			flop, bytes, err := p.Peaks(b.storage)
+			if err != nil {
+				return fmt.Errorf("peak of %s: %w", d.Name(), err)
+			}
 			b.report.Peaks[i].GFLOPS = larger(b.report.Peaks[i].GFLOPS, number(flop/1e9))
 			b.report.Peaks[i].GBps = larger(b.report.Peaks[i].GBps, number(bytes/1e9))
 		}
 	}
+	return nil
 }
 
 // multiplyPeak is the peak of a device at this moment, 10⁹ FLOP a second; NaN if
 // it cannot tell.
-func multiplyPeak(dev backend.Device) number {
+func multiplyPeak(dev backend.Device, storage graph.DType) (number, error) {
 	if p, ok := dev.(peaker); ok {
-		return number(p.MultiplyPeak() / 1e9)
+		flop, err := p.MultiplyPeak(storage)
+		return number(flop / 1e9), err
 	}
-	return number(nan)
+	return number(nan), nil
 }
 
 // larger is b if a is not a number yet.
@@ -287,12 +296,16 @@ func (r *machineReport) peak(threads int) peak {
 
 func (r *machineReport) print(w io.Writer) {
 	if r.Device != "" {
-		fmt.Fprintf(w, "%s on %s, activations %s; times are %s\n\n", r.Device, r.CPU, r.Precision, r.Clock)
-		return
+		fmt.Fprintf(w, "%s on %s, activations %s; times are %s\n", r.Device, r.CPU, r.Precision, r.Clock)
+	} else {
+		fmt.Fprintf(w, "%s, kernels %s, activations %s\n", r.CPU, r.ISA, r.Precision)
 	}
-	fmt.Fprintf(w, "%s, kernels %s, activations %s\n", r.CPU, r.ISA, r.Precision)
 	for _, p := range r.Peaks {
-		fmt.Fprintf(w, "measured peak of %d threads: %s GFLOP/s, %s GB/s\n", p.Threads, rounded(p.GFLOPS), rounded(p.GBps))
+		of := ""
+		if r.Device == "" {
+			of = fmt.Sprintf(" of %d threads", p.Threads)
+		}
+		fmt.Fprintf(w, "measured peak%s: %s GFLOP/s, %s GB/s\n", of, rounded(p.GFLOPS), rounded(p.GBps))
 	}
 	fmt.Fprintln(w)
 }

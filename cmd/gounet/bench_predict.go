@@ -120,7 +120,9 @@ func (f *scanFlags) run(ctx context.Context, a *app) error {
 		scan.Threads, tiles.Threads = b.report.Peaks[i].Threads, b.report.Peaks[i].Threads
 		result.Rows = append(result.Rows, scan, tiles)
 	}
-	b.measurePeaks()
+	if err := b.measurePeaks(); err != nil {
+		return err
+	}
 	for i := range result.Rows {
 		r := &result.Rows[i]
 		r.PeakShare = r.GFLOPS / b.report.peak(r.Threads).GFLOPS
