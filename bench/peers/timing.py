@@ -35,7 +35,7 @@ def start(args):
         return
     if not torch.cuda.is_available():
         sys.exit(f"{os.path.basename(sys.argv[0])}: PyTorch {torch.__version__} sees no GPU")
-    torch.cuda.set_device(torch.device(args.device))
+    torch.cuda.set_device(int(args.device.partition(":")[2] or 0))
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = True
     torch.backends.cuda.matmul.allow_tf32 = True

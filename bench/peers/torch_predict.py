@@ -31,14 +31,16 @@ def corners(size, patch, step=0.5):
     return [round((size - patch) / (count - 1) * i) for i in range(count)]
 
 
-def gaussian(patch):
+def gaussian(patch, dtype):
+    """Weights of the voxels of a tile, none of them 0."""
     lines = []
     for n in patch:
         at = torch.arange(n) - n // 2
         lines.append(torch.exp(-0.5 * (at / (n / 8)) ** 2))
     weights = torch.einsum("d,h,w->dhw", *lines)
-    weights /= weights.max() / 10
-    return weights.clamp(min=float(weights[weights > 0].min()))
+    weights = (weights / weights.max() * 10).to(dtype)
+    weights[weights == 0] = weights[weights > 0].min()
+    return weights
 
 
 def network(args, form, compiled):
@@ -63,7 +65,7 @@ def prediction(args, net, volume, form, at_once, mirror):
     flat = patch[0] == 1
     scan = torch.randn(args.channels, *volume)
     kept = timing.DTYPES[args.precision] if args.gpu and args.precision == "f16" else torch.float32
-    weights = gaussian(patch).to(args.device, kept)
+    weights = gaussian(patch, kept).to(args.device)
     todo, mirrors = jobs(args, volume, mirror)
 
     @torch.inference_mode()
