@@ -170,7 +170,7 @@ class Bench:
     def ops(self, net, precision, threads):
         """Convolutions in three directions, those of two inputs as one in PyTorch."""
         a = self.args
-        widths = net.flags() if self.gpu else [*net.flags(), f"--width={a.widths}"]
+        widths = [*net.flags(), "--large=false"] if self.gpu else [*net.flags(), f"--width={a.widths}"]
         for batch in net.batches[:1]:
             rows = []
             failed = self.pair(f"ops of {net.title()}", precision, threads)

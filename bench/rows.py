@@ -73,6 +73,8 @@ class Pair:
         if "error" in row:
             self.note(f"PyTorch: {row['error']}")
             return
+        if row.get("tiles", self.images) != self.images and self.images:
+            self.note(f"PyTorch runs {row['tiles']} tiles, gounet {self.images}")
         kind = "compiled" if row.get("compiled") else "torch"
         before = getattr(self, kind)
         if self.best_torch is None or row["best_s"] < self.best_torch:
