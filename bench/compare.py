@@ -225,7 +225,7 @@ class Bench:
                              precision, threads)
             pairs[mirror] = pair
             with self.noting(pair):
-                rows = self.gounet("predict", precision, threads, *net.flags(), f"--volume={net.volume}", *tta)
+                rows = self.gounet("predict", precision, threads, *net.flags(), f"--volume={net.volume}", "--tiles=false", *tta)
                 scan = next(row for row in rows if row["what"] == "scan")
                 pair.images = scan["tiles"]
                 pair.ours(scan)
@@ -310,7 +310,8 @@ class Bench:
     def report(self):
         for key, m in self.machine.items():
             if key == "torch":
-                print(", ".join([f"PyTorch {m['torch']}"] + [f"{k} {m[k]}" for k in ("gpu", "cuda", "cudnn") if k in m] + ([] if "gpu" in m else [m["isa"]])))
+                print(", ".join([f"PyTorch {m['torch']}"] + [f"{k} {m[k]}" for k in ("gpu", "cuda", "cudnn") if k in m]
+                                + ["f32 with TF32" if "gpu" in m else m["isa"]]))
                 continue
             top = m["peaks"][0]
             peak = "unknown" if top["gflops"] is None else f"{top['gflops']:.1f} GFLOP/s, {top['gb_second']:.1f} GB/s"

@@ -72,15 +72,16 @@ def synchronise(args):
         torch.cuda.synchronize()
 
 
-def measure(args, work, least=3):
+def measure(args, work, least=3, warm=False):
     """Calls work until args.seconds have passed, at least `least` times after one call to
-    warm up, in which cuDNN measures. The GPU has nothing to do before a call and nothing
-    left after it.
+    warm up, in which cuDNN measures, unless it is warm. The GPU has nothing to do before a
+    call and nothing left after it.
 
     Returns the median and the best time of a call in seconds.
     """
-    work()
-    synchronise(args)
+    if not warm:
+        work()
+        synchronise(args)
     times = []
     begin = time.perf_counter()
     while len(times) < least or time.perf_counter() - begin < args.seconds:

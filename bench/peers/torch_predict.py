@@ -105,15 +105,17 @@ def main():
     rows = []
 
     def time(count, layout, compiled, at_once, mirrors):
-        net = []  # made once for all rows, and where there is too little memory in none
+        net = []  # made once for all rows, which have the same shapes
 
         for mirror in mirrors:
             passes = len(jobs(args, volume, mirror == "yes")[0])
 
             def make():
-                if not net:
+                warm = bool(net)
+                if not warm:
                     net.append(network(args, forms[layout], compiled))
-                median, fastest = timing.measure(args, prediction(args, net[0], volume, forms[layout], at_once, mirror == "yes"), least=2)
+                work = prediction(args, net[0], volume, forms[layout], at_once, mirror == "yes")
+                median, fastest = timing.measure(args, work, least=2, warm=warm)
                 return {"s": median, "best_s": fastest, "images_per_s": passes / fastest, "gflops": passes * flop / median / 1e9}
             rows.append(timing.row(args, make, threads=count, layout=layout, compiled=compiled, at_once=at_once, precision=args.precision,
                                    volume=volume, patch=patch, width=args.width, stages=args.stages, tiles=passes, mirror=mirror))

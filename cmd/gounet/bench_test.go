@@ -123,6 +123,12 @@ func TestBenchPredictCountsTiles(t *testing.T) {
 	assert.Equal(t, scan.Rows[0].RowsEach, tiles.Tiles)
 	assert.InEpsilon(t, scan.Rows[0].GFLOP/64, tiles.GFLOP/float64(tiles.Tiles), 1e-9)
 	assert.NotEmpty(t, tiles.Ops)
+
+	var alone scanResult
+	benchJSON(t, &alone, smallBench("predict", "--tiles=false", "--threads", "1"))
+	require.Len(t, alone.Rows, 1)
+	assert.Equal(t, wholeScan, alone.Rows[0].What)
+	assert.Equal(t, 1, alone.Rows[0].Threads)
 }
 
 func TestBenchPrintsTables(t *testing.T) {
