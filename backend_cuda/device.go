@@ -39,7 +39,6 @@ type device struct {
 	rules     target        // Fold, Groups and Split of kernels
 	tuned     bool          // tilings are measured
 	tiles     *choices      // nil until they are asked for
-	rounds    int           // of products, of a measured peak
 	careful   bool          // every launch is waited for, so that errors have the name of the op
 	comm      *communicator // nil where it takes part in no group
 	side      cu.Stream     // of the communicator, beside stream
@@ -107,7 +106,7 @@ func open(d *driver, c compiler, kept *cache, o Options) (*device, error) {
 	}
 	dev := &device{
 		driver: d, gpu: gpu, context: context, facts: f, compiler: c, cache: kept,
-		functions: map[string]*function{}, tuned: !o.Untuned, rounds: peakRounds, careful: os.Getenv("CUDA_LAUNCH_BLOCKING") == "1",
+		functions: map[string]*function{}, tuned: !o.Untuned, careful: os.Getenv("CUDA_LAUNCH_BLOCKING") == "1",
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -18,7 +18,11 @@ import (
 // second: FLOP of multiply-adds of what is stored so, see MultiplyPeak, and bytes of
 // z = x + 3y over arrays beyond the caches, each array counted once.
 func (d *device) Peaks(storage graph.DType) (flop, bytes float64, err error) {
-	if flop, err = d.MultiplyPeak(storage); err != nil {
+	return d.peaks(storage, peakRounds)
+}
+
+func (d *device) peaks(storage graph.DType, rounds int) (flop, bytes float64, err error) {
+	if flop, err = d.multiplyPeak(storage, rounds); err != nil {
 		return 0, 0, err
 	}
 	l, n := movePeak(d.unused() / 8)
@@ -29,7 +33,11 @@ func (d *device) Peaks(storage graph.DType) (flop, bytes float64, err error) {
 // MultiplyPeak is in FLOP a second, two a multiply-add: of tensor cores by the instructions
 // that the kernels of a storage have, of f32 those of eleven bits; of f32 before Ampere one by one.
 func (d *device) MultiplyPeak(storage graph.DType) (float64, error) {
-	l, flop, err := multiplyPeak(target{Arch: d.facts.arch, SMs: d.facts.sms}, storage, d.rounds)
+	return d.multiplyPeak(storage, peakRounds)
+}
+
+func (d *device) multiplyPeak(storage graph.DType, rounds int) (float64, error) {
+	l, flop, err := multiplyPeak(target{Arch: d.facts.arch, SMs: d.facts.sms}, storage, rounds)
 	if err != nil {
 		return 0, err
 	}

@@ -16,12 +16,11 @@ func TestPeaksAreMeasuredByTheClockOfTheGPU(t *testing.T) {
 	e := emulatedOnly(t)
 	e.set("memory", 4<<20)
 	d := closing(t)
-	d.rounds = 2
 	free := d.unused()
 	for _, storage := range []graph.DType{graph.F32, graph.F16} {
 		_, want, err := multiplyPeak(target{Arch: 90, SMs: d.facts.sms}, storage, 2)
 		require.NoError(t, err)
-		flop, bytes, err := d.Peaks(storage)
+		flop, bytes, err := d.peaks(storage, 2)
 		require.NoError(t, err)
 		assert.InEpsilon(t, want*1000, flop, 1e-6)
 		_, moved := movePeak(4 << 20 / 8)
@@ -30,6 +29,6 @@ func TestPeaksAreMeasuredByTheClockOfTheGPU(t *testing.T) {
 	assert.Equal(t, free, d.unused(), "memory is given back")
 
 	e.set("memory", 16<<10)
-	_, err := d.MultiplyPeak(graph.F32)
+	_, err := d.multiplyPeak(graph.F32, 2)
 	require.ErrorContains(t, err, "MiB are wanted")
 }
