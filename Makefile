@@ -43,7 +43,7 @@ GENERATED = find . -path ./.tools -prune -o \( -name '*_gen.go' -o -name '*.s' \
 FUZZTIME ?= 1m
 DEMO     ?= demo
 
-.PHONY: help build test native test-long gpu test-gpu nvrtc system js worker browser dawn web web-test vet lint fmt generate generated-unchanged portable demo bench bench-webgpu fuzz clean
+.PHONY: help build test native test-long gpu test-gpu nvrtc system js worker browser dawn web web-test vet lint fmt generate generated-unchanged portable demo bench bench-gpu bench-webgpu fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -187,6 +187,9 @@ demo: build ## plan, train and predict on the hippocampus scans of testdata; wri
 
 bench: build ## speed of ops, a training step and a prediction beside PyTorch's, which is installed into .tools/peers
 	PEERS=$(PEERS) bench/compare.py
+
+bench-gpu: ## training and prediction beside PyTorch's on an NVIDIA GPU; needs Go only where gounet is not built yet
+	PEERS=$(PEERS) bench/compare.py --device cuda --seconds 2
 
 fuzz: ## every fuzz test for FUZZTIME (1m) each
 	@set -e; for package in $$($(GO) list ./...); do \

@@ -1,16 +1,21 @@
 package cpu
 
-import "time"
+import (
+	"time"
+
+	"github.com/gounet/gounet/core/graph"
+)
 
 // Peaks measures what the workers of the device can do at most, for a second
 // or so, and returns both rates a second: FLOP of f32 multiply-adds that stay in
-// registers (two each), and bytes of z = x + 3y over arrays beyond the caches,
-// each array counted once.
+// registers (two each), whatever the storage, and bytes of z = x + 3y over arrays
+// beyond the caches, each array counted once. There is no error.
 //
 // Both are the best of several runs: other load on the machine disturbs them
 // least.
-func (d *device) Peaks() (flop, bytes float64) {
-	return d.MultiplyPeak(), d.movePeak()
+func (d *device) Peaks(storage graph.DType) (flop, bytes float64, err error) {
+	flop, err = d.MultiplyPeak(storage)
+	return flop, d.movePeak(), err
 }
 
 const (
@@ -19,11 +24,11 @@ const (
 )
 
 // MultiplyPeak is in FLOP a second.
-func (d *device) MultiplyPeak() float64 {
+func (d *device) MultiplyPeak(graph.DType) (float64, error) {
 	const rounds, vectors, perWorker = 50_000, 12, 8
 	units := perWorker * len(d.pool.workers)
 	best := d.bestOf(units, func(*worker, int) { d.isa.peak(rounds) })
-	return float64(units*rounds*vectors*d.isa.lanes*2) / best.Seconds()
+	return float64(units*rounds*vectors*d.isa.lanes*2) / best.Seconds(), nil
 }
 
 // movePeak is in bytes a second.

@@ -167,6 +167,21 @@ func wantedImages(t *testing.T) []compiled {
 			}
 		}
 	}
+	for _, arch := range []int{75, 80, 90, 100} {
+		for _, storage := range []graph.DType{graph.F32, graph.F16, graph.BF16} {
+			if storage == graph.BF16 && arch < 80 {
+				continue
+			}
+			products, _, err := multiplyPeak(target{Arch: arch, SMs: 132}, storage, peakRounds)
+			require.NoError(t, err)
+			moves, _ := movePeak(peakBytes)
+			for _, l := range []launch{products, moves} {
+				source, err := shaders.CUDA(l.Kernel, l.Prelude)
+				require.NoError(t, err)
+				images = append(images, compiled{l.Kernel, source, "peaks", arch, true})
+			}
+		}
+	}
 	slices.SortFunc(images, func(a, b compiled) int {
 		return cmp.Or(cmp.Compare(a.arch, b.arch), cmp.Compare(a.kernel, b.kernel), cmp.Compare(a.source, b.source))
 	})

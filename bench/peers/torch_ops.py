@@ -1,17 +1,22 @@
 #!/usr/bin/env python3
-"""Times 3-D convolutions of PyTorch: forward, input gradient, weight gradient.
+"""Times convolutions of PyTorch: forward, input gradient, weight gradient.
 
-    torch_ops.py [--threads 1,0] [--dtype f32] [--batch 1] [--seconds 1] [--layer NAME:Ci-Co:DxHxW:k:stride ...]
+    torch_ops.py [--threads 1,0] [--precision f32] [--batch 1] [--seconds 1] [--layer NAME:Ci-Co:DxHxW:k:stride ...]
+                 [--device cuda]
 
-Each is timed in both memory layouts and the better one counts. Rows are those of
-`gounet bench ops`: GFLOP/s of the nominal 2 N D H W kD kH kW Ci Co. A convolution
-of two inputs (64+32-32) is timed on the concatenated input, without the concat.
+Kernel and stride are a number, or one an axis: 1x3x3, which on one slice is a 2-D
+convolution. Each is timed in both memory layouts and the better one counts. Rows are
+those of `gounet bench ops`: GFLOP/s of the nominal 2 N D H W kD kH kW Ci Co. A
+convolution of two inputs (64+32-32) is timed on the concatenated input, without the
+concat. On a GPU its own clock tells, for calls that follow each other: those that
+take less time than Python needs to start one show Python's.
 """
 import argparse
+import math
 
 import torch
 
-from timing import DTYPES, LAYOUTS, measure, report, threads
+import timing
 
 # The shapes of the bars, then the layers of the hippocampus plan (patch 40x56x40).
 LAYERS = [
@@ -35,54 +40,81 @@ LAYERS = [
 def parse(text):
     name, channels, shape, kernel, stride = text.split(":")
     ci, co = (int(c) for c in channels.split("-"))
-    return name, ci, co, tuple(int(s) for s in shape.split("x")), int(kernel), int(stride)
+    three = [tuple(int(n) for n in part.split("x")) for part in (shape, kernel, stride)]
+    shape, kernel, stride = (n * 3 if len(n) == 1 else n for n in three)
+    if shape[0] == kernel[0] == stride[0] == 1:
+        shape, kernel, stride = shape[1:], kernel[1:], stride[1:]
+    return name, ci, co, shape, kernel, stride
 
 
 def passes(x, w, dy, stride, padding):
     """The three directions as functions without arguments."""
+    dims = len(stride)
+    forward = {2: torch.nn.functional.conv2d, 3: torch.nn.functional.conv3d}[dims]
+
     def backward(mask):
         return lambda: torch.ops.aten.convolution_backward(
-            dy, x, w, None, [stride] * 3, [padding] * 3, [1] * 3, False, [0] * 3, 1, mask)
+            dy, x, w, None, stride, padding, [1] * dims, False, [0] * dims, 1, mask)
     return {
-        "forward": lambda: torch.nn.functional.conv3d(x, w, stride=stride, padding=padding),
+        "forward": lambda: forward(x, w, stride=stride, padding=padding),
         "grad_input": backward([True, False, False]),
         "grad_weight": backward([False, True, False]),
     }
 
 
+CALLS = 10  # between two looks at the clock of a GPU
+
+
+def measure(args, work):
+    """Median and best seconds of a call."""
+    if not args.gpu:
+        return timing.measure(args, work)
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    times = []
+
+    def calls():
+        begin.record()
+        for _ in range(CALLS):
+            work()
+        end.record()
+        end.synchronize()
+        times.append(begin.elapsed_time(end) / 1000 / CALLS)
+    timing.measure(args, calls)
+    times = sorted(times[1:])
+    return times[len(times) // 2], times[0]
+
+
 def rows(layer, args, count):
     name, ci, co, shape, kernel, stride = parse(layer)
-    padding = kernel // 2
-    out = [(s - 1) // stride + 1 for s in shape]
-    flop = 2 * args.batch * out[0] * out[1] * out[2] * kernel ** 3 * ci * co
-    best = {}
-    for layout, form in LAYOUTS.items():
-        tensors = [torch.randn(s).to(dtype=DTYPES[args.dtype]).contiguous(memory_format=form) for s in (
-            (args.batch, ci, *shape), (co, ci, kernel, kernel, kernel), (args.batch, co, *out))]
+    padding = [k // 2 for k in kernel]
+    out = [(s - 1) // t + 1 for s, t in zip(shape, stride)]
+    flop = 2 * args.batch * math.prod(out) * math.prod(kernel) * ci * co
+    found = []
+    for layout, form in timing.layouts(args, len(shape)).items():
+        tensors = [torch.randn(s).to(args.device, timing.DTYPES[args.precision]).contiguous(memory_format=form) for s in (
+            (args.batch, ci, *shape), (co, ci, *kernel), (args.batch, co, *out))]
         for direction, work in passes(*tensors, stride, padding).items():
-            median, fastest = measure(work, args.seconds)
-            if direction not in best or fastest < best[direction]["best_s"]:
-                best[direction] = {"layout": layout, "s": median, "best_s": fastest}
-    for direction, row in best.items():
-        yield {"set": name, "op": "conv3d", "pass": direction, "ci": ci, "co": co, "shape": list(shape), "kernel": kernel,
-               "stride": stride, "batch": args.batch, "threads": count, "dtype": args.dtype, **row,
-               "gflops": flop / row["s"] / 1e9, "best_gflops": flop / row["best_s"] / 1e9}
+            def make():
+                median, fastest = measure(args, work)
+                return {"s": median, "best_s": fastest, "gflops": flop / median / 1e9, "best_gflops": flop / fastest / 1e9}
+            found.append(timing.row(args, make, set=name, op="conv", **{"pass": direction}, ci=ci, co=co, shape=list(shape), kernel=kernel,
+                                    stride=stride, batch=args.batch, threads=count, precision=args.precision, layout=layout))
+    return timing.best(found, "pass")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", default="1,0")
-    parser.add_argument("--dtype", choices=DTYPES, default="f32")
+    timing.add_flags(parser, seconds=1)
     parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=1, help="a row")
     parser.add_argument("--layer", action="append", help="instead of the built-in list; may be repeated")
     args = parser.parse_args()
+    timing.start(args)
     result = []
-    for count in threads(args.threads):
-        torch.set_num_threads(count)
+    for count in timing.threads(args):
+        timing.use(count)
         for layer in args.layer or LAYERS:
             result.extend(rows(layer, args, count))
-    report(rows=result)
+    timing.report(args, rows=result)
 
 
 if __name__ == "__main__":

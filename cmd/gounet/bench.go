@@ -28,11 +28,13 @@ prediction. The network is nnU-Net's for the hippocampus data set unless flags
 say otherwise; the numbers in it are random.
 
 Rates and shares are those of the best run, as the peaks are, which are measured
-before and after: other load disturbs them least. The peak is that of f32
-multiply-adds in registers, also where activations are stored in 16 bits.
+before and after: other load disturbs them least. The peak of a CPU is that of f32
+multiply-adds in registers, also where activations are stored in 16 bits; on cuda
+that of tensor cores in the precision that is measured. WebGPU has none.
 bench/compare.py runs PyTorch beside it.`,
 		Example: `  gounet bench ops --threads 1
   gounet bench train --precision bf16 --json
+  gounet bench train --patch 1,192,160 --stages 6 --batch 64
   gounet bench predict --tta`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error { return usagef("bench: wanted ops, train or predict") },
@@ -69,7 +71,7 @@ func (f *benchFlags) add(cmd *cobra.Command, threads []int, seconds float64) {
 	flags.IntSliceVar(&f.threads, "threads", threads, "`numbers` of threads to measure with; 0 is all cores")
 	flags.StringVar(&f.plan, "plan", "", "`file` of a plan whose network, patch, batch, channels and number of labels are measured")
 	flags.StringVar(&f.configuration, "configuration", plan.ConfigFullRes, "of --plan")
-	flags.IntSliceVar(&f.patch, "patch", []int{40, 56, 40}, "voxels `D,H,W`, or one number for all; multiples of 2 to the power of stages−1")
+	flags.IntSliceVar(&f.patch, "patch", []int{40, 56, 40}, "voxels `D,H,W`, or one number for all; multiples of 2 to the power of stages−1; D is 1 for a 2-D network")
 	flags.IntVar(&f.batch, "batch", 2, "samples a step")
 	flags.IntVar(&f.stages, "stages", 4, "resolutions of the network")
 	flags.IntVar(&f.channels, "channels", 1, "of the scan")
@@ -82,7 +84,7 @@ const defaultWidth = 32 // nnU-Net's UNet_base_num_features
 
 // addWidth declares the width of a command that measures one network.
 func addWidth(cmd *cobra.Command, width *int) {
-	cmd.Flags().IntVar(width, "width", defaultWidth, "features of the first stage; they double up to 320")
+	cmd.Flags().IntVar(width, "width", defaultWidth, "features of the first stage; they double up to 320, 512 of a 2-D network")
 }
 
 // network is a plan with one configuration, of the sizes of --plan or of the
@@ -129,12 +131,20 @@ func (f *benchFlags) sizes(width int) (c *plan.Configuration, channels, classes 
 			width, f.batch, f.stages, f.channels, f.classes)
 	}
 	c = &plan.Configuration{Name: plan.ConfigFullRes, Dim: 3, Patch: patch, Batch: f.batch}
+	if patch[0] == 1 {
+		c.Name, c.Dim = plan.Config2D, 2
+	}
 	c.Network = plan.Network{Kind: plan.Plain, ConvBias: true, NormEps: 1e-5, Slope: 0.01} // nnU-Net's
 	for s := range f.stages {
-		stride := min(2, s+1)
+		kernel, stride := [3]int{1, 1, 1}, [3]int{1, 1, 1}
+		for a, n := range patch {
+			if n > 1 { // an axis of one voxel is neither convolved nor pooled
+				kernel[a], stride[a] = 3, min(2, s+1)
+			}
+		}
 		c.Network.Features = append(c.Network.Features, min(plan.MostFeatures(c.Dim), width<<s))
-		c.Network.Kernels = append(c.Network.Kernels, [3]int{3, 3, 3})
-		c.Network.Strides = append(c.Network.Strides, [3]int{stride, stride, stride})
+		c.Network.Kernels = append(c.Network.Kernels, kernel)
+		c.Network.Strides = append(c.Network.Strides, stride)
 		c.Network.Convs = append(c.Network.Convs, 2)
 		if s > 0 {
 			c.Network.DecoderConvs = append(c.Network.DecoderConvs, 2)
@@ -171,12 +181,12 @@ type peak struct {
 	GBps    number `json:"gb_second"` // likewise
 }
 
-// peaker is a side interface of a device that can measure its limits: f32
-// multiply-adds from registers (two FLOP each) and bytes moved in large arrays,
-// both a second and with all workers.
+// peaker is a side interface of a device that can measure its limits: multiply-adds
+// (two FLOP each) of what is stored so, as the backend has them, and bytes moved in
+// large arrays, both a second and with all of the device.
 type peaker interface {
-	MultiplyPeak() (flop float64)
-	Peaks() (flop, bytes float64)
+	MultiplyPeak(storage graph.DType) (flop float64, err error)
+	Peaks(storage graph.DType) (flop, bytes float64, err error)
 }
 
 // bench is the devices of a run: one a number of threads.
@@ -233,7 +243,10 @@ func (f *benchFlags) open(s *settings) (*bench, error) {
 		return nil, usagef("threads: wanted at least one number")
 	}
 	b.report.Precision = b.storage.String()
-	b.measurePeaks()
+	if err := b.measurePeaks(); err != nil {
+		b.close()
+		return nil, err
+	}
 	return b, nil
 }
 
@@ -244,23 +257,28 @@ func (b *bench) close() {
 }
 
 // measurePeaks keeps the best that was seen.
-func (b *bench) measurePeaks() {
+func (b *bench) measurePeaks() error {
 	for i, d := range b.devices {
 		if p, ok := d.(peaker); ok {
-			flop, bytes := p.Peaks()
+			flop, bytes, err := p.Peaks(b.storage)
+			if err != nil {
+				return fmt.Errorf("peak of %s: %w", d.Name(), err)
+			}
 			b.report.Peaks[i].GFLOPS = larger(b.report.Peaks[i].GFLOPS, number(flop/1e9))
 			b.report.Peaks[i].GBps = larger(b.report.Peaks[i].GBps, number(bytes/1e9))
 		}
 	}
+	return nil
 }
 
 // multiplyPeak is the peak of a device at this moment, 10⁹ FLOP a second; NaN if
 // it cannot tell.
-func multiplyPeak(dev backend.Device) number {
+func multiplyPeak(dev backend.Device, storage graph.DType) (number, error) {
 	if p, ok := dev.(peaker); ok {
-		return number(p.MultiplyPeak() / 1e9)
+		flop, err := p.MultiplyPeak(storage)
+		return number(flop / 1e9), err
 	}
-	return number(nan)
+	return number(nan), nil
 }
 
 // larger is b if a is not a number yet.
@@ -278,12 +296,16 @@ func (r *machineReport) peak(threads int) peak {
 
 func (r *machineReport) print(w io.Writer) {
 	if r.Device != "" {
-		fmt.Fprintf(w, "%s on %s, activations %s; times are %s\n\n", r.Device, r.CPU, r.Precision, r.Clock)
-		return
+		fmt.Fprintf(w, "%s on %s, activations %s; times are %s\n", r.Device, r.CPU, r.Precision, r.Clock)
+	} else {
+		fmt.Fprintf(w, "%s, kernels %s, activations %s\n", r.CPU, r.ISA, r.Precision)
 	}
-	fmt.Fprintf(w, "%s, kernels %s, activations %s\n", r.CPU, r.ISA, r.Precision)
 	for _, p := range r.Peaks {
-		fmt.Fprintf(w, "measured peak of %d threads: %s GFLOP/s, %s GB/s\n", p.Threads, rounded(p.GFLOPS), rounded(p.GBps))
+		of := ""
+		if r.Device == "" {
+			of = fmt.Sprintf(" of %d threads", p.Threads)
+		}
+		fmt.Fprintf(w, "measured peak%s: %s GFLOP/s, %s GB/s\n", of, rounded(p.GFLOPS), rounded(p.GBps))
 	}
 	fmt.Fprintln(w)
 }

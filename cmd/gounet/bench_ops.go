@@ -49,7 +49,7 @@ On a GPU the times are those of its own clock, where it has one.`,
 	}
 	f.add(cmd, []int{1, 0}, 0.3)
 	flags := cmd.Flags()
-	flags.IntSliceVar(&f.widths, "width", []int{defaultWidth, 8}, "features of the first stage of each network; they double up to 320")
+	flags.IntSliceVar(&f.widths, "width", []int{defaultWidth, 8}, "features of the first stage of each network; they double up to 320, 512 of a 2-D one")
 	flags.BoolVar(&f.large, "large", true, "begin with the three directions of convolutions of large networks")
 	flags.StringVar(&f.filter, "filter", "", "measure only the rows whose \"OP SHAPES\" match this regular `expression`")
 	return cmd
@@ -105,7 +105,9 @@ func (f *opsFlags) run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	b.measurePeaks()
+	if err := b.measurePeaks(); err != nil {
+		return err
+	}
 	for i := range rows {
 		rows[i].rate(&b.report)
 	}
@@ -150,21 +152,27 @@ func (c *opCase) measure(ctx context.Context, dev backend.Device, b *bench, seco
 	}
 	defer s.Close()
 	row.cost = programCost(s.Program)
-	if b.report.Device != "" {
-		row.Peak = number(nan)
-		row.timing, b.report.Clock, err = measureDevice(ctx, s, seconds, 3)
+	row.Peak = number(nan)
+	around := func() error { // peaks are of what has a share of them
+		if row.cost.FLOP == 0 {
+			return nil
+		}
+		peak, err := multiplyPeak(dev, b.storage)
+		row.Peak = larger(row.Peak, peak)
+		return err
+	}
+	if err := around(); err != nil {
 		return row, err
 	}
-	row.Peak = number(nan)
-	counted := row.cost.FLOP > 0
-	if counted {
-		row.Peak = multiplyPeak(dev)
+	if b.report.Device != "" {
+		row.timing, b.report.Clock, err = measureDevice(ctx, s, seconds, 3)
+	} else {
+		row.timing, err = timed(ctx, seconds, 3, s.Run)
 	}
-	row.timing, err = timed(ctx, seconds, 3, s.Run)
-	if counted {
-		row.Peak = larger(row.Peak, multiplyPeak(dev))
+	if err != nil {
+		return row, err
 	}
-	return row, err
+	return row, around()
 }
 
 // programCost is the sum over all nodes.

@@ -23,7 +23,7 @@ type scanFlags struct {
 	benchFlags
 	width, rows int
 	volume      []int
-	tta         bool
+	tta, alone  bool
 }
 
 func newBenchPredict(a *app) *cobra.Command {
@@ -48,6 +48,7 @@ and the table says where its time goes.`,
 	flags.IntSliceVar(&f.volume, "volume", nil, "voxels `D,H,W` of the scan (default twice the patch)")
 	flags.IntVar(&f.rows, "rows", 0, "tiles in one run of the device; 0: as a prediction chooses")
 	flags.BoolVar(&f.tta, "tta", false, "mirror along all axes")
+	flags.BoolVar(&f.alone, "tiles", true, "also measure the program for tiles by itself")
 	return cmd
 }
 
@@ -113,14 +114,22 @@ func (f *scanFlags) run(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
-		tiles, err := f.tiles(ctx, dev, b.storage, p, c, scan)
-		if err != nil {
-			return err
+		rows := []scanRow{scan}
+		if f.alone {
+			tiles, err := f.tiles(ctx, dev, b.storage, p, c, scan)
+			if err != nil {
+				return err
+			}
+			rows = append(rows, tiles)
 		}
-		scan.Threads, tiles.Threads = b.report.Peaks[i].Threads, b.report.Peaks[i].Threads
-		result.Rows = append(result.Rows, scan, tiles)
+		for _, row := range rows {
+			row.Threads = b.report.Peaks[i].Threads
+			result.Rows = append(result.Rows, row)
+		}
 	}
-	b.measurePeaks()
+	if err := b.measurePeaks(); err != nil {
+		return err
+	}
 	for i := range result.Rows {
 		r := &result.Rows[i]
 		r.PeakShare = r.GFLOPS / b.report.peak(r.Threads).GFLOPS

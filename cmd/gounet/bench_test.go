@@ -123,6 +123,12 @@ func TestBenchPredictCountsTiles(t *testing.T) {
 	assert.Equal(t, scan.Rows[0].RowsEach, tiles.Tiles)
 	assert.InEpsilon(t, scan.Rows[0].GFLOP/64, tiles.GFLOP/float64(tiles.Tiles), 1e-9)
 	assert.NotEmpty(t, tiles.Ops)
+
+	var alone scanResult
+	benchJSON(t, &alone, smallBench("predict", "--tiles=false", "--threads", "1"))
+	require.Len(t, alone.Rows, 1)
+	assert.Equal(t, wholeScan, alone.Rows[0].What)
+	assert.Equal(t, 1, alone.Rows[0].Threads)
 }
 
 func TestBenchPrintsTables(t *testing.T) {
@@ -180,6 +186,39 @@ func TestBenchNetworkIsTheHippocampusPlan(t *testing.T) {
 	_, fromFile, err := (&benchFlags{plan: file, configuration: "3d_fullres"}).network(0)
 	require.NoError(t, err)
 	assert.Equal(t, c, fromFile)
+}
+
+// The 2-D plan by flags alone is nnU-Net's: nothing happens along its one slice.
+func TestBenchMeasuresFlatNetworks(t *testing.T) {
+	f := benchFlags{patch: []int{1, 192, 160}, batch: 64, stages: 6, channels: 4, classes: 4}
+	p, c, err := f.network(defaultWidth)
+	require.NoError(t, err)
+	assert.Equal(t, 2, c.Dim)
+	assert.Equal(t, plan.Config2D, c.Name)
+	assert.Equal(t, plan.NNUNet(2), p.Recipe)
+	assert.Equal(t, []int{32, 64, 128, 256, 512, 512}, c.Network.Features)
+	assert.Equal(t, [3]int{1, 32, 32}, c.Network.Divisor())
+	for _, k := range c.Network.Kernels {
+		assert.Equal(t, [3]int{1, 3, 3}, k)
+	}
+
+	flat := func(what string, more ...string) []string {
+		args := append([]string{"bench", what, "--patch", "1,16,8", "--stages", "3", "--width", "2"}, more...)
+		return append(args, "--seconds", "0.001", "--threads", "1", "--quiet")
+	}
+	var step stepResult
+	benchJSON(t, &step, flat("train", "--steps", "1", "--augment"))
+	assert.Equal(t, [3]int{1, 16, 8}, step.Rows[0].Patch)
+	var scan scanResult
+	benchJSON(t, &scan, flat("predict", "--volume", "3,24,8", "--tta"))
+	assert.Equal(t, 3*2*4, scan.Rows[0].Tiles, "each slice by itself, mirrored along H and W")
+	var ops opsResult
+	benchJSON(t, &ops, flat("ops", "--large=false", "--filter", "^(Conv3D|UpConv3D) "))
+	for _, r := range ops.Rows {
+		if r.Conv != nil {
+			assert.Equal(t, 1, r.Conv.Kernel[0], r.Shapes)
+		}
+	}
 }
 
 func TestTypicalCtlLeavesNoRowEmpty(t *testing.T) {

@@ -115,7 +115,9 @@ func (f *stepFlags) run(ctx context.Context, a *app) error {
 		row.Threads = b.report.Peaks[i].Threads
 		result.Rows = append(result.Rows, row)
 	}
-	b.measurePeaks()
+	if err := b.measurePeaks(); err != nil {
+		return err
+	}
 	for i := range result.Rows {
 		r := &result.Rows[i]
 		r.PeakShare = r.GFLOPS / b.report.peak(r.Threads).GFLOPS

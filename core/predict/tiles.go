@@ -26,8 +26,13 @@ func Corners(size, patch int, step float64) []int {
 	return corners
 }
 
-// moves is how often a tile moves along an axis that is longer than the patch.
+// moves is how often a tile moves along an axis that is longer than the patch. Tiles of one
+// voxel, which are the slices of a 2-D network, lie side by side: in smaller steps the same
+// slice would be a tile again and again.
 func moves(size, patch int, step float64) float64 {
+	if patch == 1 {
+		return float64(size - 1)
+	}
 	return math.Ceil(float64(size-patch) / (float64(patch) * step))
 }
 

@@ -43,6 +43,13 @@ func TestAShortAxisIsPaddedLikeNNUNet(t *testing.T) {
 	assert.Equal(t, []int{0}, Corners(9, 10, 0.5))
 }
 
+// A 2-D network sees each slice once, as nnU-Net's does.
+func TestSlicesAreTilesOnce(t *testing.T) {
+	tiles, err := tilesOf([3]int{3, 24, 8}, [3]int{1, 16, 8}, 0.5)
+	require.NoError(t, err)
+	assert.Equal(t, [][3]int{{0, 0, 0}, {0, 8, 0}, {1, 0, 0}, {1, 8, 0}, {2, 0, 0}, {2, 8, 0}}, tiles)
+}
+
 func TestMirrorsAreAllSubsetsOfTheAxes(t *testing.T) {
 	assert.Equal(t, []int{0}, mirrorsOf([3]bool{}))
 	assert.Equal(t, []int{0, 2, 4, 6}, mirrorsOf([3]bool{false, true, true}))
