@@ -132,17 +132,19 @@ func TestPredictionsEqualThoseOfNNUNet(t *testing.T) {
 	}
 	golden := filepath.Join(data, "golden")
 	model := filepath.Join(golden, "nnunetv2_results", "Dataset004_Hippocampus", "nnUNetTrainer__nnUNetPlansF8__3d_fullres")
-	labels, file := t.TempDir(), filepath.Join(t.TempDir(), "summary.json")
-	got := gounet(t, "predict", "--model", model, "--output", labels, "--no-mirror",
-		"--input", filepath.Join(golden, "predict", "inputs", "hippocampus_017_0000.nii.gz"))
-	require.Equal(t, exitOK, got.code, got.err)
-	got = gounet(t, "evaluate", filepath.Join(golden, "predict", "small3d_no_tta"), labels, "--subset", "--output", file)
-	require.Equal(t, exitOK, got.code, got.err)
-	summary, err := metric.ReadSummary(file)
-	require.NoError(t, err)
-	require.Len(t, summary.Mean, 2)
-	for _, m := range summary.Mean {
-		assert.GreaterOrEqual(t, m.Dice, 0.999)
+	for flag, folder := range map[string]string{"--no-mirror": "small3d_no_tta", "--no-mirror=false": "small3d_tta"} {
+		labels, file := t.TempDir(), filepath.Join(t.TempDir(), "summary.json")
+		got := gounet(t, "predict", "--model", model, "--output", labels, flag,
+			"--input", filepath.Join(golden, "predict", "inputs", "hippocampus_017_0000.nii.gz"))
+		require.Equal(t, exitOK, got.code, got.err)
+		got = gounet(t, "evaluate", filepath.Join(golden, "predict", folder), labels, "--subset", "--output", file)
+		require.Equal(t, exitOK, got.code, got.err)
+		summary, err := metric.ReadSummary(file)
+		require.NoError(t, err)
+		require.Len(t, summary.Mean, 2)
+		for _, m := range summary.Mean {
+			assert.GreaterOrEqual(t, m.Dice, 0.999, folder)
+		}
 	}
 }
 
