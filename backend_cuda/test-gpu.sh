@@ -27,18 +27,19 @@ now() { echo $(($(date +%s) - began)); }
 
 # The program is the test binary, which runs as it.
 gounet=$bin/gpu/gounet
-if [ ! -x "$gounet" ]; then
+if [ ! -x "$gounet" ] || [ "$bin/gpu.tar.xz" -nt "$gounet" ]; then
 	echo "unpacking $bin/gpu.tar.xz"
 	tar -xJf "$bin/gpu.tar.xz" -C "$bin" 2>/dev/null || python3 -m tarfile -e "$bin/gpu.tar.xz" "$bin" || exit 1
 	chmod +x "$bin"/gpu/gounet "$bin"/gpu/*.test
+	touch "$gounet" # newer than the archive that it is of
 fi
 if [ -z "${GOUNET_DATA:-}" ] && [ -d "$bin/gpu/data" ]; then
 	export GOUNET_DATA="$bin/gpu/data"
 fi
 echo "reference data: ${GOUNET_DATA:-none}"
 
-"$gounet" doctor
-if ! "$gounet" doctor --json | grep -q '"name": "cuda:0"'; then
+timeout 60 "$gounet" doctor
+if ! timeout 60 "$gounet" doctor --json | grep -q '"name": "cuda:0"'; then
 	echo "no GPU: nothing is tested"
 	exit 1
 fi
@@ -159,7 +160,7 @@ memcheck() {
 		echo "--- SKIP: compute-sanitizer is not installed"
 		return 0
 	fi
-	(cd backend_cuda && GOUNET_GPU=1 within "$checker" --tool memcheck --error-exitcode 9 "$bin/gpu/backend_cuda.test" \
+	(cd backend_cuda && GOUNET_GPU=1 within "$checker" --tool memcheck --report-api-errors no --error-exitcode 9 "$bin/gpu/backend_cuda.test" \
 		-test.v -test.run '^TestWritesAndRunsHappenInTheOrderOfTheCalls$|^TestWhatIsMeasuredMakesTheSameNumbers$' >"$work/memcheck" 2>&1)
 	status=$?
 	if grep -q 'Device not supported' "$work/memcheck"; then

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -83,6 +84,12 @@ esac`
 	out, err = testGPU(bin, "a fold")
 	require.NoError(t, err, out)
 	assert.Contains(t, out, "all passed\n")
+	assert.NotContains(t, out, "unpacking", "it is unpacked once")
+	later := time.Now().Add(time.Minute)
+	require.NoError(t, os.Chtimes(filepath.Join(bin, "gpu.tar.xz"), later, later))
+	out, err = testGPU(bin, "a fold")
+	require.NoError(t, err, out)
+	assert.Contains(t, out, "unpacking", "another archive")
 }
 
 func TestTheArchiveHasWhatTheTestsRead(t *testing.T) {
