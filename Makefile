@@ -56,12 +56,13 @@ $(STUB): backend_cuda/driver/lazy.c backend_cuda/driver/functions.def
 	$(CC) -O2 -fPIC -Wall -c $< -o $(dir $@)lazy.o
 	$(AR) rcs $@ $(dir $@)lazy.o
 
-gpu: build ## bin/gpu: the tests that a machine with an NVIDIA GPU runs, without Go
+gpu: $(CUDA) ## bin/gpu.tar.xz: the tests that a machine with an NVIDIA GPU runs, without Go; with GOUNET_DATA also what they read
 	$(WITHCUDA) $(GO) test $(CUDATAG) -c -trimpath -ldflags '-s -w' -o bin/gpu/ ./backend_cuda ./cmd/gounet
+	backend_cuda/pack-gpu.sh bin
 
-test-gpu: ## what needs an NVIDIA GPU; needs Go only where bin/gpu is not there yet
-	@[ -x bin/gpu/backend_cuda.test ] || $(MAKE) gpu
-	backend_cuda/test-gpu.sh
+test-gpu: ## what needs an NVIDIA GPU; needs Go only where bin/gpu.tar.xz is not there yet
+	@[ -x bin/gpu/gounet ] || [ -f bin/gpu.tar.xz ] || $(MAKE) gpu
+	backend_cuda/test-gpu.sh $(if $(STRICT),--strict)
 
 nvrtc: ## fetch NVIDIA's compiler of kernels, with which make test compiles them for every GPU
 	@[ -d $(NVRTC)/nvidia ] || python3 -m pip install -q --no-deps --target $(NVRTC) nvidia-cuda-nvrtc==$(NVRTC_VERSION) || \

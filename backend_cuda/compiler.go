@@ -5,6 +5,7 @@ package cuda
 import (
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/gounet/gounet/backend_cuda/nvrtc"
 	"github.com/gounet/gounet/shaders"
@@ -28,8 +29,17 @@ type nvidia struct {
 	header string
 }
 
+// openNVRTC opens the NVRTC of this process, once: for its driver, where there is one.
+var openNVRTC = sync.OnceValues(func() (*nvrtc.NVRTC, error) {
+	var version int32
+	if d, err := openDriver(); err == nil && d.version(&version) != 0 {
+		version = 0
+	}
+	return nvrtc.Open(int(version / 1000))
+})
+
 func openCompiler() (compiler, error) {
-	n, err := nvrtc.Open()
+	n, err := openNVRTC()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoDevice, err)
 	}

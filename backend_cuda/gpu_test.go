@@ -109,10 +109,11 @@ func (e *emulatedDriver) reset() {
 	}
 }
 
-// opened is a device for a test: the GPU, or the emulated one.
+// opened is a device for a test: the GPU, or the emulated one. Neither measures kernels,
+// of which the suite has thousands.
 func opened(t testing.TB) *device {
 	if os.Getenv(onGPU) != "" {
-		d, err := Open(Options{})
+		d, err := Open(Options{Untuned: true})
 		require.NoError(t, err)
 		return d.(*device)
 	}

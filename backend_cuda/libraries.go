@@ -9,7 +9,6 @@ import (
 	"gorgonia.org/cu"
 
 	"github.com/gounet/gounet/backend_cuda/library"
-	"github.com/gounet/gounet/backend_cuda/nvrtc"
 )
 
 // Libraries looks for NVIDIA's libraries, and says where they are or what is missing.
@@ -25,7 +24,7 @@ func Libraries() []Library {
 		}
 	}
 	kernels := Library{Name: "NVRTC", Needed: "to compile the kernels for the GPU"}
-	if n, err := nvrtc.Open(); err != nil {
+	if n, err := openNVRTC(); err != nil {
 		kernels.Missing = err.Error()
 	} else {
 		kernels.Path, kernels.Version = n.Path, fmt.Sprintf("%d.%d", n.Major, n.Minor)

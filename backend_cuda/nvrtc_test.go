@@ -217,7 +217,7 @@ func picked(list []compiled, long bool) []compiled {
 // keeps its variables in registers.
 func TestKernelsOfRealPlansCompile(t *testing.T) {
 	t.Parallel()
-	n, err := nvrtc.Open()
+	n, err := nvrtc.Open(0)
 	if err != nil {
 		t.Skip(err)
 	}

@@ -33,10 +33,15 @@ func runTuned(t *testing.T, folder string, o Options) (d *device, y []float32, m
 	d, err := open(e.driver, e.compiler, &cache{folder: folder}, o)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, d.Close()) })
-	v, p := tunedProgram(t)
 	before := e.calls("cuEventElapsedTime")
+	y = runOn(t, d)
+	return d, y, e.calls("cuEventElapsedTime") - before
+}
+
+// runOn is the result of the program on d.
+func runOn(t *testing.T, d *device) (y []float32) {
+	v, p := tunedProgram(t)
 	s := session(t, d, p)
-	measured = e.calls("cuEventElapsedTime") - before
 	r := rand.New(rand.NewPCG(5, 6))
 	for i, info := range p.Values {
 		if w := graph.Value(i + 1); info.Region == graph.Weights || w == v.x {
@@ -54,7 +59,43 @@ func runTuned(t *testing.T, folder string, o Options) (d *device, y []float32, m
 	require.NoError(t, s.Run(t.Context()))
 	y = make([]float32, p.Type(v.y).Shape.Elems())
 	require.NoError(t, s.ReadFloats(t.Context(), v.y, y))
-	return d, y, measured
+	return y
+}
+
+// What is chosen by measuring, on a GPU by its own clock, makes the numbers of what the
+// model chooses, in another order of sums: one step of a half.
+func TestWhatIsMeasuredMakesTheSameNumbers(t *testing.T) {
+	open := func(folder string) *device {
+		if os.Getenv(onGPU) == "" {
+			d, _, _ := runTuned(t, folder, Options{})
+			return d
+		}
+		d, err := openOn(folder)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, d.Close()) })
+		return d
+	}
+	want := runOn(t, closing(t))
+	d := open(t.TempDir())
+	got := runOn(t, d)
+	assert.Len(t, d.tiles.chosen, 1)
+	t.Logf("measured: %v", d.tiles.chosen)
+	for i := range want {
+		require.InDelta(t, want[i], got[i], 0x1p-10*math.Abs(float64(want[i]))+0x1p-14)
+	}
+}
+
+// openOn opens the GPU with a cache of its own.
+func openOn(folder string) (*device, error) {
+	driver, err := openDriver()
+	if err != nil {
+		return nil, err
+	}
+	c, err := openCompiler()
+	if err != nil {
+		return nil, err
+	}
+	return open(driver, c, &cache{folder: folder}, Options{})
 }
 
 // kept is the file of the choices in a folder.

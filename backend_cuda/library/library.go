@@ -7,6 +7,7 @@ package library
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -43,21 +44,18 @@ func Bind(handle uintptr, functions map[string]any) error {
 }
 
 // Find lists the files of a pattern in the folders of toolkits and of the wheels that
-// PyTorch comes with, the newest first.
+// PyTorch comes with, the newest first: those of the environment's variables and of the
+// python3 in PATH before those of the system and of the user.
 func Find(pattern string) []string {
-	folders := []string{
-		"/usr/local/cuda*/lib64", "/usr/local/cuda*/targets/*/lib", "/opt/cuda/lib64",
-		"/usr/lib/python3*/*-packages/nvidia/*/lib", "/usr/local/lib/python3*/*-packages/nvidia/*/lib", "/opt/*/lib/python3*/site-packages/nvidia/*/lib",
-	}
+	var folders []string
 	for _, name := range []string{"CUDA_HOME", "CUDA_PATH"} {
 		if home := os.Getenv(name); home != "" {
-			folders = slices.Insert(folders, 0, filepath.Join(home, "lib64"), filepath.Join(home, "lib"))
+			folders = append(folders, filepath.Join(home, "lib64"), filepath.Join(home, "lib"))
 		}
 	}
-	for _, name := range []string{"VIRTUAL_ENV", "CONDA_PREFIX"} {
-		if home := os.Getenv(name); home != "" {
-			folders = append(folders, filepath.Join(home, "lib"), filepath.Join(home, "lib/python3*/site-packages/nvidia/*/lib"))
-		}
+	folders = append(folders, "/usr/local/cuda*/lib64", "/usr/local/cuda*/targets/*/lib", "/opt/cuda/lib64")
+	for _, home := range pythons() {
+		folders = append(folders, filepath.Join(home, "lib"), filepath.Join(home, "lib*/python3*/*-packages/nvidia/*/lib"))
 	}
 	var files []string
 	for _, folder := range folders {
@@ -66,4 +64,21 @@ func Find(pattern string) []string {
 		files = append(files, found...)
 	}
 	return files
+}
+
+// pythons are the folders above bin of interpreters that may have the wheels, as patterns
+// of filepath.Glob: that of a virtual environment, and the one that it was made by.
+func pythons() []string {
+	homes := []string{os.Getenv("VIRTUAL_ENV"), os.Getenv("CONDA_PREFIX")}
+	if python, err := exec.LookPath("python3"); err == nil {
+		homes = append(homes, filepath.Dir(filepath.Dir(python)))
+		if behind, err := filepath.EvalSymlinks(python); err == nil {
+			homes = append(homes, filepath.Dir(filepath.Dir(behind)))
+		}
+	}
+	homes = append(homes, "/usr", "/usr/local", "/opt/*", "/opt/*/.venv")
+	if home, err := os.UserHomeDir(); err == nil {
+		homes = append(homes, filepath.Join(home, ".local"))
+	}
+	return slices.DeleteFunc(homes, func(home string) bool { return !filepath.IsAbs(home) })
 }

@@ -10,8 +10,9 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/gounet/gounet/backend_cuda/library"
 )
@@ -44,24 +45,38 @@ func (n *NVRTC) names() map[string]any {
 	}
 }
 
-// Open opens the compiler of this process, once: where the loader finds it, in a
-// toolkit, or in a wheel.
-var Open = sync.OnceValues(func() (*NVRTC, error) {
-	return load(append([]string{"libnvrtc.so.13", "libnvrtc.so.12"}, library.Find("libnvrtc.so.1[23]")...))
-})
+// Open opens the newest compiler that makes code for CUDA of at most a major version,
+// which a driver of that version loads, where the loader finds it, in a toolkit, or in a
+// wheel. Where all are newer it opens one of those; 0 is any version.
+func Open(most int) (*NVRTC, error) {
+	return load(candidates(most, append([]string{"libnvrtc.so.13", "libnvrtc.so.12"}, library.Find("libnvrtc.so.1[23]")...)))
+}
+
+// candidates are paths with the newest major versions first, those above most at the end.
+// Names say the version: to open a library shows its functions to those that are opened
+// after it.
+func candidates(most int, paths []string) []string {
+	rank := func(path string) int {
+		major, _ := strconv.Atoi(strings.TrimPrefix(filepath.Ext(path), "."))
+		if most > 0 && major > most {
+			return -major
+		}
+		return major
+	}
+	slices.SortStableFunc(paths, func(a, b string) int { return rank(b) - rank(a) })
+	return paths
+}
 
 // load opens the first library that is there. NVRTC opens its builtins by their bare
-// name, which the loader finds only if those beside it are open.
+// name when it compiles, which the loader finds only if those beside it are open.
 func load(paths []string) (*NVRTC, error) {
-	for _, p := range paths {
-		if strings.Contains(p, "/") {
-			beside, _ := filepath.Glob(filepath.Join(filepath.Dir(p), "libnvrtc-builtins.so.*"))
-			_, _, _ = library.Open(beside) // compiling says what is missing
-		}
-	}
 	handle, path, err := library.Open(paths)
 	if err != nil {
 		return nil, fmt.Errorf("no NVRTC, which compiles the kernels (%w): install Debian's libnvrtc12, NVIDIA's cuda-nvrtc-13-0, or the wheel nvidia-cuda-nvrtc, and name its folder in LD_LIBRARY_PATH", err)
+	}
+	if strings.Contains(path, "/") {
+		beside, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "libnvrtc-builtins.so.*"))
+		_, _, _ = library.Open(beside) // compiling says what is missing
 	}
 	n := &NVRTC{Path: path}
 	if err := library.Bind(handle, n.names()); err != nil {

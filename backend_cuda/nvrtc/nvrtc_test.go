@@ -3,6 +3,7 @@
 package nvrtc
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -10,7 +11,7 @@ import (
 )
 
 func TestWhatIsWrongInASourceIsSaid(t *testing.T) {
-	n, err := Open()
+	n, err := Open(0)
 	if err != nil {
 		t.Skip(err)
 	}
@@ -34,4 +35,14 @@ func TestAMissingLibraryIsNamedWithItsPackage(t *testing.T) {
 	require.ErrorContains(t, err, "nvidia-cuda-nvrtc")
 	_, err = load([]string{"libm.so.6"})
 	require.ErrorContains(t, err, "libm.so.6: it has no nvrtc")
+}
+
+// A driver loads what the compilers of its own major version and of those before it make.
+func TestTheNewestThatTheDriverLoadsIsTaken(t *testing.T) {
+	all := []string{"libnvrtc.so.13", "libnvrtc.so.12", "/a/lib64/libnvrtc.so.12", "/b/nvidia/cu13/lib/libnvrtc.so.13"}
+	older := []string{"libnvrtc.so.12", "/a/lib64/libnvrtc.so.12", "libnvrtc.so.13", "/b/nvidia/cu13/lib/libnvrtc.so.13"}
+	newer := []string{"libnvrtc.so.13", "/b/nvidia/cu13/lib/libnvrtc.so.13", "libnvrtc.so.12", "/a/lib64/libnvrtc.so.12"}
+	for most, want := range map[int][]string{0: newer, 11: older, 12: older, 13: newer, 14: newer} {
+		assert.Equal(t, want, candidates(most, slices.Clone(all)), "CUDA %d", most)
+	}
 }
