@@ -61,6 +61,7 @@ func (d *device) Compile(p *compile.Program, bind map[graph.Region][]backend.Buf
 		return nil, err
 	}
 	e := &executable{dev: d}
+	d.live[e] = true
 	for _, n := range p.Nodes {
 		e.nodes = append(e.nodes, n.Name)
 	}
@@ -244,7 +245,7 @@ func (e *executable) Free() {
 	if e.dev == nil {
 		return
 	}
-	if e.dev.enter() == nil {
+	if e.dev.live[e] && e.dev.reach() == nil { // also of a device that is lost: its communicator waits for the graph
 		e.release()
 		runtime.UnlockOSThread()
 	}
@@ -255,6 +256,7 @@ func (e *executable) Free() {
 // lost, which has nothing to give back.
 func (e *executable) release() {
 	d := e.dev
+	delete(d.live, e)
 	_ = d.land(context.Background(), 0)
 	if e.graph != 0 {
 		_ = d.told("free", d.driver.error(d.driver.execDestroy(e.graph)))

@@ -43,6 +43,9 @@ type device struct {
 	comm      *communicator // nil where it takes part in no group
 	side      cu.Stream     // of the communicator, beside stream
 	lost      error         // what every call answers from then on
+	dead      bool          // it is lost to the driver too, which answers nothing else
+	closed    bool
+	live      map[*executable]bool
 }
 
 // facts of a GPU.
@@ -106,7 +109,7 @@ func open(d *driver, c compiler, kept *cache, o Options) (*device, error) {
 	}
 	dev := &device{
 		driver: d, gpu: gpu, context: context, facts: f, compiler: c, cache: kept,
-		functions: map[string]*function{}, tuned: !o.Untuned, careful: os.Getenv("CUDA_LAUNCH_BLOCKING") == "1",
+		functions: map[string]*function{}, live: map[*executable]bool{}, tuned: !o.Untuned, careful: os.Getenv("CUDA_LAUNCH_BLOCKING") == "1",
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -217,13 +220,27 @@ func (d *device) unused() int64 {
 }
 
 // enter makes the context that of the thread, which the goroutine keeps until it
-// unlocks it. A device that is lost says so; so does one whose group has ended, as
-// sums that were aborted may be in its memory.
+// unlocks it. A device that is lost says so.
 func (d *device) enter() error {
+	if err := d.ended(); err != nil {
+		return err
+	}
+	return d.reach()
+}
+
+// ended is why the device is lost. One whose group has ended is, as sums that were aborted may
+// be in its memory.
+func (d *device) ended() error {
 	if err := d.comm.trouble(); err != nil && d.lost == nil {
 		d.lost = fmt.Errorf("cuda: %s: %w", d.facts.name, err)
 	}
-	if d.lost != nil {
+	return d.lost
+}
+
+// reach makes the context that of the thread, also of a device that is lost: what it has
+// is given back.
+func (d *device) reach() error {
+	if d.closed {
 		return d.lost
 	}
 	runtime.LockOSThread()
@@ -241,19 +258,34 @@ func (d *device) told(what string, err error) error {
 		return nil
 	}
 	err = fmt.Errorf("cuda: %s: %s: %w", d.facts.name, what, d.driver.told(err))
-	if errors.Is(err, backend.ErrLost) && d.lost == nil {
-		d.lost = err
+	if errors.Is(err, backend.ErrLost) {
+		d.dead = true
+		if d.lost == nil {
+			d.lost = err
+		}
 	}
 	return err
 }
 
-// Close gives everything back. What a lost device says to it is nothing new.
+// Close gives everything back: graphs before the communicator, which waits for them. What a lost
+// device says to it is nothing new.
 func (d *device) Close() error {
-	gone := d.lost != nil
+	gone := d.ended() != nil
 	var errs []error
-	if err := d.enter(); err == nil {
+	if err := d.reach(); err == nil {
 		defer runtime.UnlockOSThread()
-		errs = append(errs, d.land(context.Background(), 0), d.told("close", d.stream.Synchronize()), d.comm.close())
+		errs = append(errs, d.land(context.Background(), 0), d.told("close", d.stream.Synchronize()))
+		for e := range d.live {
+			e.release()
+		}
+		if d.comm != nil {
+			errs = append(errs, d.told("close", d.side.Synchronize()))
+		}
+		if d.dead { // graphs may have stayed, and what waits for them is of no use
+			go d.comm.close() //nolint:errcheck // it is lost
+		} else {
+			errs = append(errs, d.comm.close())
+		}
 		d.stage.close()
 		for i := range d.spare {
 			errs = append(errs, d.told("an event", cu.DestroyEvent(&d.spare[i])))
@@ -268,6 +300,7 @@ func (d *device) Close() error {
 	}
 	d.spare, d.modules, d.functions = nil, nil, nil
 	errs = append(errs, d.told("its context", d.gpu.ReleasePrimaryCtx()))
+	d.closed = true
 	if gone {
 		return nil
 	}

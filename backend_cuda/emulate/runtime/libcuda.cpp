@@ -17,6 +17,7 @@
 #include <dlfcn.h>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <sstream>
 #include <string>
@@ -160,6 +161,9 @@ Result drain(Stream *s) {
         }
         lost = rc;
     }
+    if (lost) {
+        s->works.clear();
+    }
     return lost;
 }
 
@@ -202,12 +206,14 @@ extern "C" __attribute__((visibility("default"))) void emulated_set(const char *
     std::string w = what;
     (w == "devices" ? gpu.devices : w == "arch" ? gpu.arch : w == "pools" ? gpu.pools : w == "time" ? gpu.time : w == "forget" ? gpu.forget : w == "driver" ? gpu.driver : gpu.memory) = value;
 }
-// Puts a function into a stream, which the GPU's other streams do not wait for.
-extern "C" __attribute__((visibility("default"))) int emulated_put(Stream *s, int (*f)(void *), void *with) {
+// Puts a function into a stream, which the GPU's other streams do not wait for. What it
+// has is given back when neither a stream nor a graph has it any more.
+extern "C" __attribute__((visibility("default"))) int emulated_put(Stream *s, int (*f)(void *), void *with, void (*done)(void *)) {
     std::lock_guard<std::recursive_mutex> guard(mutex);
+    std::shared_ptr<void> own(with, done);
     return put(s, [=] {
         mutex.unlock();
-        int rc = f(with);
+        int rc = f(own.get());
         mutex.lock();
         return rc;
     });
@@ -423,7 +429,7 @@ API cuStreamBeginCapture_v2(Stream *s, int) {
     if (!s || s->capture) {
         return InvalidValue;
     }
-    s->capture = new Capture; // stays: events know it
+    s->capture = new Capture; // stays, without its graph: events know it
     s->capture->streams = {s};
     s->lane = 0;
     s->last.clear();
@@ -440,13 +446,14 @@ API cuStreamEndCapture(Stream *s, Graph **g) {
     for (Stream *one : c->streams) {
         one->capture = nullptr;
     }
+    Graph made = std::move(c->graph);
     if (c->broken) {
         return CaptureInvalidated;
     }
-    if (!c->graph.joined(s->last)) {
+    if (!made.joined(s->last)) {
         return CaptureUnjoined;
     }
-    *g = new Graph(std::move(c->graph));
+    *g = new Graph(std::move(made));
     return Success;
 }
 API cuStreamWaitEvent(Stream *s, Event *e, unsigned) {
