@@ -229,3 +229,20 @@ func TestADeviceWithoutAGroupDoesNotReduce(t *testing.T) {
 	_, err = loadNCCL([]string{"libnothing.so.2"})
 	require.ErrorContains(t, err, "install Debian's or NVIDIA's libnccl2")
 }
+
+// What a group lacks is known before its devices are opened: the GPUs first, which no library
+// replaces.
+func TestAGroupThatCannotBeIsNamed(t *testing.T) {
+	e := emulatedOnly(t)
+	path, err := e.compiler.c.NCCL()
+	require.NoError(t, err)
+	none := []string{"libnothing.so.2"}
+	e.set("devices", 2)
+	require.NoError(t, groupOf(e.driver, e.compiler, []string{path}, 2))
+	err = groupOf(e.driver, e.compiler, none, 8)
+	require.ErrorIs(t, err, ErrNoDevice)
+	require.ErrorContains(t, err, "8 GPUs are asked for, the driver sees 2")
+	require.ErrorContains(t, groupOf(e.driver, e.compiler, none, 2), "install Debian's or NVIDIA's libnccl2")
+	e.set("arch", 70)
+	require.ErrorContains(t, groupOf(e.driver, e.compiler, none, 2), "GPU 0: emulated has compute capability 7.0")
+}
