@@ -23,6 +23,8 @@ type executable struct {
 	graph   uintptr        // CUgraphExec
 	buffers []*buffer      // that the graph has the addresses of: they must live
 	owned   []cu.DevicePtr // partial sums and tables
+	number  uint32         // among the programs of the device
+	marks   uintptr        // what its marks write
 }
 
 // start is a launch with its function and the addresses of its memory.
@@ -60,14 +62,15 @@ func (d *device) Compile(p *compile.Program, bind map[graph.Region][]backend.Buf
 	if err != nil {
 		return nil, err
 	}
-	e := &executable{dev: d}
+	d.programs++
+	e := &executable{dev: d, number: d.programs}
 	d.live[e] = true
 	for _, n := range p.Nodes {
 		e.nodes = append(e.nodes, n.Name)
 	}
 	bound, err := e.bind(p, bind)
 	if err == nil {
-		err = d.compileAll(p, made.List)
+		err = d.compileAll(p, append(made.List, marking))
 	}
 	if err == nil {
 		err = e.place(p, made, bound)
@@ -113,11 +116,12 @@ func blame(p *compile.Program, l launch, err error) error {
 // place gives partial sums and tables memory, and every launch its addresses.
 func (e *executable) place(p *compile.Program, made *launches, bound map[graph.Region][]*buffer) error {
 	var sums, constants, lasting cu.DevicePtr
+	text := e.values(made.Tables)
 	for _, m := range []struct {
 		to    *cu.DevicePtr
 		what  string
 		bytes int64
-	}{{&sums, "partial sums", made.Partials}, {&constants, "tables", int64(len(made.Tables))}, {&lasting, "norms", made.Left}} {
+	}{{&sums, "partial sums", made.Partials}, {&constants, "tables", int64(len(text))}, {&lasting, "norms", made.Left}} {
 		if m.bytes == 0 {
 			continue
 		}
@@ -127,9 +131,10 @@ func (e *executable) place(p *compile.Program, made *launches, bound map[graph.R
 		}
 		*m.to, e.owned = at, append(e.owned, at)
 	}
-	if err := e.dev.stage.write(context.Background(), constants, made.Tables); err != nil {
+	if err := e.dev.stage.write(context.Background(), constants, text); err != nil {
 		return err
 	}
+	e.marks = constants.Uintptr() + uintptr(len(made.Tables))
 	for _, l := range made.List {
 		s := start{launch: l, op: graph.OpName(p.Nodes[l.Node].Op), function: e.dev.functions[key(l)]}
 		if l.Reduce == nil {
@@ -218,6 +223,12 @@ const thisThread = 1
 // capture makes the graph of the launches, and readies it on the GPU.
 func (e *executable) capture() error {
 	d := e.dev
+	if d.marks == nil {
+		var err error
+		if d.marks, err = d.pinned(4); err != nil {
+			return err
+		}
+	}
 	if err := d.told("capture", d.driver.error(d.driver.capture(streamOf(d.stream), thisThread))); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"unsafe"
 
 	"gorgonia.org/cu"
 
@@ -46,6 +47,8 @@ type device struct {
 	dead      bool          // it is lost to the driver too, which answers nothing else
 	closed    bool
 	live      map[*executable]bool
+	marks     []byte // pinned: the word that graphs mark their parts by
+	programs  uint32 // that were ever compiled
 }
 
 // facts of a GPU.
@@ -287,6 +290,10 @@ func (d *device) Close() error {
 			errs = append(errs, d.comm.close())
 		}
 		d.stage.close()
+		if d.marks != nil {
+			d.driver.hostFree(unsafe.Pointer(&d.marks[0]))
+			d.marks = nil
+		}
 		for i := range d.spare {
 			errs = append(errs, d.told("an event", cu.DestroyEvent(&d.spare[i])))
 		}

@@ -5,6 +5,7 @@ package cuda
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -147,15 +148,15 @@ func TestAMissingDriverIsNamedWithItsPackage(t *testing.T) {
 
 func TestTooLittleMemoryIsAnErrorWithNumbersBeforeTheFirstRun(t *testing.T) {
 	e := emulatedOnly(t)
-	e.set("memory", 12<<20)
+	e.set("memory", 13<<20)
 	d := closing(t)
 	p, _, _ := doubling(t, 2<<20)
 	_, err := backend.NewSession(d, p, nil)
-	require.ErrorContains(t, err, "emulated has 12582912")
+	require.ErrorContains(t, err, "emulated has 13631488")
 	p, _, _ = doubling(t, 1<<20)
 	s := session(t, d, p)
 	_, err = backend.NewSession(d, p, nil)
-	require.ErrorContains(t, err, "8 MiB are wanted, 4 of its 12 MiB are free: choose a smaller patch or batch")
+	require.ErrorContains(t, err, "8 MiB are wanted, 4 of its 13 MiB are free: choose a smaller patch or batch")
 	require.NotErrorIs(t, err, backend.ErrLost)
 	require.NoError(t, s.Run(t.Context()), "the device is as good as before")
 }
@@ -172,7 +173,7 @@ func TestALostDeviceIsAnErrorOfEveryCall(t *testing.T) {
 		require.NoError(t, s.Run(t.Context()))
 		read := func() error { return s.Read(t.Context(), x, make([]byte, 2048)) }
 		require.NoError(t, read())
-		e.inject(code)
+		e.inject(code, 0)
 		require.NoError(t, s.Run(t.Context()), "a run is handed over")
 		err = read()
 		require.ErrorIs(t, err, backend.ErrLost)
@@ -217,13 +218,59 @@ func TestWithBlockingLaunchesAFaultHasTheNameOfItsNode(t *testing.T) {
 	s, err := backend.NewSession(d, two(t), nil)
 	require.NoError(t, err)
 	require.NoError(t, s.Run(t.Context()))
-	e.inject(700)
+	e.inject(700, 0)
 	err = s.Run(t.Context())
 	require.ErrorIs(t, err, backend.ErrLost)
 	require.ErrorContains(t, err, "first: CUDA error 700, an illegal memory access was encountered")
 	assert.NotContains(t, err.Error(), "second")
 	s.Close()
 	require.NoError(t, d.Close())
+}
+
+// chain is n additions, one after the other.
+func chain(t *testing.T, n int) *compile.Program {
+	g, err := graph.Build(func(b *graph.Builder) []graph.Value {
+		x := b.Declare("x", graph.IO, graph.F32, 1, 1, 1, 64, 1)
+		y := x
+		for i := range n {
+			y = b.Apply(fmt.Sprintf("add%d", i), graph.Add{}, y, x)[0]
+		}
+		b.Place(y, graph.IO)
+		return []graph.Value{y}
+	})
+	require.NoError(t, err)
+	p, err := compile.Compile(g, compile.Options{})
+	require.NoError(t, err)
+	return p
+}
+
+// A fault in the replay of a graph has the names of the few nodes that it is in, whichever of
+// the programs that are under way it hits.
+func TestAFaultOfAGraphHasTheNamesOfItsPart(t *testing.T) {
+	e := emulatedOnly(t)
+	const nodes = 40 // parts of 16, and a mark before each
+	for _, c := range []struct {
+		node int64
+		want string
+	}{{0, "between add0 and add15; "}, {15, "between add0 and add15; "}, {16, "between add16 and add31; "}, {39, "between add32 and add39; "}} {
+		d := opened(t)
+		first, err := backend.NewSession(d, two(t), nil)
+		require.NoError(t, err)
+		s, err := backend.NewSession(d, chain(t, nodes), nil)
+		require.NoError(t, err)
+		require.NoError(t, d.stream.Synchronize())
+		marks := e.calls("cuLaunchKernel")
+		require.NoError(t, first.Run(t.Context()))
+		require.NoError(t, s.Run(t.Context()))
+		assert.Equal(t, marks, e.calls("cuLaunchKernel"), "marks are nodes of the graph")
+		e.inject(700, 1+2+1 /* a mark, two nodes, an event */ +1+c.node/16+c.node)
+		err = s.Read(t.Context(), 1, make([]byte, 4))
+		require.ErrorIs(t, err, backend.ErrLost)
+		require.ErrorContains(t, err, c.want)
+		first.Close()
+		s.Close()
+		require.NoError(t, d.Close())
+	}
 }
 
 func TestAProfileHasTheTimeOfEveryNode(t *testing.T) {
@@ -331,11 +378,11 @@ func TestImagesAreKeptOnDisk(t *testing.T) {
 		require.NoError(t, d.Close())
 		return e.compiler.made - before
 	}
-	assert.Equal(t, 1, made())
+	assert.Equal(t, 2, made(), "with that of marks")
 	assert.Equal(t, 0, made())
 	files, err := filepath.Glob(filepath.Join(kept.folder, "*.cubin"))
 	require.NoError(t, err)
-	require.Len(t, files, 1)
+	require.Len(t, files, 2)
 
 	content, err := os.ReadFile(files[0])
 	require.NoError(t, err)
@@ -346,9 +393,9 @@ func TestImagesAreKeptOnDisk(t *testing.T) {
 	assert.Equal(t, 0, made())
 
 	e.set("arch", 80)
-	assert.Equal(t, 1, made(), "another GPU")
+	assert.Equal(t, 2, made(), "another GPU")
 	kept.folder = filepath.Join(files[0], "no folder")
-	assert.Equal(t, 1, made(), "a folder that cannot be")
+	assert.Equal(t, 2, made(), "a folder that cannot be")
 }
 
 // A goroutine moves from thread to thread, and each has its own context.

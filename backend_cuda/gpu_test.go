@@ -29,7 +29,7 @@ type emulatedDriver struct {
 	*driver
 	compiler *emulatedCompiler
 	set      func(what string, value int64)
-	inject   func(result)
+	inject   func(rc result, skip int64) // what a work of a stream answers, after others
 	calls    func(name string) int64
 }
 

@@ -124,6 +124,7 @@ struct {
     long devices = 1, arch = 90, pools = 1, memory = 1l << 30;
     long driver = 13000;
     long forget = 0; // the wait for an event that does not wait, counted from 1 on
+    long skip = 0;
     long time = 0; // nanoseconds of a kernel for each byte of its dynamic shared memory
 } gpu;
 
@@ -133,7 +134,7 @@ std::recursive_mutex mutex;
 std::map<uintptr_t, size_t> blocks, hosts; // device memory and pinned memory
 size_t used;
 std::map<std::string, long> calls;
-int primary, injected, lost; // injected: what the next work of a stream answers
+int primary, injected, lost; // injected: what a work of a stream answers, after gpu.skip others
 unsigned launches;
 thread_local void *current;
 
@@ -156,7 +157,7 @@ Result drain(Stream *s) {
         Work w = std::move(s->works.front());
         s->works.pop_front();
         Result rc = w();
-        if (injected) {
+        if (injected && gpu.skip-- == 0) {
             rc = std::exchange(injected, 0);
         }
         lost = rc;
@@ -218,9 +219,10 @@ extern "C" __attribute__((visibility("default"))) int emulated_put(Stream *s, in
         return rc;
     });
 }
-extern "C" __attribute__((visibility("default"))) void emulated_inject(int rc) {
+extern "C" __attribute__((visibility("default"))) void emulated_inject(int rc, long skip) {
     std::lock_guard<std::recursive_mutex> guard(mutex);
     injected = rc;
+    gpu.skip = skip;
 }
 extern "C" __attribute__((visibility("default"))) long emulated_calls(const char *name) {
     std::lock_guard<std::recursive_mutex> guard(mutex);
