@@ -38,7 +38,9 @@ type device struct {
 	spare     []cu.Event
 	simple    bool          // only the simple kernels, which an emulated GPU runs fast
 	rules     target        // Fold, Groups and Split of kernels
+	kernels   string        // what GOUNET_CUDA_KERNELS says
 	tuned     bool          // tilings are measured
+	warn      func(string)  // of ways that are wrong; nil: nobody is told
 	tiles     *choices      // nil until they are asked for
 	careful   bool          // every launch is waited for, so that errors have the name of the op
 	comm      *communicator // nil where it takes part in no group
@@ -105,6 +107,10 @@ func open(d *driver, c compiler, kept *cache, o Options) (*device, error) {
 	if err := c.fits(f); err != nil {
 		return nil, err
 	}
+	kinds, err := kernelsWanted()
+	if err != nil {
+		return nil, err
+	}
 	_ = gpu.SetPrimaryCtxFlags(cu.SchedBlockingSync) // who waits leaves the core to others; in use, it keeps its flags
 	context, err := gpu.RetainPrimaryCtx()
 	if err != nil {
@@ -112,7 +118,8 @@ func open(d *driver, c compiler, kept *cache, o Options) (*device, error) {
 	}
 	dev := &device{
 		driver: d, gpu: gpu, context: context, facts: f, compiler: c, cache: kept,
-		functions: map[string]*function{}, live: map[*executable]bool{}, tuned: !o.Untuned, careful: os.Getenv("CUDA_LAUNCH_BLOCKING") == "1",
+		functions: map[string]*function{}, live: map[*executable]bool{}, tuned: !o.Untuned, warn: o.Warn,
+		kernels: os.Getenv(kernelsVariable), simple: kinds.Simple, rules: kinds, careful: os.Getenv("CUDA_LAUNCH_BLOCKING") == "1",
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -197,7 +204,35 @@ func (f facts) trouble() error {
 	return nil
 }
 
-func (d *device) Name() string { return "cuda (" + d.facts.name + ")" }
+// kernelsVariable says which kernels are used: where those of a GPU turn out to be wrong, others
+// take their place.
+const kernelsVariable = "GOUNET_CUDA_KERNELS"
+
+// kernelsKinds are its values.
+var kernelsKinds = map[string]target{
+	"":       {},              // all
+	"warps":  {Groups: never}, // none by Hopper's instructions of groups of warps
+	"simple": {Simple: true},  // none that multiplies matrices, which takes tens of times as long
+}
+
+// kernelsWanted are the rules of the variable.
+func kernelsWanted() (target, error) {
+	kinds, is := kernelsKinds[os.Getenv(kernelsVariable)]
+	if !is {
+		return kinds, fmt.Errorf("%s is %q, wanted warps, simple, or nothing for all kernels", kernelsVariable, os.Getenv(kernelsVariable))
+	}
+	return kinds, nil
+}
+
+// restricted says which kernels are used, where it is not all.
+func (d *device) restricted() string {
+	if d.kernels == "" {
+		return ""
+	}
+	return ", " + d.kernels + " kernels"
+}
+
+func (d *device) Name() string { return "cuda (" + d.facts.name + d.restricted() + ")" }
 
 // Limits: bf16 has instructions from Ampere on. A device that is lost has no memory free
 // that is known.

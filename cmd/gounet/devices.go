@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"errors"
+	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -93,11 +95,14 @@ func (f *deviceFlags) open(s *settings) (backend.Device, error) {
 		if err != nil {
 			return nil, err
 		}
-		return cuda.Open(cuda.Options{Ordinal: ordinal, Untuned: !f.tune})
+		return cuda.Open(cuda.Options{Ordinal: ordinal, Untuned: !f.tune, Warn: warnOfKernels})
 	default:
 		return webgpu.Open(webgpu.Options{Software: which == software})
 	}
 }
+
+// warnOfKernels tells of kernels that a GPU makes other numbers with.
+func warnOfKernels(text string) { fmt.Fprintln(os.Stderr, "warning   "+text) }
 
 // checkDevice looks at the name of a device, which need not be there.
 func checkDevice(device string) error {
@@ -120,7 +125,7 @@ func checkDevice(device string) error {
 // openGPU is the GPU that auto takes: an NVIDIA one before what WebGPU has. Without
 // one it is nil, and the name that of the CPU.
 func (f *deviceFlags) openGPU() (dev backend.Device, name string) {
-	if dev, err := cuda.Open(cuda.Options{Untuned: !f.tune}); err == nil {
+	if dev, err := cuda.Open(cuda.Options{Untuned: !f.tune, Warn: warnOfKernels}); err == nil {
 		return dev, onCUDA
 	}
 	if dev, err := webgpu.Open(webgpu.Options{}); err == nil {

@@ -23,7 +23,11 @@ func newDoctor(a *app) *cobra.Command {
 		Use:   "doctor",
 		Short: "say what this machine has, and what will be used and why",
 		Long: `doctor looks at the CPU, its instruction sets, memory, disk space and devices,
-and says which of them gounet will use and why. It changes nothing.`,
+and says which of them gounet will use and why. It changes nothing.
+
+Should kernels of an NVIDIA GPU be wrong, GOUNET_CUDA_KERNELS=warps leaves out those by
+Hopper's instructions of groups of warps, GOUNET_CUDA_KERNELS=simple all that multiply
+matrices; every command that takes --device heeds it.`,
 		Example: `  gounet doctor
   gounet doctor --json`,
 		Args: noArgs,
@@ -134,6 +138,9 @@ func (d *diagnosis) cudaDevices() []device {
 	var list []device
 	for i, g := range gpus {
 		one := device{Name: fmt.Sprintf("%s:%d", onCUDA, i), Kernels: "CUDA for " + g.Arch, Others: []string{}}
+		if g.Kernels != "all" {
+			one.Kernels += ", " + g.Kernels + " only (GOUNET_CUDA_KERNELS)"
+		}
 		one.Why = fmt.Sprintf("%s, %s: by --device %s", g.Name, size(g.Bytes), one.Name)
 		if i == 0 {
 			one.Why += " or auto"

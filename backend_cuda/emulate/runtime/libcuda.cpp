@@ -333,6 +333,10 @@ API cuMemcpyDtoHAsync_v2(void *to, uintptr_t from, size_t n, Stream *s) {
     ENTER("cuMemcpyDtoHAsync");
     return within(blocks, from, n) && within(hosts, (uintptr_t)to, n) ? copy(s, to, (void *)from, n) : InvalidValue;
 }
+API cuMemcpyDtoDAsync_v2(uintptr_t to, uintptr_t from, size_t n, Stream *s) {
+    ENTER("cuMemcpyDtoDAsync");
+    return within(blocks, to, n) && within(blocks, from, n) ? copy(s, (void *)to, (void *)from, n) : InvalidValue;
+}
 API cuMemsetD8Async(uintptr_t p, unsigned char v, size_t n, Stream *s) {
     ENTER("cuMemsetD8Async");
     return within(blocks, p, n) ? put(s, [=] {
