@@ -179,6 +179,8 @@ func TestALostDeviceIsAnErrorOfEveryCall(t *testing.T) {
 		require.ErrorIs(t, err, backend.ErrLost)
 		require.ErrorContains(t, err, "twice", "with the name of the node")
 		require.ErrorContains(t, err, "CUDA_LAUNCH_BLOCKING=1")
+		require.ErrorIs(t, err, backend.ErrRestart)
+		require.ErrorContains(t, err, "only a new process can use the GPU again")
 		for name, call := range map[string]func() error{
 			"Run":       func() error { return s.Run(t.Context()) },
 			"Read":      read,
