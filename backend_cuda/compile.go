@@ -3,10 +3,12 @@
 package cuda
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"gorgonia.org/cu"
 
@@ -36,11 +38,13 @@ type start struct {
 	until    int // of an AllReduce: the node that waits for it
 }
 
-// function is a kernel of the device, and the dynamic shared memory that its launches
-// may ask for.
+// function is a kernel of the device.
 type function struct {
 	cu.Function
-	shared uint32
+	shared uint32 // dynamic shared memory that its launches may ask for
+	module cu.Module
+	uses   int // launches of programs that are there
+	last   int // when it was, by device.clock
 }
 
 // plainShared is what every launch may ask for.
@@ -78,6 +82,7 @@ func (d *device) Compile(p *compile.Program, bind map[graph.Region][]backend.Buf
 	if err == nil {
 		err = e.capture()
 	}
+	d.unload()
 	if err != nil {
 		e.release()
 		return nil, err
@@ -163,6 +168,9 @@ func (e *executable) place(p *compile.Program, made *launches, bound map[graph.R
 			s.pointers = append(s.pointers, at)
 		}
 		e.list = append(e.list, s)
+		if s.function != nil {
+			s.function.uses++
+		}
 	}
 	return nil
 }
@@ -251,7 +259,7 @@ func (e *executable) capture() error {
 }
 
 // Free gives the graph, partial sums and tables back; functions stay with the
-// device.
+// device, as many as device.idle says.
 func (e *executable) Free() {
 	if e.dev == nil {
 		return
@@ -275,7 +283,13 @@ func (e *executable) release() {
 	for _, m := range e.owned {
 		_ = d.free(m)
 	}
-	e.graph, e.owned = 0, nil
+	for _, s := range e.list {
+		if s.function != nil {
+			s.function.uses--
+		}
+	}
+	e.graph, e.owned, e.list = 0, nil, nil
+	d.unload()
 }
 
 // key is the source of a launch.
@@ -316,11 +330,36 @@ func (d *device) load(l launch, i image) error {
 	if err != nil {
 		return d.told("module", err)
 	}
-	d.modules = append(d.modules, m)
 	f, err := m.Function(l.Kernel)
 	if err != nil {
-		return d.told("its entry", err)
+		return errors.Join(d.told("its entry", err), d.told("a module", m.Unload()))
 	}
-	d.functions[key(l)] = &function{f, plainShared}
+	d.functions[key(l)] = &function{Function: f, shared: plainShared, module: m, last: d.clock}
 	return nil
+}
+
+// mostIdle is how many functions of no program stay, for the next like it. Sizes of scans are
+// constants of kernels: a server meets ever new ones.
+const mostIdle = 512
+
+// unload ends the functions of no program, but for those that were used last.
+func (d *device) unload() {
+	d.clock++
+	var idle []string
+	for k, f := range d.functions {
+		switch {
+		case f.uses > 0:
+			f.last = d.clock
+		case k != key(marking): // which graphs have beside their launches
+			idle = append(idle, k)
+		}
+	}
+	if len(idle) <= d.idle {
+		return
+	}
+	slices.SortFunc(idle, func(a, b string) int { return cmp.Compare(d.functions[b].last, d.functions[a].last) })
+	for _, k := range idle[d.idle:] {
+		_ = d.told("a module", d.functions[k].module.Unload())
+		delete(d.functions, k)
+	}
 }

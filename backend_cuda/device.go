@@ -30,8 +30,9 @@ type device struct {
 	facts     facts
 	compiler  compiler
 	cache     *cache
-	modules   []cu.Module
 	functions map[string]*function // by their source
+	idle      int                  // functions that stay without a program
+	clock     int                  // counts programs that came and went
 	stage     *stage
 	flights   []flight // runs that may not be done, the oldest first
 	landed    int      // runs before these
@@ -118,7 +119,7 @@ func open(d *driver, c compiler, kept *cache, o Options) (*device, error) {
 	}
 	dev := &device{
 		driver: d, gpu: gpu, context: context, facts: f, compiler: c, cache: kept,
-		functions: map[string]*function{}, live: map[*executable]bool{}, tuned: !o.Untuned, warn: o.Warn,
+		functions: map[string]*function{}, idle: mostIdle, live: map[*executable]bool{}, tuned: !o.Untuned, warn: o.Warn,
 		kernels: os.Getenv(kernelsVariable), simple: kinds.Simple, rules: kinds, careful: os.Getenv("CUDA_LAUNCH_BLOCKING") == "1",
 	}
 	runtime.LockOSThread()
@@ -332,15 +333,15 @@ func (d *device) Close() error {
 		for i := range d.spare {
 			errs = append(errs, d.told("an event", cu.DestroyEvent(&d.spare[i])))
 		}
-		for _, m := range d.modules {
-			errs = append(errs, d.told("a module", m.Unload()))
+		for _, f := range d.functions {
+			errs = append(errs, d.told("a module", f.module.Unload()))
 		}
 		if d.comm != nil {
 			errs = append(errs, d.told("a stream", d.side.Destroy()))
 		}
 		errs = append(errs, d.told("its stream", d.stream.Destroy()))
 	}
-	d.spare, d.modules, d.functions = nil, nil, nil
+	d.spare, d.functions = nil, nil
 	errs = append(errs, d.told("its context", d.gpu.ReleasePrimaryCtx()))
 	d.closed = true
 	if gone {
