@@ -321,7 +321,7 @@ func (d *device) Close() error {
 			errs = append(errs, d.told("close", d.side.Synchronize()))
 		}
 		if d.dead { // graphs may have stayed, and what waits for them is of no use
-			go d.comm.close() //nolint:errcheck // it is lost
+			go d.comm.close() // it is lost
 		} else {
 			errs = append(errs, d.comm.close())
 		}

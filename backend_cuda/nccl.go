@@ -106,7 +106,7 @@ func (d *device) join(n *nccl, g *Group) error {
 	}
 	defer runtime.UnlockOSThread()
 	c := &communicator{nccl: n, group: g, given: make(chan struct{})}
-	config := ncclConfig{size: uint64(unsafe.Sizeof(ncclConfig{})), magic: ncclMagic, version: ncclVersion}
+	config := ncclConfig{size: uint64(unsafe.Sizeof(ncclConfig{})), magic: ncclMagic, version: ncclVersion, blocking: 0}
 	rc := n.initRank(&c.handle, int32(g.World), id, int32(g.Rank), &config)
 	err := n.error("ncclCommInitRankConfig", rc)
 	if err == nil {
