@@ -39,7 +39,7 @@ type device struct {
 	spare     []cu.Event
 	simple    bool          // only the simple kernels, which an emulated GPU runs fast
 	rules     target        // Fold, Groups and Split of kernels
-	kernels   string        // what GOUNET_CUDA_KERNELS says
+	kernels   string        // those of Options
 	tuned     bool          // tilings are measured
 	warn      func(string)  // of ways that are wrong; nil: nobody is told
 	tiles     *choices      // nil until they are asked for
@@ -108,9 +108,9 @@ func open(d *driver, c compiler, kept *cache, o Options) (*device, error) {
 	if err := c.fits(f); err != nil {
 		return nil, err
 	}
-	kinds, err := kernelsWanted()
-	if err != nil {
-		return nil, err
+	kinds, is := kernelsKinds[o.Kernels]
+	if !is {
+		return nil, fmt.Errorf("kernels %q, wanted all, warps or simple", o.Kernels)
 	}
 	_ = gpu.SetPrimaryCtxFlags(cu.SchedBlockingSync) // who waits leaves the core to others; in use, it keeps its flags
 	context, err := gpu.RetainPrimaryCtx()
@@ -120,7 +120,7 @@ func open(d *driver, c compiler, kept *cache, o Options) (*device, error) {
 	dev := &device{
 		driver: d, gpu: gpu, context: context, facts: f, compiler: c, cache: kept,
 		functions: map[string]*function{}, idle: mostIdle, live: map[*executable]bool{}, tuned: !o.Untuned, warn: o.Warn,
-		kernels: os.Getenv(kernelsVariable), simple: kinds.Simple, rules: kinds, careful: os.Getenv("CUDA_LAUNCH_BLOCKING") == "1",
+		kernels: o.Kernels, simple: kinds.Simple, rules: kinds, careful: os.Getenv("CUDA_LAUNCH_BLOCKING") == "1",
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -205,29 +205,17 @@ func (f facts) trouble() error {
 	return nil
 }
 
-// kernelsVariable says which kernels are used: where those of a GPU turn out to be wrong, others
-// take their place.
-const kernelsVariable = "GOUNET_CUDA_KERNELS"
-
-// kernelsKinds are its values.
+// kernelsKinds are the values of Options.Kernels.
 var kernelsKinds = map[string]target{
-	"":       {},              // all
-	"warps":  {Groups: never}, // none by Hopper's instructions of groups of warps
-	"simple": {Simple: true},  // none that multiplies matrices, which takes tens of times as long
-}
-
-// kernelsWanted are the rules of the variable.
-func kernelsWanted() (target, error) {
-	kinds, is := kernelsKinds[os.Getenv(kernelsVariable)]
-	if !is {
-		return kinds, fmt.Errorf("%s is %q, wanted warps, simple, or nothing for all kernels", kernelsVariable, os.Getenv(kernelsVariable))
-	}
-	return kinds, nil
+	"":       {},
+	"all":    {},
+	"warps":  {Groups: never},
+	"simple": {Simple: true},
 }
 
 // restricted says which kernels are used, where it is not all.
 func (d *device) restricted() string {
-	if d.kernels == "" {
+	if d.kernels == "" || d.kernels == "all" {
 		return ""
 	}
 	return ", " + d.kernels + " kernels"

@@ -6,9 +6,6 @@
 // them, and kept in the user's cache. What the host writes goes through pinned memory,
 // in the order of the calls.
 //
-// Where kernels of a GPU turn out to be wrong, GOUNET_CUDA_KERNELS=warps leaves out those by
-// Hopper's instructions of groups of warps, and =simple all that multiply matrices.
-//
 // The driver, NVRTC and NCCL are found at run time. Only builds with the tag cuda
 // have the backend (see Makefile: `make build` sets what gorgonia.org/cu needs);
 // in others Open says so.
@@ -24,6 +21,7 @@ type Options struct {
 	Ordinal int          // counts from 0, in the order of the driver (CUDA_VISIBLE_DEVICES)
 	Group   *Group       // the GPUs that take part in AllReduce; nil: this one alone
 	Untuned bool         // kernels are cut by a model of their time, none is measured
+	Kernels string       // which are used, where those of a GPU turn out to be wrong: "warps" are none by Hopper's instructions of groups of warps, "simple" none that multiplies matrices; "" or "all": all
 	Warn    func(string) // is told of kernels that were measured, make other numbers than others, and are not used
 }
 
@@ -54,6 +52,5 @@ type GPU struct {
 	Name    string
 	Arch    string // "sm_90"
 	Bytes   int64  // of memory
-	Kernels string // that are used: all, or what GOUNET_CUDA_KERNELS says
 	Trouble string // why Open refuses it; empty if it does not
 }

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"gorgonia.org/cu"
@@ -83,10 +82,7 @@ func GPUs() ([]GPU, error) {
 			return list, fmt.Errorf("GPU %d: %w", i, err)
 		}
 		g := GPU{Name: f.name, Arch: fmt.Sprintf("sm_%d", f.arch), Bytes: f.bytes}
-		g.Kernels = cmp.Or(os.Getenv(kernelsVariable), "all")
 		if err := f.trouble(); err != nil {
-			g.Trouble = err.Error()
-		} else if _, err := kernelsWanted(); err != nil {
 			g.Trouble = err.Error()
 		} else if c, err := openCompiler(); err != nil {
 			g.Trouble = plain(err)

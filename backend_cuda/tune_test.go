@@ -238,10 +238,10 @@ func TestAWayThatIsWrongIsNotChosen(t *testing.T) {
 func TestKernelsCanBeLeftOut(t *testing.T) {
 	e := emulatedOnly(t)
 	_, p := tunedProgram(t)
-	for name, want := range map[string]string{"": "conv3d_wgmma", "warps": "conv3d_mma", "simple": "conv3d"} {
-		t.Setenv(kernelsVariable, name)
-		d := closing(t)
-		d.rules.Way = 0
+	for name, want := range map[string]string{"": "conv3d_wgmma", "all": "conv3d_wgmma", "warps": "conv3d_mma", "simple": "conv3d"} {
+		d, err := open(e.driver, e.compiler, &cache{}, Options{Kernels: name})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, d.Close()) })
 		s := session(t, d, p)
 		require.NoError(t, s.Run(t.Context()))
 		used := map[string]bool{}
@@ -250,9 +250,8 @@ func TestKernelsCanBeLeftOut(t *testing.T) {
 			used[kernel] = true
 		}
 		assert.True(t, used[want], "%q: %v", name, used)
-		assert.Equal(t, name == "", d.Name() == "cuda (emulated)")
+		assert.Equal(t, want == "conv3d_wgmma", d.Name() == "cuda (emulated)")
 	}
-	t.Setenv(kernelsVariable, "none")
-	_, err := open(e.driver, e.compiler, &cache{}, Options{})
-	require.ErrorContains(t, err, "GOUNET_CUDA_KERNELS is \"none\", wanted warps, simple, or nothing for all kernels")
+	_, err := open(e.driver, e.compiler, &cache{}, Options{Kernels: "none"})
+	require.ErrorContains(t, err, `kernels "none", wanted all, warps or simple`)
 }

@@ -23,11 +23,7 @@ func newDoctor(a *app) *cobra.Command {
 		Use:   "doctor",
 		Short: "say what this machine has, and what will be used and why",
 		Long: `doctor looks at the CPU, its instruction sets, memory, disk space and devices,
-and says which of them gounet will use and why. It changes nothing.
-
-Should kernels of an NVIDIA GPU be wrong, GOUNET_CUDA_KERNELS=warps leaves out those by
-Hopper's instructions of groups of warps, GOUNET_CUDA_KERNELS=simple all that multiply
-matrices; every command that takes --device heeds it.`,
+and says which of them gounet will use and why. It changes nothing.`,
 		Example: `  gounet doctor
   gounet doctor --json`,
 		Args: noArgs,
@@ -138,8 +134,8 @@ func (d *diagnosis) cudaDevices() []device {
 	var list []device
 	for i, g := range gpus {
 		one := device{Name: fmt.Sprintf("%s:%d", onCUDA, i), Kernels: "CUDA for " + g.Arch, Others: []string{}}
-		if g.Kernels != "all" {
-			one.Kernels += ", " + g.Kernels + " only (GOUNET_CUDA_KERNELS)"
+		if kernels := os.Getenv(variable(kernelsFlag)); kernels != "" && kernels != "all" {
+			one.Kernels += ", " + kernels + " only (" + variable(kernelsFlag) + ")"
 		}
 		one.Why = fmt.Sprintf("%s, %s: by --device %s", g.Name, size(g.Bytes), one.Name)
 		if i == 0 {

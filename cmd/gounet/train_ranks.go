@@ -272,7 +272,7 @@ func (f *trainFlags) openRank(ctx context.Context, c *crew, g *ranks.Group, toge
 	if which != "" {
 		gpu, _ = ordinalOf(which) // which was checked
 	}
-	o := cuda.Options{Ordinal: gpu, Untuned: !f.tune, Warn: warnOfKernels}
+	o := f.cuda(gpu)
 	if together {
 		share := func(id []byte) error { return g.Broadcast(ctx, id) }
 		o.Group = &cuda.Group{Rank: g.Rank, World: g.World, Share: share, Ended: g.Ended(), Fail: g.Fail}
