@@ -124,17 +124,18 @@ func (d *device) operands(p *compile.Program, w way, memory cu.DevicePtr, at map
 	return made, nil
 }
 
+// product is the kernel that multiplies.
+func (w way) product() launch {
+	i := slices.IndexFunc(w.List, func(l launch) bool { return strings.HasSuffix(l.Kernel, "mma") })
+	return w.List[max(0, i)]
+}
+
 // refuse tells of a way that is wrong.
 func (d *device) refuse(p *compile.Program, w way, than string) {
 	if d.warn == nil {
 		return
 	}
-	l := w.List[len(w.List)-1]
-	for _, one := range w.List {
-		if slices.Contains([]string{"conv3d_mma", "conv3d_wgmma", "conv3d_grad_weight_mma", "conv3d_grad_weight_wgmma"}, one.Kernel) {
-			l = one
-		}
-	}
+	l := w.product()
 	d.warn(fmt.Sprintf("cuda: %s: %s: kernel %s (%s) makes other numbers than %s, and is not used: please report it with what gounet doctor says",
 		d.facts.name, p.Nodes[l.Node].Name, l.Kernel, w.tiling, than))
 }

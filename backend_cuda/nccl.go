@@ -85,6 +85,7 @@ type communicator struct {
 	group  *Group
 	mutex  sync.Mutex // of handle, for calls that do not wait
 	handle uintptr    // 0 when it is given back
+	made   uintptr    // the same, as NCCL writes it: that may write again when it is ready
 	unhook func() bool
 	given  chan struct{} // closed when it is given back
 	result error         // of that
@@ -107,8 +108,8 @@ func (d *device) join(n *nccl, g *Group) error {
 	defer runtime.UnlockOSThread()
 	c := &communicator{nccl: n, group: g, given: make(chan struct{})}
 	config := ncclConfig{size: uint64(unsafe.Sizeof(ncclConfig{})), magic: ncclMagic, version: ncclVersion, blocking: 0}
-	rc := n.initRank(&c.handle, int32(g.World), id, int32(g.Rank), &config)
-	err := n.error("ncclCommInitRankConfig", rc)
+	err := n.error("ncclCommInitRankConfig", n.initRank(&c.made, int32(g.World), id, int32(g.Rank), &config))
+	c.handle = c.made
 	if err == nil {
 		err = c.settle("ncclCommInitRankConfig")
 	}

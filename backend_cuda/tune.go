@@ -153,8 +153,11 @@ func (d *device) fastest(p *compile.Program, s site) (string, error) {
 	r := s.reference()
 	reference, err := d.measure(p, s.ways[r])
 	defer d.drop(reference)
+	if errors.Is(err, backend.ErrLost) {
+		return "", blame(p, s.ways[r].product(), err)
+	}
 	if err != nil {
-		return "", unlessLost(err)
+		return "", nil //nolint:nilerr // too little memory is Compile's to refuse
 	}
 	best, least := "", 0.0
 	for i, w := range s.ways {
@@ -167,7 +170,7 @@ func (d *device) fastest(p *compile.Program, s site) (string, error) {
 		}
 		switch {
 		case errors.Is(err, backend.ErrLost):
-			return "", err
+			return "", blame(p, w.product(), err)
 		case err != nil && i == 0:
 			return "", nil // the model's choice is Compile's to refuse
 		case err != nil: // it does not fit
@@ -180,14 +183,6 @@ func (d *device) fastest(p *compile.Program, s site) (string, error) {
 		}
 	}
 	return best, nil
-}
-
-// unlessLost forgets an error of too little memory.
-func unlessLost(err error) error {
-	if errors.Is(err, backend.ErrLost) {
-		return err
-	}
-	return nil
 }
 
 // drop frees the memory of a trial; a lost device has none to give back.

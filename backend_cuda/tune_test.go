@@ -235,6 +235,19 @@ func TestAWayThatIsWrongIsNotChosen(t *testing.T) {
 	assert.Contains(t, said[0], "makes other numbers than warps")
 }
 
+// A way that is fatal to the GPU is named with its node and kernel.
+func TestAFaultWhileWaysAreMeasuredHasAName(t *testing.T) {
+	e := emulatedOnly(t)
+	d, err := open(e.driver, e.compiler, &cache{folder: t.TempDir()}, Options{})
+	require.NoError(t, err)
+	_, p := tunedProgram(t)
+	e.inject(700, 12)
+	_, err = backend.NewSession(d, p, nil)
+	require.ErrorIs(t, err, backend.ErrLost)
+	require.Regexp(t, `node \w+: Conv3D: kernel conv3d_w?g?mma: cuda: emulated: measuring (groups|warps) .*: CUDA error 700`, err.Error())
+	require.NoError(t, d.Close())
+}
+
 func TestKernelsCanBeLeftOut(t *testing.T) {
 	e := emulatedOnly(t)
 	_, p := tunedProgram(t)
