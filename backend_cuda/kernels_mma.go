@@ -63,11 +63,15 @@ type mmaTile struct {
 
 func (t mmaTile) warps() int { return t.size[0] * t.size[1] * t.size[2] / (16 * t.rows) }
 
-// resident is the blocks for which a thread may have as many registers as its sums and
-// what goes with them need.
-func (t mmaTile) resident() int {
-	return residentOf(t.warps(), t.rows*t.wide/2+t.more)
-}
+// registers are what a thread needs for its sums and what goes with them.
+func (t mmaTile) registers() int { return t.rows*t.wide/2 + t.more }
+
+// mostRegisters is what a thread can have. Where more are counted, NVRTC 13.0 finds room
+// before Blackwell, for which one of the real plans' kernels spilled.
+const mostRegisters = 255
+
+// resident is the blocks for which a thread may have as many registers as it needs.
+func (t mmaTile) resident() int { return residentOf(t.warps(), t.registers()) }
 
 // residentOf is the blocks of so many warps, eight at most, whose threads may have so many
 // registers each: one where not even that has them.
@@ -107,7 +111,7 @@ func (s *scope) warps(g gemm) (list []tiling) {
 				if s.Type(g.y).DType == graph.F32 { // in two parts
 					t.more = 136
 				}
-				if t.warps() < 2 || t.warps() > 4 {
+				if t.warps() < 2 || t.warps() > 4 || s.Arch >= 100 && t.registers() > mostRegisters {
 					continue
 				}
 				if blocks, clocks := s.timeOf(&t, g); t.shared <= s.sharedBytes() {
