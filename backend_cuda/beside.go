@@ -39,7 +39,13 @@ func (e *executable) startBeside() error {
 		}
 		return nil
 	}
-	for _, s := range e.list {
+	length := e.partLength()
+	for i, s := range e.list {
+		if i%length == 0 {
+			if err := e.mark(i / length); err != nil {
+				return err
+			}
+		}
 		if s.Reduce == nil {
 			if err := settle(s.Node); err != nil {
 				return err

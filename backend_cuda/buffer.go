@@ -127,8 +127,8 @@ func (b *buffer) Free() {
 	if b.m == 0 {
 		return
 	}
-	if b.dev.enter() == nil {
-		_ = b.dev.free(b.m) // a device that is lost has nothing to give back
+	if b.dev.reach() == nil {
+		_ = b.dev.free(b.m) // a device that is lost or closed has nothing to give back
 		runtime.UnlockOSThread()
 	}
 	b.m = 0

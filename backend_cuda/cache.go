@@ -11,7 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/gounet/gounet/internal/atomicfile"
 	"github.com/gounet/gounet/shaders"
@@ -22,7 +24,15 @@ import (
 type cache struct {
 	folder string
 	mutex  sync.Mutex // one writer at a time
+	pruned bool       // by this process
 }
+
+// What a cache keeps: what was used within 90 days, and of that so much.
+const (
+	unusedFor = 90 * 24 * time.Hour
+	keptBytes = 2 << 30
+	usedDaily = 24 * time.Hour // a file's time is that of its last use, to a day
+)
 
 // userCache is the folder of the user, of all devices of this process.
 var userCache = sync.OnceValue(func() *cache {
@@ -102,9 +112,14 @@ func (c *cache) get(name string) ([]byte, bool) {
 	if c.folder == "" {
 		return nil, false
 	}
-	b, err := os.ReadFile(filepath.Join(c.folder, name))
+	path := filepath.Join(c.folder, name)
+	b, err := os.ReadFile(path)
 	if err != nil || len(b) <= sha256.Size {
 		return nil, false
+	}
+	now := time.Now()
+	if info, err := os.Stat(path); err == nil && now.Sub(info.ModTime()) > usedDaily {
+		_ = os.Chtimes(path, now, now) // without it the file is made anew some day
 	}
 	sum := sha256.Sum256(b[sha256.Size:])
 	return b[sha256.Size:], bytes.Equal(sum[:], b[:sha256.Size])
@@ -117,6 +132,10 @@ func (c *cache) put(name string, code []byte) {
 	}
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
+	if !c.pruned { // a cache that does not grow stays
+		c.pruned = true
+		c.prune(time.Now(), keptBytes)
+	}
 	sum := sha256.Sum256(code)
 	_ = atomicfile.Write(filepath.Join(c.folder, name), func(w io.Writer) error { // without it the next compiles again
 		if _, err := w.Write(sum[:]); err != nil {
@@ -125,4 +144,26 @@ func (c *cache) put(name string, code []byte) {
 		_, err := w.Write(code)
 		return err
 	})
+}
+
+// prune removes files that were not used for long, and the least recently used of those above
+// so many bytes.
+func (c *cache) prune(now time.Time, most int64) {
+	entries, err := os.ReadDir(c.folder)
+	if err != nil {
+		return
+	}
+	var files []os.FileInfo
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && slices.Contains([]string{".cubin", ".tiles"}, filepath.Ext(e.Name())) {
+			files = append(files, info)
+		}
+	}
+	slices.SortFunc(files, func(a, b os.FileInfo) int { return b.ModTime().Compare(a.ModTime()) })
+	total := int64(0)
+	for _, f := range files {
+		if total += f.Size(); total > most || now.Sub(f.ModTime()) > unusedFor {
+			_ = os.Remove(filepath.Join(c.folder, f.Name())) // who has none compiles again
+		}
+	}
 }

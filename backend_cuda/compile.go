@@ -3,10 +3,12 @@
 package cuda
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"gorgonia.org/cu"
 
@@ -23,6 +25,8 @@ type executable struct {
 	graph   uintptr        // CUgraphExec
 	buffers []*buffer      // that the graph has the addresses of: they must live
 	owned   []cu.DevicePtr // partial sums and tables
+	number  uint32         // among the programs of the device
+	marks   uintptr        // what its marks write
 }
 
 // start is a launch with its function and the addresses of its memory.
@@ -34,11 +38,13 @@ type start struct {
 	until    int // of an AllReduce: the node that waits for it
 }
 
-// function is a kernel of the device, and the dynamic shared memory that its launches
-// may ask for.
+// function is a kernel of the device.
 type function struct {
 	cu.Function
-	shared uint32
+	shared uint32 // dynamic shared memory that its launches may ask for
+	module cu.Module
+	uses   int // launches of programs that are there
+	last   int // when it was, by device.clock
 }
 
 // plainShared is what every launch may ask for.
@@ -60,13 +66,15 @@ func (d *device) Compile(p *compile.Program, bind map[graph.Region][]backend.Buf
 	if err != nil {
 		return nil, err
 	}
-	e := &executable{dev: d}
+	d.programs++
+	e := &executable{dev: d, number: d.programs}
+	d.live[e] = true
 	for _, n := range p.Nodes {
 		e.nodes = append(e.nodes, n.Name)
 	}
 	bound, err := e.bind(p, bind)
 	if err == nil {
-		err = d.compileAll(p, made.List)
+		err = d.compileAll(p, append(made.List, marking))
 	}
 	if err == nil {
 		err = e.place(p, made, bound)
@@ -74,6 +82,7 @@ func (d *device) Compile(p *compile.Program, bind map[graph.Region][]backend.Buf
 	if err == nil {
 		err = e.capture()
 	}
+	d.unload()
 	if err != nil {
 		e.release()
 		return nil, err
@@ -112,11 +121,12 @@ func blame(p *compile.Program, l launch, err error) error {
 // place gives partial sums and tables memory, and every launch its addresses.
 func (e *executable) place(p *compile.Program, made *launches, bound map[graph.Region][]*buffer) error {
 	var sums, constants, lasting cu.DevicePtr
+	text := e.values(made.Tables)
 	for _, m := range []struct {
 		to    *cu.DevicePtr
 		what  string
 		bytes int64
-	}{{&sums, "partial sums", made.Partials}, {&constants, "tables", int64(len(made.Tables))}, {&lasting, "norms", made.Left}} {
+	}{{&sums, "partial sums", made.Partials}, {&constants, "tables", int64(len(text))}, {&lasting, "norms", made.Left}} {
 		if m.bytes == 0 {
 			continue
 		}
@@ -126,9 +136,10 @@ func (e *executable) place(p *compile.Program, made *launches, bound map[graph.R
 		}
 		*m.to, e.owned = at, append(e.owned, at)
 	}
-	if err := e.dev.stage.write(context.Background(), constants, made.Tables); err != nil {
+	if err := e.dev.stage.write(context.Background(), constants, text); err != nil {
 		return err
 	}
+	e.marks = constants.Uintptr() + uintptr(len(made.Tables))
 	for _, l := range made.List {
 		s := start{launch: l, op: graph.OpName(p.Nodes[l.Node].Op), function: e.dev.functions[key(l)]}
 		if l.Reduce == nil {
@@ -157,6 +168,9 @@ func (e *executable) place(p *compile.Program, made *launches, bound map[graph.R
 			s.pointers = append(s.pointers, at)
 		}
 		e.list = append(e.list, s)
+		if s.function != nil {
+			s.function.uses++
+		}
 	}
 	return nil
 }
@@ -217,6 +231,12 @@ const thisThread = 1
 // capture makes the graph of the launches, and readies it on the GPU.
 func (e *executable) capture() error {
 	d := e.dev
+	if d.marks == nil {
+		var err error
+		if d.marks, err = d.pinned(4); err != nil {
+			return err
+		}
+	}
 	if err := d.told("capture", d.driver.error(d.driver.capture(streamOf(d.stream), thisThread))); err != nil {
 		return err
 	}
@@ -239,12 +259,12 @@ func (e *executable) capture() error {
 }
 
 // Free gives the graph, partial sums and tables back; functions stay with the
-// device.
+// device, as many as device.idle says.
 func (e *executable) Free() {
 	if e.dev == nil {
 		return
 	}
-	if e.dev.enter() == nil {
+	if e.dev.live[e] && e.dev.reach() == nil { // also of a device that is lost: its communicator waits for the graph
 		e.release()
 		runtime.UnlockOSThread()
 	}
@@ -255,6 +275,7 @@ func (e *executable) Free() {
 // lost, which has nothing to give back.
 func (e *executable) release() {
 	d := e.dev
+	delete(d.live, e)
 	_ = d.land(context.Background(), 0)
 	if e.graph != 0 {
 		_ = d.told("free", d.driver.error(d.driver.execDestroy(e.graph)))
@@ -262,7 +283,13 @@ func (e *executable) release() {
 	for _, m := range e.owned {
 		_ = d.free(m)
 	}
-	e.graph, e.owned = 0, nil
+	for _, s := range e.list {
+		if s.function != nil {
+			s.function.uses--
+		}
+	}
+	e.graph, e.owned, e.list = 0, nil, nil
+	d.unload()
 }
 
 // key is the source of a launch.
@@ -303,11 +330,36 @@ func (d *device) load(l launch, i image) error {
 	if err != nil {
 		return d.told("module", err)
 	}
-	d.modules = append(d.modules, m)
 	f, err := m.Function(l.Kernel)
 	if err != nil {
-		return d.told("its entry", err)
+		return errors.Join(d.told("its entry", err), d.told("a module", m.Unload()))
 	}
-	d.functions[key(l)] = &function{f, plainShared}
+	d.functions[key(l)] = &function{Function: f, shared: plainShared, module: m, last: d.clock}
 	return nil
+}
+
+// mostIdle is how many functions of no program stay, for the next like it. Sizes of scans are
+// constants of kernels: a server meets ever new ones.
+const mostIdle = 512
+
+// unload ends the functions of no program, but for those that were used last.
+func (d *device) unload() {
+	d.clock++
+	var idle []string
+	for k, f := range d.functions {
+		switch {
+		case f.uses > 0:
+			f.last = d.clock
+		case k != key(marking): // which graphs have beside their launches
+			idle = append(idle, k)
+		}
+	}
+	if len(idle) <= d.idle {
+		return
+	}
+	slices.SortFunc(idle, func(a, b string) int { return cmp.Compare(d.functions[b].last, d.functions[a].last) })
+	for _, k := range idle[d.idle:] {
+		_ = d.told("a module", d.functions[k].module.Unload())
+		delete(d.functions, k)
+	}
 }

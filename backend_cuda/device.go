@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"unsafe"
 
 	"gorgonia.org/cu"
 
@@ -29,20 +30,28 @@ type device struct {
 	facts     facts
 	compiler  compiler
 	cache     *cache
-	modules   []cu.Module
 	functions map[string]*function // by their source
+	idle      int                  // functions that stay without a program
+	clock     int                  // counts programs that came and went
 	stage     *stage
 	flights   []flight // runs that may not be done, the oldest first
 	landed    int      // runs before these
 	spare     []cu.Event
 	simple    bool          // only the simple kernels, which an emulated GPU runs fast
 	rules     target        // Fold, Groups and Split of kernels
+	kernels   string        // those of Options
 	tuned     bool          // tilings are measured
+	warn      func(string)  // of ways that are wrong; nil: nobody is told
 	tiles     *choices      // nil until they are asked for
 	careful   bool          // every launch is waited for, so that errors have the name of the op
 	comm      *communicator // nil where it takes part in no group
 	side      cu.Stream     // of the communicator, beside stream
 	lost      error         // what every call answers from then on
+	dead      bool          // it is lost to the driver too, which answers nothing else
+	closed    bool
+	live      map[*executable]bool
+	marks     []byte // pinned: the word that graphs mark their parts by
+	programs  uint32 // that were ever compiled
 }
 
 // facts of a GPU.
@@ -99,6 +108,10 @@ func open(d *driver, c compiler, kept *cache, o Options) (*device, error) {
 	if err := c.fits(f); err != nil {
 		return nil, err
 	}
+	kinds, is := kernelsKinds[o.Kernels]
+	if !is {
+		return nil, fmt.Errorf("kernels %q, wanted all, warps or simple", o.Kernels)
+	}
 	_ = gpu.SetPrimaryCtxFlags(cu.SchedBlockingSync) // who waits leaves the core to others; in use, it keeps its flags
 	context, err := gpu.RetainPrimaryCtx()
 	if err != nil {
@@ -106,7 +119,8 @@ func open(d *driver, c compiler, kept *cache, o Options) (*device, error) {
 	}
 	dev := &device{
 		driver: d, gpu: gpu, context: context, facts: f, compiler: c, cache: kept,
-		functions: map[string]*function{}, tuned: !o.Untuned, careful: os.Getenv("CUDA_LAUNCH_BLOCKING") == "1",
+		functions: map[string]*function{}, idle: mostIdle, live: map[*executable]bool{}, tuned: !o.Untuned, warn: o.Warn,
+		kernels: o.Kernels, simple: kinds.Simple, rules: kinds, careful: os.Getenv("CUDA_LAUNCH_BLOCKING") == "1",
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -191,7 +205,23 @@ func (f facts) trouble() error {
 	return nil
 }
 
-func (d *device) Name() string { return "cuda (" + d.facts.name + ")" }
+// kernelsKinds are the values of Options.Kernels.
+var kernelsKinds = map[string]target{
+	"":       {},
+	"all":    {},
+	"warps":  {Groups: never},
+	"simple": {Simple: true},
+}
+
+// restricted says which kernels are used, where it is not all.
+func (d *device) restricted() string {
+	if d.kernels == "" || d.kernels == "all" {
+		return ""
+	}
+	return ", " + d.kernels + " kernels"
+}
+
+func (d *device) Name() string { return "cuda (" + d.facts.name + d.restricted() + ")" }
 
 // Limits: bf16 has instructions from Ampere on. A device that is lost has no memory free
 // that is known.
@@ -217,13 +247,27 @@ func (d *device) unused() int64 {
 }
 
 // enter makes the context that of the thread, which the goroutine keeps until it
-// unlocks it. A device that is lost says so; so does one whose group has ended, as
-// sums that were aborted may be in its memory.
+// unlocks it. A device that is lost says so.
 func (d *device) enter() error {
+	if err := d.ended(); err != nil {
+		return err
+	}
+	return d.reach()
+}
+
+// ended is why the device is lost. One whose group has ended is, as sums that were aborted may
+// be in its memory.
+func (d *device) ended() error {
 	if err := d.comm.trouble(); err != nil && d.lost == nil {
 		d.lost = fmt.Errorf("cuda: %s: %w", d.facts.name, err)
 	}
-	if d.lost != nil {
+	return d.lost
+}
+
+// reach makes the context that of the thread, also of a device that is lost: what it has
+// is given back.
+func (d *device) reach() error {
+	if d.closed {
 		return d.lost
 	}
 	runtime.LockOSThread()
@@ -241,33 +285,53 @@ func (d *device) told(what string, err error) error {
 		return nil
 	}
 	err = fmt.Errorf("cuda: %s: %s: %w", d.facts.name, what, d.driver.told(err))
-	if errors.Is(err, backend.ErrLost) && d.lost == nil {
-		d.lost = err
+	if errors.Is(err, backend.ErrLost) {
+		d.dead = true
+		if d.lost == nil {
+			d.lost = err
+		}
 	}
 	return err
 }
 
-// Close gives everything back. What a lost device says to it is nothing new.
+// Close gives everything back: graphs before the communicator, which waits for them. What a lost
+// device says to it is nothing new.
 func (d *device) Close() error {
-	gone := d.lost != nil
+	gone := d.ended() != nil
 	var errs []error
-	if err := d.enter(); err == nil {
+	if err := d.reach(); err == nil {
 		defer runtime.UnlockOSThread()
-		errs = append(errs, d.land(context.Background(), 0), d.told("close", d.stream.Synchronize()), d.comm.close())
+		errs = append(errs, d.land(context.Background(), 0), d.told("close", d.stream.Synchronize()))
+		for e := range d.live {
+			e.release()
+		}
+		if d.comm != nil {
+			errs = append(errs, d.told("close", d.side.Synchronize()))
+		}
+		if d.dead { // graphs may have stayed, and what waits for them is of no use
+			go d.comm.close() // it is lost
+		} else {
+			errs = append(errs, d.comm.close())
+		}
 		d.stage.close()
+		if d.marks != nil {
+			d.driver.hostFree(unsafe.Pointer(&d.marks[0]))
+			d.marks = nil
+		}
 		for i := range d.spare {
 			errs = append(errs, d.told("an event", cu.DestroyEvent(&d.spare[i])))
 		}
-		for _, m := range d.modules {
-			errs = append(errs, d.told("a module", m.Unload()))
+		for _, f := range d.functions {
+			errs = append(errs, d.told("a module", f.module.Unload()))
 		}
 		if d.comm != nil {
 			errs = append(errs, d.told("a stream", d.side.Destroy()))
 		}
 		errs = append(errs, d.told("its stream", d.stream.Destroy()))
 	}
-	d.spare, d.modules, d.functions = nil, nil, nil
+	d.spare, d.functions = nil, nil
 	errs = append(errs, d.told("its context", d.gpu.ReleasePrimaryCtx()))
+	d.closed = true
 	if gone {
 		return nil
 	}

@@ -6,8 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"runtime"
 	"testing"
 
@@ -147,15 +145,15 @@ func TestAMissingDriverIsNamedWithItsPackage(t *testing.T) {
 
 func TestTooLittleMemoryIsAnErrorWithNumbersBeforeTheFirstRun(t *testing.T) {
 	e := emulatedOnly(t)
-	e.set("memory", 12<<20)
+	e.set("memory", 13<<20)
 	d := closing(t)
 	p, _, _ := doubling(t, 2<<20)
 	_, err := backend.NewSession(d, p, nil)
-	require.ErrorContains(t, err, "emulated has 12582912")
+	require.ErrorContains(t, err, "emulated has 13631488")
 	p, _, _ = doubling(t, 1<<20)
 	s := session(t, d, p)
 	_, err = backend.NewSession(d, p, nil)
-	require.ErrorContains(t, err, "8 MiB are wanted, 4 of its 12 MiB are free: choose a smaller patch or batch")
+	require.ErrorContains(t, err, "8 MiB are wanted, 4 of its 13 MiB are free: choose a smaller patch or batch")
 	require.NotErrorIs(t, err, backend.ErrLost)
 	require.NoError(t, s.Run(t.Context()), "the device is as good as before")
 }
@@ -172,12 +170,14 @@ func TestALostDeviceIsAnErrorOfEveryCall(t *testing.T) {
 		require.NoError(t, s.Run(t.Context()))
 		read := func() error { return s.Read(t.Context(), x, make([]byte, 2048)) }
 		require.NoError(t, read())
-		e.inject(code)
+		e.inject(code, 0)
 		require.NoError(t, s.Run(t.Context()), "a run is handed over")
 		err = read()
 		require.ErrorIs(t, err, backend.ErrLost)
 		require.ErrorContains(t, err, "twice", "with the name of the node")
 		require.ErrorContains(t, err, "CUDA_LAUNCH_BLOCKING=1")
+		require.ErrorIs(t, err, backend.ErrRestart)
+		require.ErrorContains(t, err, "only a new process can use the GPU again")
 		for name, call := range map[string]func() error{
 			"Run":       func() error { return s.Run(t.Context()) },
 			"Read":      read,
@@ -217,7 +217,7 @@ func TestWithBlockingLaunchesAFaultHasTheNameOfItsNode(t *testing.T) {
 	s, err := backend.NewSession(d, two(t), nil)
 	require.NoError(t, err)
 	require.NoError(t, s.Run(t.Context()))
-	e.inject(700)
+	e.inject(700, 0)
 	err = s.Run(t.Context())
 	require.ErrorIs(t, err, backend.ErrLost)
 	require.ErrorContains(t, err, "first: CUDA error 700, an illegal memory access was encountered")
@@ -312,43 +312,6 @@ func TestARunWithoutItsBuffersIsAnError(t *testing.T) {
 	e.Free()
 	require.ErrorContains(t, e.Run(t.Context()), "freed")
 	e.Free()
-}
-
-// An image is compiled once for a GPU and a driver; a file that is not what was put
-// there, or that the driver refuses, is compiled again.
-func TestImagesAreKeptOnDisk(t *testing.T) {
-	e := emulatedOnly(t)
-	kept := &cache{folder: filepath.Join(t.TempDir(), "images")}
-	p, _, _ := doubling(t, 64)
-	made := func() int {
-		before := e.compiler.made
-		d, err := open(e.driver, e.compiler, kept, Options{})
-		require.NoError(t, err)
-		s, err := backend.NewSession(d, p, nil)
-		require.NoError(t, err)
-		require.NoError(t, s.Run(t.Context()))
-		s.Close()
-		require.NoError(t, d.Close())
-		return e.compiler.made - before
-	}
-	assert.Equal(t, 1, made())
-	assert.Equal(t, 0, made())
-	files, err := filepath.Glob(filepath.Join(kept.folder, "*.cubin"))
-	require.NoError(t, err)
-	require.Len(t, files, 1)
-
-	content, err := os.ReadFile(files[0])
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(files[0], content[:len(content)-1], 0o600))
-	assert.Equal(t, 1, made(), "half a file")
-	kept.put(filepath.Base(files[0]), []byte("of another driver"))
-	assert.Equal(t, 1, made(), "an image that does not load")
-	assert.Equal(t, 0, made())
-
-	e.set("arch", 80)
-	assert.Equal(t, 1, made(), "another GPU")
-	kept.folder = filepath.Join(files[0], "no folder")
-	assert.Equal(t, 1, made(), "a folder that cannot be")
 }
 
 // A goroutine moves from thread to thread, and each has its own context.

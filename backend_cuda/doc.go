@@ -18,9 +18,11 @@ import (
 
 // Options choose a GPU.
 type Options struct {
-	Ordinal int    // counts from 0, in the order of the driver (CUDA_VISIBLE_DEVICES)
-	Group   *Group // the GPUs that take part in AllReduce; nil: this one alone
-	Untuned bool   // kernels are cut by a model of their time, none is measured
+	Ordinal int          // counts from 0, in the order of the driver (CUDA_VISIBLE_DEVICES)
+	Group   *Group       // the GPUs that take part in AllReduce; nil: this one alone
+	Untuned bool         // kernels are cut by a model of their time, none is measured
+	Kernels string       // which are used, where those of a GPU turn out to be wrong: "warps" are none by Hopper's instructions of groups of warps, "simple" none that multiplies matrices; "" or "all": all
+	Warn    func(string) // is told of kernels that were measured, make other numbers than others, and are not used
 }
 
 // Group is a GPU's place among those of AllReduce. All of them open their devices at the

@@ -104,13 +104,19 @@ type failure struct {
 	text string
 }
 
-func (f *failure) Error() string { return fmt.Sprintf("CUDA error %d, %s", f.code, f.text) }
+func (f *failure) Error() string {
+	text := fmt.Sprintf("CUDA error %d, %s", f.code, f.text)
+	if slices.Contains(lost, f.code) { // whatever this process does then, the driver answers the same
+		text += " (only a new process can use the GPU again)"
+	}
+	return text
+}
 
-// Unwrap says that the device is lost, or has no memory left, where it is so.
+// Unwrap says that the device is lost to this process, or has no memory left, where it is so.
 func (f *failure) Unwrap() error {
 	switch {
 	case slices.Contains(lost, f.code):
-		return backend.ErrLost
+		return backend.ErrRestart
 	case f.code == outOfMemory:
 		return backend.ErrMemory
 	}

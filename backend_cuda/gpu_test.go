@@ -29,7 +29,7 @@ type emulatedDriver struct {
 	*driver
 	compiler *emulatedCompiler
 	set      func(what string, value int64)
-	inject   func(result)
+	inject   func(rc result, skip int64) // what a work of a stream answers, after others
 	calls    func(name string) int64
 }
 
@@ -70,6 +70,7 @@ type emulatedCompiler struct {
 	c     emulate.Compiler
 	mutex sync.Mutex
 	made  int // images
+	fault func(kernel, source string) string
 }
 
 func (*emulatedCompiler) fits(facts) error { return nil }
@@ -77,6 +78,9 @@ func (*emulatedCompiler) fits(facts) error { return nil }
 func (e *emulatedCompiler) version() string { return "emulated" }
 
 func (e *emulatedCompiler) image(kernel, source string, _ int) ([]byte, error) {
+	if e.fault != nil {
+		source = e.fault(kernel, source)
+	}
 	i, err := e.c.Kernel(kernel, source)
 	if err != nil {
 		return nil, err

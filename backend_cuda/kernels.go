@@ -32,6 +32,12 @@ type place struct {
 	Bytes  int64
 }
 
+// marking is the kernel of a mark, see marks.go. It belongs to no node.
+var marking = launch{Kernel: "mark", Grid: [3]uint32{1, 1, 1}, Block: [3]uint32{32, 1, 1}}
+
+// comparing is the kernel that compares what ways have made, on as many blocks as fill a GPU.
+var comparing = launch{Kernel: "differ", Grid: [3]uint32{1024, 1, 1}, Block: [3]uint32{threads, 1, 1}}
+
 // owner says whose memory a place is.
 type owner uint8
 

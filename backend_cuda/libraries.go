@@ -3,6 +3,8 @@
 package cuda
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -89,4 +91,46 @@ func GPUs() ([]GPU, error) {
 		list = append(list, g)
 	}
 	return list, nil
+}
+
+// Together says why the first n GPUs of this machine cannot train together: which is asked
+// before anything is done that they are to train on.
+func Together(n int) error {
+	d, err := openDriver()
+	if err != nil {
+		return fmt.Errorf("cuda: %w", err)
+	}
+	c, err := openCompiler()
+	if err != nil {
+		return fmt.Errorf("cuda: %w", err)
+	}
+	if err := groupOf(d, c, ncclPaths(), n); err != nil {
+		return fmt.Errorf("cuda: %w", err)
+	}
+	return nil
+}
+
+func groupOf(d *driver, c compiler, nccl []string, n int) error {
+	there, err := cu.NumDevices()
+	if err != nil && !errors.Is(err, cu.NoDevice) {
+		return d.told(err)
+	}
+	if there < n {
+		return fmt.Errorf("%w: %d GPUs are asked for, the driver sees %d: nvidia-smi lists them, CUDA_VISIBLE_DEVICES may hide some", ErrNoDevice, n, there)
+	}
+	for i := range n {
+		gpu, err := d.gpu(i)
+		if err != nil {
+			return err
+		}
+		f, err := d.facts(gpu)
+		if err == nil {
+			err = cmp.Or(f.trouble(), c.fits(f))
+		}
+		if err != nil {
+			return fmt.Errorf("GPU %d: %w", i, err)
+		}
+	}
+	_, err = loadNCCL(nccl)
+	return err
 }

@@ -9,16 +9,18 @@ import (
 	"runtime"
 	"sync"
 	"time"
+	"unsafe"
 
 	"gorgonia.org/cu"
 
 	"github.com/gounet/gounet/backend_cuda/library"
 )
 
-// nccl is the entry points of NCCL.
+// nccl is the entry points of NCCL. No call waits for other ranks but abort and destroy: what
+// takes longer answers ncclInProgress, and asyncError says when it is done.
 type nccl struct {
 	newID      func(*uniqueID) int32
-	initRank   func(comm *uintptr, world int32, id uniqueID, rank int32) int32
+	initRank   func(comm *uintptr, world int32, id uniqueID, rank int32, c *ncclConfig) int32
 	groupStart func() int32
 	groupEnd   func() int32
 	allReduce  func(send, receive, count uintptr, dtype, op int32, comm, stream uintptr) int32
@@ -31,12 +33,22 @@ type nccl struct {
 // uniqueID is what the ranks of a communicator are known by.
 type uniqueID struct{ b [128]byte }
 
+// ncclConfig is the beginning of ncclConfig_t, as NCCL 2.14 has it.
+type ncclConfig struct {
+	size           uint64
+	magic, version uint32
+	blocking       int32
+	_              int32
+}
+
 // Values of nccl.h.
 const (
 	ncclFloat32    = 7
 	ncclSum        = 0
 	ncclAvg        = 4
 	ncclInProgress = 7
+	ncclMagic      = 0xcafebeef
+	ncclVersion    = 21400
 )
 
 // loadNCCL opens the first library that is there.
@@ -47,32 +59,36 @@ func loadNCCL(paths []string) (*nccl, error) {
 	}
 	n := &nccl{}
 	err = library.Bind(handle, map[string]any{
-		"ncclGetUniqueId": &n.newID, "ncclCommInitRank": &n.initRank, "ncclGroupStart": &n.groupStart, "ncclGroupEnd": &n.groupEnd,
+		"ncclGetUniqueId": &n.newID, "ncclCommInitRankConfig": &n.initRank, "ncclGroupStart": &n.groupStart, "ncclGroupEnd": &n.groupEnd,
 		"ncclAllReduce": &n.allReduce, "ncclCommGetAsyncError": &n.asyncError, "ncclCommAbort": &n.abort, "ncclCommDestroy": &n.destroy,
 		"ncclGetErrorString": &n.errorText,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: install NCCL 2.10 or later", path, err)
+		return nil, fmt.Errorf("%s: %w: install NCCL 2.14 or later", path, err)
 	}
 	return n, nil
 }
 
-// error is rc as an error.
+// error is rc as an error. What is under way is none.
 func (n *nccl) error(what string, rc int32) error {
-	if rc == 0 {
+	if rc == 0 || rc == ncclInProgress {
 		return nil
 	}
 	return fmt.Errorf("%s: NCCL error %d, %s", what, rc, n.errorText(rc))
 }
 
-// communicator is a GPU's part of a group.
+// communicator is a GPU's part of a group. Who ends it takes its handle first, so that no other
+// call is under way, and then waits without the mutex: NCCL does until all graphs are destroyed
+// that have an AllReduce.
 type communicator struct {
 	*nccl
 	group  *Group
-	handle uintptr
-	mutex  sync.Mutex // of handle, which is 0 when it is given back
+	mutex  sync.Mutex // of handle, for calls that do not wait
+	handle uintptr    // 0 when it is given back
+	made   uintptr    // the same, as NCCL writes it: that may write again when it is ready
 	unhook func() bool
-	closed chan struct{}
+	given  chan struct{} // closed when it is given back
+	result error         // of that
 }
 
 // join makes the communicator of d. All of the group call it at the same time.
@@ -86,56 +102,73 @@ func (d *device) join(n *nccl, g *Group) error {
 	if err := g.Share(id.b[:]); err != nil {
 		return err
 	}
-	c := &communicator{nccl: n, group: g, closed: make(chan struct{})}
-	done := make(chan error, 1)
-	go func() { // NCCL waits for all without an end
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := d.driver.told(cu.SetCurrentContext(d.context))
-		if err == nil {
-			err = n.error("ncclCommInitRank", n.initRank(&c.handle, int32(g.World), id, int32(g.Rank)))
-		}
-		done <- err
-	}()
-	select {
-	case err := <-done:
-		if err != nil {
-			return err
-		}
-	case <-g.Ended.Done():
-		return context.Cause(g.Ended)
+	if err := d.enter(); err != nil {
+		return err
 	}
-	side, err := d.sideStream()
+	defer runtime.UnlockOSThread()
+	c := &communicator{nccl: n, group: g, given: make(chan struct{})}
+	config := ncclConfig{size: uint64(unsafe.Sizeof(ncclConfig{})), magic: ncclMagic, version: ncclVersion, blocking: 0}
+	err := n.error("ncclCommInitRankConfig", n.initRank(&c.made, int32(g.World), id, int32(g.Rank), &config))
+	c.handle = c.made
+	if err == nil {
+		err = c.settle("ncclCommInitRankConfig")
+	}
+	if err == nil {
+		d.side, err = cu.MakeStream(cu.NonBlocking)
+		err = d.told("a stream", err)
+	}
 	if err != nil {
 		return errors.Join(err, c.giveBack(n.abort))
 	}
-	d.side = side
 	c.unhook = context.AfterFunc(g.Ended, func() { _ = c.giveBack(n.abort) }) // the device is lost, whatever it says
 	go c.watch()
 	d.comm = c
 	return nil
 }
 
-// sideStream is a stream beside that of the device.
-func (d *device) sideStream() (s cu.Stream, err error) {
-	if err = d.enter(); err != nil {
-		return s, err
+// settle waits until NCCL has done what it was asked, which may take other ranks, or the group
+// has ended.
+func (c *communicator) settle(what string) error {
+	for wait := 20 * time.Microsecond; ; wait = min(2*wait, 5*time.Millisecond) {
+		state, err := c.state(what)
+		if err != nil || state != ncclInProgress {
+			return err
+		}
+		select {
+		case <-c.group.Ended.Done():
+			return c.trouble()
+		case <-time.After(wait):
+		}
 	}
-	defer runtime.UnlockOSThread()
-	s, err = cu.MakeStream(cu.NonBlocking)
-	return s, d.told("a stream", err)
 }
 
-// giveBack ends the communicator, once. Aborted, it ends what waits for other ranks.
-func (c *communicator) giveBack(how func(uintptr) int32) error {
+// state is what NCCL says of itself, as an error where it has failed. One that is given back has
+// none but that of its group.
+func (c *communicator) state(what string) (rc int32, err error) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	if c.handle == 0 {
-		return nil
+		return 0, c.trouble()
 	}
-	rc := how(c.handle)
+	if err := c.error(what, c.asyncError(c.handle, &rc)); err != nil {
+		return 0, err
+	}
+	return rc, c.error(what, rc)
+}
+
+// giveBack ends the communicator, or waits for who does. Aborted, it ends what waits for other
+// ranks.
+func (c *communicator) giveBack(how func(uintptr) int32) error {
+	c.mutex.Lock()
+	handle := c.handle
 	c.handle = 0
-	return c.error("the end of NCCL's communicator", rc)
+	c.mutex.Unlock()
+	if handle != 0 {
+		c.result = c.error("the end of NCCL's communicator", how(handle))
+		close(c.given)
+	}
+	<-c.given
+	return c.result
 }
 
 // watch asks NCCL whether the network of the GPUs has failed.
@@ -145,17 +178,11 @@ func (c *communicator) watch() {
 	for {
 		select {
 		case <-tick.C:
-		case <-c.closed:
+		case <-c.given:
 			return
 		}
-		var rc int32
-		c.mutex.Lock()
-		if c.handle != 0 {
-			c.asyncError(c.handle, &rc)
-		}
-		c.mutex.Unlock()
-		if rc != 0 && rc != ncclInProgress {
-			c.group.Fail(c.error("AllReduce", rc))
+		if _, err := c.state("AllReduce"); err != nil {
+			c.group.Fail(err) // says nothing new where the group has ended
 			return
 		}
 	}
@@ -169,8 +196,16 @@ func (c *communicator) trouble() error {
 	return context.Cause(c.group.Ended)
 }
 
-// reduce puts an AllReduce into the stream.
+// reduce puts an AllReduce into the stream. NCCL makes its connections at the first, when all ranks
+// have come to it.
 func (c *communicator) reduce(s start, stream cu.Stream) error {
+	if err := c.enqueue(s, stream); err != nil {
+		return err
+	}
+	return c.settle("AllReduce")
+}
+
+func (c *communicator) enqueue(s start, stream cu.Stream) error {
 	op := int32(ncclSum)
 	if s.Reduce.Mean {
 		op = ncclAvg
@@ -195,12 +230,13 @@ func (c *communicator) reduce(s start, stream cu.Stream) error {
 	return failed
 }
 
-// close gives the communicator back.
+// close gives the communicator back, when no graph has an AllReduce any more.
 func (c *communicator) close() error {
 	if c == nil {
 		return nil
 	}
-	c.unhook()
-	close(c.closed)
+	if c.unhook(); c.trouble() != nil {
+		return c.giveBack(c.abort)
+	}
 	return c.giveBack(c.destroy)
 }

@@ -123,7 +123,13 @@ func reducing(t *testing.T, n int) (p *compile.Program, x graph.Value) {
 func TestADeviceWhoseGroupEndsIsLost(t *testing.T) {
 	devices, m := emulatedGroup(t, 2)
 	p, x := reducing(t, 100)
-	s := session(t, devices[0], p)
+	sessions := make([]*backend.Session, len(devices))
+	var all sync.WaitGroup
+	for i, d := range devices { // which connects them
+		all.Go(func() { sessions[i] = session(t, d, p) })
+	}
+	all.Wait()
+	s := sessions[0]
 	require.NoError(t, s.WriteF32(t.Context(), x, make([]float32, 100)))
 	gone := errors.New("rank 1 is gone")
 	require.NoError(t, s.Run(t.Context()))
@@ -133,6 +139,64 @@ func TestADeviceWhoseGroupEndsIsLost(t *testing.T) {
 	require.ErrorIs(t, s.ReadF32(t.Context(), x, make([]float32, 100)), gone)
 	for _, d := range devices {
 		require.NoError(t, d.Close())
+	}
+}
+
+// A rank that has failed before the others' first sum, for which NCCL connects all of them,
+// leaves none waiting.
+func TestNobodyWaitsForARankThatFailedBeforeItsFirstSum(t *testing.T) {
+	devices, m := emulatedGroup(t, 2)
+	p, _ := reducing(t, 100)
+	gone := errors.New("rank 1 is gone")
+	done := make(chan error, 1)
+	go func() {
+		_, err := backend.NewSession(devices[0], p, nil)
+		done <- errors.Join(err, devices[0].Close())
+	}()
+	time.AfterFunc(50*time.Millisecond, func() { m.end(gone) })
+	select {
+	case err := <-done:
+		require.ErrorIs(t, err, gone)
+	case <-time.After(10 * time.Second):
+		require.Fail(t, "rank 0 waits for one that is gone")
+	}
+	require.NoError(t, devices[1].Close())
+}
+
+// NCCL ends a communicator when no graph has a sum of it any more: those of programs that
+// were freed after the group had ended, or never, are destroyed before.
+func TestACommunicatorEndsAfterItsGraphs(t *testing.T) {
+	for _, c := range []struct{ ends, frees bool }{{true, true}, {true, false}, {false, true}, {false, false}} {
+		devices, m := emulatedGroup(t, 2)
+		p, x := reducing(t, 100)
+		done := make(chan error, len(devices))
+		var run sync.WaitGroup
+		run.Add(len(devices))
+		for _, d := range devices {
+			go func() {
+				s, err := backend.NewSession(d, p, nil)
+				if err == nil {
+					err = errors.Join(s.Run(t.Context()), s.ReadF32(t.Context(), x, make([]float32, 100)))
+				}
+				run.Done()
+				run.Wait()
+				if c.ends {
+					m.end(errors.New("another rank is gone"))
+				}
+				if c.frees && s != nil {
+					s.Close()
+				}
+				done <- errors.Join(err, d.Close())
+			}()
+		}
+		for range devices {
+			select {
+			case err := <-done:
+				require.NoError(t, err)
+			case <-time.After(10 * time.Second):
+				require.Fail(t, "the communicator waits for its graphs", "%+v", c)
+			}
+		}
 	}
 }
 
@@ -164,4 +228,21 @@ func TestADeviceWithoutAGroupDoesNotReduce(t *testing.T) {
 	require.ErrorContains(t, err, "opened without a Group")
 	_, err = loadNCCL([]string{"libnothing.so.2"})
 	require.ErrorContains(t, err, "install Debian's or NVIDIA's libnccl2")
+}
+
+// What a group lacks is known before its devices are opened: the GPUs first, which no library
+// replaces.
+func TestAGroupThatCannotBeIsNamed(t *testing.T) {
+	e := emulatedOnly(t)
+	path, err := e.compiler.c.NCCL()
+	require.NoError(t, err)
+	none := []string{"libnothing.so.2"}
+	e.set("devices", 2)
+	require.NoError(t, groupOf(e.driver, e.compiler, []string{path}, 2))
+	err = groupOf(e.driver, e.compiler, none, 8)
+	require.ErrorIs(t, err, ErrNoDevice)
+	require.ErrorContains(t, err, "8 GPUs are asked for, the driver sees 2")
+	require.ErrorContains(t, groupOf(e.driver, e.compiler, none, 2), "install Debian's or NVIDIA's libnccl2")
+	e.set("arch", 70)
+	require.ErrorContains(t, groupOf(e.driver, e.compiler, none, 2), "GPU 0: emulated has compute capability 7.0")
 }

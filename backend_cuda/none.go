@@ -21,3 +21,9 @@ func Libraries() []Library { return nil }
 
 // GPUs finds none.
 func GPUs() ([]GPU, error) { return nil, ErrNoDevice }
+
+// Together says that the program does not have this backend.
+func Together(int) error {
+	_, err := Open(Options{})
+	return err
+}

@@ -155,6 +155,7 @@ func wantedImages(t *testing.T) []compiled {
 						return again
 					})...)
 				}
+				list = append(list, marking, comparing)
 				for i, l := range list {
 					source, err := shaders.CUDA(l.Kernel, l.Prelude)
 					require.NoError(t, err)

@@ -67,7 +67,7 @@ func (d *device) land(ctx context.Context, left int) error {
 		}
 		if err != nil {
 			if errors.Is(err, backend.ErrLost) {
-				err = fmt.Errorf("%w (with CUDA_LAUNCH_BLOCKING=1 the op has a name)", err)
+				err = fmt.Errorf("%w (%swith CUDA_LAUNCH_BLOCKING=1 the op has a name)", err, d.marked())
 				d.lost = err
 			}
 			return err

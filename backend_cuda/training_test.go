@@ -138,7 +138,7 @@ func TestATrainingGoesOnAfterALostDevice(t *testing.T) {
 		lost.Dir, lost.Device = filepath.Join(t.TempDir(), "lost"), simple()
 		lost.Progress = func(p train.Progress) {
 			if p.Done == nil && p.Epoch == 1 && p.Iteration == 1 {
-				e.inject(code)
+				e.inject(code, 0)
 			}
 		}
 		_, err = train.Run(t.Context(), lost)

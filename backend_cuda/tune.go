@@ -46,7 +46,7 @@ func (d *device) openTiles() (*choices, error) {
 		fmt.Fprintln(h, source)
 	}
 	t := &choices{chosen: map[string]string{}}
-	t.header = fmt.Sprintf("tiles of %s, compute capability %d, driver %d, source %s", d.facts.name, d.facts.arch, d.facts.driver, hex.EncodeToString(h.Sum(nil)))
+	t.header = fmt.Sprintf("tiles of %s%s, compute capability %d, driver %d, source %s", d.facts.name, d.restricted(), d.facts.arch, d.facts.driver, hex.EncodeToString(h.Sum(nil)))
 	sum := sha256.Sum256([]byte(t.header))
 	t.name = hex.EncodeToString(sum[:]) + ".tiles"
 	t.read(d.cache)
@@ -109,7 +109,7 @@ func (d *device) tune(p *compile.Program, t target) (map[string]string, error) {
 			list = append(list, w.List...)
 		}
 	}
-	if err := d.compileAll(p, list); err != nil {
+	if err := d.compileAll(p, append(list, comparing)); err != nil {
 		return nil, err
 	}
 	for _, s := range all {
@@ -147,46 +147,64 @@ func (s site) known(chosen map[string]string) bool {
 // clearly is how much faster a way must be than the one that the model prefers.
 const clearly = 0.97
 
-// fastest is the tiling that takes the least time; none where the GPU has no memory left
-// to try.
+// fastest is the tiling that takes the least time, of those that make what the others do; none
+// where the GPU has no memory left to try.
 func (d *device) fastest(p *compile.Program, s site) (string, error) {
-	best, least := s.ways[0].tiling, 0.0
+	r := s.reference()
+	reference, err := d.measure(p, s.ways[r])
+	defer d.drop(reference)
+	if errors.Is(err, backend.ErrLost) {
+		return "", blame(p, s.ways[r].product(), err)
+	}
+	if err != nil {
+		return "", nil //nolint:nilerr // too little memory is Compile's to refuse
+	}
+	best, least := "", 0.0
 	for i, w := range s.ways {
-		seconds, err := d.measure(p, w)
-		if errors.Is(err, backend.ErrLost) {
-			return "", err
-		}
-		if err != nil { // it does not fit
-			if i == 0 {
-				return "", nil //nolint:nilerr // the model's choice is Compile's to refuse
+		one, right, err := reference, true, error(nil)
+		if i != r {
+			if one, err = d.measure(p, w); err == nil {
+				right, err = d.agree(reference, one)
 			}
-			continue
+			d.drop(one)
 		}
-		if i == 0 {
-			least = clearly * seconds
-		} else if seconds < least {
-			best, least = w.tiling, seconds
+		switch {
+		case errors.Is(err, backend.ErrLost):
+			return "", blame(p, w.product(), err)
+		case err != nil && i == 0:
+			return "", nil // the model's choice is Compile's to refuse
+		case err != nil: // it does not fit
+		case !right:
+			d.refuse(p, w, reference.tiling)
+		case best == "":
+			best, least = w.tiling, clearly*one.seconds
+		case one.seconds < least:
+			best, least = w.tiling, one.seconds
 		}
 	}
 	return best, nil
 }
 
+// drop frees the memory of a trial; a lost device has none to give back.
+func (d *device) drop(t trial) {
+	if t.memory != 0 {
+		_ = d.free(t.memory)
+	}
+}
+
 // runs of a way: the first is not counted, of the others the fastest is.
 const runs = 4
 
-// measure is the seconds of a way, on memory of its own.
-func (d *device) measure(p *compile.Program, w way) (least float64, err error) {
-	list, memory, err := d.alone(p, w)
-	if memory != 0 {
-		defer func() { err = errors.Join(err, d.free(memory)) }()
-	}
+// measure is the seconds of a way, on memory of its own, which the caller frees.
+func (d *device) measure(p *compile.Program, w way) (t trial, err error) {
+	list, t, err := d.alone(p, w)
 	if err != nil {
-		return 0, err
+		return t, err
 	}
 	var events [runs + 1]cu.Event
 	for i := range events {
 		if events[i], err = cu.MakeEvent(cu.DefaultEvent); err != nil {
-			return 0, d.told("an event", err)
+			return t, d.told("an event", err)
 		}
 		defer cu.DestroyEvent(&events[i]) //nolint:errcheck // of a lost device it is gone already
 	}
@@ -197,30 +215,31 @@ func (d *device) measure(p *compile.Program, w way) (least float64, err error) {
 	for i := range events {
 		for _, s := range list {
 			if err := e.start(s, d.stream); err != nil {
-				return 0, err
+				return t, err
 			}
 		}
 		if err := events[i].Record(d.stream); err != nil {
-			return 0, d.told("an event", err)
+			return t, d.told("an event", err)
 		}
 	}
 	if err := d.stream.Synchronize(); err != nil {
-		return 0, d.told("measuring "+w.tiling, err)
+		return t, d.told("measuring "+w.tiling, err)
 	}
 	for i := range runs {
 		ms, err := events[i].Elapsed(events[i+1])
 		if err != nil {
-			return 0, d.told("measuring "+w.tiling, err)
+			return t, d.told("measuring "+w.tiling, err)
 		}
-		if i == 0 || ms/1000 < least {
-			least = ms / 1000
+		if i == 0 || ms/1000 < t.seconds {
+			t.seconds = ms / 1000
 		}
 	}
-	return least, nil
+	return t, nil
 }
 
 // alone places the operands of a way in memory that nothing else has.
-func (d *device) alone(p *compile.Program, w way) (list []start, memory cu.DevicePtr, err error) {
+func (d *device) alone(p *compile.Program, w way) (list []start, t trial, err error) {
+	t.tiling = w.tiling
 	at, bytes := map[place]int64{}, int64(0)
 	for _, l := range w.List {
 		for _, a := range l.Args {
@@ -230,22 +249,25 @@ func (d *device) alone(p *compile.Program, w way) (list []start, memory cu.Devic
 			}
 		}
 	}
-	if memory, err = d.memory(bytes); err != nil {
-		return nil, 0, err
+	if t.memory, err = d.memory(bytes); err != nil {
+		return nil, t, err
+	}
+	if t.made, err = d.operands(p, w, t.memory, at); err != nil {
+		return nil, t, err
 	}
 	for _, l := range w.List {
 		s := start{launch: l, function: d.functions[key(l)]}
 		if err := d.allow(s.function, l); err != nil {
-			return nil, memory, blame(p, l, err)
+			return nil, t, blame(p, l, err)
 		}
 		for _, a := range l.Args {
 			if a.In == nobody {
 				s.pointers = append(s.pointers, 0)
 				continue
 			}
-			s.pointers = append(s.pointers, memory.Uintptr()+uintptr(at[a]))
+			s.pointers = append(s.pointers, t.memory.Uintptr()+uintptr(at[a]))
 		}
 		list = append(list, s)
 	}
-	return list, memory, d.land(context.Background(), 0)
+	return list, t, d.land(context.Background(), 0)
 }

@@ -243,3 +243,69 @@ func TestChoicesOfOthersStay(t *testing.T) {
 	three.read(c)
 	assert.Equal(t, map[string]string{"a": "3", "b": "2"}, three.chosen)
 }
+
+// A way that makes other numbers than that by the instructions which all GPUs have is not
+// chosen, however fast it is, and is named with its device.
+func TestAWayThatIsWrongIsNotChosen(t *testing.T) {
+	e := emulatedOnly(t)
+	_, p := tunedProgram(t)
+	all, err := sitesOf(p, target{Arch: 90, SMs: 4})
+	require.NoError(t, err)
+	byGroups := func(l launch) bool { return l.Kernel == "conv3d_wgmma" }
+	wrong := map[string]bool{}
+	for _, w := range all[0].ways {
+		if slices.ContainsFunc(w.List, byGroups) {
+			wrong[w.tiling] = true
+		}
+	}
+	require.NotEmpty(t, wrong)
+	i := slices.IndexFunc(faults, func(f fault) bool { return f.kernel == "conv3d_wgmma" && f.name == "rows of taps for planes" })
+	e.compiler.fault = func(kernel, source string) string {
+		if kernel == faults[i].kernel {
+			return strings.ReplaceAll(source, faults[i].old, faults[i].new)
+		}
+		return source
+	}
+	defer func() { e.compiler.fault = nil }()
+	var said []string
+	d, _, _ := runTuned(t, t.TempDir(), Options{Warn: func(text string) { said = append(said, text) }})
+	assert.NotContains(t, wrong, d.tiles.chosen[all[0].key])
+	require.Len(t, said, len(wrong))
+	assert.Contains(t, said[0], "cuda: emulated: ")
+	assert.Contains(t, said[0], "kernel conv3d_wgmma (groups ")
+	assert.Contains(t, said[0], "makes other numbers than warps")
+}
+
+// A way that is fatal to the GPU is named with its node and kernel.
+func TestAFaultWhileWaysAreMeasuredHasAName(t *testing.T) {
+	e := emulatedOnly(t)
+	d, err := open(e.driver, e.compiler, &cache{folder: t.TempDir()}, Options{})
+	require.NoError(t, err)
+	_, p := tunedProgram(t)
+	e.inject(700, 12)
+	_, err = backend.NewSession(d, p, nil)
+	require.ErrorIs(t, err, backend.ErrLost)
+	require.Regexp(t, `node \w+: Conv3D: kernel conv3d_w?g?mma: cuda: emulated: measuring (groups|warps) .*: CUDA error 700`, err.Error())
+	require.NoError(t, d.Close())
+}
+
+func TestKernelsCanBeLeftOut(t *testing.T) {
+	e := emulatedOnly(t)
+	_, p := tunedProgram(t)
+	for name, want := range map[string]string{"": "conv3d_wgmma", "all": "conv3d_wgmma", "warps": "conv3d_mma", "simple": "conv3d"} {
+		d, err := open(e.driver, e.compiler, &cache{}, Options{Kernels: name})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, d.Close()) })
+		s := session(t, d, p)
+		require.NoError(t, s.Run(t.Context()))
+		used := map[string]bool{}
+		for k := range d.functions {
+			kernel, _, _ := strings.Cut(k, "\n")
+			used[kernel] = true
+		}
+		assert.True(t, used[want], "%q: %v", name, used)
+		assert.Equal(t, want == "conv3d_wgmma", d.Name() == "cuda (emulated)")
+	}
+	_, err := open(e.driver, e.compiler, &cache{}, Options{Kernels: "none"})
+	require.ErrorContains(t, err, `kernels "none", wanted all, warps or simple`)
+}

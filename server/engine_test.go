@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -101,6 +102,37 @@ func TestAJobSurvivesTheLossOfItsDevice(t *testing.T) {
 	assert.Equal(t, 2, j.Attempts)
 	assert.EqualValues(t, 2, opened.Load(), "it is opened again")
 	assert.Equal(t, labelsOf(t, small), r.result(j, "nifti"))
+}
+
+// A device that this process has lost for good ends the server with an error, by which who
+// started it starts it again; the next goes on with the job.
+func TestADeviceThatOnlyAnotherProcessOpensEndsTheServer(t *testing.T) {
+	o := testOptions(t)
+	good := o.Devices
+	o.Devices = []engine.Device{{Name: "gpu", Open: func() (backend.Device, error) {
+		return fragile{cpu.Open(cpu.Options{Workers: 1}), func(context.Context) error {
+			return errors.Join(errors.New("an illegal address"), backend.ErrRestart)
+		}}, nil
+	}}}
+	r := start(t, o)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	served := make(chan error, 1)
+	go func() { served <- r.Serve(t.Context(), l, time.Minute) }()
+	id := r.submit(r.tiny()).ID
+	select {
+	case err := <-served:
+		require.ErrorIs(t, err, backend.ErrRestart)
+		require.ErrorContains(t, err, "start it again, it goes on with its jobs")
+	case <-time.After(30 * time.Second):
+		require.Fail(t, "the server goes on without its device")
+	}
+	r.stop()
+	o.Devices = good
+	r = start(t, o)
+	j := r.wait(id)
+	require.Equal(t, api.JobDone, j.State)
+	assert.Equal(t, 2, j.Attempts)
 }
 
 func TestAJobThatCrashesEndsAlone(t *testing.T) {

@@ -223,9 +223,16 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, patience time.Durati
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- h.Serve(l) }()
+	var over <-chan error
+	if s.engine != nil {
+		over = s.engine.Over()
+	}
+	var restart error
 	select {
 	case err := <-failed:
 		return fmt.Errorf("server: %w", err)
+	case restart = <-over:
+		restart = fmt.Errorf("server: start it again, it goes on with its jobs: %w", restart)
 	case <-ctx.Done():
 	}
 	s.o.Log.Info("draining", "patience", patience)
@@ -237,7 +244,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, patience time.Durati
 	if err := h.Shutdown(end); err != nil {
 		_ = h.Close() // who holds on to a connection loses it
 	}
-	return nil
+	return restart
 }
 
 // Drain takes no new jobs and waits for those that run, until ctx ends. The server

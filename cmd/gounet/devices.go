@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"errors"
+	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -24,6 +26,7 @@ type deviceFlags struct {
 	precision string
 	amp       bool
 	tune      bool
+	kernels   string
 }
 
 func (f *deviceFlags) add(cmd *cobra.Command) {
@@ -32,8 +35,12 @@ func (f *deviceFlags) add(cmd *cobra.Command) {
 	flags.IntVar(&f.threads, "threads", 0, "threads that compute; 0 is all cores. Results do not depend on it")
 	flags.StringVar(&f.precision, "precision", "f32", "of activations: f32, bf16 or f16")
 	flags.BoolVar(&f.tune, "tune", true, "on cuda, measure once which kernels are the fastest for a network on this GPU, and keep that for later runs; without it they are chosen by a model of their time")
+	flags.StringVar(&f.kernels, kernelsFlag, "all", "on cuda: all; warps leaves out those by Hopper's instructions of groups of warps, simple all that multiply matrices: for a GPU whose kernels turn out to be wrong")
 	flags.BoolVar(&f.amp, "amp", false, "short for --precision bf16")
 }
+
+// kernelsFlag is also a setting of the environment that doctor shows.
+const kernelsFlag = "cuda-kernels"
 
 // Names of devices. What stands behind one, after a colon, chooses among its kind.
 const (
@@ -56,6 +63,9 @@ func (f *deviceFlags) check(s *settings) error {
 		f.precision = "bf16"
 	}
 	if err := checkDevice(f.device); err != nil {
+		return err
+	}
+	if err := oneOf(kernelsFlag, f.kernels, "all", "warps", "simple"); err != nil {
 		return err
 	}
 	_, err := storage(f.precision)
@@ -93,11 +103,19 @@ func (f *deviceFlags) open(s *settings) (backend.Device, error) {
 		if err != nil {
 			return nil, err
 		}
-		return cuda.Open(cuda.Options{Ordinal: ordinal, Untuned: !f.tune})
+		return cuda.Open(f.cuda(ordinal))
 	default:
 		return webgpu.Open(webgpu.Options{Software: which == software})
 	}
 }
+
+// cuda are the options of a GPU.
+func (f *deviceFlags) cuda(ordinal int) cuda.Options {
+	return cuda.Options{Ordinal: ordinal, Untuned: !f.tune, Kernels: f.kernels, Warn: warnOfKernels}
+}
+
+// warnOfKernels tells of kernels that a GPU makes other numbers with.
+func warnOfKernels(text string) { fmt.Fprintln(os.Stderr, "warning   "+text) }
 
 // checkDevice looks at the name of a device, which need not be there.
 func checkDevice(device string) error {
@@ -120,7 +138,7 @@ func checkDevice(device string) error {
 // openGPU is the GPU that auto takes: an NVIDIA one before what WebGPU has. Without
 // one it is nil, and the name that of the CPU.
 func (f *deviceFlags) openGPU() (dev backend.Device, name string) {
-	if dev, err := cuda.Open(cuda.Options{Untuned: !f.tune}); err == nil {
+	if dev, err := cuda.Open(f.cuda(0)); err == nil {
 		return dev, onCUDA
 	}
 	if dev, err := webgpu.Open(webgpu.Options{}); err == nil {

@@ -32,6 +32,18 @@ func TestWithoutADriverCUDASaysWhatIsMissing(t *testing.T) {
 	}
 }
 
+// Kernels that are wrong on a GPU can be left out by a flag or the environment.
+func TestKernelsOfCUDAAreASetting(t *testing.T) {
+	got := gounet(t, smallBench("train", "--cuda-kernels", "some")...)
+	assert.Equal(t, exitUsage, got.code)
+	assert.Contains(t, got.err, "--cuda-kernels some: wanted all, warps, simple")
+	t.Setenv("GOUNET_CUDA_KERNELS", "none")
+	got = gounet(t, smallBench("train")...)
+	assert.NotEqual(t, exitOK, got.code)
+	assert.Contains(t, got.err, "wanted all, warps, simple")
+	assert.Equal(t, "warps", (&deviceFlags{kernels: "warps"}).cuda(2).Kernels)
+}
+
 // The libraries that CUDA needs are named, each with where it is or what has it.
 func TestDoctorSaysWhatCUDANeeds(t *testing.T) {
 	got := gounet(t, "doctor", "--json")

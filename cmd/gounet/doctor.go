@@ -134,6 +134,9 @@ func (d *diagnosis) cudaDevices() []device {
 	var list []device
 	for i, g := range gpus {
 		one := device{Name: fmt.Sprintf("%s:%d", onCUDA, i), Kernels: "CUDA for " + g.Arch, Others: []string{}}
+		if kernels := os.Getenv(variable(kernelsFlag)); kernels != "" && kernels != "all" {
+			one.Kernels += ", " + kernels + " only (" + variable(kernelsFlag) + ")"
+		}
 		one.Why = fmt.Sprintf("%s, %s: by --device %s", g.Name, size(g.Bytes), one.Name)
 		if i == 0 {
 			one.Why += " or auto"

@@ -164,7 +164,10 @@ func (f *trainFlags) check(a *app) error {
 	if err := a.settings.positive("epochs", "iterations", "batch", "width", "learning-rate", "max-time", "checkpoint-every"); err != nil {
 		return err
 	}
-	if err := f.checkRanks(a.settings); err != nil || f.place.World > 1 {
+	if err := f.checkRanks(a.settings); err != nil {
+		return err
+	}
+	if err := f.tryTogether(); err != nil || f.place.World > 1 {
 		return err // each process of a launcher has a device of its own, which it opens
 	}
 	return f.try(a.settings)

@@ -68,6 +68,20 @@ func (f *trainFlags) checkRanks(s *settings) error {
 	return f.deviceFlags.check(s)
 }
 
+// tryTogether says why the GPUs that this process takes cannot train together, before hours
+// are spent on what they are to train on.
+func (f *trainFlags) tryTogether() error {
+	name, which, _ := strings.Cut(f.device, ":")
+	if name != onCUDA || f.place.World <= 1 && f.gpus <= 1 {
+		return nil
+	}
+	if which != "" {
+		last, _ := ordinalOf(which) // which was checked
+		return cuda.Together(last + 1)
+	}
+	return cuda.Together((f.place.Local + 1) * max(1, f.gpus))
+}
+
 // join meets the other ranks, where there are any.
 func (f *trainFlags) join(ctx context.Context, a *app, w *workspace, name string) (*crew, error) {
 	c, here := &crew{place: f.place}, max(1, f.ranks, f.gpus)
@@ -258,7 +272,7 @@ func (f *trainFlags) openRank(ctx context.Context, c *crew, g *ranks.Group, toge
 	if which != "" {
 		gpu, _ = ordinalOf(which) // which was checked
 	}
-	o := cuda.Options{Ordinal: gpu, Untuned: !f.tune}
+	o := f.cuda(gpu)
 	if together {
 		share := func(id []byte) error { return g.Broadcast(ctx, id) }
 		o.Group = &cuda.Group{Rank: g.Rank, World: g.World, Share: share, Ended: g.Ended(), Fail: g.Fail}

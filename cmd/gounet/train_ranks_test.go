@@ -190,6 +190,26 @@ func TestProcessesThatDoNotBelongTogetherSaySo(t *testing.T) {
 	}
 }
 
+// GPUs that are not there are missed before the ranks meet, or anything is made.
+func TestGPUsThatAreMissingAreMissedAtOnce(t *testing.T) {
+	noGPU(t)
+	work := filepath.Join(t.TempDir(), "work")
+	base := []string{"train", hippocampus, "3d_fullres", "--work", work}
+	got := gounet(t, append(slices.Clone(base), "--gpus", "8")...)
+	assert.Equal(t, exitError, got.code, got.err)
+	assert.Contains(t, got.err, "no CUDA device")
+	t.Setenv("RANK", "0") // which waits for the other
+	t.Setenv("WORLD_SIZE", "2")
+	t.Setenv("LOCAL_RANK", "0")
+	t.Setenv("MASTER_ADDR", "127.0.0.1")
+	t.Setenv("MASTER_PORT", "29517")
+	got = gounet(t, append(slices.Clone(base), "--device", "cuda")...)
+	assert.Equal(t, exitError, got.code, got.err)
+	assert.Contains(t, got.err, "no CUDA device")
+	assert.NotContains(t, got.err, "waiting for")
+	assert.NoDirExists(t, work)
+}
+
 func TestFlagsOfSeveralDevicesAreChecked(t *testing.T) {
 	base := []string{"train", hippocampus, "3d_fullres", "--work", t.TempDir()}
 	for want, more := range map[string][]string{

@@ -106,11 +106,15 @@ func (f *workerFlags) run(ctx context.Context, a *app) error {
 	defer silence()
 	fmt.Fprintf(a.out, "working   as %s for %s\n", q.Worker(), o.NATS)
 	go models.Follow(ctx, modelsEvery)
-	<-ctx.Done()
+	var restart error
+	select {
+	case restart = <-e.Over(): // its job is another worker's, or of the next start
+	case <-ctx.Done():
+	}
 	until, cancel := context.WithTimeout(context.Background(), f.patience)
 	defer cancel()
 	e.Drain(until)
-	return q.Close()
+	return errors.Join(restart, q.Close())
 }
 
 // show answers at --listen until silence is called.

@@ -5,13 +5,18 @@ package backend
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/gounet/gounet/core/compile"
 	"github.com/gounet/gounet/core/graph"
 )
 
-// ErrLost is in the chain of every error of a device that is gone: open it again.
+// ErrLost is in the chain of every error of a device that is gone: open it again, unless
+// ErrRestart is in it too.
 var ErrLost = errors.New("device lost")
+
+// ErrRestart is one in the chain of a device that only another process can open again.
+var ErrRestart = fmt.Errorf("%w, for this process too", ErrLost)
 
 // ErrMemory is in the chain of every error of a device that has no memory for what was
 // asked of it; the device lives.

@@ -14,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -85,6 +86,7 @@ type Engine struct {
 	wg   sync.WaitGroup
 	stop context.CancelFunc // no new jobs
 	kill context.CancelFunc // no jobs
+	over chan error         // why this process should end
 
 	mu      sync.Mutex
 	devices []api.ServerDevice
@@ -101,7 +103,7 @@ func Start(o Options) (*Engine, error) {
 	if err := os.MkdirAll(o.Work, 0o700); err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
-	e := &Engine{o: o, devices: make([]api.ServerDevice, len(o.Devices))}
+	e := &Engine{o: o, devices: make([]api.ServerDevice, len(o.Devices)), over: make(chan error, len(o.Devices))}
 	if o.HostBytes > 0 {
 		e.host = semaphore.NewWeighted(o.HostBytes)
 	}
@@ -131,6 +133,10 @@ func (e *Engine) Drain(ctx context.Context) {
 	<-done
 }
 
+// Over hands out why another process should take the place of this one: a device is lost for as
+// long as it lives. No new jobs are taken then; the job goes back to the queue.
+func (e *Engine) Over() <-chan error { return e.over }
+
 // Devices says what each device does.
 func (e *Engine) Devices() []api.ServerDevice {
 	e.mu.Lock()
@@ -159,6 +165,7 @@ type owner struct {
 	turn   sync.Mutex // of the one that makes a job ready, got while taking is held
 	line   *line      // of jobs that are ready
 
+	gone bool           // this process cannot open the device again
 	open backend.Device // nil: it is not
 	warm []*warm        // the least recently used first
 }
@@ -197,7 +204,9 @@ func (o *owner) run(taking, working context.Context) {
 	for group := o.line.take(); group != nil; group = o.line.take() {
 		if len(group) > 1 {
 			o.busy(func() bool { return o.together(group) })
-			o.keepOpen(working) // if it was lost
+			if !slices.ContainsFunc(group, func(j *job) bool { return errors.Is(j.err, backend.ErrRestart) }) {
+				o.keepOpen(working) // if it was lost
+			}
 		}
 		for _, j := range group {
 			if j.err == nil && j.labels == nil {
@@ -205,6 +214,11 @@ func (o *owner) run(taking, working context.Context) {
 					o.safely(j, o.segment)
 					return errors.Is(j.err, backend.ErrLost) || j.panicked
 				})
+			}
+			if errors.Is(j.err, backend.ErrRestart) && !o.gone {
+				o.gone = true
+				o.stop()
+				o.over <- fmt.Errorf("engine: %w", j.err)
 			}
 			finished <- j
 			o.keepOpen(working)
@@ -288,7 +302,7 @@ func (o *owner) take(taking context.Context) *queue.Delivery {
 
 // keepOpen opens the device, as often as it takes.
 func (o *owner) keepOpen(ctx context.Context) {
-	for wait := time.Second; o.open == nil && ctx.Err() == nil; wait = min(2*wait, time.Minute) {
+	for wait := time.Second; o.open == nil && !o.gone && ctx.Err() == nil; wait = min(2*wait, time.Minute) {
 		dev, err := o.device.Open()
 		if err == nil {
 			o.open = dev
@@ -307,7 +321,7 @@ func (o *owner) keepOpen(ctx context.Context) {
 // lose forgets a device that is gone, and what was on it. Jobs are taken while it is opened
 // anew: it counts as lost when that fails.
 func (o *owner) lose() {
-	o.log.Error("the device is lost; it is opened anew")
+	o.log.Error("the device is lost; it is opened anew, by the next process where this one cannot")
 	o.shut()
 }
 

@@ -17,6 +17,7 @@ typedef unsigned long size_t;
 #define blockIdx (emulate_now->block)
 #define blockDim (emulate_now->threads)
 #define gridDim (emulate_now->blocks)
+#define __threadfence_system()
 
 typedef float f32;
 typedef unsigned char u8;

@@ -17,6 +17,7 @@
 #include <dlfcn.h>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <sstream>
 #include <string>
@@ -123,6 +124,7 @@ struct {
     long devices = 1, arch = 90, pools = 1, memory = 1l << 30;
     long driver = 13000;
     long forget = 0; // the wait for an event that does not wait, counted from 1 on
+    long skip = 0;
     long time = 0; // nanoseconds of a kernel for each byte of its dynamic shared memory
 } gpu;
 
@@ -132,7 +134,7 @@ std::recursive_mutex mutex;
 std::map<uintptr_t, size_t> blocks, hosts; // device memory and pinned memory
 size_t used;
 std::map<std::string, long> calls;
-int primary, injected, lost; // injected: what the next work of a stream answers
+int primary, injected, lost; // injected: what a work of a stream answers, after gpu.skip others
 unsigned launches;
 thread_local void *current;
 
@@ -155,10 +157,13 @@ Result drain(Stream *s) {
         Work w = std::move(s->works.front());
         s->works.pop_front();
         Result rc = w();
-        if (injected) {
+        if (injected && gpu.skip-- == 0) {
             rc = std::exchange(injected, 0);
         }
         lost = rc;
+    }
+    if (lost) {
+        s->works.clear();
     }
     return lost;
 }
@@ -202,19 +207,22 @@ extern "C" __attribute__((visibility("default"))) void emulated_set(const char *
     std::string w = what;
     (w == "devices" ? gpu.devices : w == "arch" ? gpu.arch : w == "pools" ? gpu.pools : w == "time" ? gpu.time : w == "forget" ? gpu.forget : w == "driver" ? gpu.driver : gpu.memory) = value;
 }
-// Puts a function into a stream, which the GPU's other streams do not wait for.
-extern "C" __attribute__((visibility("default"))) int emulated_put(Stream *s, int (*f)(void *), void *with) {
+// Puts a function into a stream, which the GPU's other streams do not wait for. What it
+// has is given back when neither a stream nor a graph has it any more.
+extern "C" __attribute__((visibility("default"))) int emulated_put(Stream *s, int (*f)(void *), void *with, void (*done)(void *)) {
     std::lock_guard<std::recursive_mutex> guard(mutex);
+    std::shared_ptr<void> own(with, done);
     return put(s, [=] {
         mutex.unlock();
-        int rc = f(with);
+        int rc = f(own.get());
         mutex.lock();
         return rc;
     });
 }
-extern "C" __attribute__((visibility("default"))) void emulated_inject(int rc) {
+extern "C" __attribute__((visibility("default"))) void emulated_inject(int rc, long skip) {
     std::lock_guard<std::recursive_mutex> guard(mutex);
     injected = rc;
+    gpu.skip = skip;
 }
 extern "C" __attribute__((visibility("default"))) long emulated_calls(const char *name) {
     std::lock_guard<std::recursive_mutex> guard(mutex);
@@ -325,6 +333,10 @@ API cuMemcpyDtoHAsync_v2(void *to, uintptr_t from, size_t n, Stream *s) {
     ENTER("cuMemcpyDtoHAsync");
     return within(blocks, from, n) && within(hosts, (uintptr_t)to, n) ? copy(s, to, (void *)from, n) : InvalidValue;
 }
+API cuMemcpyDtoDAsync_v2(uintptr_t to, uintptr_t from, size_t n, Stream *s) {
+    ENTER("cuMemcpyDtoDAsync");
+    return within(blocks, to, n) && within(blocks, from, n) ? copy(s, (void *)to, (void *)from, n) : InvalidValue;
+}
 API cuMemsetD8Async(uintptr_t p, unsigned char v, size_t n, Stream *s) {
     ENTER("cuMemsetD8Async");
     return within(blocks, p, n) ? put(s, [=] {
@@ -423,7 +435,7 @@ API cuStreamBeginCapture_v2(Stream *s, int) {
     if (!s || s->capture) {
         return InvalidValue;
     }
-    s->capture = new Capture; // stays: events know it
+    s->capture = new Capture; // stays, without its graph: events know it
     s->capture->streams = {s};
     s->lane = 0;
     s->last.clear();
@@ -440,13 +452,14 @@ API cuStreamEndCapture(Stream *s, Graph **g) {
     for (Stream *one : c->streams) {
         one->capture = nullptr;
     }
+    Graph made = std::move(c->graph);
     if (c->broken) {
         return CaptureInvalidated;
     }
-    if (!c->graph.joined(s->last)) {
+    if (!made.joined(s->last)) {
         return CaptureUnjoined;
     }
-    *g = new Graph(std::move(c->graph));
+    *g = new Graph(std::move(made));
     return Success;
 }
 API cuStreamWaitEvent(Stream *s, Event *e, unsigned) {
