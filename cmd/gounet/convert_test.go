@@ -180,6 +180,9 @@ func TestPredictTakesDICOMAndWritesWhatIsAsked(t *testing.T) {
 	args := []string{"predict", "--model", run, "--input", filepath.Join(hippocampus, "imagesTr"), "--output", interrupted, "--no-mirror"}
 	got = gounetUntil(t, filepath.Join(interrupted, "*.nii.gz"), args...)
 	require.Equal(t, exitInterrupted, got.code, got.err)
+	got = gounet(t, append(args, "--resume", "--step", "0.9")...)
+	assert.Equal(t, exitUsage, got.code)
+	assert.Contains(t, got.err, "step 0.5 instead of 0.9")
 	got = gounet(t, append(args, "--resume", "--checkpoint", "best")...)
 	assert.Equal(t, exitUsage, got.code, "its labels are this model's")
 	assert.Contains(t, got.err, "checkpoint final instead of best:")

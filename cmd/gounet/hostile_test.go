@@ -9,7 +9,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gounet/gounet/core/checkpoint"
 	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/server/servertest"
 )
 
 // copied is a copy of the data set of the repository, in a folder of that name.
@@ -37,6 +39,27 @@ func TestNothingIsWrittenOverADataSet(t *testing.T) {
 		assert.Equal(t, exitUsage, got.code, "%v: %s", args[0], got.err)
 	}
 	after, err := os.ReadFile(scan)
+	require.NoError(t, err)
+	assert.Equal(t, before, after)
+}
+
+func TestNothingIsWrittenOverAModel(t *testing.T) {
+	model, data := t.TempDir(), copied(t, "data")
+	require.NoError(t, checkpoint.Save(model, servertest.Model()))
+	weights := filepath.Join(model, checkpoint.WeightsFile)
+	before, err := os.ReadFile(weights)
+	require.NoError(t, err)
+	labels := filepath.Join(data, "labelsTr")
+	for _, args := range [][]string{
+		{"evaluate", labels, labels, "--output", weights},
+		{"report", model, "--output", filepath.Join(model, plan.FileName)},
+		{"report", model, "--output", filepath.Join(data, "dataset.json")},
+		{"report", model, "--output", filepath.Join(labels, "hippocampus_003.nii.gz")},
+	} {
+		got := gounet(t, args...)
+		assert.Equal(t, exitUsage, got.code, "%v: %s", args, got.err)
+	}
+	after, err := os.ReadFile(weights)
 	require.NoError(t, err)
 	assert.Equal(t, before, after)
 }

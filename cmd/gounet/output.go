@@ -8,10 +8,22 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
+
+	"github.com/gounet/gounet/core/checkpoint"
+	"github.com/gounet/gounet/core/plan"
+	"github.com/gounet/gounet/core/train"
 )
 
 // scanFolders are the folders of a data set that are only read.
 var scanFolders = []string{"imagesTr", "labelsTr", "imagesTs", "labelsTs"}
+
+// modelFiles are those of a model or a run without which it is none.
+var modelFiles = []string{checkpoint.WeightsFile, checkpoint.StateFile, plan.FileName, train.SettingsFile}
+
+func holdsModel(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, checkpoint.WeightsFile))
+	return err == nil
+}
 
 // checkOutput refuses a place for results, folder or file, at which they would lie
 // among the scans or labels of a data set, or be its own folder or dataset.json.
@@ -41,6 +53,9 @@ func checkFile(flag, path string) error {
 	}
 	if st, err := os.Stat(path); err == nil && st.IsDir() {
 		return usagef("%s %s is a folder, wanted the name of a file", flag, path)
+	}
+	if at, err := resolve(path); err == nil && slices.Contains(modelFiles, filepath.Base(at)) && holdsModel(filepath.Dir(at)) {
+		return usagef("%s %s is a file of a model: choose another place", flag, path)
 	}
 	return checkFolder(flag+" "+path, filepath.Dir(path))
 }

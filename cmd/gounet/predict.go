@@ -122,11 +122,6 @@ func (f *predictFlags) run(ctx context.Context, a *app) (err error) {
 	if err != nil {
 		return usageError{fmt.Errorf("--output-format: %w", err)}
 	}
-	if f.resume {
-		if err := f.sameModel(m); err != nil {
-			return err
-		}
-	}
 	input, done, err := a.given(f.input)
 	if err != nil {
 		return err
@@ -158,12 +153,18 @@ func (f *predictFlags) run(ctx context.Context, a *app) (err error) {
 	if o.Storage, err = f.storage(dev); err != nil {
 		return err
 	}
+	used := f.used(a, m, o, formats)
+	if f.resume {
+		if err := f.madeAlike(used); err != nil {
+			return err
+		}
+	}
 	p, err := predict.New(m, o)
 	if err != nil {
 		return err
 	}
 	defer p.Close()
-	return f.folder(ctx, a, p, cases, formats, steps, f.used(a, m, o, formats))
+	return f.folder(ctx, a, p, cases, formats, steps, used)
 }
 
 // steps are those of --postprocess.
@@ -195,9 +196,9 @@ func (f *predictFlags) folder(ctx context.Context, a *app, p *predict.Predictor,
 		Segments:    segments,
 		Previous:    f.previousLabels(p.Model.Plan),
 		Postprocess: steps.Apply,
-		First: func() error { // so that what was interrupted is not taken for another model's
-			if f.sameModel(p.Model) != nil {
-				return nil // all labels are this model's in the end
+		First: func() error { // so that what was interrupted is not taken for labels of another kind
+			if f.madeAlike(used) != nil {
+				return nil // in the end all labels are of this kind
 			}
 			return f.record(used, p.Model)
 		},
@@ -235,25 +236,34 @@ func (f *predictFlags) record(used map[string]any, m *checkpoint.Model) error {
 	return atomicfile.Write(filepath.Join(f.output, train.SettingsFile), func(w io.Writer) error { return printJSON(w, used) })
 }
 
-// sameModel returns an error if the labels in the output folder are another model's.
-func (f *predictFlags) sameModel(m *checkpoint.Model) error {
+// labelsDependOn are the settings without which labels would be others.
+var labelsDependOn = []string{"model", "weights", "configuration", "checkpoint", "folds", "input", "series", "previous", "step", "mirror", "precision", "postprocess"}
+
+// madeAlike returns an error if the labels in the output folder were made with other
+// settings than used.
+func (f *predictFlags) madeAlike(used map[string]any) error {
 	file := filepath.Join(f.output, train.SettingsFile)
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return nil //nolint:nilerr // nothing was finished there
 	}
-	var before struct {
-		Model      string   `json:"model"`
-		Checkpoint string   `json:"checkpoint"`
-		Folds      []string `json:"folds"`
-	}
-	if err := json.Unmarshal(b, &before); err != nil {
+	var all, now map[string]any
+	if err := json.Unmarshal(b, &all); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	differ := differences(
-		map[string]any{"model": before.Model, "checkpoint": before.Checkpoint, "folds": before.Folds},
-		map[string]any{"model": f.model, "checkpoint": f.chosen(m), "folds": foldNames(m)})
-	if len(differ) > 0 {
+	if b, err = json.Marshal(used); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, &now); err != nil { // to the types of the file
+		return err
+	}
+	before := map[string]any{}
+	for _, name := range labelsDependOn {
+		if value, recorded := all[name]; recorded {
+			before[name] = value
+		}
+	}
+	if differ := differences(before, now); len(differ) > 0 {
 		return usagef("--resume: the labels in %s were made with %s: give the same, or another --output", f.output, strings.Join(differ, ", "))
 	}
 	return nil
@@ -305,7 +315,7 @@ func (f *predictFlags) used(a *app, m *checkpoint.Model, o predict.Options, form
 	}
 	used := a.settings.used()
 	maps.Copy(used, map[string]any{
-		"configuration": m.Configuration, "checkpoint": f.chosen(m), "folds": foldNames(m),
+		"configuration": m.Configuration, "weights": m.Hashes(), "checkpoint": f.chosen(m), "folds": foldNames(m),
 		"device": f.device, "device-name": o.Device.Name(), "precision": o.Storage.String(), "threads": f.workers(), "version": version,
 		"step": step, "memory-gb": float64(memory) / (1 << 30), "mirror": axes, "tta": len(axes) > 0, "output-format": names,
 	})

@@ -68,6 +68,9 @@ What a run does not have yet is left out; a comparison says so.`,
 			if output == "" {
 				output = filepath.Join(args[0], reportFile)
 			}
+			if err := checkFile("--output", output); err != nil {
+				return err
+			}
 			if err := writeReport(cmd.Context(), args[0], f.dataset, output); err != nil {
 				return err
 			}

@@ -116,6 +116,9 @@ func loadSettings(cmd *cobra.Command) (*settings, error) {
 	return s, s.apply(k, flags)
 }
 
+// mostConfig bounds the file of --config, in bytes.
+const mostConfig = 1 << 20
+
 // readFile loads the file of --config, or of GOUNET_CONFIG, into k. A key that no
 // command has as a flag is an error; one of another command is left alone.
 func (s *settings) readFile(k *koanf.Koanf, cmd *cobra.Command) error {
@@ -133,8 +136,11 @@ func (s *settings) readFile(k *koanf.Koanf, cmd *cobra.Command) error {
 	if path == "" {
 		return nil
 	}
-	if _, err := os.Stat(path); err != nil {
+	switch st, err := os.Stat(path); {
+	case err != nil:
 		return fmt.Errorf("config: %w", err)
+	case st.Size() > mostConfig:
+		return fmt.Errorf("config %s: %d MiB, settings have at most %d", path, st.Size()>>20, mostConfig>>20)
 	}
 	all := koanf.New(".")
 	if err := all.Load(file.Provider(path), yaml.Parser()); err != nil {

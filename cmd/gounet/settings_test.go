@@ -174,3 +174,11 @@ func TestHelpOfNoCommandIsAMistake(t *testing.T) {
 	assert.Contains(t, got.out, "--pretrained")
 	assert.Contains(t, got.out, "--help", "as train --help has it")
 }
+
+func TestAHugeFileIsNoConfig(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	require.NoError(t, os.WriteFile(file, nil, 0o666))
+	require.NoError(t, os.Truncate(file, 1<<34))
+	_, err := loaded(t, "--config", file)
+	require.ErrorContains(t, err, "16384 MiB")
+}

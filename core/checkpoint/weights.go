@@ -245,6 +245,15 @@ func (w Weights) hash() string {
 	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
 }
 
+// Hashes name the weights of the folds of m, in their order.
+func (m *Model) Hashes() []string {
+	hashes := []string{}
+	for _, f := range m.Folds {
+		hashes = append(hashes, f.Weights.hash())
+	}
+	return hashes
+}
+
 func invalid(what string, problems []string, advice string) error {
 	if len(problems) == 0 {
 		return nil

@@ -428,6 +428,21 @@ func TestPicturesHoldAllChannels(t *testing.T) {
 	assert.ErrorContains(t, err, "has no channel 1")
 }
 
+func TestEndingsInCapitalsAreThoseOfScansToo(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"A.NII.GZ", "b.nii.gz"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o666))
+	}
+	cases, err := dataset.Scan(dir, ".nii.gz", 1)
+	require.NoError(t, err)
+	require.Len(t, cases, 2)
+	assert.Equal(t, "A", cases[0].ID)
+	assert.Equal(t, []string{filepath.Join(dir, "A.NII.GZ")}, cases[0].Images)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "A.nii.gz"), nil, 0o666))
+	_, err = dataset.Scan(dir, ".nii.gz", 1)
+	assert.ErrorContains(t, err, "the same file of case A")
+}
+
 func TestScansThatAreNotListedAreTestCases(t *testing.T) {
 	dir := t.TempDir()
 	r := open(t)

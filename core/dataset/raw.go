@@ -239,13 +239,16 @@ func list(dir, ending string, channels int) (out []Case, problems []problem, err
 	type found map[int]string // by channel; −1: the name has none
 	cases := map[string]found{}
 	for _, e := range entries {
-		name, ok := strings.CutSuffix(e.Name(), ending)
-		if !ok || e.IsDir() || strings.HasPrefix(name, ".") {
+		at := len(e.Name()) - len(ending) // also .NII.GZ
+		if at <= 0 || !strings.EqualFold(e.Name()[at:], ending) || e.IsDir() || strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		id, channel := scan.SplitChannel(name)
+		id, channel := scan.SplitChannel(e.Name()[:at])
 		if cases[id] == nil {
 			cases[id] = found{}
+		}
+		if other := cases[id][channel]; other != "" {
+			problems = append(problems, problem{id, fmt.Sprintf("%s and %s are the same file of case %s: move one away", filepath.Base(other), e.Name(), id)})
 		}
 		cases[id][channel] = filepath.Join(dir, e.Name())
 	}

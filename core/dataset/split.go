@@ -129,11 +129,17 @@ func casesOf(groups []string, members map[string][]string) (ids []string) {
 	return ids
 }
 
+// mostSplits bounds the file that LoadSplits reads, in bytes.
+const mostSplits = 64 << 20
+
 // LoadSplits reads a splits_final.json and checks that it names cases of ids
 // only, and no case on both sides of a fold. A file with an object {"case": "group"}
 // asks for SplitGroups; it names every case, for one that was forgotten could lie on
 // the other side of its group.
 func LoadSplits(path string, ids []string) ([]Fold, error) {
+	if st, err := os.Stat(path); err == nil && st.Size() > mostSplits {
+		return nil, fmt.Errorf("dataset: %s: %d MiB, a list of folds has at most %d", path, st.Size()>>20, mostSplits>>20)
+	}
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("dataset: %w", err)

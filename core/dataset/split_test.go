@@ -76,6 +76,14 @@ func TestChangedFoldsSayWhichCasesMoved(t *testing.T) {
 	assert.Equal(t, "a was trained on and is held out, b was trained on and is left out, c was held out and is trained on, d was left out and is trained on", now.Changed(before))
 }
 
+func TestAHugeListOfFoldsIsRefusedUnread(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "s.json")
+	require.NoError(t, os.WriteFile(file, nil, 0o666))
+	require.NoError(t, os.Truncate(file, 1<<34))
+	_, err := LoadSplits(file, nil)
+	require.ErrorContains(t, err, "16384 MiB")
+}
+
 func TestSplitsOfAnotherFormAreNamedInOurWords(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "s.json")
 	for _, text := range []string{`{"a": 1}`, `{"train": ["a"], "val": ["b"]}`, `[{"train": "a"}]`, `7`} {

@@ -3,6 +3,7 @@ package metric
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -184,6 +185,9 @@ func parsePostprocessing(b []byte) (Postprocessing, error) {
 	var f postprocessingFile
 	if err := json.Unmarshal(strict(b), &f); err != nil {
 		return nil, fmt.Errorf("%w: wanted nnU-Net's postprocessing.json", err)
+	}
+	if f.Functions == nil && f.Arguments == nil {
+		return nil, errors.New("it has no postprocessing_fns: wanted nnU-Net's postprocessing.json, or the one of a cross-validation here")
 	}
 	if len(f.Functions) != len(f.Arguments) {
 		return nil, fmt.Errorf("%d postprocessing_fns and %d postprocessing_kwargs, wanted as many", len(f.Functions), len(f.Arguments))

@@ -115,6 +115,8 @@ func TestPicklesAreThoseThatNNUNetHasApplied(t *testing.T) {
 func TestBadPostprocessingIsAnError(t *testing.T) {
 	for text, want := range map[string]string{
 		`[]`:                           "wanted nnU-Net's",
+		`{}`:                           "no postprocessing_fns",
+		`null`:                         "no postprocessing_fns",
 		`{"postprocessing_fns":["x"]}`: "as many",
 		`{"postprocessing_fns":["fill"],"postprocessing_kwargs":[{}]}`:                                                                                             "unknown",
 		`{"postprocessing_fns":["` + keepLargest + `"],"postprocessing_kwargs":[{"labels_or_regions":0}]}`:                                                         "wanted 1 to 254",

@@ -6,6 +6,7 @@ package atomicfile
 import (
 	"bufio"
 	"errors"
+	"hash/fnv"
 	"io"
 	"os"
 	"path/filepath"
@@ -27,8 +28,20 @@ const bufferBytes = 1 << 18
 // file of the same folder, then fsync, rename and fsync of the folder. On an
 // error the temporary file is removed and the old file is as it was. A file has
 // one writer at a time in a process; of several processes the last one wins.
+//
+// Links are followed, and a file that is replaced keeps its permissions. A device or a
+// pipe is written to.
 func Write(path string, write func(w io.Writer) error) (err error) {
-	temporary := path + "." + strconv.Itoa(os.Getpid()) + Suffix
+	old, err := os.Stat(path)
+	if err == nil {
+		if !old.Mode().IsRegular() && !old.IsDir() {
+			return writeThrough(path, write)
+		}
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			return err
+		}
+	}
+	temporary := filepath.Join(filepath.Dir(path), stem(filepath.Base(path))+"."+strconv.Itoa(os.Getpid())+Suffix)
 	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 	if err != nil {
 		return err
@@ -38,8 +51,11 @@ func Write(path string, write func(w io.Writer) error) (err error) {
 			err = errors.Join(err, ignoreMissing(os.Remove(temporary)))
 		}
 	}()
+	if old != nil {
+		_ = f.Chmod(old.Mode().Perm()) // a file system without permissions has none to keep
+	}
 	removeLeft(path)
-	if err := fill(f, write); err != nil {
+	if err := errors.Join(fill(f, write), f.Sync()); err != nil {
 		return errors.Join(err, f.Close())
 	}
 	if err := f.Close(); err != nil {
@@ -59,7 +75,7 @@ func removeLeft(path string) {
 	if err != nil {
 		return
 	}
-	base := filepath.Base(path)
+	base := stem(filepath.Base(path))
 	for _, e := range entries {
 		middle, ok := strings.CutPrefix(e.Name(), base)
 		if !ok {
@@ -93,10 +109,28 @@ func fill(f *os.File, write func(w io.Writer) error) error {
 	if err := write(b); err != nil {
 		return err
 	}
-	if err := b.Flush(); err != nil {
+	return b.Flush()
+}
+
+// writeThrough is for what is no file.
+func writeThrough(path string, write func(w io.Writer) error) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
 		return err
 	}
-	return f.Sync()
+	return errors.Join(fill(f, write), f.Close())
+}
+
+// stem is what the temporary file's name begins with: that of the file, or where a name
+// would become too long its begin and a hash of it.
+func stem(base string) string {
+	const most, begin = 255 - len(".4194304"+Suffix), 200
+	if len(base) <= most {
+		return base
+	}
+	h := fnv.New32a()
+	_, _ = io.WriteString(h, base) // never fails
+	return base[:begin] + strconv.FormatUint(uint64(h.Sum32()), 16)
 }
 
 func ignoreMissing(err error) error {

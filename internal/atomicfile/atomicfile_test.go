@@ -2,9 +2,11 @@ package atomicfile
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -36,6 +38,49 @@ func TestWriteReplacesTheWholeFile(t *testing.T) {
 	got, err := os.ReadFile(path)
 	require.NoError(t, err)
 	assert.Equal(t, "second", string(got))
+	assert.Equal(t, []string{path}, files(t, path))
+}
+
+func TestLinksAreFollowedAndPermissionsKept(t *testing.T) {
+	dir := t.TempDir()
+	real, link := filepath.Join(dir, "real"), filepath.Join(dir, "link")
+	require.NoError(t, os.WriteFile(real, []byte("old"), 0o600))
+	if err := os.Symlink(real, link); err != nil {
+		t.Skip(err)
+	}
+	require.NoError(t, Write(link, text("new")))
+	got, err := os.ReadFile(real)
+	require.NoError(t, err)
+	assert.Equal(t, "new", string(got))
+	st, err := os.Lstat(link)
+	require.NoError(t, err)
+	assert.NotZero(t, st.Mode()&os.ModeSymlink)
+	st, err = os.Stat(real)
+	require.NoError(t, err)
+	if runtime.GOOS != "windows" {
+		assert.Equal(t, os.FileMode(0o600), st.Mode())
+	}
+}
+
+func TestAPipeIsWrittenToAndStaysOne(t *testing.T) {
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer r.Close()
+	path := fmt.Sprintf("/dev/fd/%d", w.Fd())
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("needs /dev/fd: %v", err)
+	}
+	require.NoError(t, Write(path, text("through")))
+	require.NoError(t, w.Close())
+	got, err := io.ReadAll(r)
+	require.NoError(t, err)
+	assert.Equal(t, "through", string(got))
+}
+
+func TestTheLongestNameIsWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), strings.Repeat("n", 255))
+	require.NoError(t, Write(path, text("a")))
+	require.NoError(t, Write(path, text("b")))
 	assert.Equal(t, []string{path}, files(t, path))
 }
 
