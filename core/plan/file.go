@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
+	"strings"
 
 	"github.com/gounet/gounet/internal/atomicfile"
 )
@@ -37,7 +40,71 @@ func readJSON(r io.Reader, v any, strict bool) error {
 	if rest := bytes.TrimSpace(data[d.InputOffset():]); len(rest) > 0 {
 		return fmt.Errorf("line %d: text after the end of the JSON value", line(data, d.InputOffset()))
 	}
+	return checkLists(data, v)
+}
+
+// checkLists holds the lists of data against the arrays of v, which it was decoded into.
+func checkLists(data []byte, v any) error {
+	var whole any
+	if err := json.Unmarshal(data, &whole); err != nil {
+		return place(data, err)
+	}
+	return checkLengths("", whole, reflect.TypeOf(v).Elem())
+}
+
+// checkLengths holds the lists of a JSON value against the arrays of t that they fill: a
+// decoder drops what is too much, and fills with 0 what lacks. Types that decode themselves
+// do it themselves.
+func checkLengths(at string, value any, t reflect.Type) error {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) {
+		return nil
+	}
+	switch value := value.(type) {
+	case []any:
+		if t.Kind() != reflect.Array && t.Kind() != reflect.Slice {
+			return nil
+		}
+		if t.Kind() == reflect.Array && t.Len() != len(value) {
+			return fmt.Errorf("%s has %d values, wanted %d", first(at, "the list"), len(value), t.Len())
+		}
+		for i, x := range value {
+			if err := checkLengths(fmt.Sprintf("%s[%d]", at, i), x, t.Elem()); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(value)) {
+			of := t
+			if t.Kind() == reflect.Map {
+				of = t.Elem()
+			} else if f, ok := fieldNamed(t, name); ok {
+				of = f
+			} else {
+				continue
+			}
+			if err := checkLengths(strings.TrimPrefix(at+"."+name, "."), value[name], of); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
+}
+
+// fieldNamed is the type of the field that a name of JSON fills.
+func fieldNamed(t reflect.Type, name string) (reflect.Type, bool) {
+	if t.Kind() != reflect.Struct {
+		return nil, false
+	}
+	for _, f := range reflect.VisibleFields(t) {
+		tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.IsExported() && strings.EqualFold(first(tag, f.Name), name) {
+			return f.Type, true
+		}
+	}
+	return nil, false
 }
 
 func readBounded(r io.Reader) ([]byte, error) {

@@ -40,6 +40,9 @@ func (f *Fingerprint) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &in); err != nil {
 		return err
 	}
+	if err := checkLists(data, &in); err != nil {
+		return err
+	}
 	values, err := inOrder(in.Intensities)
 	*f = Fingerprint{Spacings: in.Spacings, Shapes: in.Shapes, Intensities: values, MedianRelativeSize: in.RelativeSize}
 	return err

@@ -57,6 +57,21 @@ func TestParseSaysWhereTheFileIsWrong(t *testing.T) {
 	}
 }
 
+func TestListsHaveAllTheirValuesAndNoOthers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), FileName)
+	require.NoError(t, spleen(t, Options{}).Save(path))
+	whole, err := os.ReadFile(path)
+	require.NoError(t, err)
+	for list, n := range map[string]string{"[64, 192, 160, 5]": "4", "[64, 192]": "2"} {
+		other := strings.Replace(string(whole), `"patch": [64, 192, 160]`, `"patch": `+list, 1)
+		require.NotEqual(t, string(whole), other)
+		_, err := Parse(strings.NewReader(other))
+		assert.ErrorContains(t, err, "patch has "+n+" values, wanted 3")
+	}
+	_, err = ParseFingerprint(strings.NewReader(`{"spacings":[[1,1,1,1]],"shapes_after_crop":[[4,4,4]]}`))
+	assert.ErrorContains(t, err, "spacings[0] has 4 values, wanted 3")
+}
+
 func TestParseIsBounded(t *testing.T) {
 	_, err := Parse(strings.NewReader(`"` + strings.Repeat(" ", maxJSON)))
 	assert.ErrorContains(t, err, "more than 64 MiB")
