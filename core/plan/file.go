@@ -77,34 +77,30 @@ func checkLengths(at string, value any, t reflect.Type) error {
 		}
 	case map[string]any:
 		for _, name := range slices.Sorted(maps.Keys(value)) {
-			of := t
-			if t.Kind() == reflect.Map {
-				of = t.Elem()
-			} else if f, ok := fieldNamed(t, name); ok {
-				of = f
-			} else {
-				continue
-			}
-			if err := checkLengths(strings.TrimPrefix(at+"."+name, "."), value[name], of); err != nil {
-				return err
+			if of := typeOfField(t, name); of != nil {
+				if err := checkLengths(strings.TrimPrefix(at+"."+name, "."), value[name], of); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	return nil
 }
 
-// fieldNamed is the type of the field that a name of JSON fills.
-func fieldNamed(t reflect.Type, name string) (reflect.Type, bool) {
-	if t.Kind() != reflect.Struct {
-		return nil, false
-	}
-	for _, f := range reflect.VisibleFields(t) {
-		tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if f.IsExported() && strings.EqualFold(first(tag, f.Name), name) {
-			return f.Type, true
+// typeOfField is that of what a name of JSON fills in t; nil if there is none.
+func typeOfField(t reflect.Type, name string) reflect.Type {
+	switch t.Kind() {
+	case reflect.Map:
+		return t.Elem()
+	case reflect.Struct:
+		for _, f := range reflect.VisibleFields(t) {
+			tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if f.IsExported() && strings.EqualFold(first(tag, f.Name), name) {
+				return f.Type
+			}
 		}
 	}
-	return nil, false
+	return nil
 }
 
 func readBounded(r io.Reader) ([]byte, error) {
