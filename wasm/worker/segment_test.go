@@ -129,23 +129,34 @@ func TestADeviceThatIsFullIsToldAsMissingMemory(t *testing.T) {
 	assert.Contains(t, f.Do, "server")
 }
 
+// cancelled is what comes before the end of a segmentation that is cancelled, to be saved, when its first tile is done.
+func (p *page) cancelled() (before []message) {
+	p.t.Helper()
+	p.seen = func(a api.Answer) {
+		if a.Progress != nil && a.Progress.Stage == api.StageSegment && a.Progress.Done > 0 {
+			p.Post(api.Request{Cancel: &api.Cancel{Request: a.ID, Save: true}}, nil)
+		}
+	}
+	m, before := p.end(p.post(api.Request{Segment: &api.Segment{}}))
+	p.seen = nil
+	require.NotNil(p.t, m.Failed)
+	assert.Equal(p.t, api.FailedCancelled, m.Failed.Code)
+	return before
+}
+
 func TestACancelledSegmentationGoesOnFromItsState(t *testing.T) {
 	p := prepared(t, Host{})
 	whole := p.asked(api.Request{Segment: &api.Segment{}})
 	require.NotNil(t, whole.Done)
 
-	id := p.post(api.Request{Segment: &api.Segment{}})
-	p.Post(api.Request{Cancel: &api.Cancel{Request: id, Save: true}}, nil)
-	m, before := p.end(id)
-	require.NotNil(t, m.Failed)
-	assert.Equal(t, api.FailedCancelled, m.Failed.Code)
+	before := p.cancelled()
 	last := before[len(before)-1]
 	require.NotNil(t, last.Saved)
 	assert.Positive(t, last.Saved.Done)
 	assert.Less(t, last.Saved.Done, last.Saved.Of)
 	assert.Equal(t, int(last.Saved.Bytes), len(last.buffers[0]))
 
-	m, before = p.end(p.post(api.Request{Segment: &api.Segment{Resume: &api.File{Name: "state"}}}, last.buffers[0]))
+	m, before := p.end(p.post(api.Request{Segment: &api.Segment{Resume: &api.File{Name: "state"}}}, last.buffers[0]))
 	require.NotNil(t, m.Done, "%+v", m.Failed)
 	assert.Equal(t, whole.buffers, m.buffers)
 	for _, b := range before {
@@ -162,11 +173,7 @@ func TestStatesThatDoNotFitAreNotMade(t *testing.T) {
 	f := p.failed(api.Request{Segment: &api.Segment{SaveSeconds: 1}})
 	assert.Equal(t, api.FailedMemory, f.Code)
 	assert.Contains(t, f.Reason, "saved states")
-	id := p.post(api.Request{Segment: &api.Segment{}})
-	p.Post(api.Request{Cancel: &api.Cancel{Request: id, Save: true}}, nil)
-	m, before := p.end(id)
-	require.NotNil(t, m.Failed)
-	assert.Equal(t, api.FailedCancelled, m.Failed.Code)
+	before := p.cancelled()
 	for _, b := range before {
 		assert.Nil(t, b.Saved)
 	}
